@@ -1,0 +1,6 @@
+//! limbeck: knowledge distillation on any GPU.
+
+mod error;
+pub mod shape;
+
+pub use error::{Error, Result};
