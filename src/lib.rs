@@ -2,6 +2,8 @@
 
 mod error;
 pub mod gpu;
+pub mod kernels;
 pub mod shape;
+pub mod tensor;
 
 pub use error::{Error, Result};

@@ -46,8 +46,8 @@ fn forward(
 ) {
     let group = folded_group(wid, groups);
     let oc0 = (group % p.tiles) * ${TN}u;
-    let m0 = (group / p.tiles) * ${64 * TM}u + lane;
-    if m0 >= p.pixels {
+    let lead = (group / p.tiles) * ${64 * TM}u + lane;
+    if lead >= p.pixels {
         return;
     }
     // Channels are counted in units of VEC.
@@ -59,7 +59,7 @@ fn forward(
     let w${j} = min(oc0 + ${j}u, p.co - 1u) * row;
 #endfor
 #for i in 0..TM
-    let m${i} = min(m0 + ${64 * i}u, p.pixels - 1u);
+    let m${i} = min(lead + ${64 * i}u, p.pixels - 1u);
     let t${i} = m${i} / p.ow;
     let h${i} = i32((t${i} % p.oh) * p.stride) - i32(p.padding);
     let v${i} = i32((m${i} % p.ow) * p.stride) - i32(p.padding);
@@ -98,7 +98,7 @@ fn forward(
         }
     }
 #for i in 0..TM
-    if m0 + ${64 * i}u < p.pixels {
+    if lead + ${64 * i}u < p.pixels {
 #if OVEC
 #for j in 0..TN / 4
         if oc0 + ${4 * j}u < p.co {

@@ -40,9 +40,9 @@ fn input_grad(
 ) {
     let group = folded_group(wid, groups);
     let ic0 = (group % p.tiles) * ${TN}u;
-    let m0 = (group / p.tiles) * ${64 * TM}u + lane;
+    let lead = (group / p.tiles) * ${64 * TM}u + lane;
     // p.pixels = n · rows · columns, rows = ceil(h / s), columns = ceil(w / s): the largest parity class.
-    if m0 >= p.pixels {
+    if lead >= p.pixels {
         return;
     }
     let ph = wid.z / p.stride;
@@ -54,7 +54,7 @@ fn input_grad(
     let first = block * cog;
     let row = p.kh * p.kw * p.ci_group;
 #for i in 0..TM
-    let m${i} = min(m0 + ${64 * i}u, p.pixels - 1u);
+    let m${i} = min(lead + ${64 * i}u, p.pixels - 1u);
     let t${i} = m${i} / p.columns;
     let h${i} = (t${i} % p.rows) * p.stride + ph;
     let v${i} = (m${i} % p.columns) * p.stride + pw;
@@ -123,7 +123,7 @@ fn input_grad(
         }
     }
 #for i in 0..TM
-    if m0 + ${64 * i}u < p.pixels && h${i} < p.h && v${i} < p.w {
+    if lead + ${64 * i}u < p.pixels && h${i} < p.h && v${i} < p.w {
         let to = ((n${i} * p.h + h${i}) * p.w + v${i}) * p.ci + ic0;
 #if WVEC
 #for j in 0..TN / 4
