@@ -90,7 +90,7 @@ pub fn choose_weight_grad(s: &Conv2d, class: AdapterClass) -> (Tile, usize) {
 }
 
 fn check(s: &Conv2d, what: &str, tensor: &Tensor, shape: [usize; 4]) -> Result<()> {
-    if tensor.len() == shape.iter().product() {
+    if tensor.len() == shape.iter().product::<usize>() {
         return Ok(());
     }
     Err(Error::Shape(format!("conv2d {s:?}: {what} is {:?}, expected {shape:?}", tensor.shape())))

@@ -4,7 +4,13 @@
 //! the shader validation and the benchmark.
 
 pub mod case;
+pub mod batch_norm;
 pub mod conv2d;
+pub mod elementwise;
+pub mod gradient_norm;
+pub mod linear;
+pub mod optimizer;
+pub mod reduce;
 
 pub use case::{Case, Check, Kernel, Permutation};
 
