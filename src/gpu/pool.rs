@@ -1,7 +1,7 @@
 //! Buffers that return to a pool when dropped. After the first step of a loop every shape is known, so the pool hands
 //! out the same buffers in the same order and nothing is allocated any more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the pool has done so far.
@@ -64,7 +64,9 @@ impl Drop for Buffer {
     }
 }
 
-type Free = HashMap<(u64, Kind), Vec<(wgpu::Buffer, u64)>>;
+/// By class, then by id. The lowest id is handed out first, so the same requests from the same state get the same
+/// buffers, and bind groups cached in one step serve the next.
+type Free = HashMap<(u64, Kind), BTreeMap<u64, wgpu::Buffer>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -96,7 +98,7 @@ impl Pool {
     /// A returned buffer of this class, if there is one.
     pub(super) fn take(self: &Arc<Self>, size: u64, kind: Kind) -> Option<Buffer> {
         let mut state = self.lock();
-        let (raw, id) = state.free.get_mut(&(size, kind))?.pop()?;
+        let (id, raw) = state.free.get_mut(&(size, kind))?.pop_first()?;
         state.stats.reused += 1;
         state.grow(size);
         Some(Buffer { raw: Some(raw), id, size, kind, pool: self.clone() })
@@ -116,7 +118,9 @@ impl Pool {
         let mut state = self.lock();
         state.stats.in_use -= size;
         match kind {
-            Kind::Compute => state.free.entry((size, kind)).or_default().push((raw, id)),
+            Kind::Compute => {
+                state.free.entry((size, kind)).or_default().insert(id, raw);
+            }
             Kind::Upload => state.resting.push((size, raw, id)),
         }
     }
@@ -125,7 +129,7 @@ impl Pool {
     pub(super) fn submitted(&self) {
         let mut state = self.lock();
         for (size, raw, id) in std::mem::take(&mut state.resting) {
-            state.free.entry((size, Kind::Upload)).or_default().push((raw, id));
+            state.free.entry((size, Kind::Upload)).or_default().insert(id, raw);
         }
     }
 

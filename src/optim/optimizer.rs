@@ -58,6 +58,11 @@ impl Optimizer {
         }
     }
 
+    /// State tensors beside the parameters: 1 for SGD, 2 for Adam.
+    pub fn moments(&self) -> usize {
+        self.state.len()
+    }
+
     /// Steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
