@@ -1,5 +1,6 @@
 //! limbeck: knowledge distillation on any GPU.
 
+pub mod data;
 mod error;
 pub mod shape;
 
