@@ -2,6 +2,7 @@
 
 pub mod data;
 mod error;
+pub mod metrics;
 pub mod shape;
 
 pub use error::{Error, Result};
