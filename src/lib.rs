@@ -1,11 +1,13 @@
 //! limbeck: knowledge distillation on any GPU.
 
+pub mod balance;
+pub mod data;
+pub mod distill;
 mod error;
 pub mod gpu;
-pub mod balance;
-pub mod distill;
 pub mod kernels;
 pub mod loss;
+pub mod metrics;
 pub mod nn;
 pub mod optim;
 pub mod params;

@@ -1,0 +1,244 @@
+//! Class folders: `root/{train,val,test}/<class>/*.{png,jpg,jpeg}`, as torchvision's ImageFolder reads them.
+
+use super::image;
+use crate::{
+    Error, Result,
+    data::{Dataset, Images, Limits, Skipped, Split, Task, seed, split},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+/// What to read and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder that holds `train/` and perhaps `val/` and `test/`.
+    pub root: PathBuf,
+    /// Height and width every image is resized to.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// The task's name.
+    pub task: String,
+    /// Whether a mirrored image keeps its label.
+    pub flip: bool,
+    /// Part of the training files cut off for validation when there is no `val/`.
+    pub val_fraction: f64,
+    /// Part of the training files cut off for the test when there is no `test/`.
+    pub test_fraction: f64,
+    /// Decides the cuts and the limits' choice.
+    pub split_seed: u64,
+    /// At most so many files of each split, every class in proportion; the others are not decoded.
+    pub limits: Limits,
+}
+
+/// Image files with their labels, not decoded yet: splits are cut and limited on names, which costs nothing.
+#[derive(Debug, Default, Clone)]
+struct Listing {
+    files: Vec<PathBuf>,
+    labels: Vec<u32>,
+}
+
+/// Reads a data set of class folders. The classes are the sub-folders of `train/` in byte order of their names; `val/` and
+/// `test/` may have fewer but no others. Where one of the two is missing it is cut from train, test first.
+///
+/// Hidden files (`.name`) are ignored. What is not a readable PNG or JPEG image is left out and named in
+/// [`Dataset::skipped`]; a class of which nothing could be read is an error, and so is an empty class folder.
+pub fn load(name: &str, options: &Options) -> Result<Dataset> {
+    let mut skipped = Vec::new();
+    let train_root = options.root.join("train");
+    if !train_root.is_dir() {
+        let message = "no such folder; expected images at train/<class>/*.png or *.jpg below data.folder";
+        return Err(Error::data(train_root, "", message));
+    }
+    let classes = class_names(&train_root, &mut skipped)?;
+    if classes.len() < 2 {
+        let message = format!("{} class folder(s); classification needs at least two", classes.len());
+        return Err(Error::data(train_root, "", message));
+    }
+    let mut train = list(&train_root, &classes, &mut skipped)?;
+    let test = own_or_cut(options, "test", options.test_fraction, &classes, &mut train, &mut skipped)?;
+    let left = if options.root.join("test").is_dir() { 1.0 } else { 1.0 - options.test_fraction };
+    let val = own_or_cut(options, "val", options.val_fraction / left, &classes, &mut train, &mut skipped)?;
+    let limits = [options.limits.train, options.limits.val, options.limits.test];
+    let mut splits = Vec::with_capacity(3);
+    for ((part, listing), limit) in [("train", train), ("val", val), ("test", test)].into_iter().zip(limits) {
+        let seed = seed::derive(seed::derive(options.split_seed, "limit"), part);
+        let kept = limit.map_or_else(|| listing.clone(), |l| listing.gather(&split::choose(&listing.labels, l, seed)));
+        // Of a cut-off part, a class may be a single file; losing that is no reason to refuse the set.
+        let strict = part == "train" || options.root.join(part).is_dir();
+        splits.push(decode_all(&kept, if strict { &classes } else { &[] }, options, &mut skipped)?);
+    }
+    let task = Task { name: options.task.clone(), classes, flip: options.flip };
+    let (test, val, train) = (splits.pop(), splits.pop(), splits.pop());
+    let (Some(train), Some(val), Some(test)) = (train, val, test) else {
+        return Err(Error::Invalid("a split is missing".into()));
+    };
+    let data = Dataset { name: name.into(), tasks: vec![task], train, val, test, skipped };
+    data.check()?;
+    Ok(data)
+}
+
+/// The split's own folder if there is one, else a part of train, which loses it.
+fn own_or_cut(
+    options: &Options,
+    part: &str,
+    fraction: f64,
+    classes: &[String],
+    train: &mut Listing,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Listing> {
+    let folder = options.root.join(part);
+    if !folder.is_dir() {
+        let (rest, cut) = split::cut(&train.labels, fraction, seed::derive(options.split_seed, part))?;
+        let cut = train.gather(&cut);
+        *train = train.gather(&rest);
+        return Ok(cut);
+    }
+    let found = class_names(&folder, skipped)?;
+    if let Some(stranger) = found.iter().find(|c| !classes.contains(c)) {
+        let message = format!("train/ has no class of this name (it has {})", classes.join(", "));
+        return Err(Error::data(folder.join(stranger), "", message));
+    }
+    if found.is_empty() {
+        return Err(Error::data(
+            folder,
+            "",
+            format!("no class folder in it; add some, or remove it to cut {part} from train"),
+        ));
+    }
+    let mut listing = Listing::default();
+    let own = list(&folder, &found, skipped)?;
+    // The labels of `list` count the folders found here; train's numbering is the one that holds.
+    for (file, label) in own.files.into_iter().zip(own.labels) {
+        let class = classes.iter().position(|c| *c == found[label as usize]).unwrap_or(0);
+        listing.files.push(file);
+        listing.labels.push(class as u32);
+    }
+    Ok(listing)
+}
+
+/// Entries of a folder that are not hidden, sorted by name.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let io = |e| Error::io(folder, "read", e);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn class_names(folder: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in entries(folder)? {
+        match path.file_name().and_then(|n| n.to_str()) {
+            _ if !path.is_dir() => skipped.push(Skipped { path, reason: "a file beside the class folders".into() }),
+            Some(name) => names.push(name.to_string()),
+            None => return Err(Error::data(path, "", "the class folder's name is not valid UTF-8; rename it")),
+        }
+    }
+    Ok(names)
+}
+
+fn list(folder: &Path, classes: &[String], skipped: &mut Vec<Skipped>) -> Result<Listing> {
+    let mut listing = Listing::default();
+    for (label, class) in classes.iter().enumerate() {
+        let class = folder.join(class);
+        let before = listing.files.len();
+        for path in entries(&class)? {
+            let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+            if path.is_dir() {
+                skipped.push(Skipped { path, reason: "a folder inside a class folder is not read".into() });
+            } else if matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
+                listing.files.push(path);
+                listing.labels.push(label as u32);
+            } else {
+                skipped.push(Skipped { path, reason: "not named .png, .jpg or .jpeg".into() });
+            }
+        }
+        if listing.files.len() == before {
+            let message = "no .png, .jpg or .jpeg file in this class folder; add images or remove the folder";
+            return Err(Error::data(class, "", message));
+        }
+    }
+    Ok(listing)
+}
+
+impl Listing {
+    fn gather(&self, indices: &[u32]) -> Listing {
+        let pick = |&i: &u32| (self.files[i as usize].clone(), self.labels[i as usize]);
+        let (files, labels) = indices.iter().map(pick).unzip();
+        Listing { files, labels }
+    }
+}
+
+/// Decodes the files on all cores. Those that fail go to `skipped`, and the images behind them close up. Each class of
+/// `required` that has files must keep at least one.
+fn decode_all(listing: &Listing, required: &[String], options: &Options, skipped: &mut Vec<Skipped>) -> Result<Split> {
+    // Small enough to share out evenly, large enough that nobody waits at the lock.
+    const CHUNK: usize = 32;
+    let mut images = Images::black(listing.files.len(), options.size, options.channels)?;
+    let len = images.image_len();
+    if len == 0 {
+        return Err(Error::Invalid("data.size: both sides and the channels must be above 0".into()));
+    }
+    let mut reasons: Vec<Option<String>> = vec![None; listing.files.len()];
+    let jobs = images.pixels.chunks_mut(CHUNK * len).zip(listing.files.chunks(CHUNK)).zip(reasons.chunks_mut(CHUNK));
+    let jobs = Mutex::new(jobs);
+    let worker = || {
+        loop {
+            let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(((pixels, files), reasons)) = job else { break };
+            for ((out, path), reason) in pixels.chunks_exact_mut(len).zip(files).zip(reasons) {
+                match image::read(path, options.size, options.channels) {
+                    Ok(bytes) => out.copy_from_slice(&bytes),
+                    Err(Error::Data { message, .. }) => *reason = Some(message),
+                    Err(error) => *reason = Some(error.to_string()),
+                }
+            }
+        }
+    };
+    let helpers = thread::available_parallelism().map_or(1, |n| n.get()) - 1;
+    thread::scope(|scope| {
+        for _ in 0..helpers {
+            // A refused thread only makes it slower: this one works as well.
+            let _ = thread::Builder::new().spawn_scoped(scope, worker);
+        }
+        worker();
+    });
+    check_classes(listing, &reasons, required)?;
+    let mut labels = Vec::with_capacity(listing.labels.len());
+    for (i, reason) in reasons.into_iter().enumerate() {
+        match reason {
+            Some(reason) => skipped.push(Skipped { path: listing.files[i].clone(), reason }),
+            None => {
+                images.pixels.copy_within(i * len..(i + 1) * len, labels.len() * len);
+                labels.push(listing.labels[i]);
+            }
+        }
+    }
+    images.pixels.truncate(labels.len() * len);
+    images.count = labels.len();
+    Ok(Split { images, labels: vec![labels] })
+}
+
+/// A class of which nothing could be read would be learnt or measured as nothing, in silence.
+fn check_classes(listing: &Listing, reasons: &[Option<String>], classes: &[String]) -> Result<()> {
+    for (label, class) in classes.iter().enumerate() {
+        let of_class = || (0..reasons.len()).filter(|&i| listing.labels[i] as usize == label);
+        let (tried, failed) = (of_class().count(), of_class().filter(|&i| reasons[i].is_some()).count());
+        if let Some(first) = of_class().next().filter(|_| tried == failed) {
+            let reason = reasons[first].as_deref().unwrap_or_default();
+            let message = format!("none of the {tried} image(s) of class {class:?} could be read; this one: {reason}");
+            return Err(Error::data(&listing.files[first], "", message));
+        }
+    }
+    Ok(())
+}

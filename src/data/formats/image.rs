@@ -1,0 +1,58 @@
+//! One PNG or JPEG image into bytes of a fixed size.
+
+use crate::{Error, Result};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, imageops::FilterType};
+use std::{io::Cursor, path::Path};
+
+/// Reads and decodes the file, see [`decode`].
+pub fn read(path: &Path, size: [usize; 2], channels: usize) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    decode(path, &bytes, size, channels)
+}
+
+/// Decodes a PNG or JPEG (told by content; grey, RGB, palette, with alpha, 16 bit) into `[height, width, channels]` bytes,
+/// `channels` being 1 or 3. EXIF's orientation is applied, alpha is dropped, colour becomes grey by Rec. 709 luma. An image
+/// of another size is resized without keeping its aspect ratio, by a triangle filter as wide as the reduction asks
+/// (no aliasing).
+///
+/// `path` is only named in errors. A JPEG without its end marker is refused, although decoders would fill the rest with grey.
+pub fn decode(path: &Path, bytes: &[u8], size: [usize; 2], channels: usize) -> Result<Vec<u8>> {
+    let bad = |m: String| Error::data(path, "", m);
+    let (Ok(height), Ok(width)) = (u32::try_from(size[0]), u32::try_from(size[1])) else {
+        return Err(Error::Invalid(format!("images of {}x{} are too large", size[0], size[1])));
+    };
+    if height == 0 || width == 0 || !matches!(channels, 1 | 3) {
+        return Err(Error::Invalid(format!(
+            "images of {height}x{width}x{channels}: sizes are above 0, channels are 1 or 3"
+        )));
+    }
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| Error::io(path, "read", e))?;
+    match reader.format() {
+        Some(ImageFormat::Jpeg) if !jpeg_is_complete(bytes) => return Err(bad("the JPEG is truncated".into())),
+        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+        _ if bytes.is_empty() => return Err(bad("the file is empty".into())),
+        _ => return Err(bad("neither a PNG nor a JPEG image".into())),
+    }
+    let undecodable = |e: image::ImageError| bad(format!("cannot be decoded: {e}"));
+    let mut decoder = reader.into_decoder().map_err(undecodable)?;
+    // A broken EXIF block is no reason to refuse a good picture.
+    let orientation = decoder.orientation().ok();
+    let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+    if let Some(orientation) = orientation {
+        image.apply_orientation(orientation);
+    }
+    // Converted first: resizing premultiplied alpha or a palette would mix in what is dropped anyway.
+    let image = match channels {
+        1 => DynamicImage::ImageLuma8(image.into_luma8()),
+        _ => DynamicImage::ImageRgb8(image.into_rgb8()),
+    };
+    let fits = (image.height(), image.width()) == (height, width);
+    Ok(if fits { image } else { image.resize_exact(width, height, FilterType::Triangle) }.into_bytes())
+}
+
+/// Whether the last scan is closed by an end-of-image marker. Inside a scan `ff` is followed by `00` or a restart marker, so
+/// both markers are unmistakable; an embedded thumbnail's end comes before the last scan's start and does not count.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|w| w == marker);
+    matches!((last([0xff, 0xda]), last([0xff, 0xd9])), (Some(scan), Some(end)) if scan < end)
+}

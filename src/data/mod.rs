@@ -1,0 +1,277 @@
+//! In-memory data sets: images as bytes, labels per task, three splits; where they come from (the embedded digits, files,
+//! two sources on one canvas) and how they reach the training loop (seeded augmentation, a prefetching loader).
+//!
+//! The order is fixed by the types: a [`Dataset`] is always split already, and [`compose::compose`] takes data sets, so the
+//! split happens before composing and no source image is in two splits. Statistics come from the training split alone.
+//!
+//! ```
+//! use limbeck::data::{compose::{Pairing, Samples}, digits};
+//!
+//! let pairing = Pairing { canvas: [12, 12], samples: Samples { train: 600, val: 150, test: 250 }, seed: 0 };
+//! let data = digits::load(&pairing, 0)?;
+//! assert_eq!((data.tasks[0].name.as_str(), data.tasks[1].name.as_str()), ("first", "second"));
+//! assert_eq!((data.train.len(), data.val.len(), data.test.len()), (600, 150, 250));
+//! # Ok::<(), limbeck::Error>(())
+//! ```
+
+pub mod augment;
+pub mod compose;
+pub mod digits;
+#[cfg(feature = "formats")]
+pub mod formats;
+pub mod loader;
+pub mod seed;
+pub mod split;
+
+use crate::{Error, Result};
+use std::path::PathBuf;
+
+/// Images of one size, 8 bits a channel, `[count, height, width, channels]` (NHWC).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// `count * height * width * channels` bytes, row-major.
+    pub pixels: Vec<u8>,
+    /// Number of images.
+    pub count: usize,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+}
+
+impl Images {
+    /// `count` black images. An error, not an abort, when that much memory is not to be had.
+    pub fn black(count: usize, [height, width]: [usize; 2], channels: usize) -> Result<Self> {
+        let bytes = count.checked_mul(height).and_then(|v| v.checked_mul(width)).and_then(|v| v.checked_mul(channels));
+        let mut pixels = Vec::new();
+        let fits = u32::try_from(count).is_ok() && bytes.is_some_and(|b| pixels.try_reserve_exact(b).is_ok());
+        if !fits {
+            return Err(Error::Invalid(format!(
+                "{count} images of {height}x{width}x{channels} do not fit in memory; use fewer or smaller images"
+            )));
+        }
+        pixels.resize(bytes.unwrap_or(0), 0);
+        Ok(Images { pixels, count, height, width, channels })
+    }
+
+    /// Bytes of one image: `height * width * channels`.
+    pub fn image_len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// The bytes of image `index`, `[height, width, channels]`. Panics when `index >= count`, as slices do.
+    pub fn get(&self, index: usize) -> &[u8] {
+        let len = self.image_len();
+        &self.pixels[index * len..(index + 1) * len]
+    }
+
+    /// Copies of the images named, in that order. Panics on an index `>= count`, as slices do.
+    pub fn gather(&self, indices: &[u32]) -> Images {
+        let mut pixels = Vec::with_capacity(indices.len() * self.image_len());
+        indices.iter().for_each(|&i| pixels.extend_from_slice(self.get(i as usize)));
+        Images { pixels, count: indices.len(), ..*self }
+    }
+
+    fn fingerprint(&self, hash: u64) -> u64 {
+        let shape = [self.count, self.height, self.width, self.channels];
+        let hash = shape.iter().fold(hash, |h, &v| fnv1a(h, &(v as u64).to_le_bytes()));
+        fnv1a(hash, &self.pixels)
+    }
+}
+
+/// One question asked of every image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its name in configuration, tables and file names.
+    pub name: String,
+    /// The classes' names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Whether a mirrored image keeps its label.
+    pub flip: bool,
+}
+
+/// Images with their labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// The images.
+    pub images: Images,
+    /// `labels[task][sample]`.
+    pub labels: Vec<Vec<u32>>,
+}
+
+impl Split {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.images.count
+    }
+
+    /// Whether it holds no sample.
+    pub fn is_empty(&self) -> bool {
+        self.images.count == 0
+    }
+
+    /// The first task's labels, by which splits are stratified; none if there is no task.
+    pub fn first_labels(&self) -> &[u32] {
+        self.labels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Copies of the samples named, in that order. Panics on an index out of range, as slices do.
+    pub fn gather(&self, indices: &[u32]) -> Split {
+        let labels = self.labels.iter().map(|task| indices.iter().map(|&i| task[i as usize]).collect()).collect();
+        Split { images: self.images.gather(indices), labels }
+    }
+}
+
+/// Something that was left out on loading, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it was left out.
+    pub reason: String,
+}
+
+/// How many samples of each split to keep; `None` keeps all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Training samples.
+    pub train: Option<usize>,
+    /// Validation samples.
+    pub val: Option<usize>,
+    /// Test samples.
+    pub test: Option<usize>,
+}
+
+/// A data set, split, in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// Its name, for tables.
+    pub name: String,
+    /// The tasks, in the order of `labels`.
+    pub tasks: Vec<Task>,
+    /// What the weights are fitted on.
+    pub train: Split,
+    /// What the best epoch is chosen on.
+    pub val: Split,
+    /// What is reported, and used for nothing else.
+    pub test: Split,
+    /// What was left out.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Dataset {
+    /// The three splits with their names.
+    pub fn splits(&self) -> [(&'static str, &Split); 3] {
+        [("train", &self.train), ("val", &self.val), ("test", &self.test)]
+    }
+
+    /// Refuses what later steps rely on never to meet: an empty split, splits of different image sizes, a label for each
+    /// sample and task missing or out of range, a task of fewer than two classes. Every loader of this module ends here.
+    pub fn check(&self) -> Result<()> {
+        let bad = |m: String| Err(Error::Invalid(format!("data set {}: {m}", self.name)));
+        let size = |i: &Images| [i.height, i.width, i.channels];
+        if self.tasks.is_empty() {
+            return bad("it has no task".into());
+        }
+        if let Some(task) = self.tasks.iter().find(|t| t.classes.len() < 2) {
+            let n = task.classes.len();
+            return bad(format!("task {:?} has {n} class(es); classification needs at least two", task.name));
+        }
+        for (name, split) in self.splits() {
+            let images = &split.images;
+            if split.is_empty() {
+                return bad(format!("the {name} split is empty; use more samples or another split fraction"));
+            }
+            if size(images) != size(&self.train.images) || images.image_len() == 0 {
+                let (a, b) = (size(images), size(&self.train.images));
+                return bad(format!(
+                    "the images of the {name} split are {a:?} (height, width, channels), train's are {b:?}"
+                ));
+            }
+            if images.pixels.len() != images.count * images.image_len() || split.labels.len() != self.tasks.len() {
+                return bad(format!("the {name} split's buffers do not fit its {} images", images.count));
+            }
+            for (task, labels) in self.tasks.iter().zip(&split.labels) {
+                let (n, classes) = (images.count, task.classes.len());
+                if labels.len() != n {
+                    return bad(format!("{name}: task {:?} has {} labels for {n} images", task.name, labels.len()));
+                }
+                if let Some(i) = labels.iter().position(|&l| l as usize >= classes) {
+                    let l = labels[i];
+                    return bad(format!(
+                        "{name}, sample {i}: label {l} of task {:?} is not below {classes}",
+                        task.name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Mean and standard deviation (population) of each channel in units of 0..1, over the **training split only**. A channel
+    /// that never varies gets standard deviation 1, so that dividing by it is harmless.
+    pub fn channel_stats(&self) -> (Vec<f32>, Vec<f32>) {
+        let images = &self.train.images;
+        let channels = images.channels.max(1);
+        // Exact integer sums: 2^64 / 255^2 is far more pixels than memory holds.
+        let (mut sum, mut squares) = (vec![0u64; channels], vec![0u64; channels]);
+        for pixel in images.pixels.chunks_exact(channels) {
+            for (c, &v) in pixel.iter().enumerate() {
+                sum[c] += u64::from(v);
+                squares[c] += u64::from(v) * u64::from(v);
+            }
+        }
+        let n = (images.pixels.len() / channels).max(1) as f64;
+        let stats = sum.iter().zip(&squares).map(|(&s, &q)| {
+            let mean = s as f64 / n;
+            let var = (q as f64 / n - mean * mean).max(0.0);
+            let std = if var > 0.0 { var.sqrt() / 255.0 } else { 1.0 };
+            ((mean / 255.0) as f32, std as f32)
+        });
+        stats.unzip()
+    }
+
+    /// A 64-bit hash (FNV-1a) over the tasks, pixels and labels of all splits. A checkpoint carries it, so that a run is not
+    /// resumed on other data. It guards against mistakes, not against forgery.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = FNV_OFFSET;
+        for task in &self.tasks {
+            // The length after each name keeps ["ab", "c"] and ["a", "bc"] apart.
+            for name in std::iter::once(&task.name).chain(&task.classes) {
+                hash = fnv1a(fnv1a(hash, name.as_bytes()), &(name.len() as u64).to_le_bytes());
+            }
+        }
+        for (_, split) in self.splits() {
+            hash = split.images.fingerprint(hash);
+            for labels in &split.labels {
+                hash = labels.iter().fold(hash, |h, l| fnv1a(h, &l.to_le_bytes()));
+            }
+        }
+        hash
+    }
+
+    /// At most so many samples of each split, chosen by `seed`, each class of the first task in proportion.
+    pub fn limited(mut self, limits: &Limits, seed: u64) -> Result<Self> {
+        let parts = [(&mut self.train, limits.train), (&mut self.val, limits.val), (&mut self.test, limits.test)];
+        for ((split, limit), name) in parts.into_iter().zip(["train", "val", "test"]) {
+            if let Some(limit) = limit.filter(|&l| l < split.len()) {
+                let chosen = split::choose(split.first_labels(), limit, seed::derive(seed, name));
+                *split = split.gather(&chosen);
+            }
+        }
+        self.check()?;
+        Ok(self)
+    }
+}
+
+pub(crate) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a continued from `hash`.
+pub(crate) fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests;

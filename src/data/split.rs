@@ -1,0 +1,167 @@
+//! Cutting a labelled set into parts: seeded, and stratified, so that every part has the classes in the set's proportions.
+
+use super::{Dataset, Split, Task, seed};
+use crate::{Error, Result};
+use rand::seq::SliceRandom;
+
+/// A seeded permutation of `0..n`.
+pub fn permutation(n: usize, seed: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    order.shuffle(&mut seed::stream(seed));
+    order
+}
+
+/// Exactly `count.min(labels.len())` indices in ascending order, every class in proportion (to within one sample).
+pub fn choose(labels: &[u32], count: usize, seed: u64) -> Vec<u32> {
+    let (_, mut chosen) = take(labels, count.min(labels.len()), seed, false);
+    chosen.sort_unstable();
+    chosen
+}
+
+/// Cuts about `fraction` of the samples off: `(rest, cut)`, both ascending, every class in proportion. No class leaves the
+/// rest altogether: its last sample stays there. At least one sample is cut off if any class has two.
+///
+/// Refuses a fraction outside the open interval 0..1.
+pub fn cut(labels: &[u32], fraction: f64, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(Error::Invalid(format!("a split fraction of {fraction} is not between 0 and 1 (exclusive)")));
+    }
+    let count = ((labels.len() as f64 * fraction).round() as usize).max(1);
+    let (mut rest, mut cut) = take(labels, count, seed, true);
+    rest.sort_unstable();
+    cut.sort_unstable();
+    Ok((rest, cut))
+}
+
+/// Walks the samples class by class, shuffled inside a class, and takes every (n / count)-th: a Bresenham line, which is
+/// what keeps both the total and each class's share right. With `keep_one` a class's last sample is never taken; the debt
+/// passes to the next class.
+fn take(labels: &[u32], count: usize, seed: u64, keep_one: bool) -> (Vec<u32>, Vec<u32>) {
+    let mut order = permutation(labels.len(), seed);
+    order.sort_by_key(|&i| labels[i as usize]);
+    let n = labels.len();
+    let (mut rest, mut taken) = (Vec::with_capacity(n), Vec::with_capacity(count));
+    let mut debt = n / 2;
+    for class in order.chunk_by(|&a, &b| labels[a as usize] == labels[b as usize]) {
+        let mut left = class.len();
+        for &i in class {
+            debt += count;
+            if debt >= n && taken.len() < count && (left > 1 || !keep_one) {
+                debt -= n;
+                left -= 1;
+                taken.push(i);
+            } else {
+                rest.push(i);
+            }
+        }
+    }
+    // Debts of classes of one may be left over at the end; one sample is always owed.
+    if taken.is_empty() && count > 0 {
+        let pair = rest.windows(2).position(|w| labels[w[0] as usize] == labels[w[1] as usize]);
+        taken.extend(pair.map(|p| rest.remove(p)));
+    }
+    (rest, taken)
+}
+
+/// A data set from a source that brings its own test files: validation is cut from train, test is left as it is.
+pub fn with_own_test(
+    name: &str,
+    task: Task,
+    train: Split,
+    test: Split,
+    val_fraction: f64,
+    split_seed: u64,
+) -> Result<Dataset> {
+    let (rest, val) = cut(train.first_labels(), val_fraction, seed::derive(split_seed, "val"))?;
+    let val = train.gather(&val);
+    let train = train.gather(&rest);
+    let data = Dataset { name: name.into(), tasks: vec![task], train, val, test, skipped: vec![] };
+    data.check()?;
+    Ok(data)
+}
+
+/// A data set from one undivided source: test is cut off first, then validation; both fractions are of the whole.
+pub fn three_ways(
+    name: &str,
+    task: Task,
+    all: &Split,
+    val_fraction: f64,
+    test_fraction: f64,
+    split_seed: u64,
+) -> Result<Dataset> {
+    if !(val_fraction > 0.0 && test_fraction > 0.0 && val_fraction + test_fraction < 1.0) {
+        return Err(Error::Invalid(format!(
+            "the validation fraction {val_fraction} and the test fraction {test_fraction} must be above 0 and leave something to train on"
+        )));
+    }
+    let (rest, test) = cut(all.first_labels(), test_fraction, seed::derive(split_seed, "test"))?;
+    let rest = all.gather(&rest);
+    with_own_test(name, task, rest, all.gather(&test), val_fraction / (1.0 - test_fraction), split_seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn histogram(labels: &[u32], indices: &[u32]) -> Vec<usize> {
+        let mut counts = vec![0; 1 + labels.iter().max().map_or(0, |&m| m as usize)];
+        indices.iter().for_each(|&i| counts[labels[i as usize] as usize] += 1);
+        counts
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_is_a_partition_that_keeps_every_class(
+            labels in prop::collection::vec(0u32..6, 1..200), fraction in 0.01f64..0.99, seed: u64,
+        ) {
+            let (rest, cut) = cut(&labels, fraction, seed).unwrap();
+            let mut all = [rest.clone(), cut.clone()].concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..labels.len() as u32).collect::<Vec<_>>());
+            let whole = histogram(&labels, &(0..labels.len() as u32).collect::<Vec<_>>());
+            let kept = histogram(&labels, &rest);
+            prop_assert!(whole.iter().zip(&kept).all(|(&w, &k)| w == 0 || k > 0));
+            prop_assert!(!cut.is_empty() || whole.iter().all(|&w| w < 2));
+        }
+
+        #[test]
+        fn a_choice_is_exact_and_in_proportion(
+            labels in prop::collection::vec(0u32..5, 1..300), part in 0.0f64..1.0, seed: u64,
+        ) {
+            let count = (labels.len() as f64 * part) as usize;
+            let chosen = choose(&labels, count, seed);
+            prop_assert_eq!(chosen.len(), count);
+            prop_assert!(chosen.windows(2).all(|w| w[0] < w[1]));
+            let share = count as f64 / labels.len() as f64;
+            let whole = histogram(&labels, &(0..labels.len() as u32).collect::<Vec<_>>());
+            for (w, c) in whole.iter().zip(histogram(&labels, &chosen)) {
+                prop_assert!((c as f64 - *w as f64 * share).abs() <= 1.0 + 1e-9, "{} of {}", c, w);
+            }
+        }
+    }
+
+    #[test]
+    fn small_classes_still_fill_the_validation_split() {
+        // 25 classes of four at 10 %: rounding class by class would cut nothing at all.
+        let labels: Vec<u32> = (0..100).map(|i| i / 4).collect();
+        let (rest, cut) = cut(&labels, 0.1, 0).unwrap();
+        assert_eq!((rest.len(), cut.len()), (90, 10));
+        assert!(histogram(&labels, &cut).iter().all(|&c| c <= 1));
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let labels: Vec<u32> = (0..500).map(|i| i % 10).collect();
+        assert_eq!(cut(&labels, 0.2, 1).unwrap(), cut(&labels, 0.2, 1).unwrap());
+        assert_ne!(cut(&labels, 0.2, 1).unwrap(), cut(&labels, 0.2, 2).unwrap());
+        assert_ne!(permutation(50, 1), permutation(50, 2));
+    }
+
+    #[test]
+    fn fractions_out_of_range_are_refused() {
+        for fraction in [0.0, 1.0, -0.1, 1.5, f64::NAN] {
+            assert!(cut(&[0, 0, 1, 1], fraction, 0).is_err());
+        }
+    }
+}
