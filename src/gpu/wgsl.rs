@@ -28,7 +28,11 @@ pub struct Source {
 pub type Defines = BTreeMap<String, i64>;
 
 /// What may be imported.
-const SHARED: &[Source] = &[Source { name: "shared/index", text: include_str!("../../shaders/shared/index.wgsl") }];
+const SHARED: &[Source] = &[
+    Source { name: "shared/index", text: include_str!("../../shaders/shared/index.wgsl") },
+    Source { name: "shared/rows", text: include_str!("../../shaders/shared/rows.wgsl") },
+    Source { name: "shared/present", text: include_str!("../../shaders/shared/present.wgsl") },
+];
 
 /// Preprocessed WGSL that remembers where each line came from.
 #[derive(Debug, Clone, Default)]
