@@ -14,5 +14,7 @@ pub mod params;
 pub mod shape;
 pub mod tape;
 pub mod tensor;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use error::{Error, Result};
