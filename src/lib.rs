@@ -2,5 +2,6 @@
 
 mod error;
 pub mod shape;
+pub mod twin;
 
 pub use error::{Error, Result};
