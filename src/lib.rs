@@ -5,5 +5,6 @@ pub mod gpu;
 pub mod kernels;
 pub mod shape;
 pub mod tensor;
+pub mod twin;
 
 pub use error::{Error, Result};
