@@ -33,9 +33,9 @@ pub struct Tile {
 
 /// The tiles the forward pass and the input gradient are compiled for.
 pub const TILES: [Tile; 6] = [
+    Tile { rows: 8, columns: 8 },
     Tile { rows: 4, columns: 16 },
     Tile { rows: 2, columns: 16 },
-    Tile { rows: 8, columns: 8 },
     Tile { rows: 4, columns: 8 },
     Tile { rows: 4, columns: 4 },
     Tile { rows: 4, columns: 1 },
@@ -43,8 +43,8 @@ pub const TILES: [Tile; 6] = [
 
 /// The tiles the weight gradient is compiled for.
 pub const WEIGHT_TILES: [Tile; 5] = [
-    Tile { rows: 4, columns: 16 },
     Tile { rows: 8, columns: 8 },
+    Tile { rows: 4, columns: 16 },
     Tile { rows: 4, columns: 8 },
     Tile { rows: 4, columns: 4 },
     Tile { rows: 1, columns: 1 },
