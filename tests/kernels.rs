@@ -1,4 +1,4 @@
-//! The kernels of losses, pooling and augmentation against their twins, checked and unchecked, outputs poisoned.
+//! Every kernel against its twin, checked and unchecked, outputs poisoned; and every shader through every writer.
 
 use limbeck::gpu::{Gpu, Options, parse};
 use limbeck::kernels::TABLE;
