@@ -181,9 +181,11 @@ impl Gpu {
     }
 
     fn obtain(&self, bytes: u64, kind: Kind) -> Result<Buffer> {
-        let size = Pool::class_of(bytes);
         let profile = &self.inner.profile;
-        for (limit, name) in [(profile.max_buffer, "max_buffer_size"), (profile.max_binding, "max_storage_buffer_binding_size")] {
+        let limits = [(profile.max_buffer, "max_buffer_size"), (profile.max_binding, "max_storage_buffer_binding_size")];
+        // Sizes near 2^64 have no class: rounding them up would wrap to zero.
+        let size = if bytes > profile.max_buffer { bytes } else { Pool::class_of(bytes) };
+        for (limit, name) in limits {
             if size > limit {
                 let what = format!("a buffer of {} MiB", bytes >> 20);
                 return Err(Error::Limit { what, needed: size, limit, name, hint: "Lower train.batch or the network's width" });
