@@ -19,7 +19,9 @@ pub(super) struct Kernel {
     pub layout: wgpu::BindGroupLayout,
 }
 
-type Key = (&'static str, &'static str, Defines);
+/// Name and text of the source, entry, defines. An embedder's shader may have the name of one of ours; where the text lies
+/// tells them apart without hashing it at every launch.
+type Key = (&'static str, (usize, usize), &'static str, Defines);
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -41,7 +43,8 @@ impl Cache {
         entry: &'static str,
         defines: &Defines,
     ) -> Result<Arc<Kernel>> {
-        let key = (source.name, entry, defines.clone());
+        let text = (source.text.as_ptr() as usize, source.text.len());
+        let key = (source.name, text, entry, defines.clone());
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = kernels.get(&key) {
             return Ok(kernel.clone());
