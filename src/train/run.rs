@@ -11,7 +11,7 @@ use super::event::Event;
 use super::feed::Feed;
 use super::files::write_atomic;
 use super::objective::{Objective, Teacher};
-use super::stage::{Bench, Stage};
+use super::stage::{Bench, Finished, Stage};
 use super::summary::{StageResult, Summary};
 use super::{config, dataset};
 use crate::balance::Fixed;
@@ -38,10 +38,16 @@ pub mod names {
 /// [`Error::Interrupted`] after `stop`; [`Error::NonFinite`] where a loss is no number; [`Error::Config`] where the folder
 /// holds a run of another configuration; data, file and GPU errors. Finished stages are kept in every case.
 pub fn run(config: &Config, out: &Path, gpu: &Gpu, stop: &AtomicBool, on_event: &mut dyn FnMut(Event)) -> Result<Summary> {
-    claim(config, out)?;
+    let resolved = out.join(names::CONFIG);
+    check_claim(config, &resolved)?;
     let data = dataset::load(config)?;
     let augment = augmentation(config);
     augment.check(&data.tasks)?;
+    // Written only now, so that a run whose data cannot be read leaves nothing behind.
+    if !resolved.exists() {
+        write_atomic(&resolved, config.to_toml().as_bytes())?;
+    }
+    mend(&out.join(names::METRICS))?;
     let bench = Bench {
         gpu,
         out: out.to_path_buf(),
@@ -91,24 +97,22 @@ fn notes(data: &Dataset) -> Vec<String> {
     notes
 }
 
-/// Makes the folder this configuration's, or finds that it already is.
-fn claim(config: &Config, out: &Path) -> Result<()> {
-    let path = out.join(names::CONFIG);
-    if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-        let old = Config::parse(&text, &path, &[])?;
-        let differences = config.differences(&old);
-        if !differences.is_empty() {
-            return Err(Error::Config {
-                path,
-                line: None,
-                key: "this folder holds a run of another configuration".into(),
-                message: format!("{}; choose another folder with --out, or remove this one", differences.join("; ")),
-            });
-        }
+/// Finds that the folder is new, or this configuration's already.
+fn check_claim(config: &Config, path: &Path) -> Result<()> {
+    if !path.exists() {
         return Ok(());
     }
-    write_atomic(&path, config.to_toml().as_bytes())
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+    let differences = config.differences(&Config::parse(&text, path, &[])?);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Config {
+        path: path.to_path_buf(),
+        line: None,
+        key: "this folder holds a run of another configuration".into(),
+        message: format!("{}; choose another folder with --out, or remove this one", differences.join("; ")),
+    })
 }
 
 struct Run<'a> {
@@ -213,9 +217,10 @@ impl Run<'_> {
         let path = self.bench.path(stage, ".json");
         if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-            let result = checkpoint::from_json(&path, &text)?;
+            let finished: Finished = checkpoint::from_json(&path, &text)?;
+            finished.check(self.bench.data_fingerprint, &path)?;
             (self.on_event)(Event::Cached { label: &stage.label() });
-            return Ok(result);
+            return Ok(finished.result);
         }
         let (on_event, journal) = (&mut *self.on_event, &self.journal);
         let mut tell = |event: Event| {
@@ -258,6 +263,21 @@ impl Run<'_> {
         }
         self.load_teacher(path)
     }
+}
+
+/// Cuts off the half line that a killed run or a full disk may have left at the journal's end: the next line would
+/// otherwise be glued to it. Its epoch is run again, as the state is only saved after the line.
+fn mend(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    if whole == bytes.len() {
+        return Ok(());
+    }
+    let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, "open", e))?;
+    file.set_len(whole as u64).map_err(|e| Error::io(path, "shorten", e))
 }
 
 /// Adds a line to the journal.

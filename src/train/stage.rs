@@ -1,9 +1,11 @@
 //! One stage: a network trained to its end, resumable at any step.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Card, TaskCard, to_json};
 use super::config::{self, NetConfig, TrainConfig};
@@ -54,6 +56,24 @@ pub(super) struct Bench<'a> {
     pub tasks: Vec<Task>,
     pub data_fingerprint: u64,
     pub stop: &'a AtomicBool,
+}
+
+/// What marks a stage as finished: its result, and the data it was made from.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Finished {
+    data: String,
+    #[serde(flatten)]
+    pub result: StageResult,
+}
+
+impl Finished {
+    /// Refuses a result of other data: a summary must not mix the two.
+    pub(super) fn check(&self, data_fingerprint: u64, path: &Path) -> Result<()> {
+        if self.data == format!("{data_fingerprint:016x}") {
+            return Ok(());
+        }
+        Err(Error::checkpoint(path, "was made from other data; choose another folder with --out, or remove this one to start over"))
+    }
 }
 
 impl Stage<'_> {
@@ -292,7 +312,9 @@ impl Bench<'_> {
             best: self.test(stage, &best)?,
             last: self.test(stage, &network.freeze(gpu)?)?,
         };
-        write_atomic(self.path(stage, ".json"), to_json(&result)?.as_bytes())?;
+        let finished = Finished { data: format!("{:016x}", self.data_fingerprint), result };
+        write_atomic(self.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
+        let result = finished.result;
         // The result is there, so a state that cannot be removed does no harm.
         let _ = std::fs::remove_file(self.path(stage, ".state.safetensors"));
         let test: Vec<_> = result.best.iter().map(|(task, c)| (task.clone(), c.metrics())).collect();
