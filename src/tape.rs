@@ -69,11 +69,19 @@ struct Held {
     shared: bool,
 }
 
+/// Which memory a parameter's gradient has.
+fn place(param: &Param) -> (u64, u64) {
+    let view = param.grad.view();
+    (view.buffer.id(), view.offset)
+}
+
 /// The gradients collected so far.
 #[derive(Default)]
 pub struct Grads {
     held: Vec<Option<Held>>,
-    touched: HashSet<usize>,
+    /// The memory of every parameter gradient written so far, buffer and offset: one tape may run over several arenas (a
+    /// network and the adaptors beside it), so a position in one of them would not do.
+    touched: HashSet<(u64, u64)>,
 }
 
 impl Grads {
@@ -120,12 +128,12 @@ impl Grads {
 
     /// Where a contribution to a parameter's gradient is to be written.
     pub fn param(&mut self, param: &Param) -> Target {
-        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(param.index) }
+        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(place(param)) }
     }
 
     /// Whether a parameter has received a gradient.
     pub fn touched(&self, param: &Param) -> bool {
-        self.touched.contains(&param.index)
+        self.touched.contains(&place(param))
     }
 
     fn take(&mut self, id: usize) -> Option<Tensor> {
