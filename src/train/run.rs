@@ -91,7 +91,10 @@ fn journal_path(out: &Path) -> PathBuf {
 fn notes(data: &Dataset) -> Vec<String> {
     let mut notes = Vec::new();
     if !data.skipped.is_empty() {
-        notes.push(format!("{} files were skipped:", data.skipped.len()));
+        notes.push(match data.skipped.len() {
+            1 => "1 file was skipped:".into(),
+            n => format!("{n} files were skipped:"),
+        });
         notes.extend(data.skipped.iter().map(|s| format!("  {}: {}", s.path.display(), s.reason)));
     }
     notes
