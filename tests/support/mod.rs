@@ -65,9 +65,7 @@ pub fn gradients(gpu: &Gpu, network: &Network, sample: &Sample, weights: [f32; 2
     let outputs = network.forward(gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
     let mut losses = Losses { gpu, tape: &mut tape, ledger };
     for (task, weight) in weights.into_iter().enumerate() {
-        CrossEntropy::default()
-            .apply(&mut losses, task, weight, &outputs.logits[task], &sample.labels[task])
-            .unwrap();
+        CrossEntropy::default().apply(&mut losses, task, weight, &outputs.logits[task], &sample.labels[task]).unwrap();
     }
     drop(outputs);
     let grads = tape.backward(gpu).unwrap();
