@@ -1,3 +1,18 @@
-//! Networks.
+//! Networks: layers, residual trunks, task heads, initialisation, and the frozen form teachers and deployed students
+//! take.
 
 pub mod arch;
+mod context;
+pub mod init;
+mod layers;
+mod network;
+mod resnet;
+mod trunk;
+
+pub use arch::ArchSpec;
+pub use context::{Context, Mode};
+pub use init::{Init, Initializer};
+pub use layers::{ConvNorm, Folded, FrozenLinear, Linear};
+pub use network::{Frozen, HeadSpec, Network, NetworkSpec, Outputs};
+pub use resnet::{Features, ResNet};
+pub use trunk::{Stem, TrunkSpec};

@@ -1,0 +1,164 @@
+//! Choosing an adapter, and what is worth knowing about it.
+
+use crate::{Error, Result};
+
+/// What kind of machine the kernels are tuned for; the key of every variant rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AdapterClass {
+    /// A discrete GPU with cooperative matrices.
+    DiscreteMatrix,
+    /// A discrete GPU without.
+    Discrete,
+    /// Apple's GPUs.
+    Apple,
+    /// A GPU that shares the processor's memory.
+    Integrated,
+    /// A processor that plays a GPU (lavapipe, WARP).
+    Software,
+}
+
+/// The adapter's limits and features, in one place.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The adapter's name, as the driver gives it.
+    pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// Driver and version.
+    pub driver: String,
+    /// The kind of machine.
+    pub class: AdapterClass,
+    /// Largest buffer, bytes.
+    pub max_buffer: u64,
+    /// Largest storage binding, bytes.
+    pub max_binding: u64,
+    /// Storage buffers a stage.
+    pub max_storage_buffers: u32,
+    /// Workgroup memory, bytes.
+    pub max_workgroup_bytes: u32,
+    /// Invocations of a workgroup.
+    pub max_invocations: u32,
+    /// Groups a dimension.
+    pub max_groups: u32,
+    /// Smallest and largest subgroup; `None` without subgroup operations.
+    pub subgroups: Option<(u32, u32)>,
+    /// Half-precision arithmetic.
+    pub f16: bool,
+    /// Cooperative matrices.
+    pub cooperative_matrix: bool,
+    /// GPU timestamps.
+    pub timestamps: bool,
+}
+
+impl Profile {
+    /// Reads what an adapter says of itself.
+    pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
+        let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+        let cooperative_matrix = features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+        let class = match info.device_type {
+            wgpu::DeviceType::Cpu => AdapterClass::Software,
+            _ if info.backend == wgpu::Backend::Metal => AdapterClass::Apple,
+            wgpu::DeviceType::IntegratedGpu => AdapterClass::Integrated,
+            _ if cooperative_matrix => AdapterClass::DiscreteMatrix,
+            _ => AdapterClass::Discrete,
+        };
+        let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        Profile {
+            name: info.name.clone(),
+            backend: info.backend.to_str().to_string(),
+            driver: [info.driver, info.driver_info].join(" ").trim().to_string(),
+            class,
+            max_buffer: limits.max_buffer_size,
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+            max_groups: limits.max_compute_workgroups_per_dimension,
+            subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            cooperative_matrix,
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        }
+    }
+
+    /// Floating-point operations after which a submission is closed, so that none runs into a driver's watchdog
+    /// (two seconds on Windows). Software adapters have no watchdog, but a bound keeps Ctrl-C and memory in hand.
+    pub fn submit_budget(&self) -> u64 {
+        match self.class {
+            AdapterClass::DiscreteMatrix | AdapterClass::Discrete => 1_000_000_000_000,
+            AdapterClass::Apple | AdapterClass::Integrated => 200_000_000_000,
+            AdapterClass::Software => 20_000_000_000,
+        }
+    }
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, {})", self.name, self.backend, self.driver)
+    }
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends &= wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    wgpu::Instance::new(descriptor)
+}
+
+/// Real GPUs first, the largest kind first; software last. Ties keep the order of the system.
+fn rank(profile: &Profile) -> u32 {
+    match profile.class {
+        AdapterClass::DiscreteMatrix | AdapterClass::Discrete | AdapterClass::Apple => 0,
+        AdapterClass::Integrated => 1,
+        AdapterClass::Software => 2,
+    }
+}
+
+fn usable() -> Vec<(wgpu::Adapter, Profile)> {
+    let adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+    let computes = |a: &wgpu::Adapter| {
+        a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+    };
+    let mut list: Vec<_> = adapters.into_iter().filter(computes).map(|a| (Profile::of(&a), a)).map(|(p, a)| (a, p)).collect();
+    list.sort_by_key(|(_, profile)| rank(profile));
+    list
+}
+
+/// Every usable adapter, the one that would be chosen first.
+pub fn devices() -> Vec<Profile> {
+    usable().into_iter().map(|(_, profile)| profile).collect()
+}
+
+/// The best adapter, or the one `name` (a part of its name, in any case) asks for.
+pub(super) fn choose(name: Option<&str>) -> Result<(wgpu::Adapter, Profile)> {
+    let list = usable();
+    let seen: Vec<String> = list.iter().map(|(_, p)| p.name.clone()).collect();
+    let backend = std::env::var("WGPU_BACKEND").ok();
+    let tried = match &backend {
+        Some(backend) => format!("WGPU_BACKEND={backend}"),
+        None => "asked Vulkan, Metal and DX12".to_string(),
+    };
+    let wanted = name.map(str::to_lowercase);
+    let fits = |p: &Profile| wanted.as_ref().is_none_or(|w| p.name.to_lowercase().contains(w));
+    let found = list.into_iter().find(|(_, p)| fits(p));
+    found.ok_or_else(|| match wanted {
+        Some(wanted) if !seen.is_empty() => Error::NoAdapter {
+            tried: format!("none is called `{wanted}`"),
+            hint: format!("Set WGPU_ADAPTER_NAME to a part of one of: {}", seen.join(", ")),
+        },
+        _ => Error::NoAdapter { tried, hint: install_hint(backend.is_some()).to_string() },
+    })
+}
+
+fn install_hint(backend_set: bool) -> &'static str {
+    if backend_set {
+        "Unset WGPU_BACKEND, or set it to a backend this machine has (vulkan, metal, dx12)"
+    } else if cfg!(target_os = "linux") {
+        "Install your GPU's Vulkan driver, or Mesa's software driver: \
+         `apt install mesa-vulkan-drivers` (Debian, Ubuntu), `dnf install mesa-vulkan-drivers` (Fedora), \
+         `pacman -S vulkan-swrast` (Arch)"
+    } else if cfg!(target_os = "windows") {
+        "Update the GPU's driver; Windows 10 and later also bring WARP, a software adapter, with DirectX 12"
+    } else {
+        "This machine's GPU must support Metal"
+    }
+}

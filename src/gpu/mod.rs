@@ -1,0 +1,19 @@
+//! The GPU: adapter and device, WGSL preprocessing and reflection, pipelines, buffer pool, recording.
+//!
+//! The only module that names `wgpu` and the only one with `unsafe`. It knows buffers and shaders, nothing of tensors.
+
+mod adapter;
+mod device;
+mod expr;
+mod pipeline;
+mod pool;
+mod record;
+mod reflect;
+mod wgsl;
+
+pub use adapter::{AdapterClass, Profile, devices};
+pub use device::{Gpu, GpuStats, Options};
+pub use pool::{Buffer, PoolStats};
+pub use record::{Launch, View};
+pub use reflect::{Binding, Interface, Module, Param, WordType, parse};
+pub use wgsl::{Defines, Expanded, Source, preprocess};

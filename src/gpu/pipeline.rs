@@ -1,0 +1,136 @@
+//! Pipelines, compiled when first used and kept.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::adapter::Profile;
+use super::reflect::{self, Interface};
+use super::wgsl::{Defines, Source};
+use crate::{Error, Result};
+
+/// A compiled entry point of one permutation of a shader.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub id: u64,
+    pub name: String,
+    pub interface: Interface,
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+type Key = (&'static str, &'static str, Defines);
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    kernels: Mutex<HashMap<Key, Arc<Kernel>>>,
+}
+
+impl Cache {
+    pub(super) fn len(&self) -> usize {
+        self.kernels.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The kernel `entry` of `source` with `defines`, compiled now if it is new.
+    pub(super) fn get(
+        &self,
+        device: &wgpu::Device,
+        profile: &Profile,
+        checked: bool,
+        source: Source,
+        entry: &'static str,
+        defines: &Defines,
+    ) -> Result<Arc<Kernel>> {
+        let key = (source.name, entry, defines.clone());
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(&key) {
+            return Ok(kernel.clone());
+        }
+        let id = kernels.len() as u64;
+        let kernel = Arc::new(compile(device, profile, checked, source, entry, defines, id)?);
+        kernels.insert(key, kernel.clone());
+        Ok(kernel)
+    }
+}
+
+fn compile(
+    device: &wgpu::Device,
+    profile: &Profile,
+    checked: bool,
+    source: Source,
+    entry: &'static str,
+    defines: &Defines,
+    id: u64,
+) -> Result<Kernel> {
+    let module = reflect::parse(source, defines)?;
+    let interface = module.interface(entry)?;
+    let name = format!("{}/{entry}", source.name);
+    check_limits(&name, &interface, profile)?;
+    let entries: Vec<_> = layout_entries(&interface);
+    let layout = device
+        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&name), entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(&name),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(&name),
+        source: wgpu::ShaderSource::Naga(Cow::Owned(module.naga)),
+    };
+    let shader = if checked {
+        device.create_shader_module(descriptor)
+    } else {
+        // SAFETY: every kernel bounds its own accesses by the sizes in its parameters; the test suite runs all of them
+        // in checked mode with outputs poisoned, and each loop has a finite bound.
+        unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    };
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(&name),
+        layout: Some(&pipeline_layout),
+        module: &shader,
+        entry_point: Some(entry),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    Ok(Kernel { id, name, interface, pipeline, layout })
+}
+
+fn layout_entries(interface: &Interface) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    };
+    let storage = |b: &reflect::Binding| {
+        entry(b.index, wgpu::BufferBindingType::Storage { read_only: b.read_only }, false)
+    };
+    let params = interface.params.iter().map(|(index, _)| entry(*index, wgpu::BufferBindingType::Uniform, true));
+    params.chain(interface.bindings.iter().map(storage)).collect()
+}
+
+fn check_limits(name: &str, interface: &Interface, profile: &Profile) -> Result<()> {
+    let invocations: u32 = interface.workgroup_size.iter().product();
+    let checks = [
+        ("storage buffers", interface.bindings.len() as u32, profile.max_storage_buffers, "max_storage_buffers_per_shader_stage"),
+        ("bytes of workgroup memory", interface.workgroup_bytes, profile.max_workgroup_bytes, "max_compute_workgroup_storage_size"),
+        ("invocations a group", invocations, profile.max_invocations, "max_compute_invocations_per_workgroup"),
+        ("bytes of parameters", interface.params_size, super::record::SLOT as u32, "parameter slot"),
+    ];
+    for (what, needed, limit, limit_name) in checks {
+        if needed > limit {
+            return Err(Error::Limit {
+                what: format!("kernel {name} ({what})"),
+                needed: needed.into(),
+                limit: limit.into(),
+                name: limit_name,
+                hint: "Use a smaller variant of the kernel",
+            });
+        }
+    }
+    Ok(())
+}

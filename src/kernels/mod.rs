@@ -1,0 +1,36 @@
+//! Launchers of the handwritten WGSL kernels: parameters, choice of variant, dispatch, and each kernel's cases.
+//!
+//! `shaders/x.wgsl`, `kernels/x.rs` and `twin/x.rs` belong together; a row of [`TABLE`] brings a kernel to the tests,
+//! the shader validation and the benchmark.
+
+pub mod augment;
+pub mod batch_norm;
+pub mod binary_cross_entropy;
+pub mod case;
+pub mod confusion;
+pub mod conv2d;
+pub mod cross_entropy;
+pub mod distill_kl;
+pub mod elementwise;
+pub mod feature_loss;
+pub mod gradient_norm;
+pub mod linear;
+pub mod optimizer;
+pub mod pool;
+pub mod reduce;
+pub mod rows;
+pub mod softmax;
+
+pub use case::{Case, Check, Kernel, Permutation};
+
+/// Every kernel.
+pub const TABLE: &[Kernel] = &[
+    Kernel { name: "augment", cases: augment::cases, permutations: augment::permutations },
+    Kernel { name: "binary_cross_entropy", cases: binary_cross_entropy::cases, permutations: binary_cross_entropy::permutations },
+    Kernel { name: "confusion", cases: confusion::cases, permutations: confusion::permutations },
+    Kernel { name: "cross_entropy", cases: cross_entropy::cases, permutations: cross_entropy::permutations },
+    Kernel { name: "distill_kl", cases: distill_kl::cases, permutations: distill_kl::permutations },
+    Kernel { name: "feature_loss", cases: feature_loss::cases, permutations: feature_loss::permutations },
+    Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations },
+    Kernel { name: "softmax", cases: softmax::cases, permutations: softmax::permutations },
+];

@@ -1,0 +1,106 @@
+//! Softmax and log-softmax with temperature over the last dimension, and their gradients.
+
+use super::case::{Case, Permutation};
+use super::rows::{Rows, expect};
+use crate::gpu::{Defines, Gpu, Source};
+use crate::tensor::{Target, Tensor};
+use crate::{Error, Result, defines};
+
+const SOURCE: Source = Source { name: "softmax", text: include_str!("../../shaders/softmax.wgsl") };
+
+/// Whether a kernel computes probabilities or their logarithms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// `softmax(z / T)`
+    Probability,
+    /// `log softmax(z / T)`
+    Logarithm,
+}
+
+impl Form {
+    fn defines(self, form: Rows) -> Defines {
+        defines! { WIDE = form.wide(), LOG = self == Form::Logarithm }
+    }
+}
+
+/// `softmax(z / temperature)` over the rows of `z` `[.., columns]`.
+pub fn softmax(gpu: &Gpu, z: &Tensor, temperature: f32) -> Result<Tensor> {
+    forward_with(gpu, z, temperature, Form::Probability, Rows::choose(z.columns()))
+}
+
+/// `log softmax(z / temperature)` over the rows of `z` `[.., columns]`.
+pub fn log_softmax(gpu: &Gpu, z: &Tensor, temperature: f32) -> Result<Tensor> {
+    forward_with(gpu, z, temperature, Form::Logarithm, Rows::choose(z.columns()))
+}
+
+/// The gradient with respect to `z` from `p = softmax(z / temperature)` and `dp`.
+pub fn softmax_grad(gpu: &Gpu, p: &Tensor, dp: &Tensor, temperature: f32, out: &Target) -> Result<()> {
+    grad_with(gpu, p, dp, temperature, out, Form::Probability, Rows::choose(p.columns()))
+}
+
+/// The gradient with respect to `z` from `logp = log softmax(z / temperature)` and `dlogp`.
+pub fn log_softmax_grad(gpu: &Gpu, logp: &Tensor, dlogp: &Tensor, temperature: f32, out: &Target) -> Result<()> {
+    grad_with(gpu, logp, dlogp, temperature, out, Form::Logarithm, Rows::choose(logp.columns()))
+}
+
+/// Refuses a temperature that is not a positive number.
+pub(super) fn check_temperature(kernel: &str, temperature: f32) -> Result<()> {
+    if temperature.is_finite() && temperature > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("{kernel}: the temperature is {temperature}; it must be a finite number > 0")))
+}
+
+/// [`softmax`] or [`log_softmax`] with rows worked through in a given way.
+pub fn forward_with(gpu: &Gpu, z: &Tensor, temperature: f32, form: Form, rows: Rows) -> Result<Tensor> {
+    check_temperature("softmax", temperature)?;
+    let y = Tensor::empty(gpu, z.shape())?;
+    let launch = gpu
+        .launch(SOURCE, "softmax", &form.defines(rows))?
+        .bind("z", z)
+        .bind("y", &y)
+        .u32("rows", z.rows())
+        .u32("columns", z.columns())
+        .u32("accumulate", 0)
+        .f32("temperature", temperature)
+        .cost(20 * z.len() as u64);
+    rows.dispatch(launch, z.rows())?;
+    Ok(y)
+}
+
+/// [`softmax_grad`] or [`log_softmax_grad`] with rows worked through in a given way.
+pub fn grad_with(
+    gpu: &Gpu,
+    y: &Tensor,
+    dy: &Tensor,
+    temperature: f32,
+    out: &Target,
+    form: Form,
+    rows: Rows,
+) -> Result<()> {
+    check_temperature("softmax", temperature)?;
+    expect("softmax", "the gradient of the output", dy, y.shape())?;
+    expect("softmax", "dz", &out.tensor, y.shape())?;
+    let launch = gpu
+        .launch(SOURCE, "softmax_grad", &form.defines(rows))?
+        .bind("out", y)
+        .bind("dout", dy)
+        .bind("dz", &out.tensor)
+        .u32("rows", y.rows())
+        .u32("columns", y.columns())
+        .u32("accumulate", out.flag())
+        .f32("temperature", temperature)
+        .cost(20 * y.len() as u64);
+    rows.dispatch(launch, y.rows())
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    let all = Rows::ALL.iter().flat_map(|r| [Form::Probability, Form::Logarithm].map(|f| f.defines(*r)));
+    all.map(|defines| Permutation { source: SOURCE, defines }).collect()
+}
+
+/// What the kernel is tried with.
+pub fn cases() -> Vec<Case> {
+    Vec::new()
+}

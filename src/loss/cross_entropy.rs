@@ -1,0 +1,25 @@
+//! Cross entropy over class labels.
+
+use super::Losses;
+use crate::Result;
+use crate::kernels::cross_entropy;
+use crate::tape::Var;
+use crate::tensor::Tensor;
+
+/// `−Σ_c q_c log softmax(z)_c`, mean over the labelled samples, `q = (1 − ε) onehot(y) + ε / C` (label smoothing, Szegedy et
+/// al. 2016, in PyTorch's form).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CrossEntropy {
+    /// ε.
+    pub label_smoothing: f32,
+}
+
+impl CrossEntropy {
+    /// Adds `weight` times the loss of `logits` `[n, c]` on `labels` `[n]` (`u32`; `u32::MAX`: no label) as term `term`.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, logits: &Var, labels: &Tensor) -> Result<()> {
+        let z = logits.value().clone();
+        losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
+            cross_entropy::cross_entropy(gpu, &z, labels, self.label_smoothing, weight, dz, rows)
+        })
+    }
+}

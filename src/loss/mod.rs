@@ -1,0 +1,49 @@
+//! Losses on labels, one file each, and the ledger their values go to.
+//!
+//! A loss is fused with its gradient: one kernel writes each row's loss and adds to the gradient of what it judges. It
+//! makes no node on the tape.
+
+mod binary_cross_entropy;
+mod cross_entropy;
+mod ledger;
+
+pub use binary_cross_entropy::BinaryCrossEntropy;
+pub use cross_entropy::CrossEntropy;
+pub use ledger::Ledger;
+
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::kernels::reduce;
+use crate::tape::{Tape, Var};
+use crate::tensor::{Target, Tensor};
+
+/// Where the losses of one step go: gradients onto the tape, values into the ledger.
+pub struct Losses<'a> {
+    /// The device.
+    pub gpu: &'a Gpu,
+    /// The tape of this step's forward pass.
+    pub tape: &'a mut Tape,
+    /// The run's ledger, at this step's row.
+    pub ledger: &'a Ledger,
+}
+
+impl Losses<'_> {
+    /// Adds a term: `fused(target, row_loss)` writes the weighted loss of `rows` rows, whose sum is the term, and adds its
+    /// gradient with respect to `var` to the target. The ledger keeps the term without its weight.
+    pub fn add(
+        &mut self,
+        term: usize,
+        weight: f32,
+        var: &Var,
+        rows: usize,
+        fused: impl FnOnce(&Gpu, Option<&Target>, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        if weight == 0.0 {
+            return Ok(());
+        }
+        let row_loss = Tensor::empty(self.gpu, &[rows])?;
+        let target = self.tape.target(self.gpu, var)?;
+        fused(self.gpu, target.as_ref(), &row_loss)?;
+        reduce::total(self.gpu, &row_loss, 1.0 / weight, self.ledger.ring(), self.ledger.index(term)?)
+    }
+}

@@ -1,0 +1,126 @@
+//! What a layer needs to run, and the differentiable operations on it.
+
+use crate::gpu::Gpu;
+use crate::kernels::{batch_norm, conv2d, elementwise, linear, pool, reduce};
+use crate::kernels::batch_norm::{Norm, NormTargets};
+use crate::kernels::conv2d::Epilogue;
+use crate::params::{Param, Params};
+use crate::shape::{Conv2d, Pool2d};
+use crate::tape::{Tape, Var};
+use crate::tensor::Tensor;
+use crate::Result;
+
+/// Which statistics batch norm uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The batch's own; the running values are updated.
+    Train,
+    /// The running values.
+    Eval,
+}
+
+/// One forward pass.
+pub struct Context<'a> {
+    /// The device.
+    pub gpu: &'a Gpu,
+    /// Where operations are recorded.
+    pub tape: &'a mut Tape,
+    /// The network's parameters.
+    pub params: &'a Params,
+    /// Training or evaluation.
+    pub mode: Mode,
+}
+
+impl Context<'_> {
+    /// Convolution without bias, `[n, h, w, ci]` → `[n, oh, ow, co]`.
+    pub fn conv2d(&mut self, s: Conv2d, x: &Var, weight: &Param) -> Result<Var> {
+        let y = conv2d::forward(self.gpu, &s, x.value(), &weight.value, Epilogue::default())?;
+        let (input, slot, weight) = (x.value().clone(), x.slot(), weight.clone());
+        Ok(self.tape.push(y, move |gpu, dy, grads| {
+            if let Some(dx) = grads.target(gpu, &slot)? {
+                conv2d::input_grad(gpu, &s, dy, &weight.value, &dx)?;
+            }
+            conv2d::weight_grad(gpu, &s, &input, dy, &grads.param(&weight))
+        }))
+    }
+
+    /// Batch norm, then residual addition, then ReLU, in one node.
+    pub fn batch_norm(&mut self, x: &Var, (gamma, beta): (&Param, &Param), norm: Norm, residual: Option<&Var>, relu: bool) -> Result<Var> {
+        let training = self.mode == Mode::Train;
+        let stats = match self.mode {
+            Mode::Train => batch_norm::batch_stats(self.gpu, x.value(), &norm)?,
+            Mode::Eval => batch_norm::running_stats(self.gpu, &norm)?,
+        };
+        let y = batch_norm::normalise(self.gpu, x.value(), &stats, &norm, residual.map(Var::value), relu)?;
+        let (input, output) = (x.value().clone(), y.clone());
+        let (x_slot, residual_slot) = (x.slot(), residual.map(Var::slot));
+        let (gamma, beta) = (gamma.clone(), beta.clone());
+        Ok(self.tape.push(y, move |gpu, dy, grads| {
+            let dx = grads.target(gpu, &x_slot)?;
+            let dresidual = match &residual_slot {
+                Some(slot) => grads.target(gpu, slot)?,
+                None => None,
+            };
+            let out = NormTargets {
+                dx: dx.as_ref(),
+                dgamma: &grads.param(&gamma),
+                dbeta: &grads.param(&beta),
+                dresidual: dresidual.as_ref(),
+            };
+            batch_norm::backward(gpu, (dy, &input, &output), &stats, &norm, relu, training, out)
+        }))
+    }
+
+    /// Max pooling.
+    pub fn max_pool(&mut self, s: Pool2d, x: &Var) -> Result<Var> {
+        let y = pool::max(self.gpu, &s, x.value())?;
+        let (input, output, slot) = (x.value().clone(), y.clone(), x.slot());
+        Ok(self.tape.push(y, move |gpu, dy, grads| match grads.target(gpu, &slot)? {
+            Some(dx) => pool::max_grad(gpu, &s, &input, &output, dy, &dx),
+            None => Ok(()),
+        }))
+    }
+
+    /// Average pooling; padding counts.
+    pub fn avg_pool(&mut self, s: Pool2d, x: &Var) -> Result<Var> {
+        let y = pool::avg(self.gpu, &s, x.value())?;
+        let slot = x.slot();
+        Ok(self.tape.push(y, move |gpu, dy, grads| match grads.target(gpu, &slot)? {
+            Some(dx) => pool::avg_grad(gpu, &s, dy, &dx),
+            None => Ok(()),
+        }))
+    }
+
+    /// The mean over height and width, `[n, h, w, c]` → `[n, c]`.
+    pub fn global_avg_pool(&mut self, x: &Var) -> Result<Var> {
+        let y = pool::global_avg(self.gpu, x.value())?;
+        let slot = x.slot();
+        Ok(self.tape.push(y, move |gpu, dy, grads| match grads.target(gpu, &slot)? {
+            Some(dx) => pool::global_avg_grad(gpu, dy, &dx),
+            None => Ok(()),
+        }))
+    }
+
+    /// `relu?(x Wᵀ + b)`, `[m, k]` → `[m, n]`.
+    pub fn linear(&mut self, x: &Var, weight: &Param, bias: Option<&Param>, relu: bool) -> Result<Var> {
+        let y = linear::forward(self.gpu, x.value(), &weight.value, bias.map(|b| &b.value), relu)?;
+        let (input, output, slot) = (x.value().clone(), y.clone(), x.slot());
+        let (weight, bias) = (weight.clone(), bias.cloned());
+        Ok(self.tape.push(y, move |gpu, dy, grads| {
+            let dz = if relu { relu_grad(gpu, dy, &output)? } else { dy.clone() };
+            if let Some(dx) = grads.target(gpu, &slot)? {
+                linear::input_grad(gpu, &input, &dz, &weight.value, &dx)?;
+            }
+            if let Some(bias) = &bias {
+                reduce::column_sum(gpu, &dz, 1.0, &grads.param(bias))?;
+            }
+            linear::weight_grad(gpu, &input, &dz, &weight.value, &grads.param(&weight))
+        }))
+    }
+}
+
+fn relu_grad(gpu: &Gpu, dy: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let dz = Tensor::empty(gpu, dy.shape())?;
+    elementwise::relu_grad(gpu, dy, y, &crate::tensor::Target::fresh(dz.clone()))?;
+    Ok(dz)
+}

@@ -1,0 +1,217 @@
+//! The parameters of a network in one arena: values, gradients and running statistics, so that the optimiser, the
+//! gradient norm and a checkpoint are each one operation on it.
+
+use crate::gpu::Gpu;
+use crate::kernels::elementwise;
+use crate::tape::Grads;
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+
+/// A parameter as operations see it.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// Its value, a slice of the arena.
+    pub value: Tensor,
+    /// Its gradient, a slice of the gradient arena.
+    pub grad: Tensor,
+    /// Its position in the network's list.
+    pub index: usize,
+}
+
+/// A handle to a parameter of a network under construction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ParamId(usize);
+
+/// A handle to running statistics, `[2, c]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunningId(usize);
+
+/// One named tensor of an arena.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    name: String,
+    shape: Vec<usize>,
+    start: usize,
+}
+
+impl Entry {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Slices begin at multiples of this many values, because bindings begin at multiples of 256 bytes.
+const ALIGN: usize = 64;
+
+/// Collects names, shapes and initial values; [`Builder::build`] uploads them.
+#[derive(Debug, Default)]
+pub struct Builder {
+    params: Vec<Entry>,
+    values: Vec<f32>,
+    running: Vec<Entry>,
+    statistics: Vec<f32>,
+}
+
+fn append(entries: &mut Vec<Entry>, data: &mut Vec<f32>, name: String, shape: &[usize], values: &[f32]) -> usize {
+    let start = data.len();
+    data.extend_from_slice(values);
+    data.resize(data.len().next_multiple_of(ALIGN), 0.0);
+    entries.push(Entry { name, shape: shape.to_vec(), start });
+    entries.len() - 1
+}
+
+impl Builder {
+    /// Adds a parameter with its initial values.
+    pub fn param(&mut self, name: impl Into<String>, shape: &[usize], values: &[f32]) -> ParamId {
+        ParamId(append(&mut self.params, &mut self.values, name.into(), shape, values))
+    }
+
+    /// Adds running statistics of `channels` channels: mean 0, variance 1. `name` is the layer's (`layer1.0.bn1`).
+    pub fn running(&mut self, name: impl Into<String>, channels: usize) -> RunningId {
+        let mut values = vec![0.0; channels];
+        values.resize(2 * channels, 1.0);
+        RunningId(append(&mut self.running, &mut self.statistics, name.into(), &[2, channels], &values))
+    }
+
+    /// Uploads everything.
+    pub fn build(mut self, gpu: &Gpu) -> Result<Params> {
+        for data in [&mut self.values, &mut self.statistics] {
+            data.resize(data.len().max(ALIGN), 0.0);
+        }
+        let values = resident(gpu, &self.values)?;
+        let grads = Tensor::empty(gpu, values.shape())?;
+        elementwise::fill(gpu, &grads, 0.0)?;
+        let statistics = resident(gpu, &self.statistics)?;
+        let slices = self.params.iter().enumerate().map(|(index, e)| {
+            Ok(Param { value: values.slice(e.start, &e.shape)?, grad: grads.slice(e.start, &e.shape)?, index })
+        });
+        let params = slices.collect::<Result<_>>()?;
+        let running = self.running.iter().map(|e| statistics.slice(e.start, &e.shape)).collect::<Result<_>>()?;
+        Ok(Params { values, grads, statistics, params, running, names: self.params, running_names: self.running })
+    }
+}
+
+/// Uploads into memory that kernels write: uploads themselves come from buffers that are only ever written by the CPU.
+fn resident(gpu: &Gpu, data: &[f32]) -> Result<Tensor> {
+    let staged = Tensor::from_f32(gpu, data, &[data.len()])?;
+    let tensor = Tensor::empty(gpu, &[data.len()])?;
+    tensor.copy_from(gpu, &staged)?;
+    Ok(tensor)
+}
+
+/// All parameters of a network.
+#[derive(Debug)]
+pub struct Params {
+    values: Tensor,
+    grads: Tensor,
+    statistics: Tensor,
+    params: Vec<Param>,
+    running: Vec<Tensor>,
+    names: Vec<Entry>,
+    running_names: Vec<Entry>,
+}
+
+/// A named tensor on the CPU, in this crate's layout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// PyTorch's name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values.
+    pub data: Vec<f32>,
+}
+
+impl Params {
+    /// A parameter.
+    pub fn get(&self, id: ParamId) -> &Param {
+        &self.params[id.0]
+    }
+
+    /// Running statistics, `[2, c]`.
+    pub fn running(&self, id: RunningId) -> &Tensor {
+        &self.running[id.0]
+    }
+
+    /// The arena of values.
+    pub fn values(&self) -> &Tensor {
+        &self.values
+    }
+
+    /// The arena of gradients.
+    pub fn grads(&self) -> &Tensor {
+        &self.grads
+    }
+
+    /// The arena of running statistics.
+    pub fn statistics(&self) -> &Tensor {
+        &self.statistics
+    }
+
+    /// Number of learned values.
+    pub fn count(&self) -> usize {
+        self.names.iter().map(Entry::len).sum()
+    }
+
+    /// Sets to zero the gradients that a backward pass did not reach (the head of a task that was not trained).
+    pub fn zero_untouched(&self, gpu: &Gpu, grads: &Grads) -> Result<()> {
+        self.params.iter().filter(|p| !grads.touched(p)).try_for_each(|p| elementwise::fill(gpu, &p.grad, 0.0))
+    }
+
+    fn cut(entries: &[Entry], data: &[f32]) -> Vec<Named> {
+        let named = |e: &Entry| Named {
+            name: e.name.clone(),
+            shape: e.shape.clone(),
+            data: data[e.start..e.start + e.len()].to_vec(),
+        };
+        entries.iter().map(named).collect()
+    }
+
+    /// Every parameter, then every running mean and variance, by PyTorch's names.
+    pub fn export(&self, gpu: &Gpu) -> Result<Vec<Named>> {
+        let mut all = Self::cut(&self.names, &self.values.to_f32(gpu)?);
+        for both in Self::cut(&self.running_names, &self.statistics.to_f32(gpu)?) {
+            let c = both.data.len() / 2;
+            let part = |suffix: &str, data: &[f32]| Named {
+                name: format!("{}.{suffix}", both.name),
+                shape: vec![c],
+                data: data.to_vec(),
+            };
+            all.push(part("running_mean", &both.data[..c]));
+            all.push(part("running_var", &both.data[c..]));
+        }
+        Ok(all)
+    }
+
+    /// The gradients by the parameters' names.
+    pub fn export_grads(&self, gpu: &Gpu) -> Result<Vec<Named>> {
+        Ok(Self::cut(&self.names, &self.grads.to_f32(gpu)?))
+    }
+
+    /// Sets every parameter and statistic from `find(name, shape)`.
+    ///
+    /// # Errors
+    /// Whatever `find` says of a name that is missing or has another shape; nothing is changed then.
+    pub fn import(&self, gpu: &Gpu, mut find: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<()> {
+        let mut values = vec![0.0; self.values.len()];
+        let mut statistics = vec![0.0; self.statistics.len()];
+        let mut fetch = |name: &str, shape: &[usize], to: &mut [f32]| {
+            let data = find(name, shape)?;
+            if data.len() != to.len() {
+                return Err(Error::Shape(format!("{name}: {} values, expected {shape:?}", data.len())));
+            }
+            to.copy_from_slice(&data);
+            Ok(())
+        };
+        for e in &self.names {
+            fetch(&e.name, &e.shape, &mut values[e.start..e.start + e.len()])?;
+        }
+        for e in &self.running_names {
+            let c = e.len() / 2;
+            fetch(&format!("{}.running_mean", e.name), &[c], &mut statistics[e.start..e.start + c])?;
+            fetch(&format!("{}.running_var", e.name), &[c], &mut statistics[e.start + c..e.start + 2 * c])?;
+        }
+        self.values.copy_from(gpu, &Tensor::from_f32(gpu, &values, self.values.shape())?)?;
+        self.statistics.copy_from(gpu, &Tensor::from_f32(gpu, &statistics, self.statistics.shape())?)
+    }
+}

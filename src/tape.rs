@@ -1,0 +1,209 @@
+//! Reverse-mode automatic differentiation: an ordered list of fused, differentiable operations.
+//!
+//! The tape knows order and accumulation, not maths. An operation runs its kernel, then [`Tape::push`]es its output
+//! together with a closure that turns the output's gradient into contributions for its inputs. Losses are fused with
+//! their gradients and do not appear as nodes: they write into [`Tape::target`] of what they judge.
+//! [`Tape::backward`] walks the list in reverse and drops each node as it goes, so saved buffers return to the pool and
+//! serve the gradients that follow.
+
+use std::collections::HashSet;
+
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::params::Param;
+use crate::tensor::{Target, Tensor};
+
+/// A value on the tape.
+#[derive(Debug, Clone)]
+pub struct Var {
+    value: Tensor,
+    id: Option<usize>,
+}
+
+impl Var {
+    /// A value without a gradient: an input, or a teacher's output.
+    pub fn constant(value: Tensor) -> Self {
+        Var { value, id: None }
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// Its place for gradients. Closures keep this rather than the value, whose memory can then be reused.
+    pub fn slot(&self) -> Slot {
+        Slot { id: self.id, shape: self.value.shape().to_vec() }
+    }
+
+    /// The same value under another shape; gradients flow through.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        Ok(Var { value: self.value.reshape(shape)?, id: self.id })
+    }
+}
+
+/// Where the gradient of a [`Var`] is collected.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    id: Option<usize>,
+    shape: Vec<usize>,
+}
+
+impl Slot {
+    /// Whether anybody wants this gradient.
+    pub fn wanted(&self) -> bool {
+        self.id.is_some()
+    }
+}
+
+type Backward = Box<dyn Fn(&Gpu, &Tensor, &mut Grads) -> Result<()>>;
+
+struct Node {
+    output: usize,
+    backward: Backward,
+}
+
+struct Held {
+    tensor: Tensor,
+    /// Somebody else may hold the same memory: copy before adding to it.
+    shared: bool,
+}
+
+/// The gradients collected so far.
+#[derive(Default)]
+pub struct Grads {
+    held: Vec<Option<Held>>,
+    touched: HashSet<usize>,
+}
+
+impl Grads {
+    /// Where a contribution to `slot` is to be written: new memory for the first one, the same with `accumulate` for
+    /// later ones. `None` where nobody wants it.
+    pub fn target(&mut self, gpu: &Gpu, slot: &Slot) -> Result<Option<Target>> {
+        let Some(id) = slot.id else { return Ok(None) };
+        if self.held.len() <= id {
+            self.held.resize_with(id + 1, || None);
+        }
+        let entry = &mut self.held[id];
+        Ok(Some(match entry {
+            None => {
+                let tensor = Tensor::empty(gpu, &slot.shape)?;
+                *entry = Some(Held { tensor: tensor.clone(), shared: false });
+                Target { tensor, accumulate: false }
+            }
+            Some(held) => {
+                if held.shared {
+                    let own = Tensor::empty(gpu, &slot.shape)?;
+                    own.copy_from(gpu, &held.tensor)?;
+                    *held = Held { tensor: own, shared: false };
+                }
+                Target { tensor: held.tensor.clone(), accumulate: true }
+            }
+        }))
+    }
+
+    /// Hands a finished gradient on to `slot`: moved if it is the first, added otherwise.
+    pub fn pass(&mut self, gpu: &Gpu, slot: &Slot, grad: &Tensor) -> Result<()> {
+        let Some(id) = slot.id else { return Ok(()) };
+        if self.held.get(id).is_some_and(Option::is_some) {
+            return match self.target(gpu, slot)? {
+                Some(target) => crate::kernels::elementwise::axpy(gpu, 1.0, grad, &target),
+                None => Ok(()),
+            };
+        }
+        if self.held.len() <= id {
+            self.held.resize_with(id + 1, || None);
+        }
+        self.held[id] = Some(Held { tensor: grad.reshape(&slot.shape)?, shared: true });
+        Ok(())
+    }
+
+    /// Where a contribution to a parameter's gradient is to be written.
+    pub fn param(&mut self, param: &Param) -> Target {
+        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(param.index) }
+    }
+
+    /// Whether a parameter has received a gradient.
+    pub fn touched(&self, param: &Param) -> bool {
+        self.touched.contains(&param.index)
+    }
+
+    fn take(&mut self, id: usize) -> Option<Tensor> {
+        self.held.get_mut(id)?.take().map(|held| held.tensor)
+    }
+}
+
+/// The list of operations of one step.
+pub struct Tape {
+    nodes: Vec<Node>,
+    next: usize,
+    grads: Grads,
+    recording: bool,
+}
+
+impl Tape {
+    /// A tape that records.
+    pub fn new() -> Self {
+        Tape { nodes: Vec::new(), next: 0, grads: Grads::default(), recording: true }
+    }
+
+    /// A tape that records nothing: for inference.
+    pub fn off() -> Self {
+        Tape { recording: false, ..Tape::new() }
+    }
+
+    /// Whether operations are recorded.
+    pub fn recording(&self) -> bool {
+        self.recording
+    }
+
+    /// A value whose gradient is wanted although no operation made it.
+    pub fn leaf(&mut self, value: Tensor) -> Var {
+        let id = self.recording.then(|| self.fresh());
+        Var { value, id }
+    }
+
+    /// The output of an operation. `backward` receives the output's gradient, complete, and adds to its inputs' through
+    /// [`Grads::target`], [`Grads::pass`] and [`Grads::param`].
+    pub fn push(&mut self, value: Tensor, backward: impl Fn(&Gpu, &Tensor, &mut Grads) -> Result<()> + 'static) -> Var {
+        if !self.recording {
+            return Var::constant(value);
+        }
+        let id = self.fresh();
+        self.nodes.push(Node { output: id, backward: Box::new(backward) });
+        Var { value, id: Some(id) }
+    }
+
+    fn fresh(&mut self) -> usize {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Where a loss writes its gradient with respect to `var`.
+    pub fn target(&mut self, gpu: &Gpu, var: &Var) -> Result<Option<Target>> {
+        self.grads.target(gpu, &var.slot())
+    }
+
+    /// Walks the operations in reverse, from the gradients that losses have written. Leaves keep theirs in the result.
+    pub fn backward(mut self, gpu: &Gpu) -> Result<Grads> {
+        while let Some(node) = self.nodes.pop() {
+            if let Some(dy) = self.grads.take(node.output) {
+                (node.backward)(gpu, &dy, &mut self.grads)?;
+            }
+        }
+        Ok(self.grads)
+    }
+}
+
+impl Grads {
+    /// The gradient of a leaf.
+    pub fn of(&self, leaf: &Var) -> Option<&Tensor> {
+        self.held.get(leaf.id?)?.as_ref().map(|held| &held.tensor)
+    }
+}
+
+impl Default for Tape {
+    fn default() -> Self {
+        Tape::new()
+    }
+}

@@ -1,0 +1,48 @@
+//! The kernels of losses, pooling and augmentation against their twins, checked and unchecked, outputs poisoned.
+
+use limbeck::gpu::{Gpu, Options, parse};
+use limbeck::kernels::TABLE;
+
+#[test]
+fn every_permutation_validates() {
+    let mut count = 0;
+    for kernel in TABLE {
+        for permutation in (kernel.permutations)() {
+            let module = parse(permutation.source, &permutation.defines).unwrap_or_else(|e| panic!("{e}"));
+            for entry in module.entries() {
+                module.interface(&entry).unwrap();
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 0);
+}
+
+fn run_all(checked: bool) {
+    let gpu = Gpu::new(Options { poison: true, checked, ..Options::default() }).unwrap();
+    let (mut checks, mut failures) = (0, Vec::new());
+    for kernel in TABLE {
+        for case in (kernel.cases)() {
+            for check in (case.run)(&gpu).unwrap_or_else(|e| panic!("{} {}: {e}", kernel.name, case.name)) {
+                checks += 1;
+                if !check.passes() {
+                    let (what, error, tolerance) = (&check.what, check.error(), check.tolerance);
+                    failures.push(format!("{} {}, {what}: {error:.2e} > {tolerance:.2e}", kernel.name, case.name));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {checks} checks fail:\n{}", failures.len(), failures.join("\n"));
+    assert!(checks > 0, "no check ran");
+    eprintln!("{checks} checks");
+}
+
+#[test]
+fn values_and_gradients_unchecked() {
+    run_all(false);
+}
+
+#[test]
+fn values_and_gradients_checked() {
+    run_all(true);
+}
