@@ -108,7 +108,7 @@ mod tests {
                 .unwrap();
         let by_task = BTreeMap::from([("a".to_string(), confusion)]);
         let result =
-            StageResult { stage: "joint".into(), seed: 0, params: 1, macs: 1, best: by_task.clone(), last: by_task };
+            StageResult { stage: "joint".into(), seed: 0, params: 1, macs: 1, seconds: 1.0, best: by_task.clone(), last: by_task };
         Summary::from_results("x", "x", &[0], vec![result], 1.0).unwrap()
     }
 

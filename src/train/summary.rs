@@ -17,6 +17,8 @@ pub struct StageResult {
     pub params: usize,
     /// Multiply-accumulates of one image's forward pass.
     pub macs: u64,
+    /// Wall-clock time, interruptions not counted.
+    pub seconds: f64,
     /// By task, of the weights that were best on validation.
     pub best: BTreeMap<String, Confusion>,
     /// By task, of the last epoch's weights.
