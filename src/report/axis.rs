@@ -64,7 +64,7 @@ pub(super) fn plain_ticks(range: &Range<f64>) -> Vec<f64> {
 
 /// Short, and without a tail of zeros.
 fn label(value: &f64) -> String {
-    let text = if *value < 0.001 { format!("{value:.0e}") } else { format!("{value:.3}") };
+    let text = if *value != 0.0 && value.abs() < 0.001 { format!("{value:.0e}") } else { format!("{value:.3}") };
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
 
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn labels_are_short() {
-        let labels: Vec<String> = [0.00002, 0.01, 0.5, 1.0, 20.0, 95.0].iter().map(label).collect();
-        assert_eq!(labels, ["2e-5", "0.01", "0.5", "1", "20", "95"]);
+        let labels: Vec<String> = [0.0, 0.00002, 0.01, 0.5, 1.0, 20.0, 95.0].iter().map(label).collect();
+        assert_eq!(labels, ["0", "2e-5", "0.01", "0.5", "1", "20", "95"]);
     }
 
     #[test]

@@ -107,8 +107,15 @@ mod tests {
             Confusion::from_counts((0..classes * classes).map(|i| (i % 7) as u64 * 1_000_000).collect(), classes)
                 .unwrap();
         let by_task = BTreeMap::from([("a".to_string(), confusion)]);
-        let result =
-            StageResult { stage: "joint".into(), seed: 0, params: 1, macs: 1, seconds: 1.0, best: by_task.clone(), last: by_task };
+        let result = StageResult {
+            stage: "joint".into(),
+            seed: 0,
+            params: 1,
+            macs: 1,
+            seconds: 1.0,
+            best: by_task.clone(),
+            last: by_task,
+        };
         Summary::from_results("x", "x", &[0], vec![result], 1.0).unwrap()
     }
 

@@ -40,7 +40,15 @@ mod tests {
                 let extra = if stage == "teacher/first" { seed } else { 0 };
                 let of = |right| tasks.iter().map(|t| (t.to_string(), confusion(right))).collect::<BTreeMap<_, _>>();
                 let (best, last) = (of(right + extra), of(right - 1));
-                results.push(StageResult { stage: stage.into(), seed, params: 77_432, macs: 1_234_567, seconds: 1.0, best, last });
+                results.push(StageResult {
+                    stage: stage.into(),
+                    seed,
+                    params: 77_432,
+                    macs: 1_234_567,
+                    seconds: 1.0,
+                    best,
+                    last,
+                });
             }
         }
         Summary::from_results("demo", "a GPU", &[0, 1], results, 62.5).unwrap()
