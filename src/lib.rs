@@ -18,5 +18,6 @@ pub mod tape;
 pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod twin;
 
 pub use error::{Error, Result};
