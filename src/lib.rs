@@ -14,5 +14,6 @@ pub mod params;
 pub mod shape;
 pub mod tape;
 pub mod tensor;
+pub mod twin;
 
 pub use error::{Error, Result};
