@@ -7,8 +7,8 @@ fn pcg(v: u32) -> u32 {
     (word >> 22) ^ word
 }
 
-/// A standard normal value for every pair of `seed` and `i`, by Box and Muller (1958): `√(−2 ln u) cos(2π v)` with `u` in
-/// (0, 1] and `v` in [0, 1), both of 24 bits, from two hashes.
+/// A standard normal value for every pair of `seed` and `i`, by Box and Muller (1958): `√(−2 ln u) cos(2π v)` with `u`
+/// in (0, 1] and `v` in [0, 1), both of 24 bits, from two hashes.
 pub fn normal(seed: u32, i: u32) -> f64 {
     const ULP: f64 = 1.0 / (1 << 24) as f64;
     let a = pcg(seed ^ pcg(i));
@@ -22,9 +22,9 @@ pub fn normal(seed: u32, i: u32) -> f64 {
 /// `pixel[i, y, x, c]`, or `pixel[i, y, w − 1 − x, c]` if the sample drew a flip, and 0 outside the image.
 ///
 /// `pixels` `[n, h, w, c]`; one draw `[dx, dy (both i32 bits), flip, noise_seed]` for each of the `n` samples, see
-/// [`Draw`](crate::data::augment::Draw); `mean`, `std` `[c]` and `noise` in units of 0..1. The result `[n, h, w, c]`. The noise
-/// of a value depends on the sample's seed and the value's place within the sample ([`normal`]). A draw of zeros with no
-/// noise only normalises.
+/// [`Draw`](crate::data::augment::Draw); `mean`, `std` `[c]` and `noise` in units of 0..1. The result `[n, h, w, c]`.
+/// The noise of a value depends on the sample's seed and the value's place within the sample ([`normal`]). A draw of
+/// zeros with no noise only normalises.
 pub fn forward(
     pixels: &[u8],
     [n, h, w, c]: [usize; 4],

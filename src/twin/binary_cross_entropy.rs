@@ -5,8 +5,8 @@ fn count(targets: &[f64]) -> f64 {
 }
 
 /// The mean of `−t log σ(z) − (1 − t) log(1 − σ(z))` over the elements that have a target, in the form
-/// `max(z, 0) − z t + log(1 + exp(−|z|))`, which does not overflow. `z` and `targets` (0..=1, negative = missing) of equal
-/// length; 0 where nothing has a target.
+/// `max(z, 0) − z t + log(1 + exp(−|z|))`, which does not overflow. `z` and `targets` (0..=1, negative = missing) of
+/// equal length; 0 where nothing has a target.
 pub fn forward(z: &[f64], targets: &[f64]) -> f64 {
     let loss = |(z, t): (&f64, &f64)| if *t < 0.0 { 0.0 } else { z.max(0.0) - z * t + (-z.abs()).exp().ln_1p() };
     z.iter().zip(targets).map(loss).sum::<f64>() / count(targets)

@@ -5,8 +5,8 @@ pub fn argmax(z: &[f64], c: usize) -> Vec<usize> {
     z.chunks(c).map(|row| (0..c).reduce(|best, j| if row[j] > row[best] { j } else { best }).unwrap_or(0)).collect()
 }
 
-/// How often a sample of a class (row) was taken for a class (column, the [`argmax`] of its logits): `[c, c]`. `z` `[m, c]`,
-/// `labels` `[m]`; a label that is no class, [`super::MISSING`] among them, is not counted.
+/// How often a sample of a class (row) was taken for a class (column, the [`argmax`] of its logits): `[c, c]`. `z`
+/// `[m, c]`, `labels` `[m]`; a label that is no class, [`super::MISSING`] among them, is not counted.
 pub fn counts(z: &[f64], labels: &[u32], c: usize) -> Vec<u64> {
     let mut counts = vec![0; c * c];
     for (label, predicted) in labels.iter().zip(argmax(z, c)) {

@@ -8,8 +8,8 @@ fn classes(labels: &[u32], c: usize) -> (impl Iterator<Item = Option<usize>>, f6
     (classes.clone(), classes.flatten().count() as f64)
 }
 
-/// The mean over the labelled rows of `−(1 − smoothing) log p[y] − smoothing / c · Σ_j log p[j]`, `p = softmax(z)`; 0 where no
-/// row is labelled. `z` `[m, c]`, `labels` `[m]`.
+/// The mean over the labelled rows of `−(1 − smoothing) log p[y] − smoothing / c · Σ_j log p[j]`, `p = softmax(z)`; 0
+/// where no row is labelled. `z` `[m, c]`, `labels` `[m]`.
 pub fn forward(z: &[f64], labels: &[u32], c: usize, smoothing: f64) -> f64 {
     let (classes, count) = classes(labels, c);
     let mut loss = 0.0;
@@ -21,8 +21,8 @@ pub fn forward(z: &[f64], labels: &[u32], c: usize, smoothing: f64) -> f64 {
     loss / count.max(1.0)
 }
 
-/// The gradient of [`forward`] with respect to `z`: `(p − (1 − smoothing) [j = y] − smoothing / c) / count` in the rows that
-/// are labelled, 0 in the others; `[m, c]`.
+/// The gradient of [`forward`] with respect to `z`: `(p − (1 − smoothing) [j = y] − smoothing / c) / count` in the rows
+/// that are labelled, 0 in the others; `[m, c]`.
 pub fn grad(z: &[f64], labels: &[u32], c: usize, smoothing: f64) -> Vec<f64> {
     let (classes, count) = classes(labels, c);
     let mut dz = softmax(z, c, 1.0);

@@ -20,8 +20,8 @@ fn standardised(z: &[f64], c: usize, eps: Option<f64>) -> Vec<f64> {
     z.chunks(c).flat_map(row).collect()
 }
 
-/// `T² / b · Σ KL(softmax(zt / T) ‖ softmax(zs / T))` over the `b` rows of the student's logits `zs` and the teacher's `zt`,
-/// both `[b, c]`; `T` is `temperature`. With `standardise = Some(eps)` each row of both first becomes
+/// `T² / b · Σ KL(softmax(zt / T) ‖ softmax(zs / T))` over the `b` rows of the student's logits `zs` and the teacher's
+/// `zt`, both `[b, c]`; `T` is `temperature`. With `standardise = Some(eps)` each row of both first becomes
 /// `(z − mean) / (std + eps)`, std the unbiased one.
 pub fn forward(zs: &[f64], zt: &[f64], c: usize, temperature: f64, standardise: Option<f64>) -> f64 {
     let logs = log_softmax(&standardised(zs, c, standardise), c, temperature);

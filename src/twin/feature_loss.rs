@@ -1,5 +1,5 @@
-//! Losses between feature maps: mean squared (FitNet, Romero et al. 2015, arXiv 1412.6550) and channel-normalised (KD4MTL,
-//! Li and Bilen 2020, arXiv 2007.06889).
+//! Losses between feature maps: mean squared (FitNet, Romero et al. 2015, arXiv 1412.6550) and channel-normalised
+//! (KD4MTL, Li and Bilen 2020, arXiv 2007.06889).
 
 /// `mean (s − t)²` over all elements of two maps of equal shape.
 pub fn mse(s: &[f64], t: &[f64]) -> f64 {
@@ -22,7 +22,8 @@ fn unit(v: &[f64], eps: f64) -> Vec<f64> {
     v.iter().map(|v| v / length).collect()
 }
 
-/// The mean over the rows (pixels) of `‖n(s) − n(t)‖²`, `n(v) = v / max(‖v‖, eps)` over the channels; `s` and `t` `[m, c]`.
+/// The mean over the rows (pixels) of `‖n(s) − n(t)‖²`, `n(v) = v / max(‖v‖, eps)` over the channels; `s` and `t`
+/// `[m, c]`.
 pub fn normalised(s: &[f64], t: &[f64], c: usize, eps: f64) -> f64 {
     let distance =
         |(s, t): (&[f64], &[f64])| -> f64 { unit(s, eps).iter().zip(unit(t, eps)).map(|(s, t)| (s - t).powi(2)).sum() };

@@ -32,3 +32,23 @@ pub fn weight_grad(x: &[f64], dy: &[f64], m: usize, k: usize, n: usize) -> Vec<f
     }
     dw
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_equal, assert_gradient, dot, values};
+    use super::*;
+
+    #[test]
+    fn a_row_by_hand() {
+        let y = forward(&[1.0, 2.0], &[3.0, 4.0, 5.0, 6.0, 0.0, 1.0], Some(&[0.5, 0.0, -2.0]), 1, 2, 3);
+        assert_equal(&y, &[11.5, 17.0, 0.0]);
+    }
+
+    #[test]
+    fn gradients() {
+        let (m, k, n) = (3, 5, 2);
+        let (x, w, b, dy) = (values(1, m * k), values(2, n * k), values(3, n), values(4, m * n));
+        assert_gradient(&input_grad(&dy, &w, m, k, n), &x, |x| dot(&forward(x, &w, Some(&b), m, k, n), &dy));
+        assert_gradient(&weight_grad(&x, &dy, m, k, n), &w, |w| dot(&forward(&x, w, Some(&b), m, k, n), &dy));
+    }
+}

@@ -14,8 +14,8 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// `g' = g + λ p`, `v ← μ v + g'` (`v ← g'` in the `first` step, whatever `velocity` holds), then `p ← p − η v`, or with
-    /// Nesterov `p ← p − η (g' + μ v)`. All slices of one length; `p` and `velocity` change in place.
+    /// `g' = g + λ p`, `v ← μ v + g'` (`v ← g'` in the `first` step, whatever `velocity` holds), then `p ← p − η v`, or
+    /// with Nesterov `p ← p − η (g' + μ v)`. All slices of one length; `p` and `velocity` change in place.
     pub fn step(&self, p: &mut [f64], g: &[f64], velocity: &mut [f64], first: bool) {
         for ((p, g), v) in p.iter_mut().zip(g).zip(velocity) {
             let g = g + self.weight_decay * *p;
@@ -42,9 +42,8 @@ pub struct Adam {
 
 impl Adam {
     /// Step `t`, counted from 1: `g' = g + λ p`, or with `decoupled` `p ← p − η λ p` and `g' = g`; then
-    /// `m ← β₁ m + (1 − β₁) g'`, `v ← β₂ v + (1 − β₂) g'²` and
-    /// `p ← p − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`. `m` and `v` are zero before the first step; `p`, `m` and `v`
-    /// change in place.
+    /// `m ← β₁ m + (1 − β₁) g'`, `v ← β₂ v + (1 − β₂) g'²` and `p ← p − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`. `m`
+    /// and `v` are zero before the first step; `p`, `m` and `v` change in place.
     pub fn step(&self, p: &mut [f64], g: &[f64], m: &mut [f64], v: &mut [f64], t: u64) {
         let (beta1, beta2) = self.betas;
         let correction = |beta: f64| 1.0 - beta.powf(t as f64);

@@ -2,8 +2,8 @@
 
 use crate::shape::Pool2d;
 
-/// Calls `visit(y, window)` for every output `y`, in order, with the flat indices of the inputs its window covers, row by
-/// row; padding is left out.
+/// Calls `visit(y, window)` for every output `y`, in order, with the flat indices of the inputs its window covers, row
+/// by row; padding is left out.
 fn for_each_window(s: &Pool2d, mut visit: impl FnMut(usize, &[usize])) {
     let mut window = Vec::new();
     // The part of a window that begins at `o · stride − padding` which lies inside `0..size`.
@@ -79,4 +79,45 @@ pub fn global_avg(x: &[f64], n: usize, hw: usize, c: usize) -> Vec<f64> {
 /// The gradient of [`global_avg`]: `dy` `[n, c]`, spread evenly over the pixels, `[n, hw, c]`.
 pub fn global_avg_grad(dy: &[f64], n: usize, hw: usize, c: usize) -> Vec<f64> {
     (0..n * hw * c).map(|i| dy[i / (hw * c) * c + i % c] / hw as f64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_equal, assert_gradient, dot, values};
+    use super::*;
+
+    const SHAPES: [Pool2d; 3] = [
+        Pool2d { n: 2, h: 5, w: 4, c: 3, kernel: 3, stride: 2, padding: 1 },
+        Pool2d { n: 1, h: 4, w: 7, c: 2, kernel: 2, stride: 2, padding: 0 },
+        Pool2d { n: 1, h: 3, w: 3, c: 1, kernel: 3, stride: 1, padding: 1 },
+    ];
+
+    #[test]
+    fn a_map_by_hand() {
+        let s = Pool2d { n: 1, h: 2, w: 2, c: 1, kernel: 2, stride: 2, padding: 1 };
+        let x = [-1.0, -2.0, -3.0, -4.0];
+        // Every window holds one pixel and three of padding: zero to the average, nothing to the maximum.
+        assert_equal(&max(&s, &x), &x);
+        assert_equal(&avg(&s, &x), &[-0.25, -0.5, -0.75, -1.0]);
+        assert_equal(&global_avg(&[1.0, 10.0, 3.0, 30.0], 1, 2, 2), &[2.0, 20.0]);
+    }
+
+    #[test]
+    fn the_first_maximum_takes_the_gradient() {
+        let s = Pool2d { n: 1, h: 2, w: 3, c: 1, kernel: 2, stride: 1, padding: 0 };
+        let x = [1.0, 5.0, 0.0, 5.0, 2.0, 5.0];
+        assert_equal(&max_grad(&s, &x, &[1.0, 10.0]), &[0.0, 11.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn gradients() {
+        for s in SHAPES {
+            s.check().unwrap();
+            let (x, dy) = (values(1, x_len(&s)), values(2, y_len(&s)));
+            assert_gradient(&max_grad(&s, &x, &dy), &x, |x| dot(&max(&s, x), &dy));
+            assert_gradient(&avg_grad(&s, &dy), &x, |x| dot(&avg(&s, x), &dy));
+            let (hw, dy) = (s.h * s.w, &dy[..s.n * s.c]);
+            assert_gradient(&global_avg_grad(dy, s.n, hw, s.c), &x, |x| dot(&global_avg(x, s.n, hw, s.c), dy));
+        }
+    }
 }

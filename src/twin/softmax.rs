@@ -41,3 +41,29 @@ pub fn log_softmax_grad(logp: &[f64], dlogp: &[f64], c: usize, t: f64) -> Vec<f6
     }
     dz
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_equal, assert_gradient, dot, values};
+    use super::*;
+
+    #[test]
+    fn rows_by_hand() {
+        let ln3 = 3f64.ln();
+        assert_equal(&softmax(&[0.0, ln3, 5.0, 5.0], 2, 1.0), &[0.25, 0.75, 0.5, 0.5]);
+        assert_equal(&log_softmax(&[0.0, 2.0 * ln3], 2, 2.0), &[0.25f64.ln(), 0.75f64.ln()]);
+        // Neither end overflows.
+        assert_equal(&log_softmax(&[1e4, -1e4], 2, 1.0), &[0.0, -2e4]);
+    }
+
+    #[test]
+    fn gradients() {
+        let c = 5;
+        let (z, dy) = (values(1, 3 * c), values(2, 3 * c));
+        for t in [1.0, 4.0] {
+            assert_gradient(&softmax_grad(&softmax(&z, c, t), &dy, c, t), &z, |z| dot(&softmax(z, c, t), &dy));
+            let logp = log_softmax(&z, c, t);
+            assert_gradient(&log_softmax_grad(&logp, &dy, c, t), &z, |z| dot(&log_softmax(z, c, t), &dy));
+        }
+    }
+}
