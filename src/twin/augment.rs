@@ -55,3 +55,44 @@ pub fn forward(
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::assert_equal;
+    use super::*;
+
+    const SHAPE: [usize; 4] = [1, 2, 3, 1];
+    const PIXELS: [u8; 6] = [0, 51, 102, 153, 204, 255];
+
+    fn moved(dx: i32, dy: i32, flip: u32) -> Vec<f64> {
+        forward(&PIXELS, SHAPE, &[[dx as u32, dy as u32, flip, 0]], &[0.0], &[1.0], 0.0)
+    }
+
+    #[test]
+    fn shifts_and_flips_by_hand() {
+        assert_equal(&moved(0, 0, 0), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+        // The window moves right and up: the content moves left and down.
+        assert_equal(&moved(1, -1, 0), &[0.0, 0.0, 0.0, 0.2, 0.4, 0.0]);
+        assert_equal(&moved(0, 0, 1), &[0.4, 0.2, 0.0, 1.0, 0.8, 0.6]);
+        // Mirrored first, then shifted.
+        assert_equal(&moved(-1, 0, 1), &[0.0, 0.4, 0.2, 0.0, 1.0, 0.8]);
+        assert_equal(&moved(3, 0, 0), &[0.0; 6]);
+    }
+
+    #[test]
+    fn channels_are_normalised_one_by_one_padding_too() {
+        let out = forward(&[255, 0, 0, 255], [1, 1, 2, 2], &[[1, 0, 0, 0]], &[0.5, 0.25], &[0.5, 0.25], 0.0);
+        assert_equal(&out, &[-1.0, 3.0, -1.0, -1.0]);
+    }
+
+    #[test]
+    fn noise_is_standard_normal_and_differs_by_seed() {
+        let n = 100_000;
+        let noise = forward(&vec![0; n], [1, 1, n, 1], &[[0, 0, 0, 7]], &[0.0], &[1.0], 2.0);
+        let (mean, var) = super::super::batch_norm::stats(&noise, 1);
+        // Five standard errors: 2/√n = 0.0063 and 4·√(2/n) = 0.018.
+        assert!(mean[0].abs() < 0.032 && (var[0] - 4.0).abs() < 0.09, "{mean:?} {var:?}");
+        assert_ne!(normal(7, 0), normal(8, 0));
+        assert!((0..=u32::MAX).step_by(9_999_991).all(|i| normal(i, !i).is_finite()));
+    }
+}

@@ -18,3 +18,33 @@ pub fn grad(z: &[f64], targets: &[f64]) -> Vec<f64> {
     let share = |(z, t): (&f64, &f64)| if *t < 0.0 { 0.0 } else { (1.0 / (1.0 + (-z).exp()) - t) / count };
     z.iter().zip(targets).map(share).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_equal, assert_gradient, values};
+    use super::*;
+
+    #[test]
+    fn values_by_hand() {
+        // σ(ln 3) = 3/4.
+        let ln3 = 3f64.ln();
+        let loss = forward(&[ln3, ln3, 7.0, 0.0], &[1.0, 0.0, -1.0, 0.5]);
+        assert_equal(&[loss], &[-(0.75f64.ln() + 0.25f64.ln() + 0.5f64.ln()) / 3.0]);
+        // Neither end overflows.
+        assert_equal(&[forward(&[-1e4, 1e4], &[1.0, 1.0])], &[5e3]);
+        assert_equal(&grad(&[-1e4, 1e4], &[1.0, 0.0]), &[-0.5, 0.5]);
+    }
+
+    #[test]
+    fn nothing_present_is_no_loss() {
+        assert_eq!(forward(&[1.0, 2.0], &[-1.0, -1.0]), 0.0);
+        assert_eq!(grad(&[1.0, 2.0], &[-1.0, -1.0]), [0.0; 2]);
+    }
+
+    #[test]
+    fn gradients() {
+        let z = values(1, 7);
+        let targets = [0.0, 1.0, -1.0, 0.3, 1.0, -1.0, 0.0];
+        assert_gradient(&grad(&z, &targets), &z, |z| forward(z, &targets));
+    }
+}

@@ -16,3 +16,17 @@ pub fn counts(z: &[f64], labels: &[u32], c: usize) -> Vec<u64> {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::MISSING;
+    use super::*;
+
+    #[test]
+    fn counts_by_hand() {
+        // Predictions 1, 0 (the first of equals), 2, 1.
+        let z = [0.0, 1.0, -1.0, 3.0, 3.0, 1.0, -3.0, -2.0, -1.0, 0.0, 9.0, 9.0];
+        assert_eq!(argmax(&z, 3), [1, 0, 2, 1]);
+        assert_eq!(counts(&z, &[1, 2, MISSING, 0], 3), [0, 1, 0, 0, 1, 0, 1, 0, 0]);
+    }
+}

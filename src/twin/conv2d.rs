@@ -32,9 +32,10 @@ fn for_each_product(s: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// `y[n, oy, ox, o] = bias[o] + Σ_{ky, kx, c} x[n, oy·stride + ky·dilation − padding, …, g·ci/groups + c] · w[o, ky, kx, c]`,
-/// `g` the group of `o`. `x` `[n, h, w, ci]`, `w` `[co, kh, kw, ci / groups]`, `bias` `[co]`; the result
-/// `[n, oh, ow, co]`.
+/// `y[n, oy, ox, o] = bias[o] + Σ x[n, iy, ix, g·ci/groups + c] · w[o, ky, kx, c]` over `ky`, `kx` and the `ci / groups`
+/// channels `c` of `o`'s group `g`, with `iy = oy·stride + ky·dilation − padding` and `ix` alike; zero outside the map.
+///
+/// `x` `[n, h, w, ci]`, `w` `[co, kh, kw, ci / groups]`, `bias` `[co]`; the result `[n, oh, ow, co]`.
 pub fn forward(s: &Conv2d, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
     let len = s.y_shape().iter().product();
     let mut y: Vec<f64> = (0..len).map(|i| bias.map_or(0.0, |b| b[i % s.co])).collect();

@@ -38,3 +38,38 @@ pub fn grad(z: &[f64], labels: &[u32], c: usize, smoothing: f64) -> Vec<f64> {
     }
     dz
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::MISSING;
+    use super::super::testing::{assert_equal, assert_gradient, values};
+    use super::*;
+
+    #[test]
+    fn values_by_hand() {
+        let z = [0.0, 3f64.ln(), 1.0, 1.0];
+        let (ln2, ln4) = (2f64.ln(), 4f64.ln());
+        assert_equal(&[forward(&z, &[0, 1], 2, 0.0)], &[(ln4 + ln2) / 2.0]);
+        assert_equal(&[forward(&z, &[MISSING, 0], 2, 0.0)], &[ln2]);
+        // Fully smoothed, the label no longer matters: the mean of -log 1/4 and -log 3/4.
+        let smooth = (ln4 - 0.75f64.ln()) / 2.0;
+        assert_equal(&[forward(&z, &[0, MISSING], 2, 1.0), forward(&z, &[1, MISSING], 2, 1.0)], &[smooth, smooth]);
+    }
+
+    #[test]
+    fn nothing_labelled_is_no_loss() {
+        let z = values(1, 6);
+        assert_eq!(forward(&z, &[MISSING; 2], 3, 0.1), 0.0);
+        assert_eq!(grad(&z, &[MISSING; 2], 3, 0.1), [0.0; 6]);
+    }
+
+    #[test]
+    fn gradients() {
+        let (c, z) = (5, values(1, 20));
+        for labels in [[0, 4, 2, 2], [MISSING, 3, MISSING, 1]] {
+            for smoothing in [0.0, 0.1] {
+                assert_gradient(&grad(&z, &labels, c, smoothing), &z, |z| forward(z, &labels, c, smoothing));
+            }
+        }
+    }
+}

@@ -51,3 +51,44 @@ pub fn grad(zs: &[f64], zt: &[f64], c: usize, temperature: f64, standardise: Opt
     }
     dzs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_equal, assert_gradient, values};
+    use super::*;
+
+    #[test]
+    fn values_by_hand() {
+        // The teacher is sure by 3 to 1 at T = 2, the student undecided.
+        let (zs, zt) = ([1.0, 1.0], [0.0, 2.0 * 3f64.ln()]);
+        let kl = 0.25 * 0.5f64.ln() + 0.75 * 1.5f64.ln();
+        assert_equal(&[forward(&zs, &zt, 2, 2.0, None)], &[4.0 * kl]);
+        assert_equal(&grad(&zs, &zt, 2, 2.0, None), &[2.0 * (0.5 - 0.25), 2.0 * (0.5 - 0.75)]);
+    }
+
+    #[test]
+    fn standardised_logits_compare_up_to_shift_and_scale() {
+        let zt = values(1, 12);
+        let zs: Vec<f64> = zt.iter().map(|z| 5.0 + 0.3 * z).collect();
+        assert!(forward(&zs, &zt, 4, 2.0, Some(0.0)).abs() < 1e-12);
+        assert!(forward(&zs, &zt, 4, 2.0, None) > 1e-3);
+    }
+
+    #[test]
+    fn a_row_without_spread_has_a_finite_gradient() {
+        let dzs = grad(&[2.0; 3], &[1.0, 2.0, 4.0], 3, 2.0, Some(1e-7));
+        assert!(dzs.iter().all(|g| g.is_finite()), "{dzs:?}");
+    }
+
+    #[test]
+    fn gradients() {
+        let c = 5;
+        let (zs, zt) = (values(1, 3 * c), values(2, 3 * c));
+        for t in [1.0, 4.0] {
+            for standardise in [None, Some(1e-7), Some(0.5)] {
+                let dzs = grad(&zs, &zt, c, t, standardise);
+                assert_gradient(&dzs, &zs, |zs| forward(zs, &zt, c, t, standardise));
+            }
+        }
+    }
+}

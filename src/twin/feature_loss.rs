@@ -44,3 +44,30 @@ pub fn normalised_grad(s: &[f64], t: &[f64], c: usize, eps: f64) -> Vec<f64> {
     }
     ds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_equal, assert_gradient, values};
+    use super::*;
+
+    #[test]
+    fn values_by_hand() {
+        assert_equal(&[mse(&[1.0, 2.0], &[3.0, 1.0])], &[2.5]);
+        // Directions at right angles, and equal ones of different length.
+        assert_equal(&[normalised(&[3.0, 0.0, 1.0, 1.0], &[0.0, 2.0, 5.0, 5.0], 2, 1e-6)], &[1.0]);
+        // Below ε a vector stays short: n = 0.1 against 1.
+        assert_equal(&[normalised(&[0.1, 0.0], &[1.0, 0.0], 2, 1.0)], &[0.81]);
+    }
+
+    #[test]
+    fn gradients() {
+        let (c, s, t) = (3, values(1, 15), values(2, 15));
+        assert_gradient(&mse_grad(&s, &t), &s, |s| mse(s, &t));
+        // A third ε between the norms of the rows, so that some count as it.
+        let mut norms: Vec<f64> = s.chunks(c).map(norm).collect();
+        norms.sort_by(f64::total_cmp);
+        for eps in [0.0, 1e-6, (norms[1] + norms[2]) / 2.0] {
+            assert_gradient(&normalised_grad(&s, &t, c, eps), &s, |s| normalised(s, &t, c, eps));
+        }
+    }
+}

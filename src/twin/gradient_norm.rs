@@ -9,3 +9,17 @@ pub fn norm(g: &[f64]) -> f64 {
 pub fn clip_factor(norm: f64, max: f64) -> f64 {
     (max / (norm + 1e-6)).min(1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clipping_bounds_the_norm_and_leaves_short_gradients_alone() {
+        assert_eq!(norm(&[3.0, -4.0]), 5.0);
+        assert_eq!(clip_factor(0.0, 1.0), 1.0);
+        assert_eq!(clip_factor(0.5, 1.0), 1.0);
+        let clipped = 5.0 * clip_factor(5.0, 2.0);
+        assert!(clipped < 2.0 && clipped > 2.0 - 1e-6, "{clipped}");
+    }
+}

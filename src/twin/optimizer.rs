@@ -60,3 +60,37 @@ impl Adam {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::assert_equal;
+    use super::*;
+
+    #[test]
+    fn two_steps_of_sgd_by_hand() {
+        let sgd = Sgd { lr: 0.5, momentum: 0.5, nesterov: false, weight_decay: 0.1 };
+        // What the velocity held before the first step does not matter.
+        let (mut p, mut v) = ([10.0], [f64::NAN]);
+        sgd.step(&mut p, &[1.0], &mut v, true);
+        assert_equal(&[p[0], v[0]], &[9.0, 2.0]);
+        sgd.step(&mut p, &[0.1], &mut v, false);
+        assert_equal(&[p[0], v[0]], &[8.0, 2.0]);
+        let (mut p, mut v) = ([10.0], [4.0]);
+        Sgd { nesterov: true, ..sgd }.step(&mut p, &[1.0], &mut v, false);
+        assert_equal(&[p[0], v[0]], &[10.0 - 0.5 * (2.0 + 0.5 * 4.0), 4.0]);
+    }
+
+    #[test]
+    fn adams_first_step_has_the_length_of_the_learning_rate() {
+        let adam = Adam { lr: 0.1, betas: (0.9, 0.999), eps: 0.0, weight_decay: 0.5, decoupled: false };
+        let (mut p, mut m, mut v) = ([1.0, 1.0], [0.0; 2], [0.0; 2]);
+        adam.step(&mut p, &[1e-3, -9.0], &mut m, &mut v, 1);
+        // The decayed gradients are 0.501 and -8.5.
+        assert_equal(&p, &[0.9, 1.1]);
+        assert_equal(&m, &[0.0501, -0.85]);
+        assert_equal(&v, &[0.001 * 0.501 * 0.501, 0.001 * 8.5 * 8.5]);
+        let (mut p, mut m, mut v) = ([2.0], [0.0], [0.0]);
+        Adam { decoupled: true, ..adam }.step(&mut p, &[-3.0], &mut m, &mut v, 1);
+        assert_equal(&p, &[2.0 * (1.0 - 0.1 * 0.5) + 0.1]);
+    }
+}
