@@ -1,25 +1,27 @@
 // Bytes to normalised floats, shifted, mirrored and noisy:
 //   out[n, y, x, c] = (pixel / 255 + noise · N(0, 1) − mean[c]) / std[c],
-//   pixel = mirrored[n, y + dy, x + dx, c] (0 outside the image), mirrored[y, x] = image[y, W − 1 − x] where flip = 1.
+//   pixel = image[n, y + dy, x' + dx, c] (0 outside the image), x' = W − 1 − x where flip ≠ 0, else x.
 //
-// One invocation per value. pixels: bytes [N, H, W, C], four to a word; draws [N, 4] = dx, dy (i32), flip, noise seed
-// (DRAWS = 0: none of it). The noise of value i of sample n is a Box-Muller transform of two hashes of (seed, i), so it
-// depends on nothing else. Memory: reads one word and writes one float a value.
+// One invocation per pixel. bytes [N, H, W, C], four to a word; draws [N, 4] = dx, dy (i32), flip, noise seed
+// (DRAWS = 0: none of it; NOISE = 0: no noise). The noise of value i of a sample is a Box-Muller transform of two hashes
+// of (seed, i), so it depends on nothing else. Memory: reads one word and writes one float for each value.
 
 #import shared/index
 
 struct Params {
-    total: u32, h: u32, w: u32, c: u32, noise: f32,
+    pixels: u32, h: u32, w: u32, c: u32, noise: f32,
     mean0: f32, mean1: f32, mean2: f32, mean3: f32,
     scale0: f32, scale1: f32, scale2: f32, scale3: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> pixels: array<u32>;
+@group(0) @binding(1) var<storage, read> bytes: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 #if DRAWS
 @group(0) @binding(3) var<storage, read> draws: array<vec4<u32>>;
+#endif
 
+#if NOISE
 // PCG-RXS-M-XS 32 (Jarzynski and Olano 2020).
 fn pcg(v: u32) -> u32 {
     let state = v * 747796405u + 2891336453u;
@@ -28,11 +30,11 @@ fn pcg(v: u32) -> u32 {
 }
 
 fn normal(seed: u32, i: u32) -> f32 {
-    let a = pcg(seed ^ pcg(i));
-    let b = pcg(a);
-    let u = (f32(a >> 8u) + 1.0) * 5.9604645e-8;
-    let v = f32(b >> 8u) * 5.9604645e-8;
-    return sqrt(-2.0 * log(u)) * cos(6.2831855 * v);
+    let k = pcg(seed ^ pcg(i));
+    let u = f32((pcg(k) >> 8u) + 1u) * 5.9604645e-8;
+    let v = f32(pcg(k ^ 0x9e3779b9u) >> 8u) * 5.9604645e-8;
+    // A coarse logarithm of nearly 1 may come out above 0; cosines are good between −π and π only.
+    return -sqrt(max(-2.0 * log(u), 0.0)) * cos(6.2831855 * (v - 0.5));
 }
 #endif
 
@@ -43,30 +45,34 @@ fn augment(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = folded_index(wid, groups, lane, 64u);
-    if i >= p.total {
+    if i >= p.pixels {
         return;
     }
-    let channel = i % p.c;
-    var value = 0.0;
+    // First value of the source pixel; whether it lies inside the image.
+    var source = i * p.c;
+    var seen = true;
 #if DRAWS
-    let size = p.h * p.w * p.c;
-    let n = i / size;
+    let line = i / p.w;
+    let n = line / p.h;
     let draw = draws[n];
-    let column = (i / p.c) % p.w;
-    let x = i32(column) + bitcast<i32>(draw.x);
-    let y = i32((i / (p.c * p.w)) % p.h) + bitcast<i32>(draw.y);
-    if x >= 0 && x < i32(p.w) && y >= 0 && y < i32(p.h) {
-        let from_column = select(u32(x), p.w - 1u - u32(x), draw.z != 0u);
-        let at = n * size + (u32(y) * p.w + from_column) * p.c + channel;
-        value = f32((pixels[at / 4u] >> (8u * (at % 4u))) & 255u) / 255.0;
-    }
-    if p.noise > 0.0 {
-        value += p.noise * normal(draw.w, i - n * size);
-    }
-#else
-    value = f32((pixels[i / 4u] >> (8u * (i % 4u))) & 255u) / 255.0;
+    let column = i - line * p.w;
+    let x = i32(select(column, p.w - 1u - column, draw.z != 0u)) + bitcast<i32>(draw.x);
+    let y = i32(line - n * p.h) + bitcast<i32>(draw.y);
+    seen = x >= 0 && x < i32(p.w) && y >= 0 && y < i32(p.h);
+    source = select(0u, ((n * p.h + u32(y)) * p.w + u32(x)) * p.c, seen);
+#if NOISE
+    let first = (i - n * p.h * p.w) * p.c;
+#endif
 #endif
     let mean = vec4<f32>(p.mean0, p.mean1, p.mean2, p.mean3);
     let scale = vec4<f32>(p.scale0, p.scale1, p.scale2, p.scale3);
-    out[i] = (value - mean[channel]) * scale[channel];
+    for (var c = 0u; c < p.c; c++) {
+        let at = source + c;
+        let byte = (bytes[at / 4u] >> (8u * (at % 4u))) & 255u;
+        var value = select(0.0, f32(byte) / 255.0, seen);
+#if NOISE
+        value += p.noise * normal(draw.w, first + c);
+#endif
+        out[i * p.c + c] = (value - mean[c]) * scale[c];
+    }
 }

@@ -11,13 +11,15 @@
 
 #define CLIP 0
 
-struct Params {
-    length: u32, first: u32, nesterov: u32, decoupled: u32,
-    lr: f32, momentum: f32, weight_decay: f32,
-    beta1: f32, beta2: f32, eps: f32, correction1: f32, correction2: f32,
+struct Sgd { length: u32, first: u32, nesterov: u32, lr: f32, momentum: f32, weight_decay: f32 }
+
+struct Adam {
+    length: u32, first: u32, decoupled: u32,
+    lr: f32, weight_decay: f32, beta1: f32, beta2: f32, eps: f32, correction1: f32, correction2: f32,
 }
 
-@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(0) var<uniform> s: Sgd;
+@group(0) @binding(0) var<uniform> p: Adam;
 @group(0) @binding(1) var<storage, read_write> value: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> first_moment: array<vec4<f32>>;
@@ -39,18 +41,18 @@ fn sgd(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = folded_index(wid, groups, lane, 64u);
-    if i >= p.length {
+    if i >= s.length {
         return;
     }
     let w = value[i];
-    let g = fma(w, vec4<f32>(p.weight_decay), gradient(i));
+    let g = fma(w, vec4<f32>(s.weight_decay), gradient(i));
     var v = g;
-    if p.first == 0u {
-        v = fma(first_moment[i], vec4<f32>(p.momentum), g);
+    if s.first == 0u {
+        v = fma(first_moment[i], vec4<f32>(s.momentum), g);
     }
     first_moment[i] = v;
-    let d = select(v, fma(v, vec4<f32>(p.momentum), g), p.nesterov != 0u);
-    value[i] = fma(d, vec4<f32>(-p.lr), w);
+    let d = select(v, fma(v, vec4<f32>(s.momentum), g), s.nesterov != 0u);
+    value[i] = fma(d, vec4<f32>(-s.lr), w);
 }
 
 @compute @workgroup_size(64)

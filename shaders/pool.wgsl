@@ -5,6 +5,7 @@
 //
 // One invocation per element of the result, or per four channels (VEC = 4, C % 4 == 0). The gradients gather: each input
 // pixel visits the windows it lies in, and asks whether an earlier pixel of the window already was the maximum.
+// STRIDE is the stride where it is compiled in (1, 2), else 0.
 // Memory: kernel² loads forward; backward (kernel / stride)² windows, for the maximum up to kernel² loads in each.
 
 #import shared/index
@@ -33,9 +34,11 @@ alias B = bool;
 struct Place { n: u32, row: u32, column: u32, channel: u32 }
 
 fn place(i: u32, high: u32, wide: u32, channels: u32) -> Place {
+    // Remainders by multiplication: a division costs more than all the rest.
     let pixel = i / channels;
     let line = pixel / wide;
-    return Place(line / high, line % high, pixel % wide, i % channels);
+    let n = line / high;
+    return Place(n, line - n * high, pixel - line * wide, i - pixel * channels);
 }
 
 // The part of a window along one axis that lies inside the image: first and one past the last.
@@ -47,8 +50,13 @@ fn inside(at: u32, size: u32) -> vec2<u32> {
 // The windows along one axis that contain position `at`: first and one past the last of `windows`.
 fn containing(at: u32, windows: u32) -> vec2<u32> {
     let end = at + p.padding;
-    let first = select(0u, (end - min(end, p.kernel)) / p.stride + 1u, end >= p.kernel);
-    return vec2<u32>(first, min(end / p.stride + 1u, windows));
+#if STRIDE == 0
+    let stride = p.stride;
+#else
+    let stride = ${STRIDE}u;
+#endif
+    let first = select(0u, (end - min(end, p.kernel)) / stride + 1u, end >= p.kernel);
+    return vec2<u32>(first, min(end / stride + 1u, windows));
 }
 
 fn put(i: u32, g: X) {
@@ -180,7 +188,8 @@ fn global_avg(
     }
     let c = p.c / ${VEC}u;
     let pixels = p.h * p.w;
-    let at = (i / c) * pixels * c + i % c;
+    let n = i / c;
+    let at = n * pixels * c + (i - n * c);
     var sum = X(0.0);
     for (var q = 0u; q < pixels; q++) {
         sum += x[at + q * c];
@@ -200,5 +209,6 @@ fn global_avg_grad(
     }
     let c = p.c / ${VEC}u;
     let pixels = p.h * p.w;
-    put(i, dy[(i / (pixels * c)) * c + i % c] / f32(pixels));
+    let pixel = i / c;
+    put(i, dy[(pixel / pixels) * c + (i - pixel * c)] / f32(pixels));
 }

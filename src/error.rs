@@ -18,7 +18,9 @@ pub enum Error {
         hint: String,
     },
     /// The adapter refused to open a device.
-    #[error("the adapter {adapter} could not be opened: {message}. Update its driver, or choose another adapter with WGPU_ADAPTER_NAME (`limbeck devices` lists them)")]
+    #[error(
+        "the adapter {adapter} could not be opened: {message}. Update its driver, or choose another adapter with WGPU_ADAPTER_NAME (`limbeck devices` lists them)"
+    )]
     Device {
         /// The adapter's name.
         adapter: String,
@@ -26,7 +28,9 @@ pub enum Error {
         message: String,
     },
     /// The device vanished while in use (driver reset, watchdog, unplugged).
-    #[error("the GPU device was lost ({reason}). What was saved is intact: run the same command again to resume; if it recurs, lower the batch size or update the driver")]
+    #[error(
+        "the GPU device was lost ({reason}). What was saved is intact: run the same command again to resume; if it recurs, lower the batch size or update the driver"
+    )]
     DeviceLost {
         /// The driver's words.
         reason: String,
@@ -113,7 +117,9 @@ pub enum Error {
         message: String,
     },
     /// A loss became NaN or infinite.
-    #[error("{what} became {value} at {at}. The last good checkpoint is kept; lower the learning rate, add train.warmup_epochs or set train.clip_norm, then run again")]
+    #[error(
+        "{what} became {value} at {at}. The last good checkpoint is kept; lower the learning rate, add train.warmup_epochs or set train.clip_norm, then run again"
+    )]
     NonFinite {
         /// Which quantity.
         what: String,
@@ -153,9 +159,13 @@ fn at_place(at: &str) -> String {
 
 fn io_hint(source: &std::io::Error) -> &'static str {
     match source.kind() {
-        std::io::ErrorKind::StorageFull => ". Free some disk space and run the same command again; earlier results are intact",
+        std::io::ErrorKind::StorageFull => {
+            ". Free some disk space and run the same command again; earlier results are intact"
+        }
         std::io::ErrorKind::PermissionDenied => ". Check the permissions, or choose another folder with --out",
-        std::io::ErrorKind::NotFound => ". Check the path; relative paths start at the folder named by data.root or at the working directory",
+        std::io::ErrorKind::NotFound => {
+            ". Check the path; relative paths start at the folder named by data.root or at the working directory"
+        }
         _ => "",
     }
 }

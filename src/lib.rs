@@ -14,6 +14,8 @@ pub mod params;
 pub mod shape;
 pub mod tape;
 pub mod tensor;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod twin;
 
 pub use error::{Error, Result};

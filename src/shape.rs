@@ -68,7 +68,9 @@ impl Conv2d {
     /// Refuses shapes that have no output or whose groups do not divide the channels.
     pub fn check(&self) -> Result<()> {
         let bad = |m: String| Err(Error::Shape(format!("conv2d {self:?}: {m}")));
-        if [self.n, self.h, self.w, self.ci, self.co, self.kh, self.kw, self.stride, self.dilation, self.groups].contains(&0) {
+        if [self.n, self.h, self.w, self.ci, self.co, self.kh, self.kw, self.stride, self.dilation, self.groups]
+            .contains(&0)
+        {
             return bad("no dimension may be zero".into());
         }
         if !self.ci.is_multiple_of(self.groups) || !self.co.is_multiple_of(self.groups) {

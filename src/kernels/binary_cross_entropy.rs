@@ -1,10 +1,10 @@
 //! Binary cross entropy on logits, fused with its gradient.
 
-use super::case::{Case, Permutation};
-use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag};
+use super::case::{Case, Check, Permutation, values};
+use super::rows::{Counting, Rows, added, bind_gradient, counted, destination, expect, flag, total};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
-use crate::{Result, defines};
+use crate::{Result, defines, twin};
 
 const SOURCE: Source =
     Source { name: "binary_cross_entropy", text: include_str!("../../shaders/binary_cross_entropy.wgsl") };
@@ -24,7 +24,7 @@ pub fn binary_cross_entropy(
     dz: Option<&Target>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let variant = (Rows::choose(z.columns()), Counting::choose(z.len()));
+    let variant = (Rows::choose(z.columns(), gpu.profile().class), Counting::choose(z.len(), gpu.profile().class));
     binary_cross_entropy_with(gpu, z, targets, weight, dz, row_loss, variant)
 }
 
@@ -78,7 +78,48 @@ pub fn permutations() -> Vec<Permutation> {
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
-/// What the kernel is tried with.
+/// Odd and even sizes, every fifth target missing, or all of them; more elements than are counted in passing.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    let shapes = [(1, 1), (3, 3), (5, 10), (17, 100), (33, 65), (65, 3), (5, 1000)];
+    let mut cases: Vec<Case> = shapes.iter().map(|&(b, c)| case(b, c, "a fifth missing", |i| i % 5 == 3)).collect();
+    cases.push(case(3, 5, "all missing", |_| true));
+    cases
+}
+
+fn case(b: usize, c: usize, which: &str, missing: fn(usize) -> bool) -> Case {
+    Case::new(format!("[{b}, {c}], {which}"), move |gpu| run(gpu, b, c, missing))
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, missing: fn(usize) -> bool) -> Result<Vec<Check>> {
+    let z: Vec<f32> = values(1, b * c).iter().map(|v| 4.0 * v).collect();
+    // Hard and soft targets.
+    let target = |i: usize| if missing(i) { MISSING } else { [0.0, 1.0, 0.25][i % 3] };
+    let targets: Vec<f32> = (0..b * c).map(target).collect();
+    let weight = 0.75;
+    // The twin knows the elements that have a target only.
+    let present: Vec<usize> = (0..b * c).filter(|i| !missing(*i)).collect();
+    let pick = |all: &[f32]| present.iter().map(|&i| f64::from(all[i])).collect::<Vec<f64>>();
+    let loss = twin::binary_cross_entropy::forward(&pick(&z), &pick(&targets));
+    let mut dz = vec![0.0; b * c];
+    for (&i, g) in present.iter().zip(twin::binary_cross_entropy::grad(&pick(&z), &pick(&targets))) {
+        dz[i] = g;
+    }
+    let (z, targets) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_f32(gpu, &targets, &[b, c])?);
+    let mut checks = Vec::new();
+    for variant in variants() {
+        for gradient in [None, Some(false), Some(true)] {
+            let what = format!("{variant:?}, accumulate {gradient:?}");
+            let (out, there) = destination(gpu, &[b, c], gradient == Some(true))?;
+            let row_loss = Tensor::empty(gpu, &[b])?;
+            let target = gradient.map(|_| &out);
+            binary_cross_entropy_with(gpu, &z, &targets, weight, target, &row_loss, variant)?;
+            let want = vec![f64::from(weight) * loss];
+            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
+            if gradient.is_some() {
+                let want = added(&there, weight.into(), &dz);
+                checks.push(Check::sum(format!("dz, {what}"), out.tensor.to_f32(gpu)?, want, c));
+            }
+        }
+    }
+    Ok(checks)
 }

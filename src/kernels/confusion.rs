@@ -1,10 +1,10 @@
 //! Predictions and confusion counts.
 
-use super::case::{Case, Permutation};
+use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::expect;
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Error, Result};
+use crate::{Error, Result, twin};
 
 const SOURCE: Source = Source { name: "confusion", text: include_str!("../../shaders/confusion.wgsl") };
 
@@ -45,7 +45,32 @@ pub fn permutations() -> Vec<Permutation> {
     vec![Permutation { source: SOURCE, defines: Defines::new() }]
 }
 
-/// What the kernel is tried with.
+/// Odd and even rows and classes, equal logits, labels missing, rows beyond the valid ones, counts added to.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    let shapes = [(1, 2, 1), (3, 3, 2), (5, 10, 5), (65, 10, 33), (17, 100, 17), (33, 1000, 32), (65, 2, 0)];
+    let case = |(b, c, valid)| Case::new(format!("[{b}, {c}], {valid} valid"), move |gpu| run(gpu, b, c, valid));
+    shapes.into_iter().map(case).collect()
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, valid: usize) -> Result<Vec<Check>> {
+    // Rounded, so that some rows have several largest logits; without −0, which some orders put below 0.
+    let z: Vec<f32> = values(1, b * c).iter().map(|v| (2.0 * v).round() + 0.0).collect();
+    let labels: Vec<u32> = (0..b).map(|i| if i % 4 == 3 { u32::MAX } else { (i * 7 % c) as u32 }).collect();
+    let there: Vec<u32> = (0..c * c).map(|i| (i % 5) as u32).collect();
+    let mut want = there.clone();
+    let counted = twin::confusion::counts(&f64s(&z)[..valid * c], &labels[..valid], c);
+    want.iter_mut().zip(counted).for_each(|(w, n)| *w += n as u32);
+    let first = |row: &[f32]| (1..c).fold(0, |best, j| if row[j] > row[best] { j } else { best }) as u32;
+    let best = z.chunks_exact(c).map(first).collect();
+    let z = Tensor::from_f32(gpu, &z, &[b, c])?;
+    let labels = Tensor::from_u32(gpu, &labels, &[b])?;
+    let counts = Tensor::from_u32(gpu, &there, &[c, c])?;
+    confusion(gpu, &z, &labels, valid, &counts)?;
+    let exact = |what: &str, got: Vec<u32>, want: Vec<u32>| Check {
+        what: what.into(),
+        got: got.iter().map(|v| *v as f32).collect(),
+        want: want.iter().map(|v| f64::from(*v)).collect(),
+        tolerance: 0.0,
+    };
+    Ok(vec![exact("counts", counts.to_u32(gpu)?, want), exact("argmax", argmax(gpu, &z)?.to_u32(gpu)?, best)])
 }

@@ -1,9 +1,11 @@
 //! 2-D convolution: forward with a fused epilogue, and both gradients.
 
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{added, destination};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines};
+use crate::{Error, Result, defines, twin};
 
 const FORWARD: Source = Source { name: "conv2d/forward", text: include_str!("../../shaders/conv2d/forward.wgsl") };
 const INPUT_GRAD: Source =
@@ -33,9 +35,9 @@ pub struct Tile {
 
 /// The tiles the forward pass and the input gradient are compiled for.
 pub const TILES: [Tile; 6] = [
+    Tile { rows: 8, columns: 8 },
     Tile { rows: 4, columns: 16 },
     Tile { rows: 2, columns: 16 },
-    Tile { rows: 8, columns: 8 },
     Tile { rows: 4, columns: 8 },
     Tile { rows: 4, columns: 4 },
     Tile { rows: 4, columns: 1 },
@@ -43,8 +45,8 @@ pub const TILES: [Tile; 6] = [
 
 /// The tiles the weight gradient is compiled for.
 pub const WEIGHT_TILES: [Tile; 5] = [
-    Tile { rows: 4, columns: 16 },
     Tile { rows: 8, columns: 8 },
+    Tile { rows: 4, columns: 16 },
     Tile { rows: 4, columns: 8 },
     Tile { rows: 4, columns: 4 },
     Tile { rows: 1, columns: 1 },
@@ -245,4 +247,133 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
         .u32("parts", splits)
         .u32("accumulate", out.flag())
         .threads(size)
+}
+
+/// Every way the three shaders are compiled.
+pub fn permutations() -> Vec<Permutation> {
+    let mut all = Vec::new();
+    let both = [0, 1];
+    for tile in TILES {
+        let vector = usize::from(tile.columns.is_multiple_of(4));
+        for (vec, ovec) in [1, 4].into_iter().flat_map(|v| (0..=vector).map(move |o| (v, o))) {
+            for (bias, residual, relu) in both.into_iter().flat_map(|b| both.into_iter().flat_map(move |r| both.map(|a| (b, r, a)))) {
+                let defines = defines! {
+                    TM = tile.rows, TN = tile.columns, VEC = vec, OVEC = ovec, BIAS = bias, RESIDUAL = residual, RELU = relu,
+                };
+                all.push(Permutation { source: FORWARD, defines });
+            }
+            let defines = defines! { TM = tile.rows, TN = tile.columns, VEC = vec, WVEC = ovec };
+            all.push(Permutation { source: INPUT_GRAD, defines });
+        }
+    }
+    for tile in WEIGHT_TILES {
+        let (i, o) = (i64::from(tile.rows.is_multiple_of(4)), i64::from(tile.columns.is_multiple_of(4)));
+        for (ivec, ovec) in (0..=i).flat_map(|i| (0..=o).map(move |o| (i, o))) {
+            let defines = defines! { TI = tile.rows, TO = tile.columns, IVEC = ivec, OVEC = ovec };
+            all.push(Permutation { source: WEIGHT_GRAD, defines });
+        }
+    }
+    all
+}
+
+/// Odd sizes, strides, paddings, dilation, groups, thin and wide channels.
+pub fn cases() -> Vec<Case> {
+    let square = Conv2d::square;
+    let shapes = [
+        square(2, 9, 7, 3, 16, 3, 1, 1),
+        square(3, 17, 13, 16, 32, 3, 2, 1),
+        square(1, 8, 8, 64, 20, 3, 1, 1),
+        square(2, 9, 11, 5, 7, 5, 1, 2),
+        square(2, 7, 7, 32, 64, 1, 2, 0),
+        square(1, 33, 35, 3, 8, 7, 2, 3),
+        Conv2d { dilation: 2, ..square(2, 10, 10, 12, 12, 3, 1, 2) },
+        Conv2d { groups: 8, ..square(2, 9, 9, 8, 8, 3, 1, 1) },
+        Conv2d { groups: 2, ..square(2, 6, 5, 16, 32, 3, 2, 1) },
+        Conv2d { groups: 3, ..square(1, 5, 5, 6, 9, 3, 1, 1) },
+        square(5, 5, 3, 1, 4, 3, 1, 0),
+        square(1, 1, 1, 1, 1, 1, 1, 0),
+        square(65, 3, 3, 10, 100, 3, 1, 1),
+        square(1, 12, 9, 4, 4, 3, 3, 2),
+        Conv2d { kw: 1, ..square(2, 8, 6, 8, 12, 5, 2, 2) },
+    ];
+    shapes.into_iter().map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s))).collect()
+}
+
+fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
+    let random = |seed, shape: &[usize]| {
+        let data = values(seed, shape.iter().product());
+        Ok::<_, Error>((f64s(&data), Tensor::from_f32(gpu, &data, shape)?))
+    };
+    let ((x64, x), (w64, w)) = (random(1, &s.x_shape())?, random(2, &s.w_shape())?);
+    let ((b64, b), (r64, r)) = (random(3, &[s.co])?, random(4, &s.y_shape())?);
+    let (dy64, dy) = random(5, &s.y_shape())?;
+    let k = s.kh * s.kw * s.ci / s.groups;
+    let plain = twin::conv2d::forward(s, &x64, &w64, None);
+    let fused = twin::elementwise::relu(&twin::elementwise::add(&twin::conv2d::forward(s, &x64, &w64, Some(&b64)), &r64));
+    let dx64 = twin::conv2d::input_grad(s, &dy64, &w64);
+    let dw64 = twin::conv2d::weight_grad(s, &x64, &dy64);
+    let mut checks = Vec::new();
+    for tile in TILES {
+        let name = |what: &str| format!("{what}, tile {}x{}", tile.rows, tile.columns);
+        if fits(tile, s.co / s.groups, s.groups) {
+            let y = forward_with(gpu, s, &x, &w, Epilogue::default(), tile)?;
+            checks.push(Check::sum(name("y"), y.to_f32(gpu)?, plain.clone(), k));
+            let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
+            let y = forward_with(gpu, s, &x, &w, epilogue, tile)?;
+            checks.push(Check::sum(name("relu(y + bias + residual)"), y.to_f32(gpu)?, fused.clone(), k));
+        }
+        if fits(tile, s.ci / s.groups, s.groups) {
+            for accumulate in [false, true] {
+                let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
+                input_grad_with(gpu, s, &dy, &w, &out, tile)?;
+                let what = name(&format!("dx, accumulate {accumulate}"));
+                checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dx64), s.kh * s.kw * s.co / s.groups));
+            }
+        }
+    }
+    for tile in WEIGHT_TILES.into_iter().filter(|t| fits(*t, s.co / s.groups, s.groups)) {
+        for (splits, accumulate) in [(1, false), (1, true), (3, false), (7, true)] {
+            let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;
+            weight_grad_with(gpu, s, &x, &dy, &out, tile, splits)?;
+            let what = format!("dw, tile {}x{}, {splits} splits, accumulate {accumulate}", tile.rows, tile.columns);
+            checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), s.n * s.oh() * s.ow()));
+        }
+    }
+    Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASSES: [AdapterClass; 5] = [
+        AdapterClass::DiscreteMatrix,
+        AdapterClass::Discrete,
+        AdapterClass::Apple,
+        AdapterClass::Integrated,
+        AdapterClass::Software,
+    ];
+
+    #[test]
+    fn chosen_tiles_never_straddle_groups() {
+        for class in CLASSES {
+            for (ci, co, groups) in [(8, 8, 8), (16, 32, 2), (6, 9, 3), (64, 64, 1), (1, 16, 1), (3, 7, 1), (48, 24, 2)] {
+                for (n, size) in [(1, 1), (2, 9), (64, 32), (128, 224)] {
+                    let s = Conv2d { groups, ..Conv2d::square(n, size, size, ci, co, 1, 1, 0) };
+                    assert!(fits(choose_forward(&s, class), co / groups, groups), "{s:?}");
+                    assert!(fits(choose_input_grad(&s, class), ci / groups, groups), "{s:?}");
+                    let (tile, splits) = choose_weight_grad(&s, class);
+                    assert!(fits(tile, co / groups, groups) && splits >= 1, "{s:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn narrow_outputs_get_narrow_tiles() {
+        let s = Conv2d::square(64, 32, 32, 16, 4, 3, 1, 1);
+        assert_eq!(choose_forward(&s, AdapterClass::Software).columns, 4);
+        let s = Conv2d::square(64, 32, 32, 16, 64, 3, 1, 1);
+        assert_eq!(choose_forward(&s, AdapterClass::Software), Tile { rows: 8, columns: 8 });
+    }
 }

@@ -1,10 +1,10 @@
 //! Cross entropy with label smoothing on logits, fused with its gradient.
 
-use super::case::{Case, Permutation};
-use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag};
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Counting, Rows, added, bind_gradient, counted, destination, expect, flag, total};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines};
+use crate::{Error, Result, defines, twin};
 
 const SOURCE: Source = Source { name: "cross_entropy", text: include_str!("../../shaders/cross_entropy.wgsl") };
 
@@ -24,7 +24,7 @@ pub fn cross_entropy(
     dz: Option<&Target>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let variant = (Rows::choose(z.columns()), Counting::choose(z.rows()));
+    let variant = (Rows::choose(z.columns(), gpu.profile().class), Counting::choose(z.rows(), gpu.profile().class));
     cross_entropy_with(gpu, z, labels, smoothing, weight, dz, row_loss, variant)
 }
 
@@ -83,7 +83,41 @@ pub fn permutations() -> Vec<Permutation> {
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
-/// What the kernel is tried with.
+/// Odd and even rows and classes, every fourth label missing, or all of them; more rows than are counted in passing.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    let shapes = [(1, 2), (3, 3), (5, 10), (17, 100), (33, 65), (65, 10), (5, 1000), (5000, 2)];
+    let all = shapes.iter().flat_map(|s| [0.0, 0.1].map(|e| (*s, e)));
+    let mut cases: Vec<Case> = all.map(|((b, c), e)| case(b, c, e, "a quarter missing", |i| i % 4 == 3)).collect();
+    cases.push(case(5, 10, 0.1, "all missing", |_| true));
+    cases
+}
+
+fn case(b: usize, c: usize, smoothing: f32, which: &str, missing: fn(usize) -> bool) -> Case {
+    Case::new(format!("[{b}, {c}] smoothing {smoothing}, {which}"), move |gpu| run(gpu, b, c, smoothing, missing))
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, smoothing: f32, missing: fn(usize) -> bool) -> Result<Vec<Check>> {
+    let z: Vec<f32> = values(1, b * c).iter().map(|v| 3.0 * v).collect();
+    let labels: Vec<u32> = (0..b).map(|i| if missing(i) { MISSING } else { (i * 7 % c) as u32 }).collect();
+    let weight = 0.75;
+    let loss = twin::cross_entropy::forward(&f64s(&z), &labels, c, smoothing.into());
+    let dz = twin::cross_entropy::grad(&f64s(&z), &labels, c, smoothing.into());
+    let (z, labels) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_u32(gpu, &labels, &[b])?);
+    let mut checks = Vec::new();
+    for variant in variants() {
+        for gradient in [None, Some(false), Some(true)] {
+            let what = format!("{variant:?}, accumulate {gradient:?}");
+            let (out, there) = destination(gpu, &[b, c], gradient == Some(true))?;
+            let row_loss = Tensor::empty(gpu, &[b])?;
+            let target = gradient.map(|_| &out);
+            cross_entropy_with(gpu, &z, &labels, smoothing, weight, target, &row_loss, variant)?;
+            let want = vec![f64::from(weight) * loss];
+            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
+            if gradient.is_some() {
+                let want = added(&there, weight.into(), &dz);
+                checks.push(Check::sum(format!("dz, {what}"), out.tensor.to_f32(gpu)?, want, c));
+            }
+        }
+    }
+    Ok(checks)
 }

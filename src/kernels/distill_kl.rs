@@ -1,12 +1,12 @@
 //! Distillation on logits (Hinton, Vinyals and Dean 2015), with logit standardisation (Sun et al. 2024) where wanted,
 //! fused with its gradient.
 
-use super::case::{Case, Permutation};
-use super::rows::{Rows, bind_gradient, expect, flag};
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Rows, added, bind_gradient, destination, expect, flag, total};
 use super::softmax::check_temperature;
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines};
+use crate::{Error, Result, defines, twin};
 
 const SOURCE: Source = Source { name: "distill_kl", text: include_str!("../../shaders/distill_kl.wgsl") };
 
@@ -24,7 +24,17 @@ pub fn distill_kl(
     dzs: Option<&Target>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    distill_kl_with(gpu, zs, zt, temperature, standardise, weight, dzs, row_loss, Rows::choose(zs.columns()))
+    distill_kl_with(
+        gpu,
+        zs,
+        zt,
+        temperature,
+        standardise,
+        weight,
+        dzs,
+        row_loss,
+        Rows::choose(zs.columns(), gpu.profile().class),
+    )
 }
 
 fn variant_defines(rows: Rows, standardise: bool, grad: bool) -> Defines {
@@ -69,11 +79,46 @@ pub fn distill_kl_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [(false, false), (false, true), (true, false), (true, true)].map(|p| (*r, p)));
+    let all =
+        Rows::ALL.iter().flat_map(|r| [(false, false), (false, true), (true, false), (true, true)].map(|p| (*r, p)));
     all.map(|(rows, (std, grad))| Permutation { source: SOURCE, defines: variant_defines(rows, std, grad) }).collect()
 }
 
-/// What the kernel is tried with.
+/// Odd and even rows and classes, plain and standardised (but not two classes: those standardise to ±√½ whatever they
+/// are, and the gradient is all rounding).
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    let shapes = [(1, 2), (3, 3), (5, 10), (17, 100), (33, 65), (65, 10), (5, 1000)];
+    let settings = [(1.0, None), (4.0, None), (2.0, Some(1e-7)), (4.0, Some(1e-2))];
+    let all = shapes.iter().flat_map(|s| settings.map(|x| (*s, x)));
+    let all = all.filter(|((_, c), (_, standardise))| *c > 2 || standardise.is_none());
+    let case =
+        |((b, c), (t, e))| Case::new(format!("[{b}, {c}] T {t}, standardise {e:?}"), move |g| run(g, b, c, t, e));
+    all.map(case).collect()
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, temperature: f32, standardise: Option<f32>) -> Result<Vec<Check>> {
+    let scaled = |seed| values(seed, b * c).iter().map(|v| 3.0 * v + 1.0).collect::<Vec<f32>>();
+    let (zs, zt) = (scaled(1), scaled(2));
+    let weight = 0.75;
+    let (t, eps) = (f64::from(temperature), standardise.map(f64::from));
+    let loss = twin::distill_kl::forward(&f64s(&zs), &f64s(&zt), c, t, eps);
+    let dzs = twin::distill_kl::grad(&f64s(&zs), &f64s(&zt), c, t, eps);
+    let (zs, zt) = (Tensor::from_f32(gpu, &zs, &[b, c])?, Tensor::from_f32(gpu, &zt, &[b, c])?);
+    let mut checks = Vec::new();
+    for rows in Rows::ALL {
+        for gradient in [None, Some(false), Some(true)] {
+            let what = format!("{rows:?}, accumulate {gradient:?}");
+            let (out, there) = destination(gpu, &[b, c], gradient == Some(true))?;
+            let row_loss = Tensor::empty(gpu, &[b])?;
+            let target = gradient.map(|_| &out);
+            distill_kl_with(gpu, &zs, &zt, temperature, standardise, weight, target, &row_loss, rows)?;
+            let want = vec![f64::from(weight) * loss];
+            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
+            if gradient.is_some() {
+                let want = added(&there, weight.into(), &dzs);
+                checks.push(Check::sum(format!("dzs, {what}"), out.tensor.to_f32(gpu)?, want, c));
+            }
+        }
+    }
+    Ok(checks)
 }

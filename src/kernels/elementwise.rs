@@ -1,8 +1,10 @@
 //! Element-wise passes.
 
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{added, destination};
 use crate::gpu::{Gpu, Source};
 use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines};
+use crate::{Error, Result, defines, twin};
 
 const SOURCE: Source = Source { name: "elementwise", text: include_str!("../../shaders/elementwise.wgsl") };
 
@@ -46,4 +48,35 @@ pub fn relu_grad(gpu: &Gpu, dy: &Tensor, y: &Tensor, dx: &Target) -> Result<()> 
 /// Sets every value.
 pub fn fill(gpu: &Gpu, y: &Tensor, value: f32) -> Result<()> {
     pass(gpu, "fill", value, None, None, &Target::fresh(y.clone()))
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    vec![Permutation { source: SOURCE, defines: defines! {} }]
+}
+
+/// Lengths around the group's width, and one whose groups must be folded into two dimensions.
+pub fn cases() -> Vec<Case> {
+    [1, 63, 64, 65, 1000, 4_200_001].map(|n| Case::new(format!("{n} values"), move |gpu| run(gpu, n))).into()
+}
+
+fn run(gpu: &Gpu, n: usize) -> Result<Vec<Check>> {
+    let (x, y) = (values(1, n), values(2, n));
+    let (x64, y64) = (f64s(&x), f64s(&y));
+    let (x, y) = (Tensor::from_f32(gpu, &x, &[n])?, Tensor::from_f32(gpu, &y, &[n])?);
+    let mut checks = vec![Check::sum("relu", relu(gpu, &x)?.to_f32(gpu)?, twin::elementwise::relu(&x64), 1)];
+    for accumulate in [false, true] {
+        let (out, there) = destination(gpu, &[n], accumulate)?;
+        axpy(gpu, -1.5, &x, &out)?;
+        let want = twin::elementwise::axpy(-1.5, &x64, &there);
+        checks.push(Check::sum(format!("axpy, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, 1));
+        let (out, there) = destination(gpu, &[n], accumulate)?;
+        relu_grad(gpu, &x, &y, &out)?;
+        let want = added(&there, 1.0, &twin::elementwise::relu_grad(&y64, &x64));
+        checks.push(Check::sum(format!("relu_grad, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, 1));
+    }
+    let filled = Tensor::empty(gpu, &[n])?;
+    fill(gpu, &filled, 0.25)?;
+    checks.push(Check::sum("fill", filled.to_f32(gpu)?, vec![0.25; n], 1));
+    Ok(checks)
 }

@@ -1,11 +1,11 @@
 //! Losses between feature maps, fused with their gradients: mean squared (FitNet, Romero et al. 2015) and
 //! channel-normalised (KD4MTL, Li and Bilen 2020).
 
-use super::case::{Case, Permutation};
-use super::rows::{Rows, bind_gradient, expect, flag};
-use crate::gpu::{Defines, Gpu, Source};
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Rows, added, bind_gradient, destination, expect, flag, total};
+use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::tensor::{Target, Tensor};
-use crate::{Result, defines};
+use crate::{Result, defines, twin};
 
 const SOURCE: Source = Source { name: "feature_loss", text: include_str!("../../shaders/feature_loss.wgsl") };
 
@@ -23,7 +23,7 @@ pub enum Distance {
 
 /// `weight · mean (s − t)²`; `s`, `t` and `ds` `[n, h, w, c]`, `row_loss` `[n·h·w]` (its sum is the loss).
 pub fn mse(gpu: &Gpu, s: &Tensor, t: &Tensor, weight: f32, ds: Option<&Target>, row_loss: &Tensor) -> Result<()> {
-    feature_loss_with(gpu, s, t, Distance::Squared, weight, ds, row_loss, choose(s.columns()))
+    feature_loss_with(gpu, s, t, Distance::Squared, weight, ds, row_loss, choose(s.columns(), gpu.profile().class))
 }
 
 /// `weight ·` the mean over pixels of `‖n(s) − n(t)‖²`; shapes as in [`mse`].
@@ -36,13 +36,22 @@ pub fn normalised(
     ds: Option<&Target>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    feature_loss_with(gpu, s, t, Distance::Normalised { eps }, weight, ds, row_loss, choose(s.columns()))
+    feature_loss_with(
+        gpu,
+        s,
+        t,
+        Distance::Normalised { eps },
+        weight,
+        ds,
+        row_loss,
+        choose(s.columns(), gpu.profile().class),
+    )
 }
 
 /// Channels per load (4 or 1), and who works through a row.
-pub fn choose(channels: usize) -> (usize, Rows) {
+pub fn choose(channels: usize, class: AdapterClass) -> (usize, Rows) {
     let vec = if channels.is_multiple_of(4) { 4 } else { 1 };
-    (vec, Rows::choose(channels / vec))
+    (vec, Rows::choose(channels / vec, class))
 }
 
 fn variant_defines(distance: Distance, (vec, rows): (usize, Rows), grad: bool) -> Defines {
@@ -97,7 +106,53 @@ pub fn permutations() -> Vec<Permutation> {
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
-/// What the kernel is tried with.
+/// Odd and even pixels and channels, and pixels that are zero in the teacher.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    let shapes =
+        [[1, 1, 1, 1], [1, 3, 1, 3], [5, 1, 1, 10], [1, 3, 11, 8], [2, 4, 8, 64], [1, 3, 3, 100], [1, 5, 1, 513]];
+    let all = shapes.iter().flat_map(|s| [Distance::Squared, Distance::Normalised { eps: 1e-6 }].map(|d| (*s, d)));
+    let mut cases: Vec<Case> =
+        all.map(|(s, d)| Case::new(format!("{s:?} {d:?}"), move |gpu| run(gpu, s, d, false))).collect();
+    let eps = Distance::Normalised { eps: 0.5 };
+    cases.push(Case::new("zero and short rows", move |gpu| run(gpu, [1, 3, 5, 12], eps, true)));
+    cases
+}
+
+fn run(gpu: &Gpu, shape: [usize; 4], distance: Distance, short: bool) -> Result<Vec<Check>> {
+    let [n, h, w, c] = shape;
+    let (rows, len) = (n * h * w, n * h * w * c);
+    let (mut s, mut t) = (values(1, len), values(2, len));
+    if short {
+        s.chunks_mut(c).step_by(3).flatten().for_each(|v| *v *= 0.01);
+        t.chunks_mut(c).step_by(2).flatten().for_each(|v| *v = 0.0);
+    }
+    let weight = 0.75;
+    let (s64, t64) = (f64s(&s), f64s(&t));
+    let (loss, ds) = match distance {
+        Distance::Squared => (twin::feature_loss::mse(&s64, &t64), twin::feature_loss::mse_grad(&s64, &t64)),
+        Distance::Normalised { eps } => {
+            let eps = f64::from(eps);
+            (
+                twin::feature_loss::normalised(&s64, &t64, c, eps),
+                twin::feature_loss::normalised_grad(&s64, &t64, c, eps),
+            )
+        }
+    };
+    let (s, t) = (Tensor::from_f32(gpu, &s, &shape)?, Tensor::from_f32(gpu, &t, &shape)?);
+    let mut checks = Vec::new();
+    for variant in variants(c) {
+        for gradient in [None, Some(false), Some(true)] {
+            let what = format!("{variant:?}, accumulate {gradient:?}");
+            let (out, there) = destination(gpu, &shape, gradient == Some(true))?;
+            let row_loss = Tensor::empty(gpu, &[rows])?;
+            feature_loss_with(gpu, &s, &t, distance, weight, gradient.map(|_| &out), &row_loss, variant)?;
+            let want = vec![f64::from(weight) * loss];
+            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
+            if gradient.is_some() {
+                let want = added(&there, weight.into(), &ds);
+                checks.push(Check::sum(format!("ds, {what}"), out.tensor.to_f32(gpu)?, want, c));
+            }
+        }
+    }
+    Ok(checks)
 }

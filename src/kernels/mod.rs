@@ -26,11 +26,18 @@ pub use case::{Case, Check, Kernel, Permutation};
 /// Every kernel.
 pub const TABLE: &[Kernel] = &[
     Kernel { name: "augment", cases: augment::cases, permutations: augment::permutations },
+    Kernel { name: "batch_norm", cases: batch_norm::cases, permutations: batch_norm::permutations },
     Kernel { name: "binary_cross_entropy", cases: binary_cross_entropy::cases, permutations: binary_cross_entropy::permutations },
     Kernel { name: "confusion", cases: confusion::cases, permutations: confusion::permutations },
+    Kernel { name: "conv2d", cases: conv2d::cases, permutations: conv2d::permutations },
     Kernel { name: "cross_entropy", cases: cross_entropy::cases, permutations: cross_entropy::permutations },
     Kernel { name: "distill_kl", cases: distill_kl::cases, permutations: distill_kl::permutations },
+    Kernel { name: "elementwise", cases: elementwise::cases, permutations: elementwise::permutations },
     Kernel { name: "feature_loss", cases: feature_loss::cases, permutations: feature_loss::permutations },
+    Kernel { name: "gradient_norm", cases: gradient_norm::cases, permutations: gradient_norm::permutations },
+    Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations },
+    Kernel { name: "optimizer", cases: optimizer::cases, permutations: optimizer::permutations },
     Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations },
+    Kernel { name: "reduce", cases: reduce::cases, permutations: reduce::permutations },
     Kernel { name: "softmax", cases: softmax::cases, permutations: softmax::permutations },
 ];

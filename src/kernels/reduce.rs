@@ -1,8 +1,10 @@
 //! Sums in a fixed order: the same input gives the same bits.
 
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{added, destination};
 use crate::gpu::{Gpu, Source};
 use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines};
+use crate::{Error, Result, defines, twin};
 
 const SOURCE: Source = Source { name: "reduce", text: include_str!("../../shaders/reduce.wgsl") };
 
@@ -48,4 +50,34 @@ pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &Tensor, index: usize) -> R
         .u32("index", index)
         .f32("scale", scale)
         .groups(1)
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    vec![Permutation { source: SOURCE, defines: defines! {} }]
+}
+
+/// Odd rows and columns, one chunk and many.
+pub fn cases() -> Vec<Case> {
+    let shapes = [(1, 1), (3, 5), (17, 33), (65, 3), (1000, 10), (5, 1000), (40_000, 3), (9216, 16)];
+    shapes.into_iter().map(|(m, c)| Case::new(format!("{m} x {c}"), move |gpu| run(gpu, m, c))).collect()
+}
+
+fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
+    let x = values(5, m * c);
+    let x64 = f64s(&x);
+    let x = Tensor::from_f32(gpu, &x, &[m, c])?;
+    let mut checks = Vec::new();
+    for accumulate in [false, true] {
+        let (out, there) = destination(gpu, &[c], accumulate)?;
+        column_sum(gpu, &x, 0.5, &out)?;
+        let want = added(&there, 0.5, &twin::reduce::column_sum(&x64, c));
+        checks.push(Check::sum(format!("column_sum, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, m));
+    }
+    // The slots beside the one that is written keep what they have.
+    let slots = Tensor::from_f32(gpu, &[1.0, 2.0, 3.0], &[3])?;
+    total(gpu, &x, 2.0, &slots, 1)?;
+    let want = vec![1.0, 2.0 * twin::reduce::sum(&x64), 3.0];
+    checks.push(Check::sum("total", slots.to_f32(gpu)?, want, m * c));
+    Ok(checks)
 }

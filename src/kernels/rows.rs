@@ -1,7 +1,8 @@
 //! What the kernels over rows share (`shaders/shared/rows.wgsl`): who works through a row, and how labelled rows are
 //! counted.
 
-use crate::gpu::{Defines, Gpu, Launch, Source};
+use super::case::{f64s, values};
+use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Error, Result};
 
@@ -18,9 +19,11 @@ impl Rows {
     /// Both of them.
     pub const ALL: [Rows; 2] = [Rows::Invocation, Rows::Workgroup];
 
-    /// A workgroup pays where each of its invocations has more than one column.
-    pub fn choose(columns: usize) -> Rows {
-        if columns > 64 { Rows::Workgroup } else { Rows::Invocation }
+    /// A workgroup pays where each of its invocations has more than one column; on software adapters, whose barriers
+    /// cost more than arithmetic, only where there are many more.
+    pub fn choose(columns: usize, class: AdapterClass) -> Rows {
+        let alone = if class == AdapterClass::Software { 768 } else { 64 };
+        if columns > alone { Rows::Workgroup } else { Rows::Invocation }
     }
 
     /// The define `WIDE`.
@@ -50,9 +53,10 @@ impl Counting {
     /// Both of them.
     pub const ALL: [Counting; 2] = [Counting::Fused, Counting::Before];
 
-    /// Up to 64 loads an invocation are cheaper than a dispatch.
-    pub fn choose(samples: usize) -> Counting {
-        if samples > 4096 { Counting::Before } else { Counting::Fused }
+    /// Up to 64 loads an invocation are cheaper than a dispatch; on software adapters, up to 4.
+    pub fn choose(samples: usize, class: AdapterClass) -> Counting {
+        let few = if class == AdapterClass::Software { 256 } else { 4096 };
+        if samples > few { Counting::Before } else { Counting::Fused }
     }
 
     /// The define `FUSED`.
@@ -105,4 +109,25 @@ pub(super) fn counted<'a>(launch: Launch<'a>, count: Option<&Tensor>) -> Launch<
         Some(count) => launch.bind("present_count", count),
         None => launch,
     }
+}
+
+/// A gradient's destination for a case, and what is in it already: the gradient must come out added to that.
+pub(super) fn destination(gpu: &Gpu, shape: &[usize], accumulate: bool) -> Result<(Target, Vec<f64>)> {
+    let len = shape.iter().product();
+    if !accumulate {
+        return Ok((Target::fresh(Tensor::empty(gpu, shape)?), vec![0.0; len]));
+    }
+    let there = values(999, len);
+    let target = Target { tensor: Tensor::from_f32(gpu, &there, shape)?, accumulate };
+    Ok((target, f64s(&there)))
+}
+
+/// `there + weight · gradient`.
+pub(super) fn added(there: &[f64], weight: f64, gradient: &[f64]) -> Vec<f64> {
+    there.iter().zip(gradient).map(|(t, g)| t + weight * g).collect()
+}
+
+/// The sum of a loss's rows, as the one value of a check.
+pub(super) fn total(gpu: &Gpu, row_loss: &Tensor) -> Result<Vec<f32>> {
+    Ok(vec![row_loss.to_f32(gpu)?.iter().sum()])
 }

@@ -1,10 +1,10 @@
 //! Softmax and log-softmax with temperature over the last dimension, and their gradients.
 
-use super::case::{Case, Permutation};
-use super::rows::{Rows, expect};
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Rows, added, destination, expect};
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines};
+use crate::{Error, Result, defines, twin};
 
 const SOURCE: Source = Source { name: "softmax", text: include_str!("../../shaders/softmax.wgsl") };
 
@@ -25,22 +25,22 @@ impl Form {
 
 /// `softmax(z / temperature)` over the rows of `z` `[.., columns]`.
 pub fn softmax(gpu: &Gpu, z: &Tensor, temperature: f32) -> Result<Tensor> {
-    forward_with(gpu, z, temperature, Form::Probability, Rows::choose(z.columns()))
+    forward_with(gpu, z, temperature, Form::Probability, Rows::choose(z.columns(), gpu.profile().class))
 }
 
 /// `log softmax(z / temperature)` over the rows of `z` `[.., columns]`.
 pub fn log_softmax(gpu: &Gpu, z: &Tensor, temperature: f32) -> Result<Tensor> {
-    forward_with(gpu, z, temperature, Form::Logarithm, Rows::choose(z.columns()))
+    forward_with(gpu, z, temperature, Form::Logarithm, Rows::choose(z.columns(), gpu.profile().class))
 }
 
 /// The gradient with respect to `z` from `p = softmax(z / temperature)` and `dp`.
 pub fn softmax_grad(gpu: &Gpu, p: &Tensor, dp: &Tensor, temperature: f32, out: &Target) -> Result<()> {
-    grad_with(gpu, p, dp, temperature, out, Form::Probability, Rows::choose(p.columns()))
+    grad_with(gpu, p, dp, temperature, out, Form::Probability, Rows::choose(p.columns(), gpu.profile().class))
 }
 
 /// The gradient with respect to `z` from `logp = log softmax(z / temperature)` and `dlogp`.
 pub fn log_softmax_grad(gpu: &Gpu, logp: &Tensor, dlogp: &Tensor, temperature: f32, out: &Target) -> Result<()> {
-    grad_with(gpu, logp, dlogp, temperature, out, Form::Logarithm, Rows::choose(logp.columns()))
+    grad_with(gpu, logp, dlogp, temperature, out, Form::Logarithm, Rows::choose(logp.columns(), gpu.profile().class))
 }
 
 /// Refuses a temperature that is not a positive number.
@@ -100,7 +100,38 @@ pub fn permutations() -> Vec<Permutation> {
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
-/// What the kernel is tried with.
+/// Odd and even rows and classes; the last has more rows than a dimension may have workgroups.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    let shapes = [(1, 2), (3, 3), (5, 10), (17, 100), (33, 65), (65, 10), (5, 1000), (70_000, 3)];
+    let all = shapes.iter().flat_map(|s| [1.0, 4.0].map(|t| (*s, t)));
+    all.map(|((b, c), t)| Case::new(format!("[{b}, {c}] T {t}"), move |gpu| run(gpu, b, c, t))).collect()
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, temperature: f32) -> Result<Vec<Check>> {
+    let z: Vec<f32> = values(1, b * c).iter().map(|v| 5.0 * v).collect();
+    let dy = values(2, b * c);
+    let t = f64::from(temperature);
+    let (z_gpu, dy_gpu) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_f32(gpu, &dy, &[b, c])?);
+    let mut checks = Vec::new();
+    for form in [Form::Probability, Form::Logarithm] {
+        let want = match form {
+            Form::Probability => twin::softmax::softmax(&f64s(&z), c, t),
+            Form::Logarithm => twin::softmax::log_softmax(&f64s(&z), c, t),
+        };
+        let dz = match form {
+            Form::Probability => twin::softmax::softmax_grad(&want, &f64s(&dy), c, t),
+            Form::Logarithm => twin::softmax::log_softmax_grad(&want, &f64s(&dy), c, t),
+        };
+        for rows in Rows::ALL {
+            let y = forward_with(gpu, &z_gpu, temperature, form, rows)?;
+            checks.push(Check::sum(format!("{form:?} by {rows:?}"), y.to_f32(gpu)?, want.clone(), c));
+            for accumulate in [false, true] {
+                let (out, there) = destination(gpu, &[b, c], accumulate)?;
+                grad_with(gpu, &y, &dy_gpu, temperature, &out, form, rows)?;
+                let what = format!("dz of {form:?} by {rows:?}, accumulate {accumulate}");
+                checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dz), c));
+            }
+        }
+    }
+    Ok(checks)
 }

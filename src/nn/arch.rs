@@ -34,11 +34,22 @@ pub const EXPECTED: &str = "resnet{6n+2} from resnet8 to resnet110 (resnet8, res
 
 /// Names worth suggesting for a mistyped one.
 pub const COMMON: &[&str] = &[
-    "resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet110", "resnet8x4", "resnet32x4",
-    "resnet18", "resnet34",
+    "resnet8",
+    "resnet14",
+    "resnet20",
+    "resnet26",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "resnet8x4",
+    "resnet32x4",
+    "resnet18",
+    "resnet34",
 ];
 
-/// The meaning of an architecture's name; `None` if it names none.
+/// The meaning of an architecture's name; `None` if it names none. `resnet50` is the CIFAR network of 50 layers (6·8 + 2), not the
+/// ImageNet network with bottleneck blocks.
 pub fn parse(name: &str) -> Option<ArchSpec> {
     let rest = name.strip_prefix("resnet")?;
     let (depth, widen) = match rest.split_once('x') {
@@ -111,8 +122,26 @@ mod tests {
     #[test]
     fn other_names_are_refused() {
         for name in [
-            "", "resnet", "resnet2", "resnet9", "resnet50", "resnet116", "resnet18x4", "resnet34x2", "resnet8x", "resnet8x0", "resnet8x3",
-            "resnet08", "resnet+8", "ResNet8", " resnet8", "resnet8 ", "vgg8", "resnet8x4x4", "resnet99999999999999999999999",
+            "",
+            "resnet",
+            "resnet2",
+            "resnet9",
+            "resnet52",
+            "resnet101",
+            "resnet116",
+            "resnet18x4",
+            "resnet34x2",
+            "resnet8x",
+            "resnet8x0",
+            "resnet8x3",
+            "resnet08",
+            "resnet+8",
+            "ResNet8",
+            " resnet8",
+            "resnet8 ",
+            "vgg8",
+            "resnet8x4x4",
+            "resnet99999999999999999999999",
         ] {
             assert_eq!(parse(name), None, "{name:?}");
         }

@@ -1,27 +1,32 @@
-//! Batch normalisation (Ioffe and Szegedy 2015, arXiv 1502.03167) over the rows of `[m, c]`; a map `[n, h, w, c]` is
-//! the matrix of its `m = n·h·w` pixels. With the addition of a residual and a ReLU, which end a block of a ResNet.
+//! Batch normalisation over `rows x c`, with the residual addition and ReLU that follow it in a residual network.
+//!
+//! `y = relu(gamma (x - mean) / sqrt(var + eps) + beta + residual)`, per channel; residual and ReLU are optional.
+//! Training takes the batch's own mean and biased variance; inference the running ones. `m` is the number of rows
+//! (n h w for NHWC activations). Ioffe & Szegedy, "Batch Normalization", ICML 2015 (arXiv 1502.03167).
 
-/// `(mean, variance)` of every column of `x` `[m, c]`, each `[c]`. The variance is the biased one, `Σ (x − mean)² / m`.
+/// What [`backward`] gives: derivatives of the loss.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grads {
+    /// By the input, `[m, c]`.
+    pub dx: Vec<f64>,
+    /// By the scale, `[c]`.
+    pub dgamma: Vec<f64>,
+    /// By the shift, `[c]`.
+    pub dbeta: Vec<f64>,
+    /// By the residual (`dy` where the ReLU let through), `[m, c]`.
+    pub dresidual: Vec<f64>,
+}
+
+/// Mean and biased variance of every channel of x `[m, c]`: `var = (1/m) sum (x - mean)^2`.
 pub fn stats(x: &[f64], c: usize) -> (Vec<f64>, Vec<f64>) {
     let m = (x.len() / c) as f64;
-    let mut mean = vec![0.0; c];
-    for row in x.chunks(c) {
-        for (mean, x) in mean.iter_mut().zip(row) {
-            *mean += x / m;
-        }
-    }
-    let mut var = vec![0.0; c];
-    for row in x.chunks(c) {
-        for j in 0..c {
-            var[j] += (row[j] - mean[j]).powi(2) / m;
-        }
-    }
+    let mean: Vec<f64> = (0..c).map(|j| x.iter().skip(j).step_by(c).sum::<f64>() / m).collect();
+    let var = (0..c).map(|j| x.iter().skip(j).step_by(c).map(|v| (v - mean[j]).powi(2)).sum::<f64>() / m).collect();
     (mean, var)
 }
 
-/// `running ← (1 − momentum) · running + momentum · batch`, with the *unbiased* variance of the batch,
-/// `var · m / (m − 1)`, as PyTorch keeps it. `mean` and `var` as [`stats`] gives them, of `m` rows; a single row's
-/// variance is left as it is.
+/// `running = (1 - momentum) running + momentum batch`, in place, where the batch's variance is made unbiased
+/// (`m / (m - 1)`) as PyTorch does. One row has no unbiased variance: it counts with its biased one, 0.
 pub fn update_running(
     running_mean: &mut [f64],
     running_var: &mut [f64],
@@ -30,18 +35,14 @@ pub fn update_running(
     m: usize,
     momentum: f64,
 ) {
-    let unbiased = m as f64 / m.saturating_sub(1).max(1) as f64;
-    for (running, mean) in running_mean.iter_mut().zip(mean) {
-        *running = (1.0 - momentum) * *running + momentum * mean;
-    }
-    for (running, var) in running_var.iter_mut().zip(var) {
-        *running = (1.0 - momentum) * *running + momentum * var * unbiased;
+    let unbias = if m > 1 { m as f64 / (m - 1) as f64 } else { 1.0 };
+    for j in 0..mean.len() {
+        running_mean[j] += momentum * (mean[j] - running_mean[j]);
+        running_var[j] += momentum * (var[j] * unbias - running_var[j]);
     }
 }
 
-/// `y = relu(γ (x − mean) / √(var + eps) + β + residual)`, without the residual or the ReLU where they are not wanted.
-/// `x`, `residual` and `y` `[m, c]`, the others `[c]`; the statistics are the batch's in training, the running ones
-/// after.
+/// `y` `[m, c]` of x `[m, c]` under the given statistics `[c]`; residual: `[m, c]`.
 pub fn forward(
     x: &[f64],
     c: usize,
@@ -53,32 +54,21 @@ pub fn forward(
     residual: Option<&[f64]>,
     relu: bool,
 ) -> Vec<f64> {
-    let value = |(i, x): (usize, &f64)| {
-        let j = i % c;
-        let y = gamma[j] * (x - mean[j]) / (var[j] + eps).sqrt() + beta[j] + residual.map_or(0.0, |r| r[i]);
-        if relu { y.max(0.0) } else { y }
-    };
-    x.iter().enumerate().map(value).collect()
+    (0..x.len())
+        .map(|i| {
+            let j = i % c;
+            let normalised = (x[i] - mean[j]) / (var[j] + eps).sqrt();
+            let y = gamma[j] * normalised + beta[j] + residual.map_or(0.0, |r| r[i]);
+            if relu { y.max(0.0) } else { y }
+        })
+        .collect()
 }
 
-/// What [`backward`] returns.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grads {
-    /// `[m, c]`
-    pub dx: Vec<f64>,
-    /// `[c]`
-    pub dgamma: Vec<f64>,
-    /// `[c]`
-    pub dbeta: Vec<f64>,
-    /// `[m, c]`: what the ReLU lets through of `dy`.
-    pub dresidual: Vec<f64>,
-}
-
-/// The gradients of [`forward`], from `dy`, its output `y` (looked at for the ReLU only) and its inputs.
+/// All gradients of [`forward`]. `y` is its output, read only where `relu` (the mask is `y > 0`).
 ///
-/// With `x̂ = (x − mean) / √(var + eps)` and `g = dy` where the ReLU let `y` through, else 0: `dβ = Σ g`,
-/// `dγ = Σ g x̂`, `dx = γ / √(var + eps) · (g − (dβ + x̂ dγ) / m)`. The term in brackets comes from `x` acting on its
-/// own statistics; where they are given constants (`training` = false) it is absent.
+/// With `g` the masked `dy` and `n` the normalised x: `dgamma = sum g n`, `dbeta = sum g`, and
+/// `dx = gamma / sqrt(var + eps) (g - dbeta/m - n dgamma/m)` when the statistics came from x (`training`), without the
+/// last two terms when they were constants.
 pub fn backward(
     dy: &[f64],
     y: &[f64],
@@ -92,108 +82,101 @@ pub fn backward(
     training: bool,
 ) -> Grads {
     let m = (x.len() / c) as f64;
-    let deviation: Vec<f64> = var.iter().map(|v| (v + eps).sqrt()).collect();
-    let normal = |i: usize| (x[i] - mean[i % c]) / deviation[i % c];
-    let g: Vec<f64> = dy.iter().zip(y).map(|(dy, y)| if relu && *y <= 0.0 { 0.0 } else { *dy }).collect();
+    let g: Vec<f64> = (0..x.len()).map(|i| if relu && y[i] <= 0.0 { 0.0 } else { dy[i] }).collect();
+    let n: Vec<f64> = (0..x.len()).map(|i| (x[i] - mean[i % c]) / (var[i % c] + eps).sqrt()).collect();
     let (mut dgamma, mut dbeta) = (vec![0.0; c], vec![0.0; c]);
-    for (i, g) in g.iter().enumerate() {
-        dgamma[i % c] += g * normal(i);
-        dbeta[i % c] += g;
+    for i in 0..x.len() {
+        dgamma[i % c] += g[i] * n[i];
+        dbeta[i % c] += g[i];
     }
-    let through_stats = |i: usize| if training { (dbeta[i % c] + normal(i) * dgamma[i % c]) / m } else { 0.0 };
-    let dx = (0..x.len()).map(|i| gamma[i % c] / deviation[i % c] * (g[i] - through_stats(i))).collect();
+    let through_stats = |i: usize| if training { (dbeta[i % c] + n[i] * dgamma[i % c]) / m } else { 0.0 };
+    let dx =
+        (0..x.len()).map(|i| gamma[i % c] / (var[i % c] + eps).sqrt() * (g[i] - through_stats(i))).collect::<Vec<_>>();
     Grads { dx, dgamma, dbeta, dresidual: g }
 }
 
-/// The weight `[co, …]` and bias `[co]` of a convolution without bias that the batch norm after it is folded into:
-/// `w' = w · γ / √(var + eps)`, `b' = β − mean · γ / √(var + eps)`, per output channel; for evaluation.
+/// Folds an inference batch norm into the convolution before it: with `a = gamma / sqrt(var + eps)` per output channel,
+/// `w' = a w` and `b' = beta + a (b - mean)`. w: `[co, k]` with `k = kh kw ci / groups`, bias: `[co]`.
 pub fn fold(
     w: &[f64],
     co: usize,
+    bias: Option<&[f64]>,
     mean: &[f64],
     var: &[f64],
     gamma: &[f64],
     beta: &[f64],
     eps: f64,
 ) -> (Vec<f64>, Vec<f64>) {
-    let row = w.len() / co;
-    let scale: Vec<f64> = (0..co).map(|o| gamma[o] / (var[o] + eps).sqrt()).collect();
-    let folded = w.iter().enumerate().map(|(i, w)| w * scale[i / row]).collect();
-    let bias = (0..co).map(|o| beta[o] - mean[o] * scale[o]).collect();
-    (folded, bias)
+    let k = w.len() / co;
+    let a: Vec<f64> = (0..co).map(|o| gamma[o] / (var[o] + eps).sqrt()).collect();
+    let folded = w.iter().enumerate().map(|(i, w)| a[i / k] * w).collect();
+    let shift = (0..co).map(|o| beta[o] + a[o] * (bias.map_or(0.0, |b| b[o]) - mean[o])).collect();
+    (folded, shift)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_equal, assert_gradient, dot, values};
     use super::*;
+    use crate::{
+        shape::Conv2d,
+        twin::{conv2d, finite_difference, testing::*},
+    };
 
-    const EPS: f64 = 1e-3;
-
-    #[test]
-    fn statistics_by_hand() {
-        let (mean, var) = stats(&[1.0, 10.0, 3.0, 10.0, 5.0, 40.0], 2);
-        assert_equal(&mean, &[3.0, 20.0]);
-        assert_equal(&var, &[8.0 / 3.0, 200.0]);
-        let (mut running_mean, mut running_var) = ([1.0, 0.0], [1.0, 2.0]);
-        update_running(&mut running_mean, &mut running_var, &mean, &var, 3, 0.5);
-        assert_equal(&running_mean, &[2.0, 10.0]);
-        // The unbiased variances are 4 and 300.
-        assert_equal(&running_var, &[2.5, 151.0]);
-    }
+    const EPS: f64 = 1e-5;
 
     #[test]
-    fn a_single_row_has_a_finite_running_variance() {
-        let (mean, var) = stats(&[3.0, -2.0], 2);
-        let (mut running_mean, mut running_var) = ([0.0; 2], [1.0; 2]);
-        update_running(&mut running_mean, &mut running_var, &mean, &var, 1, 0.1);
-        assert_equal(&running_mean, &[0.3, -0.2]);
-        assert_equal(&running_var, &[0.9, 0.9]);
-    }
-
-    #[test]
-    fn a_normalised_batch_has_mean_beta_and_deviation_gamma() {
-        let (c, x) = (3, values(1, 33));
+    fn normalises_each_channel() {
+        let (m, c) = (17, 3);
+        let x = values(m * c, 1);
         let (mean, var) = stats(&x, c);
-        let y = forward(&x, c, &mean, &var, &[2.0, 0.5, -1.0], &[1.0, 0.0, 7.0], 0.0, None, false);
+        let y = forward(&x, c, &mean, &var, &[1.0; 3], &[0.0; 3], 0.0, None, false);
         let (mean, var) = stats(&y, c);
-        assert_equal(&mean, &[1.0, 0.0, 7.0]);
-        assert_equal(&var, &[4.0, 0.25, 1.0]);
+        assert_close(&mean, &[0.0; 3], 1e-12);
+        assert_close(&var, &[1.0; 3], 1e-12);
     }
 
     #[test]
-    fn gradients() {
+    fn running_variance_is_unbiased_and_one_row_is_finite() {
+        let (mut mean, mut var) = (vec![0.0], vec![1.0]);
+        let (batch_mean, batch_var) = stats(&[1.0, 3.0], 1);
+        update_running(&mut mean, &mut var, &batch_mean, &batch_var, 2, 0.1);
+        assert_close(&[mean[0], var[0]], &[0.2, 1.1], 1e-15);
+        update_running(&mut mean, &mut var, &[0.2], &[0.0], 1, 0.5);
+        assert_close(&[mean[0], var[0]], &[0.2, 0.55], 1e-15);
+    }
+
+    #[test]
+    fn gradients_match_finite_differences() {
         let (m, c) = (7, 3);
-        let [x, r, dy] = [1, 2, 3].map(|seed| values(seed, m * c));
-        let [gamma, beta, mean] = [4, 5, 6].map(|seed| values(seed, c));
-        let var = vec![0.5, 1.5, 2.0];
-        for (training, relu) in [(false, false), (false, true), (true, false), (true, true)] {
-            let moments = |x: &[f64]| if training { stats(x, c) } else { (mean.clone(), var.clone()) };
-            let loss = |x: &[f64], gamma: &[f64], beta: &[f64], r: &[f64]| {
-                let (mean, var) = moments(x);
-                dot(&forward(x, c, &mean, &var, gamma, beta, EPS, Some(r), relu), &dy)
+        let (x, dy, residual) = (values(m * c, 1), values(m * c, 2), values(m * c, 3));
+        let (gamma, beta) = (values(c, 4), values(c, 5));
+        let fixed = (values(c, 6), vec![0.7, 1.3, 2.1]);
+        for (training, relu) in [(true, true), (true, false), (false, true), (false, false)] {
+            let run = |x: &[f64], gamma: &[f64], beta: &[f64], residual: &[f64]| {
+                let (mean, var) = if training { stats(x, c) } else { fixed.clone() };
+                forward(x, c, &mean, &var, gamma, beta, EPS, Some(residual), relu)
             };
-            let (mean, var) = moments(&x);
-            let y = forward(&x, c, &mean, &var, &gamma, &beta, EPS, Some(&r), relu);
-            // Otherwise the ReLU would not be tested, or a difference would step over its corner.
-            assert_eq!(relu, y.contains(&0.0));
-            let grads = backward(&dy, &y, &x, c, &mean, &var, &gamma, EPS, relu, training);
-            assert_gradient(&grads.dx, &x, |x| loss(x, &gamma, &beta, &r));
-            assert_gradient(&grads.dgamma, &gamma, |gamma| loss(&x, gamma, &beta, &r));
-            assert_gradient(&grads.dbeta, &beta, |beta| loss(&x, &gamma, beta, &r));
-            assert_gradient(&grads.dresidual, &r, |r| loss(&x, &gamma, &beta, r));
+            let (mean, var) = if training { stats(&x, c) } else { fixed.clone() };
+            let y = run(&x, &gamma, &beta, &residual);
+            let g = backward(&dy, &y, &x, c, &mean, &var, &gamma, EPS, relu, training);
+            let by = |f: &dyn Fn(&[f64]) -> Vec<f64>, at: &[f64]| finite_difference(|v| dot(&f(v), &dy), at);
+            assert_close(&g.dx, &by(&|v| run(v, &gamma, &beta, &residual), &x), 1e-7);
+            assert_close(&g.dgamma, &by(&|v| run(&x, v, &beta, &residual), &gamma), 1e-7);
+            assert_close(&g.dbeta, &by(&|v| run(&x, &gamma, v, &residual), &beta), 1e-7);
+            assert_close(&g.dresidual, &by(&|v| run(&x, &gamma, &beta, v), &residual), 1e-7);
         }
     }
 
     #[test]
-    fn folding_changes_no_output() {
-        let (m, k, c) = (5, 4, 3);
-        let (x, w) = (values(1, m * k), values(2, c * k));
-        let [gamma, beta, mean] = [4, 5, 6].map(|seed| values(seed, c));
-        let var = [0.5, 1.5, 2.0];
-        let z = super::super::linear::forward(&x, &w, None, m, k, c);
-        let (folded, bias) = fold(&w, c, &mean, &var, &gamma, &beta, EPS);
-        let want = forward(&z, c, &mean, &var, &gamma, &beta, EPS, None, false);
-        assert_equal(&super::super::linear::forward(&x, &folded, Some(&bias), m, k, c), &want);
+    fn folding_changes_nothing() {
+        let s = Conv2d::square(2, 5, 3, 3, 4, 3, 1, 1);
+        let (x, w, bias) = (values(2 * 5 * 3 * 3, 1), values(4 * 9 * 3, 2), values(4, 3));
+        let (mean, var, gamma, beta) = (values(4, 4), vec![0.2, 0.5, 1.0, 3.0], values(4, 5), values(4, 6));
+        for bias in [None, Some(bias.as_slice())] {
+            let y = conv2d::forward(&s, &x, &w, bias);
+            let apart = forward(&y, 4, &mean, &var, &gamma, &beta, EPS, None, false);
+            let (w, b) = fold(&w, 4, bias, &mean, &var, &gamma, &beta, EPS);
+            assert_close(&conv2d::forward(&s, &x, &w, Some(&b)), &apart, 1e-12);
+        }
     }
 }

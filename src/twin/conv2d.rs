@@ -1,28 +1,35 @@
-//! 2-D convolution (cross-correlation, as in every neural net) with stride, zero padding, dilation and groups.
+//! 2-D convolution (cross-correlation, as every deep-learning library has it): forward and both gradients.
+//!
+//! `y[n, oy, ox, o] = bias[o] + sum over ky, kx, i of x[n, iy, ix, g I + i] * w[o, ky, kx, i]` with
+//! `iy = oy stride + ky dilation - padding`, likewise `ix`; `I = ci / groups`, `g = o / (co / groups)`; `x` is 0 outside.
+//! x: `[n, h, w, ci]`, w: `[co, kh, kw, ci / groups]`, y: `[n, oh, ow, co]`, bias: `[co]`.
+//!
+//! The bias's gradient is [`super::reduce::column_sum`] of `dy`.
+//! LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 1998; groups as in Krizhevsky et
+//! al. 2012, dilation as in Yu & Koltun, ICLR 2016.
 
 use crate::shape::Conv2d;
 
-/// Calls `visit(x, w, y)` with the flat indices of every product `x · w` that goes into an output `y`. The outputs come
-/// in order, and padding is left out since it multiplies by zero.
-fn for_each_product(s: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
-    let (ci_group, co_group) = (s.ci / s.groups, s.co / s.groups);
+/// Calls `f(x index, w index, y index)` for every product in the sum above. The convolution is bilinear, so this one
+/// list of products is its forward pass and both its gradients.
+fn each_product(s: &Conv2d, mut f: impl FnMut(usize, usize, usize)) {
+    let (oh, ow, inputs, outputs) = (s.oh(), s.ow(), s.ci / s.groups, s.co / s.groups);
+    let inside = |o: usize, k: usize, size: usize| {
+        (o * s.stride + k * s.dilation).checked_sub(s.padding).filter(|&position| position < size)
+    };
     for n in 0..s.n {
-        for oy in 0..s.oh() {
-            for ox in 0..s.ow() {
-                for co in 0..s.co {
-                    let y = ((n * s.oh() + oy) * s.ow() + ox) * s.co + co;
-                    for ky in 0..s.kh {
-                        for kx in 0..s.kw {
-                            let (py, px) = (oy * s.stride + ky * s.dilation, ox * s.stride + kx * s.dilation);
-                            let inside = |at: usize, size: usize| at >= s.padding && at < s.padding + size;
-                            if !inside(py, s.h) || !inside(px, s.w) {
-                                continue;
-                            }
-                            let (iy, ix) = (py - s.padding, px - s.padding);
-                            for c in 0..ci_group {
-                                let x = ((n * s.h + iy) * s.w + ix) * s.ci + co / co_group * ci_group + c;
-                                let w = ((co * s.kh + ky) * s.kw + kx) * ci_group + c;
-                                visit(x, w, y);
+        for oy in 0..oh {
+            for ox in 0..ow {
+                for ky in 0..s.kh {
+                    let Some(iy) = inside(oy, ky, s.h) else { continue };
+                    for kx in 0..s.kw {
+                        let Some(ix) = inside(ox, kx, s.w) else { continue };
+                        for o in 0..s.co {
+                            let x = ((n * s.h + iy) * s.w + ix) * s.ci + o / outputs * inputs;
+                            let w = ((o * s.kh + ky) * s.kw + kx) * inputs;
+                            let y = ((n * oh + oy) * ow + ox) * s.co + o;
+                            for i in 0..inputs {
+                                f(x + i, w + i, y);
                             }
                         }
                     }
@@ -32,67 +39,68 @@ fn for_each_product(s: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// `y[n, oy, ox, o] = bias[o] + Σ x[n, iy, ix, g·ci/groups + c] · w[o, ky, kx, c]` over `ky`, `kx` and the `ci / groups`
-/// channels `c` of `o`'s group `g`, with `iy = oy·stride + ky·dilation − padding` and `ix` alike; zero outside the map.
-///
-/// `x` `[n, h, w, ci]`, `w` `[co, kh, kw, ci / groups]`, `bias` `[co]`; the result `[n, oh, ow, co]`.
+/// `y`, `[n, oh, ow, co]`.
 pub fn forward(s: &Conv2d, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-    let len = s.y_shape().iter().product();
-    let mut y: Vec<f64> = (0..len).map(|i| bias.map_or(0.0, |b| b[i % s.co])).collect();
-    for_each_product(s, |ix, iw, iy| y[iy] += x[ix] * w[iw]);
+    let pixels = s.n * s.oh() * s.ow();
+    let mut y = match bias {
+        Some(bias) => bias.repeat(pixels),
+        None => vec![0.0; pixels * s.co],
+    };
+    each_product(s, |xi, wi, yi| y[yi] += x[xi] * w[wi]);
     y
 }
 
-/// The gradient with respect to `x`: every product `x · w` of an output sends `w · dy` back.
-/// `dy` `[n, oh, ow, co]`; the result `[n, h, w, ci]`.
+/// `dx`, `[n, h, w, ci]`, from `dy`, `[n, oh, ow, co]`.
 pub fn input_grad(s: &Conv2d, dy: &[f64], w: &[f64]) -> Vec<f64> {
-    let mut dx = vec![0.0; s.x_shape().iter().product()];
-    for_each_product(s, |ix, iw, iy| dx[ix] += w[iw] * dy[iy]);
+    let mut dx = vec![0.0; s.n * s.h * s.w * s.ci];
+    each_product(s, |xi, wi, yi| dx[xi] += dy[yi] * w[wi]);
     dx
 }
 
-/// The gradient with respect to `w`: every product `x · w` of an output sends `x · dy` back.
-/// The result `[co, kh, kw, ci / groups]`. The gradient of the bias is [`super::reduce::column_sum`] of `dy`.
+/// `dw`, `[co, kh, kw, ci / groups]`, from `dy`, `[n, oh, ow, co]`.
 pub fn weight_grad(s: &Conv2d, x: &[f64], dy: &[f64]) -> Vec<f64> {
-    let mut dw = vec![0.0; s.w_shape().iter().product()];
-    for_each_product(s, |ix, iw, iy| dw[iw] += x[ix] * dy[iy]);
+    let mut dw = vec![0.0; s.co * s.kh * s.kw * s.ci / s.groups];
+    each_product(s, |xi, wi, yi| dw[wi] += dy[yi] * x[xi]);
     dw
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_equal, assert_gradient, dot, values};
     use super::*;
+    use crate::twin::{finite_difference, testing::*};
 
     #[test]
-    fn a_row_by_hand() {
-        // Two taps two columns apart, stride 3, one zero around.
-        let s = Conv2d { n: 1, h: 3, w: 4, ci: 1, co: 1, kh: 1, kw: 2, stride: 3, padding: 1, dilation: 2, groups: 1 };
-        assert_eq!((s.oh(), s.ow()), (2, 2));
-        let mut x = vec![0.0; 12];
-        x[8..].copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
-        // Row 0 of the output sees padding only; row 1 is row 2 of the input, with taps at columns -1, 1 and 2, 4.
-        assert_equal(&forward(&s, &x, &[10.0, 1.0], Some(&[0.5])), &[0.5, 0.5, 2.5, 30.5]);
+    fn sums_a_neighbourhood_and_pads_with_zeros() {
+        let s = Conv2d::square(1, 3, 3, 1, 1, 3, 1, 1);
+        let x: Vec<f64> = (1..=9).map(f64::from).collect();
+        let y = forward(&s, &x, &[1.0; 9], Some(&[0.5]));
+        assert_eq!(y, [12.5, 21.5, 16.5, 27.5, 45.5, 33.5, 24.5, 39.5, 28.5]);
     }
 
     #[test]
-    fn gradients() {
+    fn is_not_flipped() {
+        let s = Conv2d { kh: 1, kw: 2, ..Conv2d::square(1, 1, 3, 1, 1, 1, 1, 0) };
+        assert_eq!(forward(&s, &[1.0, 10.0, 100.0], &[1.0, 2.0], None), [21.0, 210.0]);
+    }
+
+    #[test]
+    fn gradients_match_finite_differences() {
+        let plain = Conv2d::square(2, 5, 3, 3, 4, 3, 2, 1);
         let shapes = [
-            Conv2d { n: 2, h: 5, w: 4, ci: 3, co: 2, kh: 3, kw: 2, stride: 1, padding: 1, dilation: 1, groups: 1 },
-            Conv2d { n: 1, h: 7, w: 6, ci: 2, co: 3, kh: 3, kw: 3, stride: 2, padding: 2, dilation: 2, groups: 1 },
-            Conv2d { n: 2, h: 4, w: 3, ci: 4, co: 6, kh: 1, kw: 2, stride: 3, padding: 0, dilation: 1, groups: 2 },
-            Conv2d { n: 1, h: 3, w: 3, ci: 3, co: 3, kh: 2, kw: 2, stride: 1, padding: 1, dilation: 1, groups: 3 },
+            plain,
+            Conv2d { groups: 2, ci: 4, co: 6, dilation: 2, padding: 2, stride: 1, ..plain },
+            Conv2d { kh: 1, kw: 3, ..plain },
+            Conv2d { groups: 3, co: 3, n: 1, ..plain },
         ];
         for s in shapes {
             s.check().unwrap();
-            let x = values(1, s.x_shape().iter().product());
-            let w = values(2, s.w_shape().iter().product());
-            let dy = values(3, s.y_shape().iter().product());
-            let b = values(4, s.co);
-            assert_gradient(&input_grad(&s, &dy, &w), &x, |x| dot(&forward(&s, x, &w, Some(&b)), &dy));
-            assert_gradient(&weight_grad(&s, &x, &dy), &w, |w| dot(&forward(&s, &x, w, Some(&b)), &dy));
-            let db = super::super::reduce::column_sum(&dy, s.co);
-            assert_gradient(&db, &b, |b| dot(&forward(&s, &x, &w, Some(b)), &dy));
+            let x = values(s.x_shape().iter().product(), 1);
+            let w = values(s.w_shape().iter().product(), 2);
+            let dy = values(s.y_shape().iter().product(), 3);
+            let by_x = finite_difference(|x| dot(&forward(&s, x, &w, None), &dy), &x);
+            assert_close(&input_grad(&s, &dy, &w), &by_x, 1e-8);
+            let by_w = finite_difference(|w| dot(&forward(&s, &x, w, None), &dy), &w);
+            assert_close(&weight_grad(&s, &x, &dy), &by_w, 1e-8);
         }
     }
 }

@@ -1,39 +1,43 @@
-//! Cross entropy on logits, with label smoothing (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch does it.
+//! Cross entropy of logits against class labels, with label smoothing.
+//!
+//! Per sample `-sum over j of q_j logp_j`, `q = (1 - smoothing) onehot(label) + smoothing / c`, `logp = log_softmax(z)`;
+//! the loss is the mean over the labelled samples, 0 if there is none. z: `[rows, c]`, labels: `[rows]`, a
+//! [`super::MISSING`] label adds nothing. Smoothing after Szegedy et al., "Rethinking the Inception architecture", CVPR
+//! 2016 (arXiv 1512.00567), in PyTorch's form.
 
-use super::softmax::{log_softmax, softmax};
+use super::{class, softmax::log_softmax};
 
-/// The class of every row, `None` where its label is no class ([`super::MISSING`]); and how many rows have one.
-fn classes(labels: &[u32], c: usize) -> (impl Iterator<Item = Option<usize>>, f64) {
-    let classes = labels.iter().map(move |l| Some(*l as usize).filter(|l| *l < c));
-    (classes.clone(), classes.flatten().count() as f64)
+/// The number of labelled samples, at least 1 so that it can be divided by.
+fn labelled(labels: &[u32], c: usize) -> f64 {
+    labels.iter().filter(|&&label| class(label, c).is_some()).count().max(1) as f64
 }
 
-/// The mean over the labelled rows of `−(1 − smoothing) log p[y] − smoothing / c · Σ_j log p[j]`, `p = softmax(z)`; 0
-/// where no row is labelled. `z` `[m, c]`, `labels` `[m]`.
+/// The loss.
 pub fn forward(z: &[f64], labels: &[u32], c: usize, smoothing: f64) -> f64 {
-    let (classes, count) = classes(labels, c);
+    let logp = log_softmax(z, c, 1.0);
     let mut loss = 0.0;
-    for (logp, class) in log_softmax(z, c, 1.0).chunks(c).zip(classes) {
-        if let Some(class) = class {
-            loss -= (1.0 - smoothing) * logp[class] + smoothing / c as f64 * logp.iter().sum::<f64>();
+    for (logp, &label) in logp.chunks_exact(c).zip(labels) {
+        let Some(y) = class(label, c) else { continue };
+        loss -= (1.0 - smoothing) * logp[y];
+        if smoothing > 0.0 {
+            loss -= smoothing / c as f64 * logp.iter().sum::<f64>();
         }
     }
-    loss / count.max(1.0)
+    loss / labelled(labels, c)
 }
 
-/// The gradient of [`forward`] with respect to `z`: `(p − (1 − smoothing) [j = y] − smoothing / c) / count` in the rows
-/// that are labelled, 0 in the others; `[m, c]`.
+/// The loss's gradient by z, `[rows, c]`: `(softmax(z) - q) / labelled`, 0 for a sample without label.
 pub fn grad(z: &[f64], labels: &[u32], c: usize, smoothing: f64) -> Vec<f64> {
-    let (classes, count) = classes(labels, c);
-    let mut dz = softmax(z, c, 1.0);
-    for (row, class) in dz.chunks_mut(c).zip(classes) {
-        let Some(class) = class else {
+    let count = labelled(labels, c);
+    let mut dz = log_softmax(z, c, 1.0);
+    for (row, &label) in dz.chunks_exact_mut(c).zip(labels) {
+        let Some(y) = class(label, c) else {
             row.fill(0.0);
             continue;
         };
-        for (j, p) in row.iter_mut().enumerate() {
-            let wanted = smoothing / c as f64 + if j == class { 1.0 - smoothing } else { 0.0 };
-            *p = (*p - wanted) / count;
+        for (j, v) in row.iter_mut().enumerate() {
+            let q = smoothing / c as f64 + if j == y { 1.0 - smoothing } else { 0.0 };
+            *v = (v.exp() - q) / count;
         }
     }
     dz
@@ -41,35 +45,34 @@ pub fn grad(z: &[f64], labels: &[u32], c: usize, smoothing: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::MISSING;
-    use super::super::testing::{assert_equal, assert_gradient, values};
     use super::*;
+    use crate::twin::{MISSING, finite_difference, testing::*};
 
     #[test]
-    fn values_by_hand() {
-        let z = [0.0, 3f64.ln(), 1.0, 1.0];
-        let (ln2, ln4) = (2f64.ln(), 4f64.ln());
-        assert_equal(&[forward(&z, &[0, 1], 2, 0.0)], &[(ln4 + ln2) / 2.0]);
-        assert_equal(&[forward(&z, &[MISSING, 0], 2, 0.0)], &[ln2]);
-        // Fully smoothed, the label no longer matters: the mean of -log 1/4 and -log 3/4.
-        let smooth = (ln4 - 0.75f64.ln()) / 2.0;
-        assert_equal(&[forward(&z, &[0, MISSING], 2, 1.0), forward(&z, &[1, MISSING], 2, 1.0)], &[smooth, smooth]);
+    fn equal_logits_cost_log_c() {
+        for smoothing in [0.0, 0.1] {
+            let loss = forward(&[2.0; 14], &[0, 6], 7, smoothing);
+            assert_close(&[loss], &[7f64.ln()], 1e-14);
+        }
     }
 
     #[test]
-    fn nothing_labelled_is_no_loss() {
-        let z = values(1, 6);
-        assert_eq!(forward(&z, &[MISSING; 2], 3, 0.1), 0.0);
-        assert_eq!(grad(&z, &[MISSING; 2], 3, 0.1), [0.0; 6]);
+    fn missing_labels_do_not_count() {
+        let z = values(15, 1);
+        let all = forward(&z[5..10], &[3], 5, 0.1);
+        assert_close(&[forward(&z, &[MISSING, 3, MISSING], 5, 0.1)], &[all], 1e-15);
+        let dz = grad(&z, &[MISSING, 3, MISSING], 5, 0.1);
+        assert_close(&dz[5..10], &grad(&z[5..10], &[3], 5, 0.1), 1e-15);
+        assert!(dz[..5].iter().chain(&dz[10..]).all(|&v| v == 0.0));
+        assert_eq!((forward(&z, &[MISSING; 3], 5, 0.1), grad(&z, &[MISSING; 3], 5, 0.1)), (0.0, vec![0.0; 15]));
     }
 
     #[test]
-    fn gradients() {
-        let (c, z) = (5, values(1, 20));
-        for labels in [[0, 4, 2, 2], [MISSING, 3, MISSING, 1]] {
-            for smoothing in [0.0, 0.1] {
-                assert_gradient(&grad(&z, &labels, c, smoothing), &z, |z| forward(z, &labels, c, smoothing));
-            }
+    fn gradient_matches_finite_differences() {
+        let (z, labels) = (values(15, 1), [4, MISSING, 0]);
+        for smoothing in [0.0, 0.1] {
+            let by_z = finite_difference(|z| forward(z, &labels, 5, smoothing), &z);
+            assert_close(&grad(&z, &labels, 5, smoothing), &by_z, 1e-9);
         }
     }
 }

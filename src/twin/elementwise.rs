@@ -1,35 +1,42 @@
-//! Element by element.
+//! Element-wise operations on slices of one length: sum, scaling, `alpha x + y`, ReLU and its gradient.
 
-/// `alpha · x + y`.
+/// `a + b`.
+pub fn add(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+/// `k a`.
+pub fn scale(a: &[f64], k: f64) -> Vec<f64> {
+    a.iter().map(|a| k * a).collect()
+}
+
+/// `alpha x + y`.
 pub fn axpy(alpha: f64, x: &[f64], y: &[f64]) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| alpha * x + y).collect()
 }
 
-/// `max(0, x)`.
+/// `max(x, 0)`. Nair & Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
 pub fn relu(x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| x.max(0.0)).collect()
 }
 
-/// The gradient of [`relu`], from its output `y`: `dy` where `y > 0`, else 0.
+/// `dx = dy where y > 0, else 0`, from the output y of [`relu`].
 pub fn relu_grad(y: &[f64], dy: &[f64]) -> Vec<f64> {
-    y.iter().zip(dy).map(|(y, dy)| if *y > 0.0 { *dy } else { 0.0 }).collect()
+    y.iter().zip(dy).map(|(&y, &dy)| if y > 0.0 { dy } else { 0.0 }).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_equal, assert_gradient, dot, values};
     use super::*;
+    use crate::twin::{finite_difference, testing::*};
 
     #[test]
-    fn values_by_hand() {
-        assert_equal(&axpy(2.0, &[1.0, -2.0], &[10.0, 20.0]), &[12.0, 16.0]);
-        assert_equal(&relu(&[1.5, -2.0, 0.0]), &[1.5, 0.0, 0.0]);
-        assert_equal(&relu_grad(&[1.5, 0.0], &[7.0, 8.0]), &[7.0, 0.0]);
-    }
-
-    #[test]
-    fn gradients() {
-        let (x, dy) = (values(1, 9), values(2, 9));
-        assert_gradient(&relu_grad(&relu(&x), &dy), &x, |x| dot(&relu(x), &dy));
+    fn values_and_gradient() {
+        assert_eq!(add(&[1.0, 2.0], &[3.0, 5.0]), [4.0, 7.0]);
+        assert_eq!(scale(&[1.0, 2.0], -2.0), [-2.0, -4.0]);
+        assert_eq!(axpy(2.0, &[1.0, 2.0], &[3.0, 5.0]), [5.0, 9.0]);
+        assert_eq!(relu(&[-1.0, 0.0, 2.0]), [0.0, 0.0, 2.0]);
+        let (x, dy) = (values(17, 1), values(17, 2));
+        assert_close(&relu_grad(&relu(&x), &dy), &finite_difference(|x| dot(&relu(x), &dy), &x), 1e-9);
     }
 }

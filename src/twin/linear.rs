@@ -1,33 +1,40 @@
-//! The linear layer.
+//! The linear layer `y = x w^T + b`. x: `[m, k]`, w: `[n, k]`, b: `[n]`, y: `[m, n]`.
+//!
+//! The bias's gradient is [`super::reduce::column_sum`] of `dy`.
 
-/// `y = x Wᵀ + b`: `x` `[m, k]`, `w` `[n, k]`, `b` `[n]`; the result `[m, n]`.
+/// `y[r, o] = b[o] + sum over i of x[r, i] w[o, i]`, `[m, n]`.
 pub fn forward(x: &[f64], w: &[f64], b: Option<&[f64]>, m: usize, k: usize, n: usize) -> Vec<f64> {
-    let mut y = vec![0.0; m * n];
-    for i in 0..m {
-        for j in 0..n {
-            y[i * n + j] = b.map_or(0.0, |b| b[j]) + (0..k).map(|l| x[i * k + l] * w[j * k + l]).sum::<f64>();
+    let mut y = Vec::with_capacity(m * n);
+    for r in 0..m {
+        for o in 0..n {
+            let products = x[r * k..][..k].iter().zip(&w[o * k..][..k]).map(|(x, w)| x * w);
+            y.push(products.sum::<f64>() + b.map_or(0.0, |b| b[o]));
         }
     }
     y
 }
 
-/// `dx = dy W`: `dy` `[m, n]`; the result `[m, k]`.
+/// `dx = dy w`, `[m, k]`, from dy, `[m, n]`.
 pub fn input_grad(dy: &[f64], w: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
     let mut dx = vec![0.0; m * k];
-    for i in 0..m {
-        for l in 0..k {
-            dx[i * k + l] = (0..n).map(|j| dy[i * n + j] * w[j * k + l]).sum();
+    for r in 0..m {
+        for o in 0..n {
+            for i in 0..k {
+                dx[r * k + i] += dy[r * n + o] * w[o * k + i];
+            }
         }
     }
     dx
 }
 
-/// `dW = dyᵀ x`: the result `[n, k]`. The gradient of the bias is [`super::reduce::column_sum`] of `dy`.
+/// `dw = dy^T x`, `[n, k]`, from dy, `[m, n]`.
 pub fn weight_grad(x: &[f64], dy: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
     let mut dw = vec![0.0; n * k];
-    for j in 0..n {
-        for l in 0..k {
-            dw[j * k + l] = (0..m).map(|i| dy[i * n + j] * x[i * k + l]).sum();
+    for r in 0..m {
+        for o in 0..n {
+            for i in 0..k {
+                dw[o * k + i] += dy[r * n + o] * x[r * k + i];
+            }
         }
     }
     dw
@@ -35,20 +42,24 @@ pub fn weight_grad(x: &[f64], dy: &[f64], m: usize, k: usize, n: usize) -> Vec<f
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_equal, assert_gradient, dot, values};
     use super::*;
+    use crate::twin::{finite_difference, reduce, testing::*};
 
     #[test]
-    fn a_row_by_hand() {
-        let y = forward(&[1.0, 2.0], &[3.0, 4.0, 5.0, 6.0, 0.0, 1.0], Some(&[0.5, 0.0, -2.0]), 1, 2, 3);
-        assert_equal(&y, &[11.5, 17.0, 0.0]);
+    fn two_by_two() {
+        let y = forward(&[1.0, 2.0, 3.0, 4.0], &[1.0, 0.0, 1.0, 1.0], Some(&[10.0, 20.0]), 2, 2, 2);
+        assert_eq!(y, [11.0, 23.0, 13.0, 27.0]);
     }
 
     #[test]
-    fn gradients() {
-        let (m, k, n) = (3, 5, 2);
-        let (x, w, b, dy) = (values(1, m * k), values(2, n * k), values(3, n), values(4, m * n));
-        assert_gradient(&input_grad(&dy, &w, m, k, n), &x, |x| dot(&forward(x, &w, Some(&b), m, k, n), &dy));
-        assert_gradient(&weight_grad(&x, &dy, m, k, n), &w, |w| dot(&forward(&x, w, Some(&b), m, k, n), &dy));
+    fn gradients_match_finite_differences() {
+        let (m, k, n) = (3, 5, 7);
+        let (x, w, b, dy) = (values(m * k, 1), values(n * k, 2), values(n, 3), values(m * n, 4));
+        let by_x = finite_difference(|x| dot(&forward(x, &w, Some(&b), m, k, n), &dy), &x);
+        assert_close(&input_grad(&dy, &w, m, k, n), &by_x, 1e-8);
+        let by_w = finite_difference(|w| dot(&forward(&x, w, Some(&b), m, k, n), &dy), &w);
+        assert_close(&weight_grad(&x, &dy, m, k, n), &by_w, 1e-8);
+        let by_b = finite_difference(|b| dot(&forward(&x, &w, Some(b), m, k, n), &dy), &b);
+        assert_close(&reduce::column_sum(&dy, n), &by_b, 1e-8);
     }
 }

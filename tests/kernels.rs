@@ -1,4 +1,4 @@
-//! The kernels of losses, pooling and augmentation against their twins, checked and unchecked, outputs poisoned.
+//! Every kernel against its twin, checked and unchecked, outputs poisoned; and every shader through every writer.
 
 use limbeck::gpu::{Gpu, Options, parse};
 use limbeck::kernels::TABLE;
@@ -13,9 +13,19 @@ fn every_permutation_validates() {
                 module.interface(&entry).unwrap();
                 count += 1;
             }
+            write(&module.naga, &module.info);
         }
     }
     assert!(count > 0);
+}
+
+/// SPIR-V, MSL and HLSL.
+fn write(module: &naga::Module, info: &naga::valid::ModuleInfo) {
+    use naga::back::{hlsl, msl, spv};
+    spv::write_vec(module, info, &spv::Options::default(), None).unwrap();
+    msl::write_string(module, info, &msl::Options::default(), &msl::PipelineOptions::default()).unwrap();
+    let (mut text, options) = (String::new(), hlsl::Options::default());
+    hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(module, info, None).unwrap();
 }
 
 fn run_all(checked: bool) {

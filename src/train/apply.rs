@@ -1,0 +1,163 @@
+//! A finished run in use: its networks on a split of its data, or on images.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::checkpoint::{self, Card};
+use super::config::Config;
+use super::dataset;
+use super::feed::Feed;
+use super::run::{augmentation, names};
+use crate::data::formats::image;
+use crate::gpu::Gpu;
+use crate::kernels::{augment, softmax};
+use crate::metrics::{Confusion, TaskMetrics};
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+
+/// One network on one split.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// `distilled`, `teacher/<task>`, ….
+    pub model: String,
+    /// The seed it was trained with.
+    pub seed: u64,
+    /// `train`, `val` or `test`.
+    pub split: String,
+    /// Images in the split.
+    pub images: usize,
+    /// Each task's metrics and confusion, in the order of the heads.
+    pub tasks: Vec<(String, TaskMetrics, Confusion)>,
+}
+
+/// What a network says of one image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The file.
+    pub image: PathBuf,
+    /// One for each task.
+    pub tasks: Vec<TaskPrediction>,
+}
+
+/// One task's answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskPrediction {
+    /// The task.
+    pub task: String,
+    /// The most probable class.
+    pub label: String,
+    /// Its probability.
+    pub probability: f32,
+    /// Every class's probability, in the order of the classes.
+    pub probabilities: Vec<f32>,
+}
+
+/// The folders `seed-*` of a run, by seed.
+fn seeds(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let entries = std::fs::read_dir(dir).map_err(|e| Error::io(dir, "read", e))?;
+    let seed = |path: PathBuf| Some((path.file_name()?.to_str()?.strip_prefix("seed-")?.parse().ok()?, path));
+    let mut found: Vec<_> = entries.flatten().filter_map(|e| seed(e.path())).collect();
+    found.sort();
+    if found.is_empty() {
+        return Err(Error::Invalid(format!("{} holds no run: it has no seed-* folder; `limbeck run FILE.toml` makes one", dir.display())));
+    }
+    Ok(found)
+}
+
+/// The file of `model` in one seed's folder.
+fn weights(folder: &Path, model: &str) -> Result<PathBuf> {
+    let path = folder.join(format!("{}.safetensors", model.replace('/', "-")));
+    if path.exists() {
+        return Ok(path);
+    }
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
+    let name = |p: PathBuf| {
+        let stem = p.file_name()?.to_str()?.strip_suffix(".safetensors")?.to_string();
+        (!stem.contains('.')).then(|| stem.replacen('-', "/", 1))
+    };
+    let mut known: Vec<String> = entries.flatten().filter_map(|e| name(e.path())).collect();
+    known.sort();
+    Err(Error::Invalid(format!("{} has no model {model:?}; it has: {}", folder.display(), known.join(", "))))
+}
+
+/// The metrics of `model` over a split of the data its run was made from, for every seed of the run.
+pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<Evaluation>> {
+    let path = dir.join(names::CONFIG);
+    let config = Config::load(&path, &[])?;
+    let folders = seeds(dir)?;
+    let data = dataset::load(&config)?;
+    let feed = Feed::new(&data, augmentation(&config));
+    let images = feed.split(split)?;
+    let one = |(seed, folder): (u64, PathBuf)| {
+        let path = weights(&folder, model)?;
+        let (network, card) = checkpoint::load(gpu, &path)?;
+        let heads = card.tasks.iter().map(|t| data.tasks.iter().position(|d| d.name == t.name && d.classes == t.classes));
+        let heads: Option<Vec<usize>> = heads.collect();
+        let heads = heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
+        let confusions = feed.confusions(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
+        let tasks = card.tasks.iter().zip(confusions).map(|(t, c)| (t.name.clone(), c.metrics(), c)).collect();
+        Ok(Evaluation { model: model.into(), seed, split: split.into(), images: images.len(), tasks })
+    };
+    folders.into_iter().map(one).collect()
+}
+
+/// A stored network and its card: all it takes to classify images.
+#[derive(Debug)]
+pub struct Classifier {
+    network: crate::nn::Frozen,
+    card: Card,
+}
+
+impl Classifier {
+    /// Loads a network stored by a run.
+    pub fn load(gpu: &Gpu, path: &Path) -> Result<Self> {
+        let (network, card) = checkpoint::load(gpu, path)?;
+        Ok(Classifier { network: network.freeze(gpu)?, card })
+    }
+
+    /// Loads `model` of the run in `dir`, of its first seed.
+    pub fn of_run(gpu: &Gpu, dir: &Path, model: &str) -> Result<Self> {
+        let (_, folder) = seeds(dir)?.swap_remove(0);
+        Self::load(gpu, &weights(&folder, model)?)
+    }
+
+    /// What it is.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// The answers to one image of `[height, width, channels]` bytes, as the card says.
+    pub fn classify(&self, gpu: &Gpu, pixels: &[u8]) -> Result<Vec<TaskPrediction>> {
+        let [h, w, c] = self.card.image;
+        if pixels.len() != h * w * c {
+            return Err(Error::Shape(format!("{} bytes for an image of {h}x{w}x{c}", pixels.len())));
+        }
+        let bytes = Tensor::from_bytes(gpu, pixels)?;
+        let x = augment::normalise(gpu, &bytes, [1, h, w, c], &self.card.mean, &self.card.std)?;
+        let outputs = self.network.infer(gpu, &x)?;
+        let answer = |(task, logits): (&checkpoint::TaskCard, &Tensor)| {
+            let probabilities = softmax::softmax(gpu, logits, 1.0)?.to_f32(gpu)?;
+            let best = probabilities.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
+            Ok(TaskPrediction {
+                task: task.name.clone(),
+                label: task.classes[best.0].clone(),
+                probability: best.1,
+                probabilities,
+            })
+        };
+        self.card.tasks.iter().zip(&outputs.logits).map(answer).collect()
+    }
+
+    /// The answers to an image file, resized to what the network takes.
+    pub fn classify_file(&self, gpu: &Gpu, path: &Path) -> Result<Vec<TaskPrediction>> {
+        let [h, w, c] = self.card.image;
+        self.classify(gpu, &image::read(path, [h, w], c)?)
+    }
+}
+
+/// What the distilled student of the run in `dir` says of each image.
+pub fn predict(dir: &Path, images: &[PathBuf], gpu: &Gpu) -> Result<Vec<Prediction>> {
+    let classifier = Classifier::of_run(gpu, dir, "distilled")?;
+    images.iter().map(|image| Ok(Prediction { image: image.clone(), tasks: classifier.classify_file(gpu, image)? })).collect()
+}

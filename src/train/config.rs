@@ -1,0 +1,431 @@
+//! The run's TOML file: typed, checked before any work starts, written back complete.
+//!
+//! [`Config::load`] reads a file, applies `--set key=value` on top, fills in every default and refuses what cannot work,
+//! with the file, the line, the key and a suggestion. [`Config::to_toml`] writes the complete configuration, which reads back
+//! as an equal one.
+
+mod check;
+mod keys;
+mod origin;
+mod read;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use crate::nn::arch::{self, ArchSpec};
+use crate::{Error, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The names of the two tasks of the embedded digits.
+pub const DIGITS_TASKS: [&str; 2] = ["first", "second"];
+
+/// A run, complete: every default is filled in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Config {
+    /// The run's name: letters, digits, `-`, `_` and `.`; the default folder is `runs/<name>`.
+    pub name: String,
+    /// One whole run of all stages per seed.
+    pub seeds: Vec<u64>,
+    /// What is learnt from.
+    pub data: DataConfig,
+    /// How training images are varied.
+    pub augment: AugmentConfig,
+    /// Defaults of every stage; the stages hold their own complete settings.
+    pub train: TrainConfig,
+    /// The single-task teachers.
+    pub teacher: TeacherConfig,
+    /// The student: single-task baselines, joint and distilled.
+    pub student: StudentConfig,
+    /// How the student learns from the teachers.
+    pub distill: DistillConfig,
+    /// Weight of each task's losses; every task of the data is listed.
+    pub tasks: BTreeMap<String, f64>,
+}
+
+/// Where the images come from and how they are split.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DataConfig {
+    /// Folder at which the paths below start; relative to the working directory.
+    pub root: PathBuf,
+    /// Seed of the split into train, validation and test, and of the composition; the same for all seeds of the run.
+    pub split_seed: u64,
+    /// Tasks whose label survives mirroring the image.
+    pub flip_invariant: Vec<String>,
+    /// The source and its own keys.
+    #[serde(flatten)]
+    pub source: Source,
+}
+
+/// The sources of images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "source", rename_all = "lowercase")]
+pub enum Source {
+    /// The embedded digits, two overlapped on one canvas.
+    Digits(DigitsSource),
+    /// Two IDX sources on one canvas.
+    Pair(PairSource),
+    /// One IDX source.
+    Idx(IdxSource),
+    /// A folder of class folders.
+    Folder(FolderSource),
+}
+
+/// The embedded 8x8 digits.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DigitsSource {
+    /// Height and width of the canvas in pixels.
+    pub canvas: [usize; 2],
+    /// How many images are composed for each split.
+    pub samples: Samples,
+}
+
+/// Two IDX sources composed into images with two labels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PairSource {
+    /// Height and width of the canvas in pixels.
+    pub canvas: [usize; 2],
+    /// How many images are composed for each split.
+    pub samples: Samples,
+    /// Part of each source's training images that is kept for validation.
+    pub val_fraction: f64,
+    /// The source at the top left.
+    pub first: IdxFiles,
+    /// The source at the bottom right.
+    pub second: IdxFiles,
+}
+
+/// One IDX source with one label.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IdxSource {
+    /// Part of the training images that is kept for validation.
+    pub val_fraction: f64,
+    /// Use only so many images of each split.
+    #[serde(skip_serializing_if = "Limit::is_empty")]
+    pub limit: Limit,
+    /// The four files.
+    pub files: IdxFiles,
+}
+
+/// `folder/train/<class>/*.png`, and `val` and `test` beside `train` where they exist.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FolderSource {
+    /// The folder, relative to `data.root`.
+    pub folder: PathBuf,
+    /// The task's name.
+    pub task: String,
+    /// Height and width to which every image is resized.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// Part of `train` kept for validation where there is no `val`.
+    pub val_fraction: f64,
+    /// Part of `train` kept for the test where there is no `test`.
+    pub test_fraction: f64,
+    /// Use only so many images of each split.
+    #[serde(skip_serializing_if = "Limit::is_empty")]
+    pub limit: Limit,
+}
+
+/// The four IDX files of a source, plain or gzip-compressed; relative to `data.root`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IdxFiles {
+    /// The task's name.
+    pub task: String,
+    /// Images to learn from (and to validate on).
+    pub train_images: PathBuf,
+    /// Their labels.
+    pub train_labels: PathBuf,
+    /// Images to test on.
+    pub test_images: PathBuf,
+    /// Their labels.
+    pub test_labels: PathBuf,
+    /// Names of the classes; numbered where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+}
+
+/// Images to compose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Samples {
+    /// For training.
+    pub train: usize,
+    /// For validation.
+    pub val: usize,
+    /// For the test.
+    pub test: usize,
+}
+
+/// Images to use at most; `None` is all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// Of the training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<usize>,
+    /// Of the validation images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<usize>,
+    /// Of the test images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<usize>,
+}
+
+impl Limit {
+    fn is_empty(&self) -> bool {
+        *self == Limit::default()
+    }
+}
+
+/// Variation of the training images, the same for teacher and student.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct AugmentConfig {
+    /// Largest shift in pixels, each direction.
+    pub shift: usize,
+    /// Mirror half of the images.
+    pub flip: bool,
+    /// Standard deviation of the added noise, pixels being 0..1.
+    pub noise: f64,
+}
+
+/// How one stage is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// The rule of the step.
+    pub optimizer: Optimizer,
+    /// Learning rate after the warm-up.
+    pub lr: f64,
+    /// SGD's momentum.
+    pub momentum: f64,
+    /// SGD with Nesterov's momentum.
+    pub nesterov: bool,
+    /// Weight decay: added to the gradient (SGD, Adam) or applied to the weights (AdamW).
+    pub weight_decay: f64,
+    /// Adam's decay rates of the two moments.
+    pub betas: [f64; 2],
+    /// The learning rate's course after the warm-up.
+    pub schedule: Schedule,
+    /// Epochs over which the learning rate rises linearly from zero; may be a fraction.
+    pub warmup_epochs: f64,
+    /// Fractions of the epochs at which `schedule = "step"` lowers the learning rate.
+    pub milestones: Vec<f64>,
+    /// The factor by which it does.
+    pub gamma: f64,
+    /// Largest norm of the gradient; `None` is unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Part of a label's probability that is spread over all classes.
+    pub label_smoothing: f64,
+}
+
+/// Optimisers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+    /// Adam (Kingma and Ba 2015), weight decay in the gradient.
+    Adam,
+    /// AdamW (Loshchilov and Hutter 2019), weight decay on the weights.
+    AdamW,
+}
+
+/// Learning-rate schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Half a cosine down to zero.
+    Cosine,
+    /// Times `gamma` at each milestone.
+    Step,
+    /// Unchanged.
+    Constant,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NetConfig {
+    /// The architecture's name; [`NetConfig::spec`] gives its meaning.
+    pub arch: String,
+    /// Multiplier of every width.
+    pub width: f64,
+    /// The first layers of the ImageNet family; `None` for CIFAR networks, which have one stem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stem: Option<Stem>,
+    /// Hidden sizes of each task's head; empty: one linear layer.
+    pub head: Vec<usize>,
+    /// How the weights begin.
+    pub init: Init,
+}
+
+impl NetConfig {
+    /// The architecture's meaning; it was checked when the file was read.
+    pub fn spec(&self) -> Result<ArchSpec> {
+        arch::parse(&self.arch)
+            .ok_or_else(|| Error::Invalid(format!("{:?} is no architecture; expected {}", self.arch, arch::EXPECTED)))
+    }
+}
+
+/// First layers of the ImageNet family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// A 3x3 convolution of stride 1: for images of 28 or 32 pixels.
+    Small,
+    /// A 7x7 convolution of stride 2 and a max pool: for images of 224 pixels.
+    ImageNet,
+}
+
+/// Initialisations (He et al. 2015; Glorot and Bengio 2010).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// He, normal.
+    HeNormal,
+    /// He, uniform.
+    HeUniform,
+    /// Xavier, normal.
+    XavierNormal,
+    /// Xavier, uniform.
+    XavierUniform,
+}
+
+/// The teachers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TeacherConfig {
+    /// Their network.
+    #[serde(flatten)]
+    pub net: NetConfig,
+    /// How they are trained.
+    pub train: TrainConfig,
+    /// Ready-made teachers by task, relative to the working directory; the other tasks' teachers are trained.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub paths: BTreeMap<String, PathBuf>,
+}
+
+/// The student.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StudentConfig {
+    /// Its network.
+    #[serde(flatten)]
+    pub net: NetConfig,
+    /// How the single-task baselines and the joint student are trained.
+    pub train: TrainConfig,
+}
+
+/// The distilled stage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DistillConfig {
+    /// Softens both networks' logits.
+    pub temperature: f64,
+    /// Weight of the loss on the labels.
+    pub task_weight: f64,
+    /// Weight of `T² KL(teacher || student)`.
+    pub kd_weight: f64,
+    /// Standardise the logits of each sample first (Sun et al. 2024).
+    pub logit_standardisation: bool,
+    /// The loss on features.
+    pub feature: Feature,
+    /// Its weight.
+    pub feature_weight: f64,
+    /// How the distilled student is trained: the student's settings and the overrides of `[distill.train]`.
+    pub train: TrainConfig,
+}
+
+impl DistillConfig {
+    /// The weight of the feature loss that takes effect: zero without one.
+    pub fn effective_feature_weight(&self) -> f64 {
+        if self.feature == Feature::None { 0.0 } else { self.feature_weight }
+    }
+}
+
+/// Feature losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Feature {
+    /// None.
+    None,
+    /// FitNet (Romero et al. 2015).
+    FitNet,
+    /// Channel-normalised features behind a 1x1 adaptor: KD4MTL (Li and Bilen 2020).
+    Normalised,
+}
+
+impl Config {
+    /// Reads a run's file, applies `--set` values, fills in defaults, checks everything, and looks for the data's files.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; [`Error::Config`] with file, line, key and a suggestion for everything else.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+        let (config, origin) = Self::read(&text, path, sets)?;
+        check::files(&config, &origin)?;
+        Ok(config)
+    }
+
+    /// As [`Config::load`] from a text, without looking for the data's files. `path` appears in errors and lends its stem as
+    /// the default name.
+    pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Config> {
+        Self::read(text, path, sets).map(|(config, _)| config)
+    }
+
+    fn read(text: &str, path: &Path, sets: &[String]) -> Result<(Config, origin::Origin)> {
+        let (origin, values) = origin::Origin::parse(text, path, sets)?;
+        keys::check(&values, &origin)?;
+        let config = sections::config(&read::Section::root(&origin, &values), path)?;
+        check::combinations(&config, &origin)?;
+        Ok((config, origin))
+    }
+
+    /// The complete configuration as a TOML text; [`Config::parse`] gives an equal one back.
+    pub fn to_toml(&self) -> String {
+        // Plain values, string keys, no non-finite numbers: there is nothing here that TOML cannot hold.
+        let body = toml::to_string(self).unwrap_or_default();
+        format!("# The complete configuration of this run: what was given, and every default.\n{body}")
+    }
+
+    /// The tasks of the data, in the order of their labels.
+    pub fn task_names(&self) -> Vec<&str> {
+        match &self.data.source {
+            Source::Digits(_) => DIGITS_TASKS.to_vec(),
+            Source::Pair(pair) => vec![&pair.first.task, &pair.second.task],
+            Source::Idx(idx) => vec![&idx.files.task],
+            Source::Folder(folder) => vec![&folder.task],
+        }
+    }
+
+    /// What differs from another configuration, one line a key: `train.lr: 0.05, was 0.1`. Empty where they are equal.
+    pub fn differences(&self, old: &Config) -> Vec<String> {
+        let (new, old) = (flat(self), flat(old));
+        let keys: std::collections::BTreeSet<&String> = new.keys().chain(old.keys()).collect();
+        let say = |v: Option<&String>| v.cloned().unwrap_or_else(|| "not set".into());
+        let changed = keys.into_iter().filter(|k| new.get(*k) != old.get(*k));
+        changed.map(|k| format!("{k}: {}, was {}", say(new.get(k)), say(old.get(k)))).collect()
+    }
+}
+
+/// Every value under its dotted key, as text.
+fn flat(config: &Config) -> BTreeMap<String, String> {
+    fn walk(value: &toml::Value, path: &str, out: &mut BTreeMap<String, String>) {
+        match value {
+            toml::Value::Table(table) => {
+                for (key, inner) in table {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    walk(inner, &path, out);
+                }
+            }
+            other => {
+                out.insert(path.to_string(), other.to_string());
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    if let Ok(value) = toml::Value::try_from(config) {
+        walk(&value, "", &mut out);
+    }
+    out
+}

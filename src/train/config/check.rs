@@ -1,0 +1,215 @@
+//! What no single key can show: combinations that cannot work, and files that are not there.
+
+use super::origin::Origin;
+use super::read::nearest;
+use super::sections::unknown_task;
+use super::*;
+
+/// Refuses settings that contradict each other.
+pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
+    tasks(config, origin)?;
+    augmentation(config, origin)?;
+    for (table, train) in [
+        ("", &config.train),
+        ("teacher", &config.teacher.train),
+        ("student", &config.student.train),
+        ("distill", &config.distill.train),
+    ] {
+        stage(table, train, origin)?;
+    }
+    distillation(&config.distill, origin)?;
+    if let Source::Folder(folder) = &config.data.source
+        && folder.val_fraction + folder.test_fraction >= 1.0
+    {
+        let sum = folder.val_fraction + folder.test_fraction;
+        let message = format!(
+            "with data.val_fraction this takes {sum} of the images and leaves none to learn from; lower one of the two"
+        );
+        return Err(origin.error(&["data", "test_fraction"], message));
+    }
+    Ok(())
+}
+
+fn tasks(config: &Config, origin: &Origin) -> Result<()> {
+    let tasks = config.task_names();
+    if let [first, second] = tasks.as_slice()
+        && first == second
+    {
+        return Err(origin
+            .error(&["data", "second", "task"], format!("both tasks are named `{first}`; give them different names")));
+    }
+    for (i, name) in config.data.flip_invariant.iter().enumerate() {
+        if !tasks.contains(&name.as_str()) {
+            return Err(origin.error_in(&["data", "flip_invariant"], Some(i), unknown_task(name, &tasks)));
+        }
+    }
+    if config.tasks.values().all(|w| *w == 0.0) {
+        return Err(
+            origin.error(&["tasks"], "every task has the weight 0, so nothing would be learnt; raise one of them")
+        );
+    }
+    Ok(())
+}
+
+fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
+    let augment = &config.augment;
+    let missing: Vec<&str> =
+        config.task_names().into_iter().filter(|t| !config.data.flip_invariant.iter().any(|f| f == t)).collect();
+    if augment.flip && !missing.is_empty() {
+        let message = format!(
+            "mirroring may change the label of {}; set flip = false, or list in data.flip_invariant every task whose label survives it",
+            missing.join(", ")
+        );
+        return Err(origin.error(&["augment", "flip"], message));
+    }
+    let size = match &config.data.source {
+        Source::Digits(digits) => Some(digits.canvas),
+        Source::Pair(pair) => Some(pair.canvas),
+        Source::Folder(folder) => Some(folder.size),
+        Source::Idx(_) => None,
+    };
+    if let Some([h, w]) = size
+        && augment.shift >= h.min(w)
+    {
+        let message = format!(
+            "a shift of {} pixels moves images of {h}x{w} out of sight; choose a few pixels, such as 1",
+            augment.shift
+        );
+        return Err(origin.error(&["augment", "shift"], message));
+    }
+    Ok(())
+}
+
+/// `table` is the stage whose settings these are; empty for `[train]` itself.
+fn stage(table: &str, train: &TrainConfig, origin: &Origin) -> Result<()> {
+    // A value inherited from `[train]` is not written in the stage's own table; the error then points at that table, because
+    // `[train]` by itself was found to be sound.
+    let path: &[&str] = if table.is_empty() { &["train"] } else { &[table, "train"] };
+    let error = |key: &str, message: String| origin.error(&[path, &[key]].concat(), message);
+    if let Some(i) = train.milestones.windows(2).position(|m| m[0] >= m[1]) {
+        let message = format!(
+            "milestones must increase, but {:?} is followed by {:?}",
+            train.milestones[i],
+            train.milestones[i + 1]
+        );
+        return Err(error("milestones", message));
+    }
+    if train.schedule == Schedule::Step && train.milestones.is_empty() {
+        let message = "the step schedule never steps without milestones; give some, such as [0.6, 0.8], or set schedule = \"constant\"";
+        return Err(error("milestones", message.into()));
+    }
+    if train.warmup_epochs > train.epochs as f64 {
+        let message = format!(
+            "a warm-up of {} epochs is longer than the {} epochs of training; lower warmup_epochs or raise epochs",
+            train.warmup_epochs, train.epochs
+        );
+        return Err(error("warmup_epochs", message));
+    }
+    if train.optimizer == Optimizer::Sgd && train.nesterov && train.momentum == 0.0 {
+        return Err(error(
+            "momentum",
+            "Nesterov's rule needs a momentum above 0; set nesterov = false or, say, momentum = 0.9".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn distillation(distill: &DistillConfig, origin: &Origin) -> Result<()> {
+    if distill.kd_weight > 0.0 || distill.effective_feature_weight() > 0.0 {
+        return Ok(());
+    }
+    let (key, why) = match distill.feature {
+        Feature::None => ("kd_weight", "kd_weight = 0 and feature = \"none\""),
+        _ => ("feature_weight", "kd_weight = 0 and feature_weight = 0"),
+    };
+    let message = format!(
+        "there is nothing to distil with {why}; raise kd_weight (0.9 is usual) or choose a feature loss with a weight"
+    );
+    Err(origin.error(&["distill", key], message))
+}
+
+/// Looks for every file the run will read.
+pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
+    let root = &config.data.root;
+    match &config.data.source {
+        Source::Digits(_) => {}
+        Source::Pair(pair) => {
+            idx("first", &pair.first, root, origin)?;
+            idx("second", &pair.second, root, origin)?;
+        }
+        Source::Idx(source) => idx("files", &source.files, root, origin)?,
+        Source::Folder(source) => folder(&source.folder, root, origin)?,
+    }
+    for (task, path) in &config.teacher.paths {
+        if !path.is_file() {
+            let message = format!(
+                "{}; give the .safetensors file of a trained teacher, or remove the key to train one",
+                absent(path, "file")
+            );
+            return Err(origin.error(&["teacher", "paths", task], message));
+        }
+    }
+    Ok(())
+}
+
+fn idx(table: &str, files: &IdxFiles, root: &Path, origin: &Origin) -> Result<()> {
+    let all = [
+        ("train_images", &files.train_images),
+        ("train_labels", &files.train_labels),
+        ("test_images", &files.test_images),
+        ("test_labels", &files.test_labels),
+    ];
+    for (key, file) in all {
+        let path = root.join(file);
+        if !path.is_file() {
+            return Err(origin.error(&["data", table, key], format!("{}; {}", absent(&path, "file"), root_hint(root))));
+        }
+    }
+    Ok(())
+}
+
+fn folder(folder: &Path, root: &Path, origin: &Origin) -> Result<()> {
+    let path = root.join(folder);
+    for needed in [path.clone(), path.join("train")] {
+        if !needed.is_dir() {
+            let form = "the class folders belong in train/ inside it (train/cat/1.png)";
+            let message = format!("{}; {form}; {}", absent(&needed, "folder"), root_hint(root));
+            return Err(origin.error(&["data", "folder"], message));
+        }
+    }
+    Ok(())
+}
+
+fn root_hint(root: &Path) -> String {
+    format!("data.root is {:?}, change it with --set data.root=FOLDER", root.display().to_string())
+}
+
+/// Says that there is no such file, and what there is instead.
+fn absent(path: &Path, what: &str) -> String {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut text = if full.exists() {
+        format!("{} is not a {what}", full.display())
+    } else {
+        format!("there is no {what} {}", full.display())
+    };
+    if let Some(missing) = full.ancestors().skip(1).take_while(|a| !a.exists()).last() {
+        text += &format!(" (already {} does not exist)", missing.display());
+    } else if let Some(name) = neighbour(&full) {
+        text += &format!(" (did you mean `{name}`, which lies beside it?)");
+    }
+    text
+}
+
+/// The name in the same folder that is most like the missing one.
+fn neighbour(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let names: Vec<String> = std::fs::read_dir(path.parent()?)
+        .ok()?
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|n| *n != name).collect();
+    // `x` and `x.gz` are the same data to the reader, however long the name.
+    let twin = names.iter().find(|n| n.strip_suffix(".gz") == Some(&name) || name.strip_suffix(".gz") == Some(*n));
+    twin.copied().or_else(|| nearest(&name, &names)).map(str::to_string)
+}

@@ -1,0 +1,139 @@
+//! Every key a run's file may hold, and what to say about the others.
+
+use super::origin::Origin;
+use super::read::{either, nearest};
+use crate::{Error, Result};
+
+const FILES: &[&str] = &["task", "train_images", "train_labels", "test_images", "test_labels", "classes"];
+const COUNTS: &[&str] = &["train", "val", "test"];
+const TRAIN: &[&str] = &[
+    "epochs",
+    "batch",
+    "optimizer",
+    "lr",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+    "betas",
+    "schedule",
+    "warmup_epochs",
+    "milestones",
+    "gamma",
+    "clip_norm",
+    "label_smoothing",
+];
+
+/// The tables of the file with their keys, in the order in which they are explained.
+const TABLES: &[(&str, &[&str])] = &[
+    ("", &["name", "seeds", "data", "augment", "train", "teacher", "student", "distill", "tasks"]),
+    (
+        "data",
+        &[
+            "source",
+            "root",
+            "split_seed",
+            "flip_invariant",
+            "canvas",
+            "samples",
+            "val_fraction",
+            "test_fraction",
+            "first",
+            "second",
+            "files",
+            "folder",
+            "size",
+            "channels",
+            "task",
+            "limit",
+        ],
+    ),
+    ("data.samples", COUNTS),
+    ("data.limit", COUNTS),
+    ("data.files", FILES),
+    ("data.first", FILES),
+    ("data.second", FILES),
+    ("augment", &["shift", "flip", "noise"]),
+    ("train", TRAIN),
+    ("teacher", &["arch", "width", "stem", "head", "init", "train", "paths"]),
+    ("student", &["arch", "width", "stem", "head", "init", "train"]),
+    (
+        "distill",
+        &["temperature", "task_weight", "kd_weight", "logit_standardisation", "feature", "feature_weight", "train"],
+    ),
+    ("teacher.train", TRAIN),
+    ("student.train", TRAIN),
+    ("distill.train", TRAIN),
+];
+
+/// What other programs call these keys.
+const ALIASES: &[(&str, &str)] = &[
+    ("learning_rate", "lr"),
+    ("batch_size", "batch"),
+    ("wd", "weight_decay"),
+    ("T", "temperature"),
+    ("tau", "temperature"),
+    ("scheduler", "schedule"),
+    ("warmup", "warmup_epochs"),
+    ("grad_clip", "clip_norm"),
+    ("architecture", "arch"),
+    ("model", "arch"),
+    ("ce_weight", "task_weight"),
+    ("seed", "seeds"),
+];
+
+/// Refuses the first key, in the order of the file, that is in no table's list.
+pub(super) fn check(values: &toml::Table, origin: &Origin) -> Result<()> {
+    let mut unknown = Vec::new();
+    collect(values, &mut Vec::new(), &mut unknown);
+    // Keys from the command line have no line and come last.
+    let first = unknown.into_iter().min_by_key(|path: &Vec<&str>| origin.line(path, None).unwrap_or(usize::MAX));
+    first.map_or(Ok(()), |path| Err(refusal(&path, origin)))
+}
+
+fn collect<'v>(values: &'v toml::Table, path: &mut Vec<&'v str>, unknown: &mut Vec<Vec<&'v str>>) {
+    // Tables that are not listed (`tasks`, `teacher.paths`) have keys that the user chooses.
+    let Some(known) = keys_of(&path.join(".")) else { return };
+    for (key, value) in values {
+        path.push(key);
+        if !known.contains(&key.as_str()) {
+            unknown.push(path.clone());
+        } else if let Some(inner) = value.as_table() {
+            collect(inner, path, unknown);
+        }
+        path.pop();
+    }
+}
+
+fn keys_of(table: &str) -> Option<&'static [&'static str]> {
+    TABLES.iter().find(|(name, _)| *name == table).map(|(_, keys)| *keys)
+}
+
+fn refusal(path: &[&str], origin: &Origin) -> Error {
+    let Some((key, table)) = path.split_last() else { return origin.error(path, "unknown key") };
+    let known = keys_of(&table.join(".")).unwrap_or_default();
+    let alias = ALIASES.iter().find(|(other, ours)| other == key && known.contains(ours)).map(|(_, ours)| *ours);
+    let homes = homes(key);
+    let message = if let Some(meant) = alias {
+        format!("unknown key; did you mean `{meant}`?")
+    } else if !homes.is_empty() {
+        format!("unknown key here; `{key}` belongs in {}", either(&homes))
+    } else if let Some(meant) = nearest(key, known) {
+        format!("unknown key; did you mean `{meant}`?")
+    } else {
+        format!("unknown key; the keys here are {}", known.join(", "))
+    };
+    origin.error(path, message)
+}
+
+/// Where a key that is unknown here would be known: the main tables, or else the inner ones.
+fn homes(key: &str) -> Vec<String> {
+    let tables = |inner: bool| -> Vec<String> {
+        let fits = |(name, keys): &&(&str, &[&str])| keys.contains(&key) && name.contains('.') == inner;
+        let say = |name: &str| {
+            if name.is_empty() { "the top of the file, before any table".into() } else { format!("[{name}]") }
+        };
+        TABLES.iter().filter(fits).map(|(name, _)| say(name)).collect()
+    };
+    let main = tables(false);
+    if main.is_empty() { tables(true) } else { main }
+}

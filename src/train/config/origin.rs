@@ -1,0 +1,120 @@
+//! Where each value of a run's file was written, so that an error can point at it.
+
+use crate::{Error, Result};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml_edit::{Document, Item};
+
+/// The text of a run's file with the place of every key, and the values given on the command line on top.
+pub(super) struct Origin {
+    path: PathBuf,
+    document: Document<String>,
+    sets: Vec<Set>,
+}
+
+/// One `--set a.b=value`.
+struct Set {
+    path: Vec<String>,
+    /// As it was typed.
+    text: String,
+}
+
+impl Origin {
+    /// Parses the text, applies the command line's values; gives the merged values beside their origins.
+    pub(super) fn parse(text: &str, path: &Path, sets: &[String]) -> Result<(Origin, toml::Table)> {
+        let syntax = |span: Option<Range<usize>>, message: &str| Error::Config {
+            path: path.to_path_buf(),
+            line: span.map(|s| line_at(text, s.start)),
+            key: "syntax".into(),
+            message: format!(
+                "{}. The file must be TOML, such as `epochs = 10` below `[train]`",
+                message.trim().replace('\n', ", ")
+            ),
+        };
+        let document = Document::parse(text.to_string()).map_err(|e| syntax(e.span(), e.message()))?;
+        let mut values: toml::Table = toml::from_str(text).map_err(|e| syntax(e.span(), e.message()))?;
+        let mut origin = Origin { path: path.to_path_buf(), document, sets: Vec::new() };
+        for text in sets {
+            let set = apply(&mut values, text)?;
+            origin.sets.push(set);
+        }
+        Ok((origin, values))
+    }
+
+    /// An error about the value at `path`, told with the file and line (or the `--set`) it came from.
+    pub(super) fn error<S: AsRef<str>>(&self, path: &[S], message: impl Into<String>) -> Error {
+        let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
+        self.error_in(&path, None, message.into())
+    }
+
+    /// As [`Origin::error`], about one element of an array.
+    pub(super) fn error_in(&self, path: &[&str], element: Option<usize>, message: String) -> Error {
+        let key = path.join(".");
+        match self.set_for(path) {
+            Some(set) => Error::Config { path: PathBuf::from(format!("--set {}", set.text)), line: None, key, message },
+            None => Error::Config { path: self.path.clone(), line: self.line(path, element), key, message },
+        }
+    }
+
+    /// The line of a key, or of the innermost table around it that was written down.
+    pub(super) fn line(&self, path: &[&str], element: Option<usize>) -> Option<usize> {
+        let mut item: &Item = self.document.as_item();
+        let mut line = None;
+        for key in path {
+            let Some((key, inner)) = item.as_table_like().and_then(|t| t.get_key_value(key)) else { return line };
+            // A table made by its children (`[teacher.train]` alone makes `teacher`) has the child's header as its place.
+            line = key.span().or(inner.span()).map(|s| self.line_at(s.start)).or(line);
+            item = inner;
+        }
+        let span = element.and_then(|i| item.as_array()?.get(i)?.span());
+        span.map(|s| self.line_at(s.start)).or(line)
+    }
+
+    /// The last `--set` that wrote the value at `path` or a table around it.
+    fn set_for(&self, path: &[&str]) -> Option<&Set> {
+        self.sets.iter().rev().find(|s| s.path.len() <= path.len() && s.path.iter().zip(path).all(|(a, b)| a == b))
+    }
+
+    fn line_at(&self, offset: usize) -> usize {
+        line_at(self.document.raw(), offset)
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+}
+
+/// Writes one `key=value` of the command line into the values.
+fn apply(values: &mut toml::Table, text: &str) -> Result<Set> {
+    let error = |message: String| Error::Config {
+        path: PathBuf::from(format!("--set {text}")),
+        line: None,
+        key: text.split('=').next().unwrap_or_default().trim().to_string(),
+        message,
+    };
+    let form = "write it as `--set table.key=value`, such as `--set train.epochs=20`";
+    let (key, value) = text.split_once('=').ok_or_else(|| error(format!("there is no `=`; {form}")))?;
+    let keys =
+        toml_edit::Key::parse(key.trim()).map_err(|_| error(format!("`{}` is not a key; {form}", key.trim())))?;
+    let path: Vec<String> = keys.iter().map(|k| k.get().to_string()).collect();
+    let Some((last, tables)) = path.split_last() else { return Err(error(format!("the key is empty; {form}"))) };
+    let mut table = values;
+    for name in tables {
+        let inner = table.entry(name.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let found = super::read::describe(inner);
+        table = match inner {
+            toml::Value::Table(inner) => inner,
+            _ => return Err(error(format!("`{name}` is not a table but {found}; set `{name}` itself"))),
+        };
+    }
+    table.insert(last.clone(), value_of(value.trim()));
+    Ok(Set { path, text: text.to_string() })
+}
+
+/// A TOML value; what is none is a string, so that the shell's quotes need no second pair inside.
+fn value_of(text: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
+    // More than one key means that the text went on after its value: then it was never meant as TOML.
+    let value = parsed.filter(|t| t.len() == 1).and_then(|mut t| t.remove("value"));
+    value.unwrap_or_else(|| toml::Value::String(text.to_string()))
+}

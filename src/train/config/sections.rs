@@ -1,0 +1,353 @@
+//! From the file's tables to the typed configuration, one function a table.
+
+use super::read::{Choice, Section, as_number, nearest};
+use super::*;
+use toml::Value;
+
+const MANY: usize = usize::MAX;
+
+impl Choice for Optimizer {
+    const WORDS: &'static [(&'static str, Self)] = &[("sgd", Self::Sgd), ("adam", Self::Adam), ("adamw", Self::AdamW)];
+}
+impl Choice for Schedule {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("cosine", Self::Cosine), ("step", Self::Step), ("constant", Self::Constant)];
+}
+impl Choice for Stem {
+    const WORDS: &'static [(&'static str, Self)] = &[("small", Self::Small), ("imagenet", Self::ImageNet)];
+}
+impl Choice for Init {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("he_normal", Self::HeNormal),
+        ("he_uniform", Self::HeUniform),
+        ("xavier_normal", Self::XavierNormal),
+        ("xavier_uniform", Self::XavierUniform),
+    ];
+}
+impl Choice for Feature {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("fitnet", Self::FitNet), ("normalised", Self::Normalised)];
+}
+
+/// The sources' names with the keys that only they understand.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Digits,
+    Pair,
+    Idx,
+    Folder,
+}
+impl Choice for Kind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("digits", Self::Digits), ("pair", Self::Pair), ("idx", Self::Idx), ("folder", Self::Folder)];
+}
+const OWN_KEYS: &[(&str, &[Kind])] = &[
+    ("canvas", &[Kind::Digits, Kind::Pair]),
+    ("samples", &[Kind::Digits, Kind::Pair]),
+    ("first", &[Kind::Pair]),
+    ("second", &[Kind::Pair]),
+    ("files", &[Kind::Idx]),
+    ("folder", &[Kind::Folder]),
+    ("size", &[Kind::Folder]),
+    ("channels", &[Kind::Folder]),
+    ("task", &[Kind::Folder]),
+    ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder]),
+    ("test_fraction", &[Kind::Folder]),
+    ("limit", &[Kind::Idx, Kind::Folder]),
+];
+
+pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
+    let train = train(&s.table("train")?, &TrainConfig::default())?;
+    let student = student(&s.table("student")?, &train)?;
+    let data = data(&s.table("data")?)?;
+    let mut config = Config {
+        name: name(s, path)?,
+        seeds: seeds(s)?,
+        data,
+        augment: augment(&s.table("augment")?)?,
+        teacher: teacher(&s.table("teacher")?, &train)?,
+        distill: distill(&s.table("distill")?, &student.train)?,
+        train,
+        student,
+        tasks: BTreeMap::new(),
+    };
+    let weights = s.table("tasks")?;
+    known_tasks(&weights, &config)?;
+    known_tasks(&s.table("teacher")?.table("paths")?, &config)?;
+    let weight = |task: &str| weights.number(task, 1.0, "a weight of at least 0", |x| x >= 0.0);
+    config.tasks = config.task_names().into_iter().map(|t| Ok((t.to_string(), weight(t)?))).collect::<Result<_>>()?;
+    Ok(config)
+}
+
+/// Refuses keys that name no task of the data.
+fn known_tasks(s: &Section, config: &Config) -> Result<()> {
+    let tasks = config.task_names();
+    for key in s.keys().filter(|k| !tasks.contains(k)) {
+        return Err(s.error(key, unknown_task(key, &tasks)));
+    }
+    Ok(())
+}
+
+pub(super) fn unknown_task(name: &str, tasks: &[&str]) -> String {
+    let hint = nearest(name, tasks).map(|t| format!("; did you mean `{t}`?")).unwrap_or_default();
+    format!("the data has no task `{name}`; its tasks are {}{hint}", tasks.join(", "))
+}
+
+fn name(s: &Section, path: &Path) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let what = "a name of letters, digits, `-`, `_` and `.`";
+    match s.text("name", what)? {
+        Some(name) if name.chars().all(plain) && !name.starts_with('.') => Ok(name),
+        Some(name) => Err(
+            s.error("name", format!("expected {what}, not beginning with a point, found {name:?}; it names a folder"))
+        ),
+        None => {
+            let stem = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name: String = stem.chars().map(|c| if plain(c) { c } else { '-' }).collect();
+            Ok(if name.is_empty() || name.starts_with('.') { "run".into() } else { name })
+        }
+    }
+}
+
+fn seeds(s: &Section) -> Result<Vec<u64>> {
+    let what = "a list of different whole numbers of at least 0, such as [0, 1, 2]";
+    let seeds =
+        s.list("seeds", what, |v| v.as_integer().and_then(|i| u64::try_from(i).ok()))?.unwrap_or_else(|| vec![0, 1, 2]);
+    if seeds.is_empty() {
+        return Err(s.error("seeds", format!("expected {what}, found an empty list")));
+    }
+    for (i, seed) in seeds.iter().enumerate() {
+        if seeds[..i].contains(seed) {
+            return Err(s.element_error(
+                "seeds",
+                i,
+                format!("{seed} stands twice; every seed is one run, remove the second"),
+            ));
+        }
+    }
+    Ok(seeds)
+}
+
+fn data(s: &Section) -> Result<DataConfig> {
+    let kind = s.choice("source", Kind::Digits)?;
+    let word =
+        |kind: &Kind| Kind::WORDS.iter().find(|(_, k)| k == kind).map(|(w, _)| format!("{w:?}")).unwrap_or_default();
+    for (key, kinds) in OWN_KEYS.iter().filter(|(key, kinds)| s.has(key) && !kinds.contains(&kind)) {
+        let owners: Vec<String> = kinds.iter().map(word).collect();
+        let owners = super::read::either(&owners);
+        let message = format!("has no meaning for source = {}; remove it, or set data.source = {owners}", word(&kind));
+        return Err(s.error(key, message));
+    }
+    let source = match kind {
+        Kind::Digits => Source::Digits(DigitsSource {
+            canvas: s.size("canvas", Some([12, 12]), 8, 256)?,
+            samples: samples(&s.table("samples")?, Samples { train: 4000, val: 800, test: 1500 })?,
+        }),
+        Kind::Pair => Source::Pair(PairSource {
+            canvas: s.size("canvas", Some([36, 36]), 1, 1024)?,
+            samples: samples(&s.table("samples")?, Samples { train: 54_000, val: 6_000, test: 10_000 })?,
+            val_fraction: fraction(s, "val_fraction")?,
+            first: idx_files(&s.table("first")?, "first")?,
+            second: idx_files(&s.table("second")?, "second")?,
+        }),
+        Kind::Idx => Source::Idx(IdxSource {
+            val_fraction: fraction(s, "val_fraction")?,
+            limit: limit(&s.table("limit")?)?,
+            files: idx_files(&s.table("files")?, "label")?,
+        }),
+        Kind::Folder => Source::Folder(FolderSource {
+            folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
+            task: task_name(s, "class")?,
+            size: s.size("size", None, 1, 1024)?,
+            channels: channels(s)?,
+            val_fraction: fraction(s, "val_fraction")?,
+            test_fraction: fraction(s, "test_fraction")?,
+            limit: limit(&s.table("limit")?)?,
+        }),
+    };
+    let flips = s.list("flip_invariant", "a list of task names in quotes", |v| v.as_str().map(str::to_string))?;
+    Ok(DataConfig {
+        root: s.text("root", "a folder")?.unwrap_or_else(|| ".".into()).into(),
+        split_seed: s.integer("split_seed", 0, 0, i64::MAX as usize)? as u64,
+        flip_invariant: flips.unwrap_or_default(),
+        source,
+    })
+}
+
+fn channels(s: &Section) -> Result<usize> {
+    match s.integer("channels", 3, 1, 3)? {
+        2 => Err(s.error("channels", "expected 1 (grey) or 3 (RGB), found 2; without the key it is 3")),
+        channels => Ok(channels),
+    }
+}
+
+fn samples(s: &Section, default: Samples) -> Result<Samples> {
+    Ok(Samples {
+        train: s.integer("train", default.train, 1, MANY)?,
+        val: s.integer("val", default.val, 1, MANY)?,
+        test: s.integer("test", default.test, 1, MANY)?,
+    })
+}
+
+fn limit(s: &Section) -> Result<Limit> {
+    let of = |key| s.optional_integer(key, None, 1, MANY);
+    Ok(Limit { train: of("train")?, val: of("val")?, test: of("test")? })
+}
+
+fn fraction(s: &Section, key: &str) -> Result<f64> {
+    s.number(key, 0.1, "a fraction between 0 and 1", |x| x > 0.0 && x < 1.0)
+}
+
+/// Task names become file names and parts of `teacher/<task>`.
+fn task_name(s: &Section, default: &str) -> Result<String> {
+    let what = "a task name of letters, digits, `-` and `_`";
+    let name = s.text("task", what)?.unwrap_or_else(|| default.to_string());
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if plain { Ok(name) } else { Err(s.error("task", format!("expected {what}, found {name:?}"))) }
+}
+
+fn idx_files(s: &Section, default_task: &str) -> Result<IdxFiles> {
+    let file = |key| s.required(key, "an IDX file (plain or .gz) below data.root").map(PathBuf::from);
+    let classes = s.list("classes", "a list of class names in quotes", |v| v.as_str().map(str::to_string))?;
+    if classes.as_ref().is_some_and(|c| c.len() < 2) {
+        return Err(s.error("classes", "expected at least two class names; leave the key out to number the classes"));
+    }
+    Ok(IdxFiles {
+        task: task_name(s, default_task)?,
+        train_images: file("train_images")?,
+        train_labels: file("train_labels")?,
+        test_images: file("test_images")?,
+        test_labels: file("test_labels")?,
+        classes,
+    })
+}
+
+fn augment(s: &Section) -> Result<AugmentConfig> {
+    Ok(AugmentConfig {
+        shift: s.integer("shift", 1, 0, 1024)?,
+        flip: s.flag("flip", false)?,
+        noise: s.number("noise", 0.0, "a standard deviation from 0 to 1", |x| (0.0..=1.0).contains(&x))?,
+    })
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            epochs: 10,
+            batch: 64,
+            optimizer: Optimizer::Sgd,
+            lr: 0.05,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 5e-4,
+            betas: [0.9, 0.999],
+            schedule: Schedule::Cosine,
+            warmup_epochs: 1.0,
+            milestones: vec![0.6, 0.8],
+            gamma: 0.1,
+            clip_norm: None,
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+/// A stage's settings: what is written, and `base` for the rest.
+fn train(s: &Section, base: &TrainConfig) -> Result<TrainConfig> {
+    let below_one = |x: f64| (0.0..1.0).contains(&x);
+    let inside = |v: &Value| as_number(v).filter(|x| *x > 0.0 && *x < 1.0);
+    let betas = s.list("betas", "two numbers of at least 0 and below 1, such as [0.9, 0.999]", |v| {
+        as_number(v).filter(|x| below_one(*x))
+    })?;
+    let betas = match betas.as_deref() {
+        None => base.betas,
+        Some([first, second]) => [*first, *second],
+        Some(other) => {
+            return Err(s.error("betas", format!("expected two numbers, such as [0.9, 0.999], found {}", other.len())));
+        }
+    };
+    let clip_norm = match s.has("clip_norm") {
+        true => Some(s.number("clip_norm", 5.0, "a number above 0", |x| x > 0.0)?),
+        false => base.clip_norm,
+    };
+    Ok(TrainConfig {
+        epochs: s.integer("epochs", base.epochs, 1, 1_000_000)?,
+        batch: s.integer("batch", base.batch, 1, 65_536)?,
+        optimizer: s.choice("optimizer", base.optimizer)?,
+        lr: s.number("lr", base.lr, "a number above 0", |x| x > 0.0)?,
+        momentum: s.number("momentum", base.momentum, "a number of at least 0 and below 1", below_one)?,
+        nesterov: s.flag("nesterov", base.nesterov)?,
+        weight_decay: s.number("weight_decay", base.weight_decay, "a number of at least 0", |x| x >= 0.0)?,
+        betas,
+        schedule: s.choice("schedule", base.schedule)?,
+        warmup_epochs: s
+            .number("warmup_epochs", base.warmup_epochs, "a number of epochs of at least 0", |x| x >= 0.0)?,
+        milestones: s
+            .list("milestones", "increasing fractions between 0 and 1, such as [0.6, 0.8]", inside)?
+            .unwrap_or_else(|| base.milestones.clone()),
+        gamma: s.number("gamma", base.gamma, "a number above 0 and at most 1", |x| x > 0.0 && x <= 1.0)?,
+        clip_norm,
+        label_smoothing: s.number(
+            "label_smoothing",
+            base.label_smoothing,
+            "a number of at least 0 and below 1",
+            below_one,
+        )?,
+    })
+}
+
+fn net(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
+    let arch = s.text("arch", "an architecture")?.unwrap_or_else(|| arch.to_string());
+    let Some(spec) = arch::parse(&arch) else {
+        let hint = match nearest(&arch, arch::COMMON) {
+            Some(meant) => format!("did you mean {meant:?}? Expected"),
+            None => "expected".into(),
+        };
+        return Err(s.error("arch", format!("{arch:?} is no architecture; {hint} {}", arch::EXPECTED)));
+    };
+    let stem = match spec.family {
+        arch::Family::ImageNet { .. } => Some(s.choice("stem", Stem::Small)?),
+        arch::Family::Cifar { .. } if s.has("stem") => {
+            let message = format!(
+                "{arch} has one stem, only resnet18 and resnet34 let you choose; remove the key or change arch"
+            );
+            return Err(s.error("stem", message));
+        }
+        arch::Family::Cifar { .. } => None,
+    };
+    let hidden = |v: &Value| v.as_integer().and_then(|i| usize::try_from(i).ok()).filter(|i| (1..=65_536).contains(i));
+    Ok(NetConfig {
+        arch,
+        width: s.number("width", width, "a multiplier above 0 and at most 16", |x| x > 0.0 && x <= 16.0)?,
+        stem,
+        head: s
+            .list("head", "a list of hidden sizes from 1 to 65536, such as [64], or [] for one layer", hidden)?
+            .unwrap_or_default(),
+        init: s.choice("init", Init::HeNormal)?,
+    })
+}
+
+fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> {
+    let files = s.table("paths")?;
+    let mut paths = BTreeMap::new();
+    for task in files.keys() {
+        paths.insert(task.to_string(), files.required(task, "a teacher's .safetensors file")?.into());
+    }
+    Ok(TeacherConfig { net: net(s, "resnet14", 1.0)?, train: train(&s.table("train")?, base)?, paths })
+}
+
+fn student(s: &Section, base: &TrainConfig) -> Result<StudentConfig> {
+    Ok(StudentConfig { net: net(s, "resnet8", 0.5)?, train: train(&s.table("train")?, base)? })
+}
+
+fn distill(s: &Section, base: &TrainConfig) -> Result<DistillConfig> {
+    let weight = |key, default| s.number(key, default, "a weight of at least 0", |x| x >= 0.0);
+    Ok(DistillConfig {
+        temperature: s.number("temperature", 4.0, "a number above 0", |x| x > 0.0)?,
+        task_weight: weight("task_weight", 0.1)?,
+        kd_weight: weight("kd_weight", 0.9)?,
+        logit_standardisation: s.flag("logit_standardisation", false)?,
+        feature: s.choice("feature", Feature::None)?,
+        feature_weight: weight("feature_weight", 1.0)?,
+        train: train(&s.table("train")?, base)?,
+    })
+}

@@ -1,0 +1,390 @@
+//! Every kind of error with its line, every default, and the way back to TOML.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config> {
+    Config::parse(text, Path::new("run.toml"), &[])
+}
+
+fn with(text: &str, sets: &[&str]) -> Result<Config> {
+    Config::parse(text, Path::new("run.toml"), &sets.iter().map(|s| s.to_string()).collect::<Vec<_>>())
+}
+
+/// The error's whole text, as the user reads it.
+fn refused(text: &str) -> String {
+    parse(text).expect_err(text).to_string()
+}
+
+#[track_caller]
+fn expect(text: &str, begins: &str, contains: &str) {
+    let error = refused(text);
+    assert!(error.starts_with(begins), "expected the beginning {begins:?} in\n{error}");
+    assert!(error.contains(contains), "expected {contains:?} in\n{error}");
+}
+
+const IDX: &str = r#"
+[data]
+source = "idx"
+[data.files]
+task = "digit"
+train_images = "a"
+train_labels = "b"
+test_images = "c"
+test_labels = "d"
+"#;
+
+const FULL: &str = r#"
+name = "all-1.0"
+seeds = [3, 1]
+[data]
+source = "pair"
+root = "../data"
+canvas = [36, 34]
+samples = { train = 100, val = 20, test = 30 }
+val_fraction = 0.2
+split_seed = 7
+flip_invariant = ["article", "digit"]
+first = { task = "digit", train_images = "a", train_labels = "b", test_images = "c", test_labels = "d" }
+[data.second]
+task = "article"
+train_images = "e"
+train_labels = "f"
+test_images = "g"
+test_labels = "h"
+classes = ["shirt", "shoe"]
+[augment]
+shift = 2
+flip = true
+noise = 0.05
+[train]
+epochs = 5
+batch = 32
+optimizer = "adamw"
+lr = 1
+clip_norm = 5.0
+schedule = "step"
+milestones = [0.5, 0.75]
+[teacher]
+arch = "resnet18"
+stem = "imagenet"
+head = [64, 32]
+init = "xavier_uniform"
+train = { epochs = 20, lr = 0.1 }
+paths = { digit = "t.safetensors" }
+[student]
+arch = "resnet8x4"
+width = 0.25
+[student.train]
+epochs = 7
+[distill]
+temperature = 2
+feature = "normalised"
+feature_weight = 3.5
+logit_standardisation = true
+[distill.train]
+batch = 16
+[tasks]
+digit = 0.5
+"#;
+
+#[test]
+fn an_empty_file_is_the_embedded_digits_with_every_default() {
+    let config = parse("").unwrap();
+    assert_eq!((config.name.as_str(), config.seeds.as_slice()), ("run", &[0, 1, 2][..]));
+    assert_eq!(
+        config.data.source,
+        Source::Digits(DigitsSource { canvas: [12, 12], samples: Samples { train: 4000, val: 800, test: 1500 } })
+    );
+    assert_eq!(config.augment, AugmentConfig { shift: 1, flip: false, noise: 0.0 });
+    assert_eq!(config.train, TrainConfig::default());
+    assert_eq!((config.teacher.net.arch.as_str(), config.teacher.net.width), ("resnet14", 1.0));
+    assert_eq!((config.student.net.arch.as_str(), config.student.net.width), ("resnet8", 0.5));
+    assert_eq!((config.distill.temperature, config.distill.task_weight, config.distill.kd_weight), (4.0, 0.1, 0.9));
+    assert_eq!(config.tasks, BTreeMap::from([("first".into(), 1.0), ("second".into(), 1.0)]));
+}
+
+#[test]
+fn overrides_are_merged_in_their_order() {
+    let config = parse(FULL).unwrap();
+    assert_eq!((config.train.epochs, config.train.lr), (5, 1.0));
+    assert_eq!((config.teacher.train.epochs, config.teacher.train.lr, config.teacher.train.batch), (20, 0.1, 32));
+    assert_eq!((config.student.train.epochs, config.student.train.optimizer), (7, Optimizer::AdamW));
+    // The distilled student is trained as the student is, apart from its own overrides.
+    assert_eq!(
+        (config.distill.train.epochs, config.distill.train.batch, config.distill.train.clip_norm),
+        (7, 16, Some(5.0))
+    );
+    assert_eq!(config.tasks, BTreeMap::from([("article".into(), 1.0), ("digit".into(), 0.5)]));
+    assert_eq!(config.teacher.net.stem, Some(Stem::ImageNet));
+    assert_eq!(config.teacher.net.spec().unwrap().family, arch::Family::ImageNet { depth: 18 });
+}
+
+#[test]
+fn the_resolved_file_reads_back_equal() {
+    let folder =
+        "data = { source = \"folder\", folder = \"pets\", size = [32, 48], channels = 1, limit = { train = 9 } }";
+    for text in ["", FULL, IDX, folder] {
+        let config = parse(text).unwrap();
+        let resolved = config.to_toml();
+        let again = parse(&resolved).unwrap_or_else(|e| panic!("{e}\n{resolved}"));
+        assert_eq!(again, config, "{resolved}");
+        assert_eq!(again.to_toml(), resolved);
+        assert!(config.differences(&again).is_empty());
+    }
+}
+
+#[test]
+fn differences_are_told_by_key() {
+    let differences =
+        with("", &["distill.temperature=2", "train.clip_norm=5"]).unwrap().differences(&parse("").unwrap());
+    assert!(differences.contains(&"distill.temperature: 2.0, was 4.0".to_string()), "{differences:?}");
+    assert!(differences.contains(&"train.clip_norm: 5.0, was not set".to_string()), "{differences:?}");
+}
+
+#[test]
+fn broken_toml() {
+    expect("name = \"x\"\n[train\nepochs = 1\n", "run.toml:2: syntax: ", "must be TOML");
+    expect("[train]\nlr = 0.1\n\nlr = 0.2\n", "run.toml:4: syntax: ", "duplicate key");
+    expect("[train]\nlr = \n", "run.toml:2: syntax: ", "");
+}
+
+#[test]
+fn unknown_keys() {
+    expect("[distill]\ntemprature = 2.0\n", "run.toml:2: distill.temprature: ", "did you mean `temperature`?");
+    expect("[train]\n\n# note\nlearning_rate = 0.1\n", "run.toml:4: train.learning_rate: ", "did you mean `lr`?");
+    expect("[train]\nwarmup-epochs = 1\n", "run.toml:2: ", "did you mean `warmup_epochs`?");
+    expect("[train]\ntemperature = 1\n", "run.toml:2: train.temperature: ", "`temperature` belongs in [distill]");
+    expect("[train]\nseeds = [1]\n", "run.toml:2: ", "belongs in the top of the file");
+    expect(
+        "[data]\nsource = \"idx\"\ntrain_images = \"a\"\n",
+        "run.toml:3: ",
+        "[data.files], [data.first] or [data.second]",
+    );
+    expect("[student]\npaths = {}\n", "run.toml:2: student.paths: ", "[teacher]");
+    expect("[augment]\ncolour = 1\n", "run.toml:2: augment.colour: ", "the keys here are shift, flip, noise");
+    expect("[teachr]\n", "run.toml:1: teachr: ", "did you mean `teacher`?");
+    expect("[teacher]\ntrain = { epochs = 1, epocs = 2 }\n", "run.toml:2: teacher.train.epocs: ", "`epochs`");
+    expect("[data.samples]\ntrian = 1\n", "run.toml:2: data.samples.trian: ", "`train`");
+    // The first in the file is the one that is told, whatever the alphabet says.
+    expect("[train]\nzeta = 1\nalfa = 1\n", "run.toml:2: train.zeta: ", "unknown key");
+}
+
+#[test]
+fn wrong_types() {
+    expect("[train]\nepochs = \"ten\"\n", "run.toml:2: train.epochs: ", "found the string \"ten\"");
+    expect(
+        "[train]\nepochs = 2.5\n",
+        "run.toml:2: train.epochs: ",
+        "expected a whole number from 1 to 1000000, found 2.5",
+    );
+    expect("[train]\nlr = true\n", "run.toml:2: train.lr: ", "found true");
+    expect("[train]\nnesterov = 1\n", "run.toml:2: train.nesterov: ", "expected true or false, found 1");
+    expect("name = 3\n", "run.toml:1: name: ", "found 3");
+    expect("train = 3\n", "run.toml:1: train: ", "expected a table, found 3; write `[train]`");
+    expect("seeds = 1\n", "run.toml:1: seeds: ", "found 1");
+    expect("seeds = [0,\n 1,\n \"2\"]\n", "run.toml:3: seeds: ", "found the string \"2\" as element 3");
+    expect("[train]\nbetas = [0.9]\n", "run.toml:2: train.betas: ", "two numbers");
+    expect("[train]\noptimizer = \"adamx\"\n", "run.toml:2: train.optimizer: ", "did you mean \"adam\"?");
+    expect(
+        "[train]\nschedule = \"linear\"\n",
+        "run.toml:2: ",
+        "expected \"cosine\", \"step\" or \"constant\", found the string \"linear\"",
+    );
+    expect("[data]\nsource = \"digit\"\n", "run.toml:2: data.source: ", "did you mean \"digits\"?");
+    expect("[data]\ncanvas = [12]\n", "run.toml:2: data.canvas: ", "found 1 elements");
+    expect("[teacher]\nhead = 64\n", "run.toml:2: teacher.head: ", "a list of hidden sizes");
+    expect("[tasks]\nfirst = \"high\"\n", "run.toml:2: tasks.first: ", "a weight of at least 0");
+}
+
+#[test]
+fn values_out_of_range() {
+    expect("[train]\nbatch = 0\n", "run.toml:2: train.batch: ", "from 1 to 65536, found 0");
+    expect("[train]\nepochs = -1\n", "run.toml:2: train.epochs: ", "found -1");
+    expect("[train]\nlr = 0.0\n", "run.toml:2: train.lr: ", "a number above 0, found 0.0; without the key it is 0.05");
+    expect("[train]\nlr = nan\n", "run.toml:2: train.lr: ", "found NaN");
+    expect("[train]\nlr = inf\n", "run.toml:2: train.lr: ", "found inf");
+    expect("[train]\nmomentum = 1.0\n", "run.toml:2: train.momentum: ", "below 1");
+    expect("[train]\nbetas = [0.9, 1.0]\n", "run.toml:2: train.betas: ", "found 1.0 as element 2");
+    expect("[train]\nweight_decay = -1e-4\n", "run.toml:2: train.weight_decay: ", "at least 0");
+    expect("[train]\nlabel_smoothing = 1\n", "run.toml:2: train.label_smoothing: ", "below 1");
+    expect("[train]\nclip_norm = 0\n", "run.toml:2: train.clip_norm: ", "above 0");
+    expect("[train]\ngamma = 1.5\n", "run.toml:2: train.gamma: ", "at most 1");
+    expect("[train]\nmilestones = [0.6, 1.2]\n", "run.toml:2: train.milestones: ", "found 1.2 as element 2");
+    expect("[distill]\ntemperature = 0\n", "run.toml:2: distill.temperature: ", "above 0, found 0");
+    expect("[distill]\nkd_weight = -0.1\n", "run.toml:2: distill.kd_weight: ", "at least 0");
+    expect("[tasks]\nfirst = -1\n", "run.toml:2: tasks.first: ", "at least 0");
+    expect("seeds = []\n", "run.toml:1: seeds: ", "an empty list");
+    expect("seeds = [1,\n2,\n1]\n", "run.toml:3: seeds: ", "1 stands twice");
+    expect("seeds = [-1]\n", "run.toml:1: seeds: ", "found -1");
+    expect("name = \"a/b\"\n", "run.toml:1: name: ", "it names a folder");
+    expect("name = \"..\"\n", "run.toml:1: name: ", "beginning with a point");
+    expect("[augment]\nnoise = 2.0\n", "run.toml:2: augment.noise: ", "from 0 to 1");
+    expect("[student]\nwidth = 0\n", "run.toml:2: student.width: ", "above 0");
+    expect("[student]\nhead = [64, 0]\n", "run.toml:2: student.head: ", "found 0 as element 2");
+    expect("[data]\ncanvas = [4, 12]\n", "run.toml:2: data.canvas: ", "found 4 as element 1");
+    expect("[data.samples]\nval = 0\n", "run.toml:2: data.samples.val: ", "found 0");
+    expect(
+        "[data]\nsource = \"folder\"\nfolder = \"x\"\nsize = [8, 8]\nchannels = 2\n",
+        "run.toml:5: data.channels: ",
+        "1 (grey) or 3 (RGB)",
+    );
+    expect(&IDX.replace("idx\"", "idx\"\nval_fraction = 1.0"), "run.toml:4: data.val_fraction: ", "between 0 and 1");
+    expect(&IDX.replace("\"digit\"", "\"a b\""), "run.toml:5: data.files.task: ", "letters, digits");
+    expect(&(IDX.to_string() + "classes = [\"a\"]\n"), "run.toml:10: data.files.classes: ", "two class names");
+}
+
+#[test]
+fn missing_keys_point_at_their_table() {
+    expect(
+        &IDX.replace("train_labels = \"b\"\n", ""),
+        "run.toml:4: data.files.train_labels: ",
+        "is missing: expected an IDX file",
+    );
+    expect("\n[data]\nsource = \"folder\"\nsize = [8, 8]\n", "run.toml:2: data.folder: ", "write `folder = \"…\"`");
+    expect("[data]\nsource = \"folder\"\nfolder = \"x\"\n", "run.toml:1: data.size: ", "[height, width]");
+}
+
+#[test]
+fn architectures() {
+    expect("[student]\narch = \"resnet9\"\n", "run.toml:2: student.arch: ", "did you mean \"resnet8\"?");
+    expect(
+        "[teacher]\narch = \"vgg\"\n",
+        "run.toml:2: teacher.arch: ",
+        "\"vgg\" is no architecture; expected resnet{6n+2}",
+    );
+    expect(
+        "[teacher]\narch = \"resnet20\"\nstem = \"small\"\n",
+        "run.toml:3: teacher.stem: ",
+        "only resnet18 and resnet34",
+    );
+    expect(
+        "[teacher]\narch = \"resnet18\"\nstem = \"big\"\n",
+        "run.toml:3: teacher.stem: ",
+        "\"small\" or \"imagenet\"",
+    );
+}
+
+#[test]
+fn combinations_that_cannot_work() {
+    expect("[augment]\nflip = true\n", "run.toml:2: augment.flip: ", "may change the label of first, second");
+    expect(
+        "[data]\nflip_invariant = [\"first\"]\n[augment]\nflip = true\n",
+        "run.toml:4: augment.flip: ",
+        "of second;",
+    );
+    expect("[data]\nflip_invariant = [\"frist\"]\n", "run.toml:2: data.flip_invariant: ", "did you mean `first`?");
+    expect("[tasks]\nthird = 1.0\n", "run.toml:2: tasks.third: ", "no task `third`; its tasks are first, second");
+    expect("[teacher.paths]\nthird = \"x\"\n", "run.toml:2: teacher.paths.third: ", "no task `third`");
+    expect("[tasks]\nfirst = 0\nsecond = 0\n", "run.toml:1: tasks: ", "every task has the weight 0");
+    expect("[distill]\nkd_weight = 0\n", "run.toml:2: distill.kd_weight: ", "nothing to distil");
+    expect(
+        "[distill]\nkd_weight = 0\nfeature = \"fitnet\"\nfeature_weight = 0\n",
+        "run.toml:4: distill.feature_weight: ",
+        "nothing to distil",
+    );
+    expect("[augment]\nshift = 12\n", "run.toml:2: augment.shift: ", "images of 12x12 out of sight");
+    expect("[train]\nmilestones = [0.8, 0.6]\n", "run.toml:2: train.milestones: ", "0.8 is followed by 0.6");
+    expect("[train]\nschedule = \"step\"\nmilestones = []\n", "run.toml:3: train.milestones: ", "never steps");
+    expect("[train]\nepochs = 2\nwarmup_epochs = 3\n", "run.toml:3: train.warmup_epochs: ", "longer than the 2 epochs");
+    expect(
+        "[train]\nwarmup_epochs = 3\n[distill]\ntrain = { epochs = 2 }\n",
+        "run.toml:4: distill.train.warmup_epochs: ",
+        "2 epochs",
+    );
+    expect("[train]\nmomentum = 0\n", "run.toml:2: train.momentum: ", "nesterov = false");
+    expect(
+        "[data]\nsource = \"folder\"\ncanvas = [8, 8]\n",
+        "run.toml:3: data.canvas: ",
+        "source = \"folder\"; remove it, or set data.source = \"digits\" or \"pair\"",
+    );
+    expect("[data]\nfolder = \"pets\"\n", "run.toml:2: data.folder: ", "set data.source = \"folder\"");
+    expect(
+        "[data]\nsource = \"folder\"\nfolder = \"x\"\nsize = [8, 8]\nval_fraction = 0.5\ntest_fraction = 0.5\n",
+        "run.toml:6: data.test_fraction: ",
+        "leaves none",
+    );
+    expect(
+        &FULL.replace("task = \"article\"", "task = \"digit\"").replace("\"article\", ", ""),
+        "run.toml:14: data.second.task: ",
+        "both tasks",
+    );
+}
+
+#[test]
+fn values_from_the_command_line() {
+    let sets = [
+        "train.epochs=3",
+        "data.root=../shared/data",
+        "student.train.lr = 0.2",
+        "seeds=[7]",
+        "tasks={first = 2}",
+        "teacher.arch=resnet20",
+    ];
+    let config = with("[train]\nepochs = 9\n", &sets).unwrap();
+    assert_eq!((config.train.epochs, config.student.train.lr, config.seeds.as_slice()), (3, 0.2, &[7][..]));
+    assert_eq!(config.data.root, Path::new("../shared/data"));
+    assert_eq!((config.tasks["first"], config.teacher.net.arch.as_str()), (2.0, "resnet20"));
+    // The last word counts.
+    assert_eq!(with("", &["train.epochs=3", "train.epochs=4"]).unwrap().train.epochs, 4);
+}
+
+#[test]
+fn errors_from_the_command_line_name_it() {
+    let error = |sets: &[&str]| with("[train]\nepochs = 9\n", sets).unwrap_err().to_string();
+    let begins = |sets: &[&str], text: &str| assert!(error(sets).starts_with(text), "{}", error(sets));
+    begins(&["train.batch=0"], "--set train.batch=0: train.batch: expected a whole number");
+    begins(&["train.epocs=3"], "--set train.epocs=3: train.epocs: unknown key; did you mean `epochs`?");
+    begins(&["train.epochs=three"], "--set train.epochs=three: train.epochs: expected a whole number");
+    begins(&["data={samples={train=0}}"], "--set data={samples={train=0}}: data.samples.train: ");
+    begins(&["train.epochs.x=1"], "--set train.epochs.x=1: train.epochs.x: `epochs` is not a table but 9");
+    begins(&["train.epochs"], "--set train.epochs: train.epochs: there is no `=`");
+    begins(&["=1"], "--set =1: : `` is not a key");
+    begins(&["seeds=[1"], "--set seeds=[1: seeds: expected a list");
+    // A combination is charged to the value that was typed, if one was.
+    begins(&["augment.flip=true"], "--set augment.flip=true: augment.flip: mirroring");
+}
+
+#[test]
+fn missing_files_are_told_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    let load = |text: &str| {
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path, &[format!("data.root={}", root.display())])
+    };
+    let error = load(IDX).unwrap_err().to_string();
+    assert!(error.contains("run.toml:6: data.files.train_images: there is no file "), "{error}");
+    assert!(error.contains(&format!("(already {} does not exist)", root.display())), "{error}");
+    assert!(error.contains("--set data.root=FOLDER"), "{error}");
+
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("a.gz"), "").unwrap();
+    let error = load(IDX).unwrap_err().to_string();
+    assert!(error.contains("did you mean `a.gz`, which lies beside it?"), "{error}");
+
+    std::fs::create_dir(root.join("a")).unwrap();
+    assert!(load(IDX).unwrap_err().to_string().contains("a is not a file"));
+    std::fs::remove_dir(root.join("a")).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        std::fs::write(root.join(name), "").unwrap();
+    }
+    assert_eq!(load(IDX).unwrap().task_names(), ["digit"]);
+
+    let pets = "[data]\nsource = \"folder\"\nfolder = \"pets\"\nsize = [8, 8]\n";
+    std::fs::create_dir(root.join("pets")).unwrap();
+    let error = load(pets).unwrap_err().to_string();
+    assert!(error.contains("run.toml:3: data.folder: there is no folder") && error.contains("pets/train"), "{error}");
+
+    let error = load("[teacher.paths]\nfirst = \"no/such.safetensors\"\n").unwrap_err().to_string();
+    assert!(error.contains("run.toml:2: teacher.paths.first: there is no file"), "{error}");
+
+    let error = Config::load(&folder.path().join("none.toml"), &[]).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read"), "{error}");
+}
+
+#[test]
+fn the_name_falls_back_to_the_file() {
+    assert_eq!(Config::parse("", Path::new("a/my run.toml"), &[]).unwrap().name, "my-run");
+    assert_eq!(Config::parse("", Path::new(""), &[]).unwrap().name, "run");
+}

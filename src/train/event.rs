@@ -1,0 +1,192 @@
+//! What a run tells while it goes on. Nothing below the command line prints: the loop sends [`Event`]s, and whoever started it
+//! shows them, or not.
+
+use crate::metrics::TaskMetrics;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// One piece of news from a run, in the order in which things happen.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// The run begins.
+    Run {
+        /// Its name.
+        name: &'a str,
+        /// The adapter that computes it.
+        adapter: &'a str,
+        /// Its seeds.
+        seeds: &'a [u64],
+        /// All stages of all seeds.
+        stages: usize,
+        /// What the user should know first, such as skipped images.
+        notes: &'a [String],
+    },
+    /// A stage begins, or goes on after an interruption.
+    Stage {
+        /// Its number among all stages, from 0.
+        index: usize,
+        /// `seed 0 · teacher/digit`.
+        label: &'a str,
+        /// Epochs to train.
+        epochs: usize,
+        /// Steps in an epoch.
+        steps: usize,
+        /// Trained parameters.
+        params: usize,
+        /// Multiply-accumulates of one image's forward pass.
+        macs: u64,
+        /// Epoch and step at which it goes on.
+        resumed: Option<(usize, usize)>,
+    },
+    /// A stage was found finished and is not run again.
+    Cached {
+        /// As in [`Event::Stage`].
+        label: &'a str,
+    },
+    /// Steps were made; sent every few steps.
+    Step {
+        /// The epoch, from 0.
+        epoch: usize,
+        /// Steps done in it.
+        step: usize,
+        /// The total loss, averaged over the steps since the last such event.
+        loss: f32,
+        /// Images since the last such event.
+        images: usize,
+    },
+    /// An epoch is over and was validated.
+    Epoch(&'a EpochRecord),
+    /// A stage is over and was tested.
+    StageDone {
+        /// As in [`Event::Stage`].
+        label: &'a str,
+        /// Each task's metrics on the test split, of the weights that were best on validation.
+        test: &'a [(String, TaskMetrics)],
+        /// Wall-clock time.
+        seconds: f64,
+    },
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// `teacher/<task>`, `single/<task>`, `joint` or `distilled`.
+    pub stage: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// From 0.
+    pub epoch: usize,
+    /// The learning rate of the epoch's last step.
+    pub lr: f32,
+    /// The total loss, mean over the epoch's steps.
+    pub train_loss: f64,
+    /// Each term of the loss before weighting, such as `digit/ce` and `digit/kd`.
+    pub losses: BTreeMap<String, f64>,
+    /// Metrics by task on the validation split.
+    pub val: BTreeMap<String, TaskMetrics>,
+    /// Whether these weights are the best so far.
+    pub best: bool,
+    /// Wall-clock time of the epoch with its validation.
+    pub seconds: f64,
+    /// Training speed.
+    pub images_per_second: f64,
+}
+
+impl EpochRecord {
+    /// The line of `metrics.jsonl`, without its newline.
+    pub fn to_line(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|e| Error::Invalid(format!("an epoch's record cannot be written as JSON: {e}")))
+    }
+}
+
+/// Reads `metrics.jsonl`, each epoch of each stage once, in the order of the file.
+///
+/// A run that was killed may leave half a line at the end, which is passed over, or an epoch that was run again after resuming,
+/// of which the later record counts.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be read, [`Error::Data`] with the line where another than the last is no record.
+pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    // A torn line may end inside a character.
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut records: Vec<EpochRecord> = Vec::new();
+    let mut places: BTreeMap<(String, u64, usize), usize> = BTreeMap::new();
+    for (i, line) in lines.iter().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let record: EpochRecord = match serde_json::from_str(line) {
+            Ok(record) => record,
+            Err(_) if i + 1 == lines.len() => break,
+            Err(e) => {
+                let message = format!(
+                    "this is no record of an epoch ({e}); remove the line, or choose a fresh folder with --out"
+                );
+                return Err(Error::data(path, format!("line {}", i + 1), message));
+            }
+        };
+        match places.entry((record.stage.clone(), record.seed, record.epoch)) {
+            std::collections::btree_map::Entry::Occupied(place) => records[*place.get()] = record,
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert(records.len());
+                records.push(record);
+            }
+        }
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(epoch: usize, loss: f64) -> EpochRecord {
+        let metrics = TaskMetrics { accuracy: 0.5, precision: 0.25, recall: 0.5, f1: 0.125 };
+        EpochRecord {
+            stage: "teacher/digit".into(),
+            seed: 1,
+            epoch,
+            lr: 0.5,
+            train_loss: loss,
+            losses: BTreeMap::from([("digit/ce".into(), loss)]),
+            val: BTreeMap::from([("digit".into(), metrics)]),
+            best: true,
+            seconds: 2.0,
+            images_per_second: 100.0,
+        }
+    }
+
+    #[test]
+    fn a_line_is_flat_json() {
+        let line = record(3, 0.75).to_line().unwrap();
+        assert_eq!(
+            line,
+            r#"{"stage":"teacher/digit","seed":1,"epoch":3,"lr":0.5,"train_loss":0.75,"losses":{"digit/ce":0.75},"val":{"digit":{"accuracy":0.5,"precision":0.25,"recall":0.5,"f1":0.125}},"best":true,"seconds":2.0,"images_per_second":100.0}"#
+        );
+    }
+
+    #[test]
+    fn reads_back_with_a_repeated_epoch_and_a_torn_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let lines: Vec<String> =
+            [record(0, 1.0), record(1, 0.5), record(1, 0.25)].iter().map(|r| r.to_line().unwrap()).collect();
+        std::fs::write(&path, format!("{}\n{{\"stage\":\"teach", lines.join("\n"))).unwrap();
+        assert_eq!(read_records(&path).unwrap(), [record(0, 1.0), record(1, 0.25)]);
+    }
+
+    #[test]
+    fn a_broken_line_in_the_middle_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        std::fs::write(
+            &path,
+            format!("{}\nnonsense\n{}\n", record(0, 1.0).to_line().unwrap(), record(1, 1.0).to_line().unwrap()),
+        )
+        .unwrap();
+        let error = read_records(&path).unwrap_err().to_string();
+        assert!(error.contains("metrics.jsonl, line 2"), "{error}");
+    }
+}

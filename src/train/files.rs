@@ -1,0 +1,125 @@
+//! Files that are either the old version or the new one, never half of each.
+
+use crate::{Error, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Writes `bytes` to `path` so that a crash, a full disk or a power cut leaves either the old file or the new one.
+///
+/// The bytes go to a temporary name in the same folder, are flushed to the disk, and the name is changed last. A failure
+/// removes the temporary file. Missing folders above `path` are created.
+///
+/// # Errors
+/// [`Error::Io`] naming the file that was asked for and the step that failed.
+pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))?;
+    let temporary = temporary_beside(path, folder)?;
+    let written = write_through(&temporary, path, bytes);
+    if written.is_err() {
+        // The first error is the one worth reporting; a leftover that cannot be removed harms nobody.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    sync_folder(folder);
+    Ok(())
+}
+
+/// A name in `folder` that no other thread or process uses.
+fn temporary_beside(path: &Path, folder: &Path) -> Result<PathBuf> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let Some(name) = path.file_name() else {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path names no file");
+        return Err(Error::io(path, "write", source));
+    };
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    Ok(folder.join(hidden))
+}
+
+fn write_through(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(temporary).map_err(|e| Error::io(path, "create", e))?;
+    file.write_all(bytes).map_err(|e| Error::io(path, "write", e))?;
+    // Without this the rename may reach the disk before the bytes do.
+    file.sync_all().map_err(|e| Error::io(path, "flush to the disk", e))?;
+    drop(file);
+    fs::rename(temporary, path).map_err(|e| Error::io(path, "replace", e))
+}
+
+/// Makes the new name itself durable. Not every system can open a folder; where it cannot, the rename is still atomic.
+fn sync_folder(folder: &Path) {
+    if let Ok(handle) = File::open(folder) {
+        let _ = handle.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn writes_and_replaces_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/state.bin");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two, longer").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two, longer");
+        assert_eq!(names(path.parent().unwrap()), ["state.bin"]);
+    }
+
+    #[test]
+    fn a_failed_replacement_keeps_the_old_and_removes_the_temporary() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder that is not empty cannot be replaced by a file: the rename is what fails, after all bytes were written.
+        let target = folder.path().join("target");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("old"), b"old").unwrap();
+        let error = write_atomic(&target, b"new").unwrap_err();
+        assert!(matches!(&error, Error::Io { path, action: "replace", .. } if *path == target), "{error}");
+        assert_eq!(fs::read(target.join("old")).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["target"]);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_and_removes_the_temporary() {
+        // A full disk is imitated by the step that would meet it.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.bin");
+        write_atomic(&path, b"old").unwrap();
+        let missing = folder.path().join("gone/.state.bin.tmp");
+        assert!(write_through(&missing, &path, b"new").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["state.bin"]);
+    }
+
+    #[test]
+    fn a_file_where_a_folder_is_needed_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"x").unwrap();
+        let error = write_atomic(folder.path().join("file/inner.json"), b"x").unwrap_err();
+        assert!(error.to_string().contains("create the folder"), "{error}");
+        assert!(write_atomic("/", b"x").is_err());
+    }
+
+    #[test]
+    fn names_differ_within_a_process() {
+        let a = temporary_beside(Path::new("x/y.json"), Path::new("x")).unwrap();
+        let b = temporary_beside(Path::new("x/y.json"), Path::new("x")).unwrap();
+        assert_ne!(a, b);
+        assert!(a.file_name().unwrap().to_string_lossy().ends_with(".tmp"));
+    }
+}

@@ -1,0 +1,21 @@
+//! Training: the run's file, its stages, what they report and what they leave on disk.
+
+mod apply;
+pub mod checkpoint;
+pub mod config;
+mod dataset;
+pub mod event;
+mod feed;
+mod files;
+mod objective;
+mod progress;
+mod run;
+mod stage;
+pub mod summary;
+
+pub use apply::{Classifier, Evaluation, Prediction, TaskPrediction, evaluate, predict};
+pub use config::Config;
+pub use event::{EpochRecord, Event};
+pub use files::write_atomic;
+pub use run::{names, run};
+pub use summary::{StageResult, Summary};
