@@ -16,11 +16,9 @@ use limbeck::{
 /// The goldens are f32 roundings of f64 results from f64 inputs, themselves rounded: about 1e-7 each.
 const TOLERANCE: f64 = 1e-5;
 
-/// Compares with a tensor of the case in NHWC (or OHWI) order, which for vectors and matrices is the stored order.
 #[track_caller]
 fn check(case: &Case, what: &str, got: &[f64]) {
-    let expected = case.floats(what).nhwc();
-    goldens::assert_close(&format!("{} {what}", case.name), got.iter().copied(), expected.data, TOLERANCE);
+    case.check(what, got.iter().copied(), TOLERANCE);
 }
 
 /// A tensor of the case in NHWC (or OHWI) order.
@@ -35,7 +33,8 @@ fn sizes(case: &Case, what: &str) -> [usize; 4] {
 
 #[test]
 fn goldens_conv2d() {
-    for case in Group::load("conv2d").cases("conv") {
+    let group = Group::load("conv2d");
+    for case in group.cases("conv") {
         let ([n, ci, h, w], [co, _, kh, kw]) = (sizes(&case, "input.x"), sizes(&case, "input.weight"));
         let [stride, padding, dilation, groups] =
             ["stride", "padding", "dilation", "groups"].map(|name| case.integer(name));
@@ -47,11 +46,11 @@ fn goldens_conv2d() {
         check(&case, "grad.weight", &conv2d::weight_grad(&s, &x, &dy));
         check(&case, "grad.bias", &reduce::column_sum(&dy, co));
     }
+    group.assert_complete();
 }
 
-#[test]
-fn goldens_batch_norm_train() {
-    for case in Group::load("batch_norm").cases("train") {
+fn batch_norm_train(group: &Group) {
+    for case in group.cases("train") {
         let [n, c, h, w] = sizes(&case, "input.x");
         let eps = case.number("eps");
         let [x, gamma, beta, dy] = ["input.x", "input.gamma", "input.beta", "cotangent.y"].map(|t| input(&case, t));
@@ -70,9 +69,8 @@ fn goldens_batch_norm_train() {
     }
 }
 
-#[test]
-fn goldens_batch_norm_train_residual_relu() {
-    for case in Group::load("batch_norm").cases("train_residual_relu") {
+fn batch_norm_train_residual_relu(group: &Group) {
+    for case in group.cases("train_residual_relu") {
         let [_, c, ..] = sizes(&case, "input.x");
         let eps = case.number("eps");
         let [x, gamma, beta, residual, dy] =
@@ -88,9 +86,8 @@ fn goldens_batch_norm_train_residual_relu() {
     }
 }
 
-#[test]
-fn goldens_batch_norm_eval() {
-    for case in Group::load("batch_norm").cases("eval") {
+fn batch_norm_eval(group: &Group) {
+    for case in group.cases("eval") {
         let [_, c, ..] = sizes(&case, "input.x");
         let eps = case.number("eps");
         let [x, gamma, beta, dy] = ["input.x", "input.gamma", "input.beta", "cotangent.y"].map(|t| input(&case, t));
@@ -102,6 +99,15 @@ fn goldens_batch_norm_eval() {
         check(&case, "grad.gamma", &grads.dgamma);
         check(&case, "grad.beta", &grads.dbeta);
     }
+}
+
+#[test]
+fn goldens_batch_norm() {
+    let group = Group::load("batch_norm");
+    batch_norm_train(&group);
+    batch_norm_train_residual_relu(&group);
+    batch_norm_eval(&group);
+    group.assert_complete();
 }
 
 fn pool_shape(case: &Case) -> Pool2d {
@@ -128,11 +134,13 @@ fn goldens_pool() {
         check(&case, "output.y", &pool::global_avg(&input(&case, "input.x"), n, h * w, c));
         check(&case, "grad.x", &pool::global_avg_grad(&input(&case, "cotangent.y"), n, h * w, c));
     }
+    group.assert_complete();
 }
 
 #[test]
 fn goldens_linear() {
-    for case in Group::load("linear").cases("linear") {
+    let group = Group::load("linear");
+    for case in group.cases("linear") {
         let (m, k) = (case.floats("input.x").shape[0], case.floats("input.x").shape[1]);
         let n = case.floats("input.weight").shape[0];
         let [x, weight, bias, dy] = ["input.x", "input.weight", "input.bias", "cotangent.y"].map(|t| input(&case, t));
@@ -141,11 +149,13 @@ fn goldens_linear() {
         check(&case, "grad.weight", &linear::weight_grad(&x, &dy, m, k, n));
         check(&case, "grad.bias", &reduce::column_sum(&dy, n));
     }
+    group.assert_complete();
 }
 
 #[test]
 fn goldens_softmax() {
-    for case in Group::load("softmax").cases("softmax") {
+    let group = Group::load("softmax");
+    for case in group.cases("softmax") {
         let (c, t) = (case.floats("input.z").shape[1], case.number("temperature"));
         let [z, dp, dlogp] = ["input.z", "cotangent.p", "cotangent.logp"].map(|t| input(&case, t));
         let (p, logp) = (softmax::softmax(&z, c, t), softmax::log_softmax(&z, c, t));
@@ -154,6 +164,7 @@ fn goldens_softmax() {
         let (a, b) = (softmax::softmax_grad(&p, &dp, c, t), softmax::log_softmax_grad(&logp, &dlogp, c, t));
         check(&case, "grad.z", &elementwise::add(&a, &b));
     }
+    group.assert_complete();
 }
 
 #[test]
@@ -172,11 +183,10 @@ fn goldens_loss() {
         check(&case, "output.loss", &[binary_cross_entropy::forward(&z, &targets)]);
         check(&case, "grad.z", &binary_cross_entropy::grad(&z, &targets));
     }
+    group.assert_complete();
 }
 
-#[test]
-fn goldens_distill_logits() {
-    let group = Group::load("distill");
+fn distill_logits(group: &Group) {
     for (kind, standard) in [("kd", false), ("logit_std", true)] {
         for case in group.cases(kind) {
             let (c, t) = (case.floats("input.student").shape[1], case.number("temperature"));
@@ -188,9 +198,7 @@ fn goldens_distill_logits() {
     }
 }
 
-#[test]
-fn goldens_distill_features() {
-    let group = Group::load("distill");
+fn distill_features(group: &Group) {
     for (kind, normalise) in [("fitnet", false), ("kd4mtl", true)] {
         for case in group.cases(kind) {
             let ([n, ci, h, w], [co, ..]) = (sizes(&case, "input.student"), sizes(&case, "input.adaptor"));
@@ -210,6 +218,14 @@ fn goldens_distill_features() {
             check(&case, "grad.adaptor", &conv2d::weight_grad(&s, &student, &d));
         }
     }
+}
+
+#[test]
+fn goldens_distill() {
+    let group = Group::load("distill");
+    distill_logits(&group);
+    distill_features(&group);
+    group.assert_complete();
 }
 
 /// Takes the case's steps with `step(p, g, number of the step from 1)`, comparing the parameters after each.
@@ -244,6 +260,7 @@ fn goldens_optim() {
             take_steps(&case, |p, g, t| adam.step(p, g, &mut m, &mut v, t));
         }
     }
+    group.assert_complete();
 }
 
 #[test]

@@ -13,10 +13,17 @@
 // Every test binary that includes this module uses its own part of it.
 #![allow(dead_code)]
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::{fs, path::PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+
+/// The kinds of cases for which there is no kernel yet; all others must be compared. A kind comes off this list with
+/// its kernel.
+pub const NOT_COVERED: [&str; 9] =
+    ["up_bilinear", "up_nearest", "dkd", "dist", "at", "cwd", "sp", "rkd_distance", "rkd_angle"];
 
 /// Where the goldens are.
 pub fn folder() -> PathBuf {
@@ -86,6 +93,40 @@ pub struct Group {
     manifest: Value,
     floats: HashMap<String, Tensor<f32>>,
     ints: HashMap<String, Tensor<i64>>,
+    /// The relative error of every tensor that has been compared, by its full name.
+    compared: RefCell<BTreeMap<String, f64>>,
+}
+
+/// Whether a case is named `<kind>`, `<kind><number>` or `<kind><number>_T<temperature>`.
+fn is_kind(case: &str, kind: &str) -> bool {
+    case.strip_prefix(kind).is_some_and(|rest| {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.is_empty() || rest.starts_with("_T")
+    })
+}
+
+/// The names a manifest's list stands for: `p0..4` is short for `p0`, `p1`, `p2`, `p3`, `p4`.
+fn expand(list: &Value) -> Vec<String> {
+    let names = list.as_array().expect("the manifest has no list").iter().map(|n| n.as_str().expect("not a name"));
+    let mut all = Vec::new();
+    for name in names {
+        let Some((first, last)) = name.split_once("..") else {
+            all.push(name.to_string());
+            continue;
+        };
+        let stem = first.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number = |text: &str| text.parse::<usize>().unwrap_or_else(|_| panic!("{name} is no range"));
+        all.extend((number(&first[stem.len()..])..=number(last)).map(|i| format!("{stem}{i}")));
+    }
+    all
+}
+
+/// The names of all groups of the manifest, sorted.
+pub fn groups() -> Vec<String> {
+    let manifest: Value = serde_json::from_slice(&read("manifest.json")).expect("manifest.json is not JSON");
+    let mut names: Vec<String> = manifest["groups"].as_object().into_iter().flat_map(|g| g.keys().cloned()).collect();
+    names.sort_unstable();
+    names
 }
 
 impl Group {
@@ -111,21 +152,15 @@ impl Group {
                 other => panic!("{name}.safetensors: {key} is {other:?}, expected F32 or I64"),
             }
         }
-        Group { name: name.into(), manifest, floats, ints }
+        Group { name: name.into(), manifest, floats, ints, compared: RefCell::default() }
     }
 
     /// The cases named `<kind>`, `<kind><number>` or `<kind><number>_T<temperature>`, in the manifest's order;
     /// at least one.
     pub fn cases(&self, kind: &str) -> Vec<Case<'_>> {
-        let is_kind = |case: &str| {
-            case.strip_prefix(kind).is_some_and(|rest| {
-                let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-                rest.is_empty() || rest.starts_with("_T")
-            })
-        };
         let names = self.manifest.as_object().into_iter().flat_map(|cases| cases.keys());
         let cases: Vec<_> =
-            names.filter(|name| is_kind(name)).map(|name| Case { group: self, name: name.clone() }).collect();
+            names.filter(|name| is_kind(name, kind)).map(|name| Case { group: self, name: name.clone() }).collect();
         assert!(!cases.is_empty(), "group {} has no case {kind}", self.name);
         cases
     }
@@ -143,6 +178,56 @@ impl Group {
     /// An integer tensor by its full name.
     pub fn ints(&self, key: &str) -> &Tensor<i64> {
         self.ints.get(key).unwrap_or_else(|| panic!("{}.safetensors has no integer tensor {key}", self.name))
+    }
+
+    /// A tensor of class labels by its full name.
+    pub fn labels(&self, key: &str) -> Vec<u32> {
+        self.ints(key).data.iter().map(|&v| u32::try_from(v).expect("a label is not a class")).collect()
+    }
+
+    /// Compares `got` (NHWC or OHWI where it has four axes) with the float tensor of that full name.
+    #[track_caller]
+    pub fn check(&self, key: &str, got: impl IntoIterator<Item = impl Into<f64>>, tolerance: f64) {
+        let error = relative_error(got, self.floats(key).nhwc().data);
+        self.compared.borrow_mut().insert(key.into(), error);
+        assert!(error <= tolerance, "{} {key}: relative error {error:.3e}, allowed {tolerance:.0e}", self.name);
+    }
+
+    /// Fails where [`Group::check`] has not seen one of the `expected` tensors, and says how wrong the worst one was.
+    #[track_caller]
+    pub fn assert_compared(&self, expected: &[String]) {
+        let compared = self.compared.borrow();
+        assert!(!expected.is_empty(), "{}: nothing to compare", self.name);
+        let missed: Vec<_> = expected.iter().filter(|key| !compared.contains_key(*key)).collect();
+        assert!(missed.is_empty(), "{}: never compared: {missed:?}", self.name);
+        assert_eq!(expected.len(), compared.len(), "{}: compared more than was expected", self.name);
+        let worst = compared.iter().max_by(|a, b| a.1.total_cmp(b.1));
+        let (key, error) = worst.expect("nothing was compared");
+        eprintln!("{}: {} tensors agree, the worst is {key} with {error:.1e}", self.name, expected.len());
+    }
+
+    /// Fails unless every output and every gradient of every case in the manifest has been compared, except in the
+    /// cases that are [`NOT_COVERED`].
+    #[track_caller]
+    pub fn assert_complete(&self) {
+        let cases = self.manifest.as_object().expect("a group is not an object");
+        let (mut visited, mut left_out, mut expected) = (0, 0, Vec::new());
+        for (case, lists) in cases {
+            if NOT_COVERED.iter().any(|kind| is_kind(case, kind)) {
+                left_out += 1;
+                continue;
+            }
+            let before = expected.len();
+            for (list, kind) in [("outputs", "output"), ("grads", "grad")] {
+                expected.extend(expand(&lists[list]).iter().map(|name| format!("{case}.{kind}.{name}")));
+            }
+            assert!(expected.len() > before, "{}: {case} has nothing to compare", self.name);
+            visited += 1;
+        }
+        assert!(visited > 0, "{}: no case was visited", self.name);
+        assert_eq!(visited + left_out, cases.len(), "{}: not every case was visited", self.name);
+        self.assert_compared(&expected);
+        eprintln!("{}: {visited} cases, {left_out} more are not covered", self.name);
     }
 
     /// The names of all float tensors, sorted.
@@ -198,8 +283,13 @@ impl Case<'_> {
 
     /// A tensor of class labels, by `<kind>.<name>`.
     pub fn labels(&self, what: &str) -> Vec<u32> {
-        let labels = &self.group.ints(&format!("{}.{what}", self.name)).data;
-        labels.iter().map(|&v| u32::try_from(v).expect("a label is not a class")).collect()
+        self.group.labels(&format!("{}.{what}", self.name))
+    }
+
+    /// Compares `got` (NHWC or OHWI where it has four axes) with a float tensor, by `<kind>.<name>`.
+    #[track_caller]
+    pub fn check(&self, what: &str, got: impl IntoIterator<Item = impl Into<f64>>, tolerance: f64) {
+        self.group.check(&format!("{}.{what}", self.name), got, tolerance);
     }
 }
 
@@ -211,16 +301,4 @@ pub fn relative_error(a: impl IntoIterator<Item = impl Into<f64>>, b: impl IntoI
     let (off, size) = (norm(&mut a.iter().zip(&b).map(|(a, b)| a - b)), norm(&mut b.iter().copied()));
     let error = if size > 0.0 { off / size } else { off };
     if a.len() != b.len() || error.is_nan() { f64::INFINITY } else { error }
-}
-
-/// Fails, naming what was compared, unless the relative error is at most the tolerance.
-#[track_caller]
-pub fn assert_close(
-    what: &str,
-    a: impl IntoIterator<Item = impl Into<f64>>,
-    b: impl IntoIterator<Item = impl Into<f64>>,
-    tolerance: f64,
-) {
-    let error = relative_error(a, b);
-    assert!(error <= tolerance, "{what}: relative error {error:.3e}, allowed {tolerance:.0e}");
 }
