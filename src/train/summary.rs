@@ -255,7 +255,15 @@ mod tests {
     fn result(stage: &str, seed: u64, tasks: &[(&str, u64, u64)]) -> StageResult {
         let of =
             |pick: fn(&(&str, u64, u64)) -> u64| tasks.iter().map(|t| (t.0.to_string(), confusion(pick(t)))).collect();
-        StageResult { stage: stage.into(), seed, params: 10, macs: 20, seconds: 0.5, best: of(|t| t.1), last: of(|t| t.2) }
+        StageResult {
+            stage: stage.into(),
+            seed,
+            params: 10,
+            macs: 20,
+            seconds: 0.5,
+            best: of(|t| t.1),
+            last: of(|t| t.2),
+        }
     }
 
     #[test]
