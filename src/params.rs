@@ -80,9 +80,10 @@ impl Builder {
         let grads = Tensor::empty(gpu, values.shape())?;
         elementwise::fill(gpu, &grads, 0.0)?;
         let statistics = resident(gpu, &self.statistics)?;
-        let slices = self.params.iter().map(|e| {
-            Ok(Param { value: values.slice(e.start, &e.shape)?, grad: grads.slice(e.start, &e.shape)? })
-        });
+        let slices = self
+            .params
+            .iter()
+            .map(|e| Ok(Param { value: values.slice(e.start, &e.shape)?, grad: grads.slice(e.start, &e.shape)? }));
         let params = slices.collect::<Result<_>>()?;
         let running = self.running.iter().map(|e| statistics.slice(e.start, &e.shape)).collect::<Result<_>>()?;
         Ok(Params { values, grads, statistics, params, running, names: self.params, running_names: self.running })
