@@ -43,7 +43,9 @@ impl Schedule {
                 (0.5 * (1.0 + (std::f64::consts::PI * done).cos())) as f32
             }
             Curve::Step { milestones, gamma } => {
-                let passed = milestones.iter().filter(|m| step as f64 >= f64::from(**m) * self.steps as f64).count();
+                // To the nearest step: 0.8 of 10 in f32 is a little more than 8.
+                let at = |m: f32| (f64::from(m) * self.steps as f64).round() as usize;
+                let passed = milestones.iter().filter(|m| step >= at(**m)).count();
                 gamma.powi(passed as i32)
             }
         };
