@@ -14,8 +14,6 @@ pub struct Param {
     pub value: Tensor,
     /// Its gradient, a slice of the gradient arena.
     pub grad: Tensor,
-    /// Its position in the network's list.
-    pub index: usize,
 }
 
 /// A handle to a parameter of a network under construction.
@@ -82,9 +80,10 @@ impl Builder {
         let grads = Tensor::empty(gpu, values.shape())?;
         elementwise::fill(gpu, &grads, 0.0)?;
         let statistics = resident(gpu, &self.statistics)?;
-        let slices = self.params.iter().enumerate().map(|(index, e)| {
-            Ok(Param { value: values.slice(e.start, &e.shape)?, grad: grads.slice(e.start, &e.shape)?, index })
-        });
+        let slices = self
+            .params
+            .iter()
+            .map(|e| Ok(Param { value: values.slice(e.start, &e.shape)?, grad: grads.slice(e.start, &e.shape)? }));
         let params = slices.collect::<Result<_>>()?;
         let running = self.running.iter().map(|e| statistics.slice(e.start, &e.shape)).collect::<Result<_>>()?;
         Ok(Params { values, grads, statistics, params, running, names: self.params, running_names: self.running })

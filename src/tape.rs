@@ -73,7 +73,9 @@ struct Held {
 #[derive(Default)]
 pub struct Grads {
     held: Vec<Option<Held>>,
-    touched: HashSet<usize>,
+    /// Where the gradients of touched parameters lie: several arenas may take part (a network and its adaptors), so a
+    /// position in one of them says nothing.
+    touched: HashSet<(u64, u64)>,
 }
 
 impl Grads {
@@ -120,12 +122,12 @@ impl Grads {
 
     /// Where a contribution to a parameter's gradient is to be written.
     pub fn param(&mut self, param: &Param) -> Target {
-        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(param.index) }
+        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(param.grad.place()) }
     }
 
     /// Whether a parameter has received a gradient.
     pub fn touched(&self, param: &Param) -> bool {
-        self.touched.contains(&param.index)
+        self.touched.contains(&param.grad.place())
     }
 
     fn take(&mut self, id: usize) -> Option<Tensor> {
