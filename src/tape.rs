@@ -69,18 +69,12 @@ struct Held {
     shared: bool,
 }
 
-/// Which memory a parameter's gradient has.
-fn place(param: &Param) -> (u64, u64) {
-    let view = param.grad.view();
-    (view.buffer.id(), view.offset)
-}
-
 /// The gradients collected so far.
 #[derive(Default)]
 pub struct Grads {
     held: Vec<Option<Held>>,
-    /// The memory of every parameter gradient written so far, buffer and offset: one tape may run over several arenas (a
-    /// network and the adaptors beside it), so a position in one of them would not do.
+    /// Where the gradients of touched parameters lie: several arenas may take part (a network and its adaptors), so a
+    /// position in one of them says nothing.
     touched: HashSet<(u64, u64)>,
 }
 
@@ -128,12 +122,12 @@ impl Grads {
 
     /// Where a contribution to a parameter's gradient is to be written.
     pub fn param(&mut self, param: &Param) -> Target {
-        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(place(param)) }
+        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(param.grad.place()) }
     }
 
     /// Whether a parameter has received a gradient.
     pub fn touched(&self, param: &Param) -> bool {
-        self.touched.contains(&place(param))
+        self.touched.contains(&param.grad.place())
     }
 
     fn take(&mut self, id: usize) -> Option<Tensor> {

@@ -66,6 +66,11 @@ impl Tensor {
         Ok(Tensor { buffer: gpu.upload(bytes)?, offset: 0, shape: vec![bytes.len().div_ceil(4)] })
     }
 
+    /// Its memory and where it begins there: different for any two tensors that do not overlap.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.buffer.id(), self.offset)
+    }
+
     /// The sizes of its dimensions.
     pub fn shape(&self) -> &[usize] {
         &self.shape
