@@ -11,6 +11,8 @@ pub mod metrics;
 pub mod nn;
 pub mod optim;
 pub mod params;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod shape;
 pub mod tape;
 pub mod tensor;

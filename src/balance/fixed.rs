@@ -13,7 +13,9 @@ impl Fixed {
     /// Given weights: finite, not negative, not all zero.
     pub fn new(weights: Vec<f32>) -> Result<Self> {
         if weights.iter().any(|w| !w.is_finite() || *w < 0.0) || weights.iter().all(|w| *w == 0.0) {
-            return Err(Error::Invalid(format!("task weights {weights:?} must be finite, not negative and not all zero")));
+            return Err(Error::Invalid(format!(
+                "task weights {weights:?} must be finite, not negative and not all zero"
+            )));
         }
         Ok(Fixed { weights })
     }

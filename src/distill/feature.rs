@@ -65,14 +65,25 @@ impl FeatureLoss {
     ///
     /// # Errors
     /// [`Error::Shape`] where the two maps differ in size.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, (map, adaptor): (&Var, &Adaptor), teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut Losses,
+        term: usize,
+        weight: f32,
+        (map, adaptor): (&Var, &Adaptor),
+        teacher: &Tensor,
+    ) -> Result<()> {
         if weight == 0.0 {
             return Ok(());
         }
         let adapted = adaptor.forward(losses, map)?;
         let s = adapted.value().clone();
         if s.shape() != teacher.shape() {
-            let message = format!("feature distillation between maps {:?} and {:?}; choose nets with equal strides", s.shape(), teacher.shape());
+            let message = format!(
+                "feature distillation between maps {:?} and {:?}; choose nets with equal strides",
+                s.shape(),
+                teacher.shape()
+            );
             return Err(Error::Shape(message));
         }
         losses.add(term, weight, &adapted, s.rows(), |gpu, ds, rows| match self {

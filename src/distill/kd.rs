@@ -27,7 +27,16 @@ impl Kd {
     pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
         let z = student.value().clone();
         losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
-            distill_kl::distill_kl(gpu, &z, teacher, self.temperature, self.standardise.then_some(EPS), weight, dz, rows)
+            distill_kl::distill_kl(
+                gpu,
+                &z,
+                teacher,
+                self.temperature,
+                self.standardise.then_some(EPS),
+                weight,
+                dz,
+                rows,
+            )
         })
     }
 }

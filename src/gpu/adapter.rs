@@ -115,10 +115,10 @@ fn rank(profile: &Profile) -> u32 {
 
 fn usable() -> Vec<(wgpu::Adapter, Profile)> {
     let adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
-    let computes = |a: &wgpu::Adapter| {
-        a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-    };
-    let mut list: Vec<_> = adapters.into_iter().filter(computes).map(|a| (Profile::of(&a), a)).map(|(p, a)| (a, p)).collect();
+    let computes =
+        |a: &wgpu::Adapter| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
+    let mut list: Vec<_> =
+        adapters.into_iter().filter(computes).map(|a| (Profile::of(&a), a)).map(|(p, a)| (a, p)).collect();
     list.sort_by_key(|(_, profile)| rank(profile));
     list
 }

@@ -96,7 +96,8 @@ impl Gpu {
     pub fn new(options: Options) -> Result<Gpu> {
         let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
         let (adapter, profile) = adapter::choose(name.as_deref())?;
-        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY);
+        let features = adapter.features()
+            & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY);
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limbeck"),
             required_features: features,
@@ -183,10 +184,18 @@ impl Gpu {
     fn obtain(&self, bytes: u64, kind: Kind) -> Result<Buffer> {
         let size = Pool::class_of(bytes);
         let profile = &self.inner.profile;
-        for (limit, name) in [(profile.max_buffer, "max_buffer_size"), (profile.max_binding, "max_storage_buffer_binding_size")] {
+        for (limit, name) in
+            [(profile.max_buffer, "max_buffer_size"), (profile.max_binding, "max_storage_buffer_binding_size")]
+        {
             if size > limit {
                 let what = format!("a buffer of {} MiB", bytes >> 20);
-                return Err(Error::Limit { what, needed: size, limit, name, hint: "Lower train.batch or the network's width" });
+                return Err(Error::Limit {
+                    what,
+                    needed: size,
+                    limit,
+                    name,
+                    hint: "Lower train.batch or the network's width",
+                });
             }
         }
         if let Some(buffer) = self.inner.pool.take(size, kind) {
@@ -237,9 +246,18 @@ impl Gpu {
         Ok(())
     }
 
-    pub(super) fn record(&self, kernel: Arc<Kernel>, views: Vec<View>, words: &[u8], groups: [u32; 3], cost: u64) -> Result<()> {
+    pub(super) fn record(
+        &self,
+        kernel: Arc<Kernel>,
+        views: Vec<View>,
+        words: &[u8],
+        groups: [u32; 3],
+        cost: u64,
+    ) -> Result<()> {
         let mut recording = lock(&self.inner.recording);
-        if recording.commands.len() >= SLOTS || recording.cost + cost > self.inner.profile.submit_budget() && recording.cost > 0 {
+        if recording.commands.len() >= SLOTS
+            || recording.cost + cost > self.inner.profile.submit_budget() && recording.cost > 0
+        {
             self.submit(&mut recording)?;
         }
         let group = recording.group(&self.inner.device, &self.inner.params, &kernel, &views);
@@ -347,7 +365,9 @@ fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Fault>>>) {
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
         let found = match error {
             wgpu::Error::OutOfMemory { .. } => Fault::OutOfMemory,
-            wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => Fault::Invalid(description),
+            wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+                Fault::Invalid(description)
+            }
         };
         lock(&errors).get_or_insert(found);
     }));

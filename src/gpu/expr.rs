@@ -129,7 +129,9 @@ mod tests {
     #[test]
     fn arithmetic_and_precedence() {
         let env = crate::defines! { N = 8 };
-        for (text, value) in [("1 + 2 * 3", 7), ("(1+2)*3", 9), ("N / 4 - -1", 3), ("N % 3 == 2 && !(N < 8)", 1), ("7-2-1", 4)] {
+        for (text, value) in
+            [("1 + 2 * 3", 7), ("(1+2)*3", 9), ("N / 4 - -1", 3), ("N % 3 == 2 && !(N < 8)", 1), ("7-2-1", 4)]
+        {
             assert_eq!(eval(text, &env), Ok(value), "{text}");
         }
         for text in ["", "1 +", "M", "1 / 0", "(1", "1 2", "a $ b"] {

@@ -67,17 +67,15 @@ fn compile(
     let name = format!("{}/{entry}", source.name);
     check_limits(&name, &interface, profile)?;
     let entries: Vec<_> = layout_entries(&interface);
-    let layout = device
-        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&name), entries: &entries });
+    let layout =
+        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&name), entries: &entries });
     let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(&name),
         bind_group_layouts: &[Some(&layout)],
         immediate_size: 0,
     });
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(&name),
-        source: wgpu::ShaderSource::Naga(Cow::Owned(module.naga)),
-    };
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(&name), source: wgpu::ShaderSource::Naga(Cow::Owned(module.naga)) };
     let shader = if checked {
         device.create_shader_module(descriptor)
     } else {
@@ -106,9 +104,8 @@ fn layout_entries(interface: &Interface) -> Vec<wgpu::BindGroupLayoutEntry> {
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
         count: None,
     };
-    let storage = |b: &reflect::Binding| {
-        entry(b.index, wgpu::BufferBindingType::Storage { read_only: b.read_only }, false)
-    };
+    let storage =
+        |b: &reflect::Binding| entry(b.index, wgpu::BufferBindingType::Storage { read_only: b.read_only }, false);
     let params = interface.params.iter().map(|(index, _)| entry(*index, wgpu::BufferBindingType::Uniform, true));
     params.chain(interface.bindings.iter().map(storage)).collect()
 }
@@ -116,8 +113,18 @@ fn layout_entries(interface: &Interface) -> Vec<wgpu::BindGroupLayoutEntry> {
 fn check_limits(name: &str, interface: &Interface, profile: &Profile) -> Result<()> {
     let invocations: u32 = interface.workgroup_size.iter().product();
     let checks = [
-        ("storage buffers", interface.bindings.len() as u32, profile.max_storage_buffers, "max_storage_buffers_per_shader_stage"),
-        ("bytes of workgroup memory", interface.workgroup_bytes, profile.max_workgroup_bytes, "max_compute_workgroup_storage_size"),
+        (
+            "storage buffers",
+            interface.bindings.len() as u32,
+            profile.max_storage_buffers,
+            "max_storage_buffers_per_shader_stage",
+        ),
+        (
+            "bytes of workgroup memory",
+            interface.workgroup_bytes,
+            profile.max_workgroup_bytes,
+            "max_compute_workgroup_storage_size",
+        ),
         ("invocations a group", invocations, profile.max_invocations, "max_compute_invocations_per_workgroup"),
         ("bytes of parameters", interface.params_size, super::record::SLOT as u32, "parameter slot"),
     ];

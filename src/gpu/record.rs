@@ -191,7 +191,13 @@ impl Launch<'_> {
 
 impl Recording {
     /// The bind group of `kernel` over `views`, from the cache where it is known.
-    pub(super) fn group(&mut self, device: &wgpu::Device, params: &wgpu::Buffer, kernel: &Kernel, views: &[View]) -> wgpu::BindGroup {
+    pub(super) fn group(
+        &mut self,
+        device: &wgpu::Device,
+        params: &wgpu::Buffer,
+        kernel: &Kernel,
+        views: &[View],
+    ) -> wgpu::BindGroup {
         let key = (kernel.id, views.iter().map(|v| (v.buffer.id(), v.offset, v.size)).collect());
         if let Some(group) = self.groups.get(&key) {
             return group.clone();

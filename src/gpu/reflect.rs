@@ -73,17 +73,20 @@ pub fn parse(source: Source, defines: &Defines) -> Result<Module> {
     let fail = |line: usize, message: String| {
         let (file, at) = expanded.origin_of(line);
         let text = expanded.text.lines().nth(line.saturating_sub(1)).unwrap_or("").trim();
-        Error::Shader { name: format!("{file}.wgsl"), line: at, message: format!("{message}\n  {text}\n  with {defines:?}") }
+        Error::Shader {
+            name: format!("{file}.wgsl"),
+            line: at,
+            message: format!("{message}\n  {text}\n  with {defines:?}"),
+        }
     };
-    let naga = naga::front::wgsl::parse_str(&expanded.text).map_err(|e| {
-        fail(e.location(&expanded.text).map_or(0, |l| l.line_number as usize), e.message().to_string())
-    })?;
-    let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), CAPABILITIES)
-        .validate(&naga)
-        .map_err(|e| {
+    let naga = naga::front::wgsl::parse_str(&expanded.text)
+        .map_err(|e| fail(e.location(&expanded.text).map_or(0, |l| l.line_number as usize), e.message().to_string()))?;
+    let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), CAPABILITIES).validate(&naga).map_err(
+        |e| {
             let line = e.location(&expanded.text).map_or(0, |l| l.line_number as usize);
             fail(line, causes(e.as_inner()))
-        })?;
+        },
+    )?;
     Ok(Module { naga, info, expanded, name: source.name })
 }
 
@@ -108,7 +111,8 @@ impl Module {
     pub fn interface(&self, entry: &str) -> Result<Interface> {
         let fail = |m: String| Error::Shader { name: format!("{}.wgsl", self.name), line: 0, message: m };
         let position = self.naga.entry_points.iter().position(|e| e.name == entry);
-        let position = position.ok_or_else(|| fail(format!("no entry point `{entry}`; it has {:?}", self.entries())))?;
+        let position =
+            position.ok_or_else(|| fail(format!("no entry point `{entry}`; it has {:?}", self.entries())))?;
         let uses = self.info.get_entry_point(position);
         let mut out = Interface {
             bindings: Vec::new(),

@@ -116,7 +116,11 @@ impl State {
             let (number, line) = lines[head];
             let (word, rest) = directive(line).unwrap_or(("else", ""));
             let taken = word == "else"
-                || expr::eval(rest, &self.env).map_err(|m| Error::Shader { name: file.into(), line: number, message: m })? != 0;
+                || expr::eval(rest, &self.env).map_err(|m| Error::Shader {
+                    name: file.into(),
+                    line: number,
+                    message: m,
+                })? != 0;
             if taken {
                 self.block(file, &lines[body.clone()])?;
                 break;
@@ -240,7 +244,8 @@ mod tests {
 
     #[test]
     fn lines_remember_their_origin() {
-        let out = preprocess(Source { name: "t", text: "a\n#for i in 0..2\nb\nc\n#endfor\nd" }, &Defines::new()).unwrap();
+        let out =
+            preprocess(Source { name: "t", text: "a\n#for i in 0..2\nb\nc\n#endfor\nd" }, &Defines::new()).unwrap();
         let lines: Vec<_> = out.origin.iter().map(|o| o.1).collect();
         assert_eq!(lines, [1, 3, 4, 3, 4, 6]);
     }

@@ -122,7 +122,14 @@ pub fn running_stats(gpu: &Gpu, norm: &Norm) -> Result<Tensor> {
 }
 
 /// `y = relu(γ (x − μ) / √(σ²+ε) + β + residual)` with `stats` from [`batch_stats`] or [`running_stats`].
-pub fn normalise(gpu: &Gpu, x: &Tensor, stats: &Tensor, norm: &Norm, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+pub fn normalise(
+    gpu: &Gpu,
+    x: &Tensor,
+    stats: &Tensor,
+    norm: &Norm,
+    residual: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
     check_norm(x, norm)?;
     check(x, residual.as_slice())?;
     let (rows, c) = (x.rows(), x.columns());
@@ -286,7 +293,14 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
         checks.push(Check::sum(name("y"), y.to_f32(gpu)?, y64, m));
         if training {
             let (mut running_mean, mut running_var) = (f64s(&mean), f64s(&var));
-            twin::batch_norm::update_running(&mut running_mean, &mut running_var, &mean64, &var64, m, f64::from(0.1_f32));
+            twin::batch_norm::update_running(
+                &mut running_mean,
+                &mut running_var,
+                &mean64,
+                &var64,
+                m,
+                f64::from(0.1_f32),
+            );
             let want = [running_mean, running_var].concat();
             checks.push(Check::sum("running", norm.running.to_f32(gpu)?, want, m));
         }
@@ -301,7 +315,8 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
         for accumulate in [false, true] {
             let full = || destination(gpu, &[m, c], accumulate);
             let ((dx, dx0), (dr, dr0)) = (full()?, full()?);
-            let ((dgamma, dgamma0), (dbeta, dbeta0)) = (destination(gpu, &[c], accumulate)?, destination(gpu, &[c], accumulate)?);
+            let ((dgamma, dgamma0), (dbeta, dbeta0)) =
+                (destination(gpu, &[c], accumulate)?, destination(gpu, &[c], accumulate)?);
             let out = NormTargets { dx: Some(&dx), dgamma: &dgamma, dbeta: &dbeta, dresidual: residual.then_some(&dr) };
             backward(gpu, (&dy, &x, &y), &stats, &norm, relu, training, out)?;
             let mut push = |what: &str, target: &Target, there: &[f64], gradient: &[f64]| {

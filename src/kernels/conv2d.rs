@@ -210,7 +210,15 @@ fn weight_grad_defines(s: &Conv2d, tile: Tile) -> Defines {
 }
 
 /// [`weight_grad`] with a given tile and number of splits.
-pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, tile: Tile, splits: usize) -> Result<()> {
+pub fn weight_grad_with(
+    gpu: &Gpu,
+    s: &Conv2d,
+    x: &Tensor,
+    dy: &Tensor,
+    out: &Target,
+    tile: Tile,
+    splits: usize,
+) -> Result<()> {
     s.check()?;
     check(s, "x", x, s.x_shape())?;
     check(s, "dy", dy, s.y_shape())?;
@@ -256,7 +264,9 @@ pub fn permutations() -> Vec<Permutation> {
     for tile in TILES {
         let vector = usize::from(tile.columns.is_multiple_of(4));
         for (vec, ovec) in [1, 4].into_iter().flat_map(|v| (0..=vector).map(move |o| (v, o))) {
-            for (bias, residual, relu) in both.into_iter().flat_map(|b| both.into_iter().flat_map(move |r| both.map(|a| (b, r, a)))) {
+            for (bias, residual, relu) in
+                both.into_iter().flat_map(|b| both.into_iter().flat_map(move |r| both.map(|a| (b, r, a))))
+            {
                 let defines = defines! {
                     TM = tile.rows, TN = tile.columns, VEC = vec, OVEC = ovec, BIAS = bias, RESIDUAL = residual, RELU = relu,
                 };
@@ -309,7 +319,8 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     let (dy64, dy) = random(5, &s.y_shape())?;
     let k = s.kh * s.kw * s.ci / s.groups;
     let plain = twin::conv2d::forward(s, &x64, &w64, None);
-    let fused = twin::elementwise::relu(&twin::elementwise::add(&twin::conv2d::forward(s, &x64, &w64, Some(&b64)), &r64));
+    let fused =
+        twin::elementwise::relu(&twin::elementwise::add(&twin::conv2d::forward(s, &x64, &w64, Some(&b64)), &r64));
     let dx64 = twin::conv2d::input_grad(s, &dy64, &w64);
     let dw64 = twin::conv2d::weight_grad(s, &x64, &dy64);
     let mut checks = Vec::new();
@@ -327,7 +338,12 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
                 let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
                 input_grad_with(gpu, s, &dy, &w, &out, tile)?;
                 let what = name(&format!("dx, accumulate {accumulate}"));
-                checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dx64), s.kh * s.kw * s.co / s.groups));
+                checks.push(Check::sum(
+                    what,
+                    out.tensor.to_f32(gpu)?,
+                    added(&there, 1.0, &dx64),
+                    s.kh * s.kw * s.co / s.groups,
+                ));
             }
         }
     }
@@ -357,7 +373,8 @@ mod tests {
     #[test]
     fn chosen_tiles_never_straddle_groups() {
         for class in CLASSES {
-            for (ci, co, groups) in [(8, 8, 8), (16, 32, 2), (6, 9, 3), (64, 64, 1), (1, 16, 1), (3, 7, 1), (48, 24, 2)] {
+            for (ci, co, groups) in [(8, 8, 8), (16, 32, 2), (6, 9, 3), (64, 64, 1), (1, 16, 1), (3, 7, 1), (48, 24, 2)]
+            {
                 for (n, size) in [(1, 1), (2, 9), (64, 32), (128, 224)] {
                     let s = Conv2d { groups, ..Conv2d::square(n, size, size, ci, co, 1, 1, 0) };
                     assert!(fits(choose_forward(&s, class), co / groups, groups), "{s:?}");

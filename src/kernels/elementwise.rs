@@ -8,7 +8,14 @@ use crate::{Error, Result, defines, twin};
 
 const SOURCE: Source = Source { name: "elementwise", text: include_str!("../../shaders/elementwise.wgsl") };
 
-fn pass(gpu: &Gpu, entry: &'static str, alpha: f32, x: Option<&Tensor>, out: Option<&Tensor>, y: &Target) -> Result<()> {
+fn pass(
+    gpu: &Gpu,
+    entry: &'static str,
+    alpha: f32,
+    x: Option<&Tensor>,
+    out: Option<&Tensor>,
+    y: &Target,
+) -> Result<()> {
     let length = y.tensor.len();
     if let Some(other) = x.iter().chain(&out).find(|t| t.len() != length) {
         return Err(Error::Shape(format!("{entry} of {:?} into {:?}", other.shape(), y.tensor.shape())));

@@ -40,7 +40,7 @@ pub fn cases() -> Vec<Case> {
 fn run(gpu: &Gpu, n: usize, max: f32) -> Result<Vec<Check>> {
     let g = values(3, n);
     let norm = twin::gradient_norm::norm(&f64s(&g));
-    let want = vec![norm, twin::gradient_norm::clip_factor(norm, max.into())];
+    let want = [norm, twin::gradient_norm::clip_factor(norm, max.into())];
     let got = clip(gpu, &Tensor::from_f32(gpu, &g, &[n])?, max)?.to_f32(gpu)?;
     let one = |what: &str, i: usize| Check::sum(what, vec![got[i]], vec![want[i]], 16);
     Ok(vec![one("norm", 0), one("factor", 1)])

@@ -45,7 +45,10 @@ pub fn permutations() -> Vec<Permutation> {
 /// Odd sizes, one row, and more features than a tile.
 pub fn cases() -> Vec<Case> {
     let shapes = [(1, 1, 1), (17, 33, 10), (64, 128, 100), (5, 513, 3), (3, 64, 65), (33, 20, 1000)];
-    shapes.into_iter().map(|(m, k, n)| Case::new(format!("[{m}, {k}] x [{n}, {k}]"), move |gpu| run(gpu, m, k, n))).collect()
+    shapes
+        .into_iter()
+        .map(|(m, k, n)| Case::new(format!("[{m}, {k}] x [{n}, {k}]"), move |gpu| run(gpu, m, k, n)))
+        .collect()
 }
 
 fn run(gpu: &Gpu, m: usize, k: usize, n: usize) -> Result<Vec<Check>> {

@@ -27,7 +27,11 @@ pub use case::{Case, Check, Kernel, Permutation};
 pub const TABLE: &[Kernel] = &[
     Kernel { name: "augment", cases: augment::cases, permutations: augment::permutations },
     Kernel { name: "batch_norm", cases: batch_norm::cases, permutations: batch_norm::permutations },
-    Kernel { name: "binary_cross_entropy", cases: binary_cross_entropy::cases, permutations: binary_cross_entropy::permutations },
+    Kernel {
+        name: "binary_cross_entropy",
+        cases: binary_cross_entropy::cases,
+        permutations: binary_cross_entropy::permutations,
+    },
     Kernel { name: "confusion", cases: confusion::cases, permutations: confusion::permutations },
     Kernel { name: "conv2d", cases: conv2d::cases, permutations: conv2d::permutations },
     Kernel { name: "cross_entropy", cases: cross_entropy::cases, permutations: cross_entropy::permutations },

@@ -44,7 +44,15 @@ fn check(value: &Tensor, others: &[&Tensor]) -> Result<usize> {
 
 /// One SGD step in place; `first` ignores the velocity's old content. `norm` is what
 /// [`gradient_norm`](super::gradient_norm::clip) left: the gradient is scaled by its factor.
-pub fn sgd(gpu: &Gpu, o: &Sgd, value: &Tensor, grad: &Tensor, velocity: &Tensor, first: bool, norm: Option<&Tensor>) -> Result<()> {
+pub fn sgd(
+    gpu: &Gpu,
+    o: &Sgd,
+    value: &Tensor,
+    grad: &Tensor,
+    velocity: &Tensor,
+    first: bool,
+    norm: Option<&Tensor>,
+) -> Result<()> {
     let length = check(value, &[grad, velocity])?;
     let mut launch = gpu
         .launch(SOURCE, "sgd", &defines! { CLIP = norm.is_some() })?
@@ -64,7 +72,15 @@ pub fn sgd(gpu: &Gpu, o: &Sgd, value: &Tensor, grad: &Tensor, velocity: &Tensor,
 }
 
 /// Step `t` (from 1) of Adam or AdamW in place.
-pub fn adam(gpu: &Gpu, o: &Adam, value: &Tensor, grad: &Tensor, (m, v): (&Tensor, &Tensor), t: u64, norm: Option<&Tensor>) -> Result<()> {
+pub fn adam(
+    gpu: &Gpu,
+    o: &Adam,
+    value: &Tensor,
+    grad: &Tensor,
+    (m, v): (&Tensor, &Tensor),
+    t: u64,
+    norm: Option<&Tensor>,
+) -> Result<()> {
     let length = check(value, &[grad, m, v])?;
     // In f64 on the CPU: 1 − 0.999ᵗ loses half its digits in f32 at the first steps.
     let bias = |beta: f32| 1.0 - f64::from(beta).powf(t as f64);
@@ -106,7 +122,10 @@ pub fn cases() -> Vec<Case> {
     ];
     let all = rules.into_iter().flat_map(|rule| [1, 3, 64, 185, 4099].map(|n| (rule, n)));
     let all = all.flat_map(|(rule, n)| [None, Some(0.5)].map(|factor| (rule, n, factor)));
-    all.map(|(rule, n, factor)| Case::new(format!("{rule:?}, {n} values, clip {factor:?}"), move |gpu| run(gpu, rule, n, factor))).collect()
+    all.map(|(rule, n, factor)| {
+        Case::new(format!("{rule:?}, {n} values, clip {factor:?}"), move |gpu| run(gpu, rule, n, factor))
+    })
+    .collect()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +148,8 @@ fn run(gpu: &Gpu, rule: Rule, n: usize, factor: Option<f32>) -> Result<Vec<Check
             Rule::Sgd(o) => {
                 sgd(gpu, &o, &p, &g, &m, t == 1, norm.as_ref())?;
                 let (lr, momentum) = (o.lr.into(), o.momentum.into());
-                let twin = twin::optimizer::Sgd { lr, momentum, nesterov: o.nesterov, weight_decay: o.weight_decay.into() };
+                let twin =
+                    twin::optimizer::Sgd { lr, momentum, nesterov: o.nesterov, weight_decay: o.weight_decay.into() };
                 twin.step(&mut p64, &g64, &mut m64, t == 1);
             }
             Rule::Adam(o) => {
@@ -141,7 +161,8 @@ fn run(gpu: &Gpu, rule: Rule, n: usize, factor: Option<f32>) -> Result<Vec<Check
             }
         }
     }
-    let mut checks = vec![Check::sum("value", p.to_f32(gpu)?, p64, 5), Check::sum("first moment", m.to_f32(gpu)?, m64, 5)];
+    let mut checks =
+        vec![Check::sum("value", p.to_f32(gpu)?, p64, 5), Check::sum("first moment", m.to_f32(gpu)?, m64, 5)];
     if let Rule::Adam(_) = rule {
         checks.push(Check::sum("second moment", v.to_f32(gpu)?, v64, 5));
     }

@@ -1,14 +1,14 @@
 //! What a layer needs to run, and the differentiable operations on it.
 
+use crate::Result;
 use crate::gpu::Gpu;
-use crate::kernels::{batch_norm, conv2d, elementwise, linear, pool, reduce};
 use crate::kernels::batch_norm::{Norm, NormTargets};
 use crate::kernels::conv2d::Epilogue;
+use crate::kernels::{batch_norm, conv2d, elementwise, linear, pool, reduce};
 use crate::params::{Param, Params};
 use crate::shape::{Conv2d, Pool2d};
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
-use crate::Result;
 
 /// Which statistics batch norm uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,14 @@ impl Context<'_> {
     }
 
     /// Batch norm, then residual addition, then ReLU, in one node.
-    pub fn batch_norm(&mut self, x: &Var, (gamma, beta): (&Param, &Param), norm: Norm, residual: Option<&Var>, relu: bool) -> Result<Var> {
+    pub fn batch_norm(
+        &mut self,
+        x: &Var,
+        (gamma, beta): (&Param, &Param),
+        norm: Norm,
+        residual: Option<&Var>,
+        relu: bool,
+    ) -> Result<Var> {
         let training = self.mode == Mode::Train;
         let stats = match self.mode {
             Mode::Train => batch_norm::batch_stats(self.gpu, x.value(), &norm)?,

@@ -77,6 +77,9 @@ mod tests {
             assert!((variance / want - 1.0).abs() < 0.05, "{init:?}: {variance} for {want}");
             assert!(w.iter().map(|v| f64::from(*v)).sum::<f64>().abs() / (n as f64) < 0.01);
         }
-        assert_eq!(Initializer::new(7, Init::HeNormal).weights(9, 3, 3, true), Initializer::new(7, Init::HeNormal).weights(9, 3, 3, true));
+        assert_eq!(
+            Initializer::new(7, Init::HeNormal).weights(9, 3, 3, true),
+            Initializer::new(7, Init::HeNormal).weights(9, 3, 3, true)
+        );
     }
 }

@@ -34,7 +34,15 @@ pub struct ConvNorm {
 
 impl ConvNorm {
     /// A new layer; `names` are the convolution's and the norm's.
-    pub fn new(b: &mut Builder, init: &mut Initializer, names: (&str, &str), ci: usize, co: usize, kernel: usize, stride: usize) -> Self {
+    pub fn new(
+        b: &mut Builder,
+        init: &mut Initializer,
+        names: (&str, &str),
+        ci: usize,
+        co: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Self {
         let taps = kernel * kernel;
         let weights = init.weights(co * taps * ci, taps * ci, taps * co, true);
         ConvNorm {

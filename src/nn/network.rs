@@ -1,10 +1,10 @@
 //! A multi-task network: one trunk, one head per task; and its frozen form.
 
-use super::trunk::TrunkSpec;
 use super::context::{Context, Mode};
 use super::init::{Init, Initializer};
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear, check_batch};
 use super::resnet::{Features, ResNet};
+use super::trunk::TrunkSpec;
 use crate::gpu::Gpu;
 use crate::params::{Builder, Params};
 use crate::tape::{Tape, Var};

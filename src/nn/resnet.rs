@@ -1,10 +1,10 @@
 //! Residual networks (He et al. 2016): the CIFAR family of depth 6n + 2 and the ImageNet family of 18 and 34 layers,
 //! both with projection shortcuts (option B).
 
-use super::trunk::{Stem, TrunkSpec};
 use super::context::Context;
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded};
+use super::trunk::{Stem, TrunkSpec};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::params::{Builder, Params};

@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn warm_up_then_cosine() {
         let s = Schedule { lr: 0.4, warmup: 4, steps: 24, curve: Curve::Cosine };
-        let close = |step, want: f32| assert!((s.at(step) - want).abs() < 1e-6, "step {step}: {} for {want}", s.at(step));
+        let close =
+            |step, want: f32| assert!((s.at(step) - want).abs() < 1e-6, "step {step}: {} for {want}", s.at(step));
         close(0, 0.1);
         close(3, 0.4);
         close(4, 0.4);
@@ -69,7 +70,8 @@ mod tests {
 
     #[test]
     fn milestones_lower_the_rate() {
-        let s = Schedule { lr: 1.0, warmup: 0, steps: 10, curve: Curve::Step { milestones: vec![0.5, 0.8], gamma: 0.1 } };
+        let s =
+            Schedule { lr: 1.0, warmup: 0, steps: 10, curve: Curve::Step { milestones: vec![0.5, 0.8], gamma: 0.1 } };
         let rates: Vec<f32> = [0, 4, 5, 7, 8, 9].map(|i| s.at(i)).to_vec();
         for (rate, want) in rates.iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
             assert!((rate - want).abs() < 1e-7);

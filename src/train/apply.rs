@@ -60,7 +60,10 @@ fn seeds(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut found: Vec<_> = entries.flatten().filter_map(|e| seed(e.path())).collect();
     found.sort();
     if found.is_empty() {
-        return Err(Error::Invalid(format!("{} holds no run: it has no seed-* folder; `limbeck run FILE.toml` makes one", dir.display())));
+        return Err(Error::Invalid(format!(
+            "{} holds no run: it has no seed-* folder; `limbeck run FILE.toml` makes one",
+            dir.display()
+        )));
     }
     Ok(found)
 }
@@ -92,9 +95,11 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let one = |(seed, folder): (u64, PathBuf)| {
         let path = weights(&folder, model)?;
         let (network, card) = checkpoint::load(gpu, &path)?;
-        let heads = card.tasks.iter().map(|t| data.tasks.iter().position(|d| d.name == t.name && d.classes == t.classes));
+        let heads =
+            card.tasks.iter().map(|t| data.tasks.iter().position(|d| d.name == t.name && d.classes == t.classes));
         let heads: Option<Vec<usize>> = heads.collect();
-        let heads = heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
+        let heads =
+            heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
         let confusions = feed.confusions(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
         let tasks = card.tasks.iter().zip(confusions).map(|(t, c)| (t.name.clone(), c.metrics(), c)).collect();
         Ok(Evaluation { model: model.into(), seed, split: split.into(), images: images.len(), tasks })
@@ -138,7 +143,8 @@ impl Classifier {
         let outputs = self.network.infer(gpu, &x)?;
         let answer = |(task, logits): (&checkpoint::TaskCard, &Tensor)| {
             let probabilities = softmax::softmax(gpu, logits, 1.0)?.to_f32(gpu)?;
-            let best = probabilities.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
+            let best =
+                probabilities.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
             Ok(TaskPrediction {
                 task: task.name.clone(),
                 label: task.classes[best.0].clone(),
@@ -159,5 +165,8 @@ impl Classifier {
 /// What the distilled student of the run in `dir` says of each image.
 pub fn predict(dir: &Path, images: &[PathBuf], gpu: &Gpu) -> Result<Vec<Prediction>> {
     let classifier = Classifier::of_run(gpu, dir, "distilled")?;
-    images.iter().map(|image| Ok(Prediction { image: image.clone(), tasks: classifier.classify_file(gpu, image)? })).collect()
+    images
+        .iter()
+        .map(|image| Ok(Prediction { image: image.clone(), tasks: classifier.classify_file(gpu, image)? }))
+        .collect()
 }

@@ -97,10 +97,12 @@ impl Card {
 
     /// The network's shape.
     pub fn spec(&self, path: &Path) -> Result<NetworkSpec> {
-        let arch = arch::parse(&self.arch)
-            .ok_or_else(|| Error::checkpoint(path, format!("its architecture {:?} is unknown to this version", self.arch)))?;
+        let arch = arch::parse(&self.arch).ok_or_else(|| {
+            Error::checkpoint(path, format!("its architecture {:?} is unknown to this version", self.arch))
+        })?;
         let stem = if self.imagenet_stem { Stem::ImageNet } else { Stem::Small };
-        let head = |t: &TaskCard| HeadSpec { task: t.name.clone(), outputs: t.classes.len(), hidden: self.head.clone() };
+        let head =
+            |t: &TaskCard| HeadSpec { task: t.name.clone(), outputs: t.classes.len(), hidden: self.head.clone() };
         Ok(NetworkSpec {
             trunk: TrunkSpec { arch, width: self.width, stem },
             channels: self.image[2],
@@ -176,7 +178,9 @@ pub(super) struct Stored<'a> {
 impl<'a> Stored<'a> {
     /// The tensors and the text.
     pub(super) fn parse(path: &'a Path, bytes: &'a [u8]) -> Result<(Self, String)> {
-        let fail = |e: safetensors::SafeTensorError| Error::checkpoint(path, format!("is no intact safetensors file ({e:?}); delete it to start over"));
+        let fail = |e: safetensors::SafeTensorError| {
+            Error::checkpoint(path, format!("is no intact safetensors file ({e:?}); delete it to start over"))
+        };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(fail)?;
         let text = header.metadata().as_ref().and_then(|m| m.get(KEY)).cloned();
         let text = text.ok_or_else(|| Error::checkpoint(path, "was not written by limbeck: its header has no card"))?;
@@ -185,7 +189,8 @@ impl<'a> Stored<'a> {
 
     /// The values called `name`.
     pub(super) fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
-        let missing = |_| Error::checkpoint(self.path, format!("has no tensor {name:?}; it belongs to another network"));
+        let missing =
+            |_| Error::checkpoint(self.path, format!("has no tensor {name:?}; it belongs to another network"));
         let view = self.tensors.tensor(name).map_err(missing)?;
         if view.dtype() != Dtype::F32 {
             return Err(Error::checkpoint(self.path, format!("{name:?} is {:?}, expected F32", view.dtype())));

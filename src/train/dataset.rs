@@ -1,10 +1,10 @@
 //! From a run's `[data]` table to images and labels in memory.
 
 use super::config::{Config, IdxFiles, Limit, Source};
+use crate::Result;
 use crate::data::compose::{self, Pairing, Samples};
 use crate::data::formats::{folder, idx};
 use crate::data::{Dataset, Limits, digits, seed};
-use crate::Result;
 
 /// Loads and composes what the configuration asks for.
 pub fn load(config: &Config) -> Result<Dataset> {

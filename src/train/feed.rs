@@ -74,7 +74,14 @@ impl Feed {
 
     /// The confusion of `network` over `split`, one for each of `tasks` (indices into the data's tasks; the network has one
     /// head for each, in that order). Counted on the GPU, read once.
-    pub(super) fn confusions(&self, gpu: &Gpu, network: &Frozen, split: &Arc<Split>, tasks: &[usize], batch: usize) -> Result<Vec<Confusion>> {
+    pub(super) fn confusions(
+        &self,
+        gpu: &Gpu,
+        network: &Frozen,
+        split: &Arc<Split>,
+        tasks: &[usize],
+        batch: usize,
+    ) -> Result<Vec<Confusion>> {
         let counts = tasks.iter().map(|t| {
             let counts = Tensor::empty(gpu, &[self.classes[*t], self.classes[*t]])?;
             // The bits of 0.0 are those of 0.

@@ -129,7 +129,13 @@ impl<'a> Objective<'a> {
     }
 
     /// Adds every term of a batch: `outputs` of the student for `x`, `labels[head]`. The teachers see the same `x`.
-    pub(super) fn apply(&self, losses: &mut Losses, x: &Tensor, outputs: &Outputs<Var>, labels: &[Tensor]) -> Result<()> {
+    pub(super) fn apply(
+        &self,
+        losses: &mut Losses,
+        x: &Tensor,
+        outputs: &Outputs<Var>,
+        labels: &[Tensor],
+    ) -> Result<()> {
         let mut term = 0;
         for (head, (logits, weight)) in outputs.logits.iter().zip(&self.weights).enumerate() {
             let Some(distill) = &self.distill else {

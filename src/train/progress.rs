@@ -20,7 +20,13 @@ pub(super) struct Trainables<'a> {
 }
 
 impl<'a> Trainables<'a> {
-    pub(super) fn new(gpu: &Gpu, network: &'a Network, adaptors: &'a [Adaptor], rule: Rule, clip_norm: Option<f64>) -> Result<Self> {
+    pub(super) fn new(
+        gpu: &Gpu,
+        network: &'a Network,
+        adaptors: &'a [Adaptor],
+        rule: Rule,
+        clip_norm: Option<f64>,
+    ) -> Result<Self> {
         let clip = clip_norm.map(|c| c as f32);
         let with = |a: &'a Adaptor| Ok((a, Optimizer::new(gpu, a.params(), rule, clip)?));
         Ok(Trainables {
@@ -140,7 +146,8 @@ impl Progress {
             return Err(Error::checkpoint(path, format!("was made from other data; {advice}")));
         }
         if found.teachers != self.teachers {
-            let message = format!("was distilled from other teachers ({:?}, now {:?}); {advice}", found.teachers, self.teachers);
+            let message =
+                format!("was distilled from other teachers ({:?}, now {:?}); {advice}", found.teachers, self.teachers);
             return Err(Error::checkpoint(path, message));
         }
         stored.restore(gpu, parts.network)?;

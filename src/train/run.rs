@@ -37,7 +37,13 @@ pub mod names {
 /// # Errors
 /// [`Error::Interrupted`] after `stop`; [`Error::NonFinite`] where a loss is no number; [`Error::Config`] where the folder
 /// holds a run of another configuration; data, file and GPU errors. Finished stages are kept in every case.
-pub fn run(config: &Config, out: &Path, gpu: &Gpu, stop: &AtomicBool, on_event: &mut dyn FnMut(Event)) -> Result<Summary> {
+pub fn run(
+    config: &Config,
+    out: &Path,
+    gpu: &Gpu,
+    stop: &AtomicBool,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Summary> {
     claim(config, out)?;
     let data = dataset::load(config)?;
     let augment = augmentation(config);
@@ -131,7 +137,8 @@ impl Run<'_> {
                 teachers.push(self.given_teacher(path, task)?);
                 continue;
             }
-            let stage = self.stage(format!("teacher/{name}"), seed, &config.teacher.net, &config.teacher.train, vec![task]);
+            let stage =
+                self.stage(format!("teacher/{name}"), seed, &config.teacher.net, &config.teacher.train, vec![task]);
             results.push(self.single(&stage)?);
             teachers.push(self.load_teacher(&self.bench.path(&stage, ".safetensors"))?);
         }
@@ -165,7 +172,10 @@ impl Run<'_> {
         // What taught must be what was loaded.
         for (teacher, task) in teachers.iter().zip(&self.bench.tasks) {
             if teacher.network.fingerprint(self.bench.gpu)? != teacher.fingerprint {
-                return Err(Error::Invalid(format!("the frozen teacher of {} changed while it taught; please report this", task.name)));
+                return Err(Error::Invalid(format!(
+                    "the frozen teacher of {} changed while it taught; please report this",
+                    task.name
+                )));
             }
         }
         Ok(results)
@@ -240,12 +250,17 @@ impl Run<'_> {
     fn given_teacher(&self, path: &Path, task: usize) -> Result<Teacher> {
         let (_, card) = checkpoint::load(self.bench.gpu, path)?;
         let want = &self.bench.tasks[task];
-        let fits = card.tasks.len() == 1 && card.tasks[0].classes == want.classes && card.image == self.bench.feed.image();
+        let fits =
+            card.tasks.len() == 1 && card.tasks[0].classes == want.classes && card.image == self.bench.feed.image();
         if !fits {
             let message = format!(
                 "cannot teach {:?}: it knows {} on images {:?}, needed is one task of {} classes on images {:?}",
                 want.name,
-                card.tasks.iter().map(|t| format!("{:?} of {} classes", t.name, t.classes.len())).collect::<Vec<_>>().join(", "),
+                card.tasks
+                    .iter()
+                    .map(|t| format!("{:?} of {} classes", t.name, t.classes.len()))
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 card.image,
                 want.classes.len(),
                 self.bench.feed.image()

@@ -88,10 +88,9 @@ fn schedule(train: &TrainConfig, steps_per_epoch: usize) -> Schedule {
     let curve = match train.schedule {
         config::Schedule::Cosine => Curve::Cosine,
         config::Schedule::Constant => Curve::Constant,
-        config::Schedule::Step => Curve::Step {
-            milestones: train.milestones.iter().map(|m| *m as f32).collect(),
-            gamma: train.gamma as f32,
-        },
+        config::Schedule::Step => {
+            Curve::Step { milestones: train.milestones.iter().map(|m| *m as f32).collect(), gamma: train.gamma as f32 }
+        }
     };
     Schedule {
         lr: train.lr as f32,
@@ -108,7 +107,9 @@ pub(super) fn rule(train: &TrainConfig) -> Rule {
         Rule::Adam(Adam { lr, betas, eps: 1e-8, weight_decay, decoupled })
     };
     match train.optimizer {
-        config::Optimizer::Sgd => Rule::Sgd(Sgd { lr, momentum: train.momentum as f32, nesterov: train.nesterov, weight_decay }),
+        config::Optimizer::Sgd => {
+            Rule::Sgd(Sgd { lr, momentum: train.momentum as f32, nesterov: train.nesterov, weight_decay })
+        }
         config::Optimizer::Adam => adam(false),
         config::Optimizer::AdamW => adam(true),
     }
@@ -167,13 +168,22 @@ impl Bench<'_> {
         let (params, macs) = (network.params().count(), network.macs(h, w));
         let resumed = (progress.epoch, progress.step) != (0, 0);
         let resumed = resumed.then_some((progress.epoch, progress.step));
-        journal(Event::Stage { index: stage.index, label: &label, epochs: train.epochs, steps, params, macs, resumed })?;
+        journal(Event::Stage {
+            index: stage.index,
+            label: &label,
+            epochs: train.epochs,
+            steps,
+            params,
+            macs,
+            resumed,
+        })?;
         let schedule = schedule(train, steps);
         let mut ledger = Ledger::new(gpu, objective.names().to_vec(), LOOK)?;
         while progress.epoch < train.epochs {
             let clock = Instant::now();
             let epoch_seed = seed::derive_n(stage.data_seed, progress.epoch as u64);
-            let loader = Loader::train(self.feed.train.clone(), train.batch, epoch_seed, self.feed.augment, progress.step);
+            let loader =
+                Loader::train(self.feed.train.clone(), train.batch, epoch_seed, self.feed.augment, progress.step);
             let mut lr = schedule.at((progress.epoch * steps + progress.step).saturating_sub(1));
             for batch in loader {
                 if self.stop.load(Ordering::Relaxed) {
@@ -202,7 +212,12 @@ impl Bench<'_> {
             progress.epoch += 1;
             if best {
                 progress.best = Some(score);
-                checkpoint::save(gpu, &self.path(stage, ".safetensors"), network, &self.card(stage, progress.epoch, score))?;
+                checkpoint::save(
+                    gpu,
+                    &self.path(stage, ".safetensors"),
+                    network,
+                    &self.card(stage, progress.epoch, score),
+                )?;
             }
             progress.last = score;
             let record = EpochRecord {
@@ -225,7 +240,14 @@ impl Bench<'_> {
     }
 
     /// Forward, losses and backward of one batch; nothing is read back.
-    fn step(&self, stage: &Stage, network: &Network, objective: &Objective, batch: &Batch, ledger: &mut Ledger) -> Result<()> {
+    fn step(
+        &self,
+        stage: &Stage,
+        network: &Network,
+        objective: &Objective,
+        batch: &Batch,
+        ledger: &mut Ledger,
+    ) -> Result<()> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, batch)?;
         let labels = stage.tasks.iter().map(|t| Tensor::from_u32(gpu, &batch.labels[*t], &[batch.indices.len()]));

@@ -106,7 +106,7 @@ impl Summary {
             models,
             delta_m: (!delta_m.is_empty()).then_some(delta_m),
             delta_m_definition: format!(
-                "{DELTA_M_DEFINITION} and trained with the same seed; metrics: accuracy, macro precision, macro recall, macro F1 on \
+                "{DELTA_M_DEFINITION}, trained with the same seed; metrics: accuracy, macro precision, macro recall, macro F1 on \
                  the test split; then mean and sample standard deviation over seeds"
             ),
             seconds,
@@ -255,7 +255,15 @@ mod tests {
     fn result(stage: &str, seed: u64, tasks: &[(&str, u64, u64)]) -> StageResult {
         let of =
             |pick: fn(&(&str, u64, u64)) -> u64| tasks.iter().map(|t| (t.0.to_string(), confusion(pick(t)))).collect();
-        StageResult { stage: stage.into(), seed, params: 10, macs: 20, best: of(|t| t.1), last: of(|t| t.2) }
+        StageResult {
+            stage: stage.into(),
+            seed,
+            params: 10,
+            macs: 20,
+            seconds: 0.5,
+            best: of(|t| t.1),
+            last: of(|t| t.2),
+        }
     }
 
     #[test]

@@ -82,10 +82,8 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
 /// Refuses keys that name no task of the data.
 fn known_tasks(s: &Section, config: &Config) -> Result<()> {
     let tasks = config.task_names();
-    for key in s.keys().filter(|k| !tasks.contains(k)) {
-        return Err(s.error(key, unknown_task(key, &tasks)));
-    }
-    Ok(())
+    let stranger = s.keys().find(|k| !tasks.contains(k));
+    stranger.map_or(Ok(()), |key| Err(s.error(key, unknown_task(key, &tasks))))
 }
 
 pub(super) fn unknown_task(name: &str, tasks: &[&str]) -> String {
@@ -132,7 +130,7 @@ fn data(s: &Section) -> Result<DataConfig> {
     let kind = s.choice("source", Kind::Digits)?;
     let word =
         |kind: &Kind| Kind::WORDS.iter().find(|(_, k)| k == kind).map(|(w, _)| format!("{w:?}")).unwrap_or_default();
-    for (key, kinds) in OWN_KEYS.iter().filter(|(key, kinds)| s.has(key) && !kinds.contains(&kind)) {
+    if let Some((key, kinds)) = OWN_KEYS.iter().find(|(key, kinds)| s.has(key) && !kinds.contains(&kind)) {
         let owners: Vec<String> = kinds.iter().map(word).collect();
         let owners = super::read::either(&owners);
         let message = format!("has no meaning for source = {}; remove it, or set data.source = {owners}", word(&kind));

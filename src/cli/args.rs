@@ -1,0 +1,162 @@
+//! The program's arguments and their help.
+
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  limbeck run examples/digits.toml            train teachers, distil them, show what was gained
+  limbeck eval runs/digits --split test       measure the distilled student again
+  limbeck predict runs/digits digit.png       what it says of an image
+  limbeck devices                             the GPUs that could be used
+
+Environment:
+  WGPU_BACKEND        vulkan, metal or dx12: look for adapters only there
+  WGPU_ADAPTER_NAME   part of an adapter's name: use that one
+  NO_COLOR            set to anything: no colours";
+
+/// Knowledge distillation on any GPU: several single-task teachers become one small multi-task student.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXAMPLES, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train teachers, baselines, a joint and a distilled student, as a TOML file says
+    #[command(after_help = "\
+Examples:
+  limbeck run examples/digits.toml
+  limbeck run examples/digits.toml --set train.epochs=5 --set 'seeds=[0]' --out runs/short
+
+The folder holds config.toml (complete), metrics.jsonl (a line per epoch), summary.json,
+summary.md, curves.svg, confusion.svg, and the networks as .safetensors.
+After Ctrl-C or a crash the same command goes on where the run stopped.")]
+    Run(Run),
+    /// Measure a run's network on a split of its data
+    #[command(after_help = "\
+Examples:
+  limbeck eval runs/digits
+  limbeck eval runs/digits --split val --model teacher/first --json")]
+    Eval(Eval),
+    /// Classify images with a run's student: for each task a label and its probability
+    #[command(after_help = "\
+Examples:
+  limbeck predict runs/digits digit.png
+  limbeck predict runs/digits *.png --json")]
+    Predict(Predict),
+    /// List the adapters that can be used, the one that would be chosen first
+    #[command(after_help = "Example:\n  WGPU_BACKEND=vulkan limbeck devices")]
+    Devices,
+}
+
+/// `limbeck run`.
+#[derive(Debug, Arguments)]
+pub struct Run {
+    /// The run's TOML file
+    pub file: PathBuf,
+    /// The run's folder [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace a value of the file; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Show no progress, only the outcome
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `limbeck eval`.
+#[derive(Debug, Arguments)]
+pub struct Eval {
+    /// The run's folder
+    pub dir: PathBuf,
+    /// The images to measure on
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    pub split: Split,
+    /// distilled, joint, single/TASK or teacher/TASK
+    #[arg(long, default_value = "distilled")]
+    pub model: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `limbeck predict`.
+#[derive(Debug, Arguments)]
+pub struct Predict {
+    /// The run's folder
+    pub dir: PathBuf,
+    /// PNG or JPEG images; each is resized to what the network takes
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// distilled, joint, single/TASK or teacher/TASK, of the run's first seed
+    #[arg(long, default_value = "distilled")]
+    pub model: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A split of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// Held out to the end
+    Test,
+    /// Held out to choose the best epoch
+    Val,
+    /// What was learnt from
+    Train,
+}
+
+impl Split {
+    /// As the library calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Test => "test",
+            Split::Val => "val",
+            Split::Train => "train",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_read() {
+        let args =
+            Args::try_parse_from(["limbeck", "run", "a.toml", "--set", "a=1", "--out", "o", "--set", "b=-2", "-q"])
+                .unwrap();
+        let Command::Run(run) = args.command else { panic!("another command") };
+        assert_eq!((run.sets, run.out, run.quiet), (vec!["a=1".into(), "b=-2".into()], Some("o".into()), true));
+        let args = Args::try_parse_from(["limbeck", "eval", "d", "--split", "val"]).unwrap();
+        let Command::Eval(eval) = args.command else { panic!("another command") };
+        assert_eq!((eval.split.name(), eval.model.as_str(), eval.json), ("val", "distilled", false));
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_two() {
+        for wrong in [
+            &["limbeck", "run"][..],
+            &["limbeck", "predict", "d"],
+            &["limbeck", "eval", "d", "--split", "x"],
+            &["limbeck", "x"],
+        ] {
+            assert_eq!(Args::try_parse_from(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+        assert_eq!(Args::try_parse_from(["limbeck", "--help"]).unwrap_err().kind(), ErrorKind::DisplayHelp);
+    }
+}

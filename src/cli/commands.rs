@@ -1,0 +1,214 @@
+//! What each command does: the library's calls, and their outcome in words.
+
+use super::args::{Args, Command, Eval, Predict, Run};
+use super::progress::Progress;
+use super::{INTERRUPTED, complain, say};
+use limbeck::gpu::{self, Gpu};
+use limbeck::metrics::{MeanStd, TaskMetrics};
+use limbeck::report::{confusion_svg, curves_svg, table};
+use limbeck::train::{self, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
+use limbeck::{Error, Result};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Does what the arguments ask for.
+pub fn dispatch(args: Args) -> Result<ExitCode> {
+    match args.command {
+        Command::Run(args) => run(&args),
+        Command::Eval(args) => eval(&args),
+        Command::Predict(args) => predict(&args),
+        Command::Devices => devices(),
+    }
+}
+
+fn run(args: &Run) -> Result<ExitCode> {
+    let config = Config::load(&args.file, &args.sets)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
+    let gpu = Gpu::open()?;
+    let stop = stop_on_interrupt()?;
+    let mut progress = Progress::new(args.quiet);
+    let outcome = train::run(&config, &out, &gpu, &stop, &mut |event| progress.show(&event));
+    progress.finish();
+    let summary = outcome?;
+
+    let records = train::event::read_records(&out.join(names::METRICS))?;
+    curves_svg(&records, out.join("curves.svg"))?;
+    confusion_svg(&summary, out.join("confusion.svg"))?;
+    write_atomic(out.join("summary.md"), table::markdown(&summary).as_bytes())?;
+    say(&table::text(&summary))?;
+    say(&format!(
+        "In {}: summary.json, summary.md, curves.svg, confusion.svg, metrics.jsonl, the networks.",
+        out.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A flag that the first Ctrl-C (or SIGTERM) raises; the second ends the program on the spot, which is safe too.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let handler = move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        complain("\nstopping after this step; press Ctrl-C again to stop at once");
+    };
+    ctrlc::set_handler(handler).map_err(|e| Error::Invalid(format!("Ctrl-C cannot be watched for: {e}")))?;
+    Ok(stop)
+}
+
+fn eval(args: &Eval) -> Result<ExitCode> {
+    let evaluations = train::evaluate(&args.dir, &args.model, args.split.name(), &Gpu::open()?)?;
+    let text = if args.json {
+        pretty(&evaluations.iter().map(evaluation_json).collect())?
+    } else {
+        evaluation_text(&evaluations)
+    };
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+type Metric = (&'static str, fn(&TaskMetrics) -> f64);
+const METRICS: [Metric; 4] =
+    [("accuracy", |m| m.accuracy), ("precision", |m| m.precision), ("recall", |m| m.recall), ("F1", |m| m.f1)];
+
+/// A line for each task: its metrics in per cent, mean and deviation over the seeds.
+fn evaluation_text(evaluations: &[Evaluation]) -> String {
+    let Some(first) = evaluations.first() else { return "no seeds".into() };
+    let seeds: Vec<String> = evaluations.iter().map(|e| e.seed.to_string()).collect();
+    let mut lines =
+        vec![format!("{} on {} ({} images), seed {}", first.model, first.split, first.images, seeds.join(", "))];
+    let width = first.tasks.iter().map(|(task, ..)| task.chars().count()).max().unwrap_or(0);
+    for (t, (task, ..)) in first.tasks.iter().enumerate() {
+        let cells = METRICS.iter().filter_map(|(name, of)| {
+            let values: Vec<f64> =
+                evaluations.iter().filter_map(|e| e.tasks.get(t)).map(|(_, m, _)| 100.0 * of(m)).collect();
+            let MeanStd { mean, std } = MeanStd::of(&values)?;
+            let spread = if values.len() > 1 { format!(" ± {std:.2}") } else { String::new() };
+            Some(format!("{name} {mean:.2}{spread} %"))
+        });
+        lines.push(format!("  {task:width$}  {}", cells.collect::<Vec<_>>().join("  ")));
+    }
+    lines.join("\n")
+}
+
+fn evaluation_json(e: &Evaluation) -> Value {
+    let task = |m: &TaskMetrics, confusion: Vec<Vec<u64>>| json!({"accuracy": m.accuracy, "precision": m.precision, "recall": m.recall, "f1": m.f1, "confusion": confusion});
+    let tasks: Map<String, Value> = e.tasks.iter().map(|(name, m, c)| (name.clone(), task(m, c.rows()))).collect();
+    json!({"model": e.model, "seed": e.seed, "split": e.split, "images": e.images, "tasks": tasks})
+}
+
+/// Classifies one image after the other; one that cannot be read is named and does not keep the others from being classified.
+fn predict(args: &Predict) -> Result<ExitCode> {
+    let gpu = Gpu::open()?;
+    let classifier = Classifier::of_run(&gpu, &args.dir, &args.model)?;
+    let classes: Vec<(String, Vec<String>)> =
+        classifier.card().tasks.iter().map(|t| (t.name.clone(), t.classes.clone())).collect();
+    let (mut answers, mut failures) = (Vec::new(), 0);
+    for image in &args.images {
+        match classifier.classify_file(&gpu, image) {
+            Ok(tasks) if args.json => answers.push(prediction_json(image, &tasks, &classes)),
+            Ok(tasks) => say(&prediction_text(image, &tasks))?,
+            // The file is at fault; anything else concerns all images.
+            Err(error @ (Error::Io { .. } | Error::Data { .. })) => {
+                complain(&format!("error: {error}"));
+                failures += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if args.json {
+        say(&pretty(&Value::Array(answers))?)?;
+    }
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `digit.png: first 3 (98.1 %), second 7 (88.0 %)`.
+fn prediction_text(image: &Path, tasks: &[TaskPrediction]) -> String {
+    let answers: Vec<String> =
+        tasks.iter().map(|t| format!("{} {} ({:.1} %)", t.task, t.label, 100.0 * t.probability)).collect();
+    format!("{}: {}", image.display(), answers.join(", "))
+}
+
+fn prediction_json(image: &Path, tasks: &[TaskPrediction], classes: &[(String, Vec<String>)]) -> Value {
+    let task = |t: &TaskPrediction| {
+        let names =
+            classes.iter().find(|(task, _)| *task == t.task).map(|(_, names)| names.as_slice()).unwrap_or_default();
+        let all: Map<String, Value> = names.iter().cloned().zip(t.probabilities.iter().map(|p| json!(p))).collect();
+        json!({"label": t.label, "probability": t.probability, "probabilities": all})
+    };
+    let tasks: Map<String, Value> = tasks.iter().map(|t| (t.task.clone(), task(t))).collect();
+    json!({"image": image.to_string_lossy(), "tasks": tasks})
+}
+
+fn devices() -> Result<ExitCode> {
+    let profiles = gpu::devices();
+    if profiles.is_empty() {
+        // Opening one fails with the reason and what to install.
+        Gpu::open()?;
+    }
+    for (i, p) in profiles.iter().enumerate() {
+        let mark = if i == 0 { "*" } else { " " };
+        let mut can: Vec<String> = vec![format!("{} MiB a buffer", p.max_buffer >> 20)];
+        can.extend(p.subgroups.map(|(least, most)| {
+            if least == most { format!("subgroups of {least}") } else { format!("subgroups of {least} to {most}") }
+        }));
+        can.extend(p.f16.then(|| "f16".to_string()));
+        can.extend(p.cooperative_matrix.then(|| "cooperative matrices".to_string()));
+        can.extend(p.timestamps.then(|| "timestamps".to_string()));
+        say(&format!("{mark} {p}\n    {:?}; {}", p.class, can.join(", ")))?;
+    }
+    say("* is chosen unless WGPU_ADAPTER_NAME names another.")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Invalid(format!("the answer cannot be written as JSON: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limbeck::metrics::Confusion;
+
+    fn evaluation(seed: u64, right: u64) -> Evaluation {
+        let confusion = Confusion::from_counts(vec![right, 10 - right, 10 - right, right], 2).unwrap();
+        let tasks = vec![("first".to_string(), confusion.metrics(), confusion)];
+        Evaluation { model: "distilled".into(), seed, split: "test".into(), images: 20, tasks }
+    }
+
+    #[test]
+    fn evaluations_in_words_and_json() {
+        let one = evaluation_text(&[evaluation(0, 9)]);
+        assert_eq!(
+            one,
+            "distilled on test (20 images), seed 0\n  first  accuracy 90.00 %  precision 90.00 %  recall 90.00 %  F1 90.00 %"
+        );
+        assert!(
+            evaluation_text(&[evaluation(0, 9), evaluation(3, 7)])
+                .contains("seed 0, 3\n  first  accuracy 80.00 ± 14.14 %")
+        );
+        let json = evaluation_json(&evaluation(0, 9));
+        assert_eq!(json["tasks"]["first"]["accuracy"], 0.9);
+        assert_eq!(json["tasks"]["first"]["confusion"], json!([[9, 1], [1, 9]]));
+    }
+
+    #[test]
+    fn predictions_in_words_and_json() {
+        let answer = TaskPrediction {
+            task: "first".into(),
+            label: "3".into(),
+            probability: 0.75,
+            probabilities: vec![0.25, 0.75],
+        };
+        let classes = [("first".to_string(), vec!["1".to_string(), "3".to_string()])];
+        let image = Path::new("a.png");
+        assert_eq!(prediction_text(image, std::slice::from_ref(&answer)), "a.png: first 3 (75.0 %)");
+        let json = prediction_json(image, &[answer], &classes);
+        assert_eq!(json["tasks"]["first"]["probabilities"], json!({"1": 0.25, "3": 0.75}));
+    }
+}

@@ -1,0 +1,52 @@
+//! The program as a user meets it: exit codes, and what is said where. None of this needs a GPU.
+#![cfg(feature = "cli")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn limbeck(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_limbeck")).current_dir(folder).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn wrong_usage_is_two_and_help_is_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(limbeck(folder.path(), &["run"]).status.code(), Some(2));
+    assert_eq!(limbeck(folder.path(), &["rum", "x.toml"]).status.code(), Some(2));
+    for command in
+        [&["--help"][..], &["run", "--help"], &["eval", "--help"], &["predict", "--help"], &["devices", "--help"]]
+    {
+        let output = limbeck(folder.path(), command);
+        assert_eq!(output.status.code(), Some(0), "{command:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{command:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_one_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("run.toml"), "[train]\nepochs = 1\nlearning_rate = 0.1\n").unwrap();
+    let output = limbeck(folder.path(), &["run", "run.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: run.toml:3: train.learning_rate: unknown key; did you mean `lr`?\n");
+    assert!(output.stdout.is_empty());
+    assert!(!folder.path().join("runs").exists());
+
+    let output = limbeck(folder.path(), &["run", "none.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("error: cannot read none.toml: "), "{}", stderr(&output));
+}
+
+#[test]
+fn the_examples_of_configurations_are_sound() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for name in ["digits.toml", "multi_fashion_mnist.toml"] {
+        let path = examples.join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        limbeck::train::Config::parse(&text, &path, &[]).unwrap();
+    }
+}

@@ -1,0 +1,395 @@
+//! The GPU reproduces PyTorch's values and gradients, kernel by kernel and in a whole net, through the public
+//! interface.
+#![cfg(feature = "formats")]
+
+#[path = "common/goldens.rs"]
+mod goldens;
+
+use std::sync::OnceLock;
+
+use goldens::{Case, Group};
+use limbeck::{
+    Result,
+    distill::{Adaptor, FeatureLoss, Kd},
+    gpu::{Gpu, Options},
+    kernels::{
+        batch_norm::{self, Norm, NormTargets},
+        binary_cross_entropy::binary_cross_entropy,
+        conv2d::{self, Epilogue},
+        cross_entropy::cross_entropy,
+        distill_kl::distill_kl,
+        linear,
+        optimizer::{self, Adam, Sgd},
+        pool, reduce, softmax,
+    },
+    loss::{CrossEntropy, Ledger, Losses},
+    nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch},
+    optim::{Optimizer, Rule},
+    shape::{Conv2d, Pool2d},
+    tape::{Tape, Var},
+    tensor::{Target, Tensor},
+};
+
+/// Relative error allowed: f32 against f64.
+const TOLERANCE: f64 = 1e-4;
+
+/// The device all tests of this file share. Buffers are handed out full of NaN, so a value nobody wrote cannot pass.
+fn gpu() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| Gpu::new(Options { poison: true, ..Options::from_env() }).expect("the goldens need a GPU"))
+}
+
+/// A tensor of the case on the GPU, in NHWC (or OHWI) order.
+fn upload(case: &Case, what: &str) -> Result<Tensor> {
+    let values = case.floats(what).nhwc();
+    Tensor::from_f32(gpu(), &values.data, &values.shape)
+}
+
+/// Memory for a gradient of the shape of `like`.
+fn target(like: &Tensor) -> Result<Target> {
+    Ok(Target::fresh(Tensor::empty(gpu(), like.shape())?))
+}
+
+#[track_caller]
+fn check(case: &Case, what: &str, got: &Tensor) {
+    case.check(what, got.to_f32(gpu()).expect("the values do not come back"), TOLERANCE);
+}
+
+/// Compares the sum of the rows' shares with the loss.
+#[track_caller]
+fn check_loss(case: &Case, row_loss: &Tensor) {
+    let rows = row_loss.to_f32(gpu()).expect("the values do not come back");
+    case.check("output.loss", [rows.iter().map(|v| f64::from(*v)).sum::<f64>()], TOLERANCE);
+}
+
+/// The sizes of a tensor of four axes, as PyTorch orders them.
+fn sizes(case: &Case, what: &str) -> [usize; 4] {
+    case.floats(what).shape.as_slice().try_into().expect("not a tensor of four axes")
+}
+
+#[test]
+fn goldens_name_only_known_groups() {
+    let covered = ["batch_norm", "conv2d", "distill", "linear", "loss", "optim", "pool", "resnet20", "softmax"];
+    assert_eq!(goldens::groups(), covered);
+}
+
+#[test]
+fn goldens_conv2d() -> Result<()> {
+    let group = Group::load("conv2d");
+    for case in group.cases("conv") {
+        let ([n, ci, h, w], [co, _, kh, kw]) = (sizes(&case, "input.x"), sizes(&case, "input.weight"));
+        let [stride, padding, dilation, groups] =
+            ["stride", "padding", "dilation", "groups"].map(|name| case.integer(name));
+        let s = Conv2d { n, h, w, ci, co, kh, kw, stride, padding, dilation, groups };
+        let (x, weight, bias) =
+            (upload(&case, "input.x")?, upload(&case, "input.weight")?, upload(&case, "input.bias")?);
+        let dy = upload(&case, "cotangent.y")?;
+        let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
+        check(&case, "output.y", &conv2d::forward(gpu(), &s, &x, &weight, epilogue)?);
+        let (dx, dweight, dbias) = (target(&x)?, target(&weight)?, target(&bias)?);
+        conv2d::input_grad(gpu(), &s, &dy, &weight, &dx)?;
+        conv2d::weight_grad(gpu(), &s, &x, &dy, &dweight)?;
+        reduce::column_sum(gpu(), &dy, 1.0, &dbias)?;
+        check(&case, "grad.x", &dx.tensor);
+        check(&case, "grad.weight", &dweight.tensor);
+        check(&case, "grad.bias", &dbias.tensor);
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+/// Learned and running values of a batch norm; the running ones start at 0 and 1 where the case has none.
+fn norm(case: &Case) -> Result<Norm> {
+    let (gamma, beta) = (upload(case, "input.gamma")?, upload(case, "input.beta")?);
+    let c = gamma.len();
+    let start = |what: &str, default| case.find(what).map_or(vec![default; c], |t| t.data.clone());
+    let running = [start("input.running_mean", 0.0), start("input.running_var", 1.0)].concat();
+    let running = Tensor::from_f32(gpu(), &running, &[2, c])?;
+    Ok(Norm { gamma, beta, running, eps: case.number("eps") as f32, momentum: 0.1 })
+}
+
+/// Normalises with the batch's statistics or the running ones, and compares values and gradients.
+fn batch_norm(case: &Case, training: bool, residual: Option<Tensor>) -> Result<()> {
+    // The only case with a residual is followed by a ReLU.
+    let relu = residual.is_some();
+    let (x, norm, dy) = (upload(case, "input.x")?, norm(case)?, upload(case, "cotangent.y")?);
+    let stats =
+        if training { batch_norm::batch_stats(gpu(), &x, &norm)? } else { batch_norm::running_stats(gpu(), &norm)? };
+    let y = batch_norm::normalise(gpu(), &x, &stats, &norm, residual.as_ref(), relu)?;
+    check(case, "output.y", &y);
+    let (dx, dgamma, dbeta) = (target(&x)?, target(&norm.gamma)?, target(&norm.beta)?);
+    let dresidual = residual.as_ref().map(target).transpose()?;
+    let out = NormTargets { dx: Some(&dx), dgamma: &dgamma, dbeta: &dbeta, dresidual: dresidual.as_ref() };
+    batch_norm::backward(gpu(), (&dy, &x, &y), &stats, &norm, relu, training, out)?;
+    check(case, "grad.x", &dx.tensor);
+    check(case, "grad.gamma", &dgamma.tensor);
+    check(case, "grad.beta", &dbeta.tensor);
+    if let Some(dresidual) = dresidual {
+        check(case, "grad.residual", &dresidual.tensor);
+    }
+    if case.find("output.new_running_mean").is_some() {
+        assert_eq!(case.number("momentum") as f32, norm.momentum);
+        let running = norm.running.to_f32(gpu())?;
+        let (mean, var) = running.split_at(running.len() / 2);
+        case.check("output.new_running_mean", mean.iter().copied(), TOLERANCE);
+        case.check("output.new_running_var", var.iter().copied(), TOLERANCE);
+    }
+    Ok(())
+}
+
+#[test]
+fn goldens_batch_norm() -> Result<()> {
+    let group = Group::load("batch_norm");
+    for case in group.cases("train") {
+        batch_norm(&case, true, None)?;
+    }
+    for case in group.cases("train_residual_relu") {
+        batch_norm(&case, true, Some(upload(&case, "input.residual")?))?;
+    }
+    for case in group.cases("eval") {
+        batch_norm(&case, false, None)?;
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+fn pool_shape(case: &Case) -> Pool2d {
+    let [n, c, h, w] = sizes(case, "input.x");
+    let [kernel, stride, padding] = ["kernel", "stride", "padding"].map(|name| case.integer(name));
+    Pool2d { n, h, w, c, kernel, stride, padding }
+}
+
+#[test]
+fn goldens_pool() -> Result<()> {
+    let group = Group::load("pool");
+    for case in group.cases("max") {
+        let (s, x, dy) = (pool_shape(&case), upload(&case, "input.x")?, upload(&case, "cotangent.y")?);
+        let (y, dx) = (pool::max(gpu(), &s, &x)?, target(&x)?);
+        pool::max_grad(gpu(), &s, &x, &y, &dy, &dx)?;
+        check(&case, "output.y", &y);
+        check(&case, "grad.x", &dx.tensor);
+    }
+    for case in group.cases("avg") {
+        let (s, x, dy) = (pool_shape(&case), upload(&case, "input.x")?, upload(&case, "cotangent.y")?);
+        let dx = target(&x)?;
+        pool::avg_grad(gpu(), &s, &dy, &dx)?;
+        check(&case, "output.y", &pool::avg(gpu(), &s, &x)?);
+        check(&case, "grad.x", &dx.tensor);
+    }
+    for case in group.cases("global_avg") {
+        let (x, dy) = (upload(&case, "input.x")?, upload(&case, "cotangent.y")?);
+        let dx = target(&x)?;
+        pool::global_avg_grad(gpu(), &dy, &dx)?;
+        check(&case, "output.y", &pool::global_avg(gpu(), &x)?);
+        check(&case, "grad.x", &dx.tensor);
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+#[test]
+fn goldens_linear() -> Result<()> {
+    let group = Group::load("linear");
+    for case in group.cases("linear") {
+        let (x, weight, bias) =
+            (upload(&case, "input.x")?, upload(&case, "input.weight")?, upload(&case, "input.bias")?);
+        let dy = upload(&case, "cotangent.y")?;
+        let (dx, dweight, dbias) = (target(&x)?, target(&weight)?, target(&bias)?);
+        linear::input_grad(gpu(), &x, &dy, &weight, &dx)?;
+        linear::weight_grad(gpu(), &x, &dy, &weight, &dweight)?;
+        linear::bias_grad(gpu(), &dy, &dbias)?;
+        check(&case, "output.y", &linear::forward(gpu(), &x, &weight, Some(&bias), false)?);
+        check(&case, "grad.x", &dx.tensor);
+        check(&case, "grad.weight", &dweight.tensor);
+        check(&case, "grad.bias", &dbias.tensor);
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+#[test]
+fn goldens_softmax() -> Result<()> {
+    let group = Group::load("softmax");
+    for case in group.cases("softmax") {
+        let (z, t) = (upload(&case, "input.z")?, case.number("temperature") as f32);
+        let (dp, dlogp) = (upload(&case, "cotangent.p")?, upload(&case, "cotangent.logp")?);
+        let (p, logp) = (softmax::softmax(gpu(), &z, t)?, softmax::log_softmax(gpu(), &z, t)?);
+        check(&case, "output.p", &p);
+        check(&case, "output.logp", &logp);
+        let dz = target(&z)?;
+        softmax::softmax_grad(gpu(), &p, &dp, t, &dz)?;
+        softmax::log_softmax_grad(gpu(), &logp, &dlogp, t, &Target { accumulate: true, ..dz.clone() })?;
+        check(&case, "grad.z", &dz.tensor);
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+#[test]
+fn goldens_loss() -> Result<()> {
+    let group = Group::load("loss");
+    for (kind, smooth) in [("ce", false), ("ce_smooth", true)] {
+        for case in group.cases(kind) {
+            let (z, labels) = (upload(&case, "input.z")?, case.labels("input.y"));
+            let labels = Tensor::from_u32(gpu(), &labels, &[labels.len()])?;
+            let smoothing = if smooth { case.number("label_smoothing") as f32 } else { 0.0 };
+            let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
+            cross_entropy(gpu(), &z, &labels, smoothing, 1.0, Some(&dz), &rows)?;
+            check_loss(&case, &rows);
+            check(&case, "grad.z", &dz.tensor);
+        }
+    }
+    for case in group.cases("bce") {
+        let (z, targets) = (upload(&case, "input.z")?, upload(&case, "input.y")?);
+        let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
+        binary_cross_entropy(gpu(), &z, &targets, 1.0, Some(&dz), &rows)?;
+        check_loss(&case, &rows);
+        check(&case, "grad.z", &dz.tensor);
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+fn distill_logits(case: &Case, standardise: Option<f32>) -> Result<()> {
+    let (zs, zt, t) = (upload(case, "input.student")?, upload(case, "input.teacher")?, case.number("temperature"));
+    let (dzs, rows) = (target(&zs)?, Tensor::empty(gpu(), &[zs.rows()])?);
+    distill_kl(gpu(), &zs, &zt, t as f32, standardise, 1.0, Some(&dzs), &rows)?;
+    check_loss(case, &rows);
+    check(case, "grad.student", &dzs.tensor);
+    Ok(())
+}
+
+/// The whole loss: adaptor, distance, and the gradients of both through the tape.
+fn distill_features(case: &Case, loss: FeatureLoss) -> Result<()> {
+    let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
+    let adaptor = Adaptor::new(gpu(), "adaptor", ci, co, 0)?;
+    adaptor.params().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
+    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu(), vec!["features".into()], 1)?);
+    let student = tape.leaf(upload(case, "input.student")?);
+    let mut losses = Losses { gpu: gpu(), tape: &mut tape, ledger: &ledger };
+    loss.apply(&mut losses, 0, 1.0, (&student, &adaptor), &upload(case, "input.teacher")?)?;
+    ledger.advance();
+    let grads = tape.backward(gpu())?;
+    case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
+    check(case, "grad.student", grads.of(&student).expect("the student has no gradient"));
+    let adaptor_grads = adaptor.params().export_grads(gpu())?;
+    assert_eq!(adaptor_grads.len(), 1);
+    case.check("grad.adaptor", adaptor_grads[0].data.iter().copied(), TOLERANCE);
+    Ok(())
+}
+
+#[test]
+fn goldens_distill() -> Result<()> {
+    let group = Group::load("distill");
+    for case in group.cases("kd") {
+        distill_logits(&case, None)?;
+    }
+    for case in group.cases("logit_std") {
+        distill_logits(&case, Some(case.number("eps") as f32))?;
+    }
+    for case in group.cases("fitnet") {
+        distill_features(&case, FeatureLoss::FitNet)?;
+    }
+    for case in group.cases("kd4mtl") {
+        assert_eq!(case.number("eps"), 1e-6, "the loss has a fixed eps");
+        distill_features(&case, FeatureLoss::Normalised)?;
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+/// Takes the case's steps with `step(p, g, number of the step from 1)`, comparing the parameters after each.
+fn take_steps(case: &Case, mut step: impl FnMut(&Tensor, &Tensor, u64) -> Result<()>) -> Result<()> {
+    // Parameters are changed in place.
+    let p = upload(case, "input.p")?;
+    for i in (0..).take_while(|i| case.find(&format!("input.grad{i}")).is_some()) {
+        step(&p, &upload(case, &format!("input.grad{i}"))?, i + 1)?;
+        check(case, &format!("output.p{i}"), &p);
+    }
+    Ok(())
+}
+
+#[test]
+fn goldens_optim() -> Result<()> {
+    let group = Group::load("optim");
+    for (kind, nesterov) in [("sgd", false), ("nesterov", true)] {
+        for case in group.cases(kind) {
+            let [lr, momentum, weight_decay] = ["lr", "momentum", "weight_decay"].map(|name| case.number(name) as f32);
+            let sgd = Sgd { lr, momentum, nesterov, weight_decay };
+            let velocity = target(&upload(&case, "input.p")?)?.tensor;
+            take_steps(&case, |p, g, t| optimizer::sgd(gpu(), &sgd, p, g, &velocity, t == 1, None))?;
+        }
+    }
+    for (kind, decoupled) in [("adam", false), ("adamw", true)] {
+        for case in group.cases(kind) {
+            let [lr, eps, weight_decay] = ["lr", "eps", "weight_decay"].map(|name| case.number(name) as f32);
+            let (beta1, beta2) = case.pair("betas");
+            let adam = Adam { lr, betas: (beta1 as f32, beta2 as f32), eps, weight_decay, decoupled };
+            let like = upload(&case, "input.p")?;
+            let (m, v) = (target(&like)?.tensor, target(&like)?.tensor);
+            take_steps(&case, |p, g, t| optimizer::adam(gpu(), &adam, p, g, (&m, &v), t, None))?;
+        }
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+/// PyTorch's name of a parameter; the golden net has no dictionary of heads.
+fn in_pytorch(name: &str) -> String {
+    name.replace("heads.fc.", "fc.")
+}
+
+/// A ResNet-20: two steps of SGD with momentum on 0.1 · cross entropy + 0.9 · distillation (T = 4), then evaluation.
+#[test]
+fn goldens_resnet20() -> Result<()> {
+    let (gpu, group) = (gpu(), Group::load("resnet20"));
+    let upload = |key: &str| {
+        let values = group.floats(key).nhwc();
+        Tensor::from_f32(gpu, &values.data, &values.shape)
+    };
+    let head = HeadSpec { task: "fc".into(), outputs: 10, hidden: vec![] };
+    let trunk = TrunkSpec::new(arch::parse("resnet20").expect("resnet20 is known"));
+    let net = Network::new(gpu, NetworkSpec { trunk, channels: 3, heads: vec![head], init: Init::HeNormal }, 0)?;
+    net.params().import(gpu, |name, _| Ok(group.floats(&format!("before.{}", in_pytorch(name))).nhwc().data))?;
+    for p in net.params().export(gpu)? {
+        group.check(&format!("before.{}", in_pytorch(&p.name)), p.data, 0.0);
+    }
+
+    let lr = 0.05;
+    let sgd = Rule::Sgd(Sgd { lr, momentum: 0.9, nesterov: false, weight_decay: 5e-4 });
+    let mut optimizer = Optimizer::new(gpu, net.params(), sgd, None)?;
+    let mut ledger = Ledger::new(gpu, vec!["cross entropy".into(), "distillation".into()], 2)?;
+    for step in 0..2 {
+        let mut tape = Tape::new();
+        let out = net.forward(gpu, &mut tape, Mode::Train, &Var::constant(upload(&format!("step{step}.x"))?))?;
+        let logits = &out.logits[0];
+        let labels = group.labels(&format!("step{step}.y"));
+        let labels = Tensor::from_u32(gpu, &labels, &[labels.len()])?;
+        let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
+        CrossEntropy::default().apply(&mut losses, 0, 0.1, logits, &labels)?;
+        let kd = Kd { temperature: 4.0, standardise: false };
+        kd.apply(&mut losses, 1, 0.9, logits, &upload(&format!("step{step}.teacher"))?)?;
+        ledger.advance();
+        let grads = tape.backward(gpu)?;
+        net.params().zero_untouched(gpu, &grads)?;
+        group.check(&format!("step{step}.logits"), logits.value().to_f32(gpu)?, TOLERANCE);
+        for grad in net.params().export_grads(gpu)? {
+            group.check(&format!("step{step}.grad.{}", in_pytorch(&grad.name)), grad.data, TOLERANCE);
+        }
+        optimizer.step(gpu, net.params(), lr)?;
+    }
+    for (step, terms) in ledger.take(gpu)?.iter().enumerate() {
+        group.check(&format!("step{step}.loss"), [0.1 * terms[0] + 0.9 * terms[1]], TOLERANCE);
+    }
+    for p in net.params().export(gpu)? {
+        group.check(&format!("after.{}", in_pytorch(&p.name)), p.data, TOLERANCE);
+    }
+    let evaluated = net.freeze(gpu)?.infer(gpu, &upload("eval.x")?)?;
+    group.check("eval.logits", evaluated.logits[0].to_f32(gpu)?, TOLERANCE);
+
+    // Everything in the file but the inputs, and PyTorch's count of batches, which nothing here reads.
+    let is_input = |name: &str| name.ends_with(".x") || name.ends_with(".teacher");
+    let results = group.names().into_iter().filter(|n| !is_input(n) && !n.ends_with(".num_batches_tracked"));
+    group.assert_compared(&results.map(String::from).collect::<Vec<_>>());
+    Ok(())
+}
