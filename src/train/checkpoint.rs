@@ -73,8 +73,13 @@ impl Card {
             let task = data.tasks.iter().find(|t| t.name == head.task && t.classes.len() == head.outputs);
             match task {
                 Some(t) if head.hidden == hidden => Ok(TaskCard { name: t.name.clone(), classes: t.classes.clone() }),
-                Some(t) => Err(Error::Invalid(format!("the head of {:?} has other hidden layers than the first", t.name))),
-                None => Err(Error::Invalid(format!("{} has no task {:?} of {} classes", data.name, head.task, head.outputs))),
+                Some(t) => {
+                    Err(Error::Invalid(format!("the head of {:?} has other hidden layers than the first", t.name)))
+                }
+                None => Err(Error::Invalid(format!(
+                    "{} has no task {:?} of {} classes",
+                    data.name, head.task, head.outputs
+                ))),
             }
         };
         let ((mean, std), images) = (data.channel_stats(), &data.train.images);
