@@ -1,4 +1,108 @@
-//! limbeck: knowledge distillation on any GPU.
+//! limbeck (an old word for a still) distils: several teachers, each good at one task, become one small student that does
+//! all the tasks. Every number it computes on the GPU comes from WGSL kernels written by hand for it, run on Vulkan, Metal
+//! or DX12.
+//!
+//! Three doors lead in. The `limbeck` program takes one TOML file from data to a trained student (`limbeck run FILE.toml`).
+//! The `train` module does the same inside another program, and puts a stored student to use. The modules below it are the
+//! building blocks, for those who want the training loop in their own hands; the programs in `examples/` show each way.
+//!
+//! One step of distillation, a batch of eight 12x12 images:
+//!
+//! ```
+//! use limbeck::distill::Kd;
+//! use limbeck::gpu::Gpu;
+//! use limbeck::loss::{CrossEntropy, Ledger, Losses};
+//! use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec};
+//! use limbeck::optim::{Optimizer, Rule, Sgd};
+//! use limbeck::tape::{Tape, Var};
+//! use limbeck::tensor::Tensor;
+//!
+//! let gpu = Gpu::open()?;
+//! let network = |name: &str, seed| -> limbeck::Result<Network> {
+//!     let (trunk, heads) = (TrunkSpec::new(name.parse()?), vec![HeadSpec::linear("digit", 10)]);
+//!     Network::new(&gpu, NetworkSpec { trunk, channels: 1, heads, init: Init::HeNormal }, seed)
+//! };
+//! let (teacher, student) = (network("resnet20", 0)?.freeze(&gpu)?, network("resnet8", 1)?);
+//! let sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+//! let mut optimizer = Optimizer::new(&gpu, student.params(), Rule::Sgd(sgd), None)?;
+//! let mut ledger = Ledger::new(&gpu, vec!["digit/ce".into(), "digit/kd".into()], 16)?;
+//!
+//! let x = Tensor::from_f32(&gpu, &[0.5; 8 * 12 * 12], &[8, 12, 12, 1])?;
+//! let labels = Tensor::from_u32(&gpu, &[0, 1, 2, 3, 4, 5, 6, 7], &[8])?;
+//! let mut tape = Tape::new();
+//! let outputs = student.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
+//! let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+//! CrossEntropy::default().apply(&mut losses, 0, 0.1, &outputs.logits[0], &labels)?;
+//! let kd = Kd { temperature: 4.0, standardise: false };
+//! kd.apply(&mut losses, 1, 0.9, &outputs.logits[0], &teacher.infer(&gpu, &x)?.logits[0])?;
+//! tape.backward(&gpu)?;
+//! optimizer.step(&gpu, student.params(), 0.1)?;
+//! ledger.advance();
+//! let values = ledger.take(&gpu)?; // waits for the GPU: one row a step, one value a term
+//! assert!(values[0].iter().all(|loss| loss.is_finite()));
+//! # Ok::<(), limbeck::Error>(())
+//! ```
+//!
+//! # Features
+//!
+//! | feature | brings | and the crates |
+//! |---|---|---|
+//! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
+//! | `formats` | `data::formats`: IDX, image folders; safetensors | flate2, image, safetensors |
+//! | `train` | `train`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
+//! | `report` | `report`: curves and confusion matrices as SVG, tables | plotters |
+//! | `cli` (default) | the `limbeck` program | clap, indicatif, ctrlc |
+//!
+//! Each contains the ones above it. Who only runs or trains a student in memory takes `default-features = false`.
+//!
+//! # ARCHITECTURE
+//!
+//! **The rooms**, from the street to the cellar. Each knows those below it; none knows one above it, and there are no circles.
+//!
+//! | room | what happens there | whom it knows |
+//! |---|---|---|
+//! | `main`, `cli` | commands, progress, exit codes | `report`, `train`, [`gpu`] |
+//! | `report` | curves, tables | `train`, [`metrics`] |
+//! | `train` | stages, the loop, checkpoints, resumption, events | all below |
+//! | [`distill`] | losses against frozen teachers, one file each | [`loss`], [`nn`] |
+//! | [`balance`] | the weights of the tasks | nobody |
+//! | [`metrics`] | confusion, accuracy … F1, the multi-task delta | nobody |
+//! | [`data`] | splits, composition, seeds, augmentation as parameters, the loader | nobody |
+//! | [`loss`] | losses on labels, one file each; the ledger of their values | [`tape`], [`kernels`] |
+//! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
+//! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
+//! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
+//! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches | [`tensor`], [`shape`], [`twin`] (in the cases) |
+//! | [`tensor`], [`shape`] | a shape and a pooled buffer | [`gpu`] |
+//! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording | wgpu, which nobody else names |
+//!
+//! **One name, three rooms.** `shaders/x.wgsl` (the kernel), `src/kernels/x.rs` (its launcher) and `src/twin/x.rs` (the same
+//! in plain `f64`: the readable definition and the oracle of the tests) belong together. A row in [`kernels::TABLE`] brings
+//! them to the value and gradient tests and to the validation of every shader permutation.
+//!
+//! **One training step, as data flows:**
+//!
+//! 1. *Upload.* [`data::loader::Loader`] has prepared the next batch on its thread: bytes `[n, h, w, c]`, labels, and one
+//!    draw a sample. The bytes become a [`tensor::Tensor`] as they are.
+//! 2. *Augment.* [`kernels::augment`] shifts, mirrors and normalises on the GPU, as each sample drew. There is one result,
+//!    so teachers and student see the same picture.
+//! 3. *Frozen teachers.* [`nn::Frozen`] has its batch norm folded into the convolutions, no tape and no training mode.
+//! 4. *The student's forward pass.* Each fused operation (convolution; batch norm + residual + ReLU; pooling; linear) runs
+//!    its kernel and goes onto the [`tape::Tape`] with a closure that knows its gradient.
+//! 5. *Fused losses.* One kernel a term writes each row's loss and adds to the gradient of the logits or the map it judges.
+//!    Losses are no nodes: they write where the reverse walk starts. Their weights are those of [`balance`] and of the terms.
+//! 6. *The reverse walk.* [`tape::Tape::backward`] drops each node as it goes, so its buffers return to the pool and serve
+//!    the gradients that follow. The first contribution is written, later ones are added in the kernel's epilogue. Parameter
+//!    gradients end in one arena, [`params::Params`].
+//! 7. *The optimiser* is one dispatch over that arena, whatever the network's depth.
+//! 8. *The ledger.* The terms' values stay in a ring on the GPU; [`loss::Ledger::take`] reads many steps at once.
+//!
+//! Nothing of this waits for the GPU: dispatches are recorded and submitted together, and only reading a value waits. After
+//! the first step every shape is known, so the pool hands out the same buffers and no bind group is created any more.
+//!
+//! **Promises.** Layout is NHWC, convolution weights OHWI, linear weights `[out, in]`; sums are `f32` in a fixed order, there
+//! are no float atomics. One seed tree ([`data::seed`]) decides every draw: the same seed gives the same bits on the same
+//! adapter, and a resumed run equals an uninterrupted one. Errors are values of one [`Error`] that says what to do.
 
 pub mod balance;
 pub mod data;

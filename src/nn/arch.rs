@@ -1,6 +1,9 @@
 //! The names of architectures, as written in a run's file, and what they stand for.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, Result};
 
 /// What an architecture's name says; widths and stems are given beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +83,15 @@ impl ArchSpec {
     }
 }
 
+impl FromStr for ArchSpec {
+    type Err = Error;
+
+    /// [`parse`], with an error that says what a name looks like.
+    fn from_str(name: &str) -> Result<Self> {
+        parse(name).ok_or_else(|| Error::Invalid(format!("no architecture is called {name:?}; expected {EXPECTED}")))
+    }
+}
+
 impl fmt::Display for ArchSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.family {
@@ -144,6 +156,7 @@ mod tests {
             "resnet99999999999999999999999",
         ] {
             assert_eq!(parse(name), None, "{name:?}");
+            assert!(name.parse::<ArchSpec>().unwrap_err().to_string().contains("resnet8"), "{name:?}");
         }
     }
 }

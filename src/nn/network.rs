@@ -22,6 +22,13 @@ pub struct HeadSpec {
     pub hidden: Vec<usize>,
 }
 
+impl HeadSpec {
+    /// A single linear layer of `outputs` logits for `task`.
+    pub fn linear(task: impl Into<String>, outputs: usize) -> Self {
+        HeadSpec { task: task.into(), outputs, hidden: Vec::new() }
+    }
+}
+
 /// Everything that fixes a network's shape and its initial weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkSpec {

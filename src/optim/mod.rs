@@ -5,3 +5,5 @@ mod schedule;
 
 pub use optimizer::{Optimizer, Rule};
 pub use schedule::{Curve, Schedule};
+
+pub use crate::kernels::optimizer::{Adam, Sgd};

@@ -7,6 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::files::write_atomic;
+use crate::data::Dataset;
 use crate::gpu::Gpu;
 use crate::nn::{HeadSpec, Init, Network, NetworkSpec, Stem, TrunkSpec, arch};
 use crate::params::Named;
@@ -60,6 +61,44 @@ pub struct Card {
 impl Card {
     /// The current version.
     pub const SCHEMA: u32 = SCHEMA;
+
+    /// The card of a network of shape `spec` for `data`, which gives the classes, the image size and the normalisation.
+    /// Stage, seed, epoch and accuracy are blank, to be filled in by whoever knows them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a head of a task the data does not have, or heads of different hidden sizes.
+    pub fn new(spec: &NetworkSpec, data: &Dataset) -> Result<Card> {
+        let hidden = spec.heads.first().map_or(&[][..], |h| &h.hidden);
+        let card = |head: &HeadSpec| {
+            let task = data.tasks.iter().find(|t| t.name == head.task && t.classes.len() == head.outputs);
+            match task {
+                Some(t) if head.hidden == hidden => Ok(TaskCard { name: t.name.clone(), classes: t.classes.clone() }),
+                Some(t) => {
+                    Err(Error::Invalid(format!("the head of {:?} has other hidden layers than the first", t.name)))
+                }
+                None => Err(Error::Invalid(format!(
+                    "{} has no task {:?} of {} classes",
+                    data.name, head.task, head.outputs
+                ))),
+            }
+        };
+        let ((mean, std), images) = (data.channel_stats(), &data.train.images);
+        Ok(Card {
+            schema: SCHEMA,
+            arch: spec.trunk.arch.to_string(),
+            width: spec.trunk.width,
+            imagenet_stem: spec.trunk.stem == Stem::ImageNet,
+            head: hidden.to_vec(),
+            tasks: spec.heads.iter().map(card).collect::<Result<_>>()?,
+            image: [images.height, images.width, images.channels],
+            mean,
+            std,
+            stage: String::new(),
+            seed: 0,
+            epoch: 0,
+            val_accuracy: 0.0,
+        })
+    }
 
     /// The network's shape.
     pub fn spec(&self, path: &Path) -> Result<NetworkSpec> {
