@@ -91,7 +91,7 @@ fn parameters_of_several_arenas_do_not_mix_their_gradients() {
     let values = |seed, n| limbeck::kernels::case::values(seed, n);
     let x = Tensor::from_f32(&gpu, &values(1, 2 * 8 * 8 * 3), &[2, 8, 8, 3]).unwrap();
     let teacher = Tensor::from_f32(&gpu, &values(2, 2 * 2 * 2 * 24), &[2, 2, 2, 24]).unwrap();
-    let mut step = || {
+    let step = || {
         let ledger = Ledger::new(&gpu, vec!["one".into(), "two".into()], 1).unwrap();
         let mut tape = Tape::new();
         let out = net.forward(&gpu, &mut tape, Mode::Eval, &Var::constant(x.clone())).unwrap();

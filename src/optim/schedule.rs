@@ -56,6 +56,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn warm_up_then_cosine() {
@@ -76,7 +77,7 @@ mod tests {
             Schedule { lr: 1.0, warmup: 0, steps: 10, curve: Curve::Step { milestones: vec![0.5, 0.8], gamma: 0.1 } };
         let rates: Vec<f32> = [0, 4, 5, 7, 8, 9].map(|i| s.at(i)).to_vec();
         for (rate, want) in rates.iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
-            assert!((rate - want).abs() < 1e-7);
+            assert_abs_diff_eq!(*rate, want, epsilon = 1e-7);
         }
     }
 }

@@ -155,6 +155,11 @@ impl Bundle {
     /// Every parameter and statistic of a network, by PyTorch's names and in its layouts.
     pub(super) fn add_network(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
         for named in network.params().export(gpu)? {
+            // A weight that is no number would poison every later resumption.
+            if let Some(value) = named.data.iter().find(|v| !v.is_finite()) {
+                let what = format!("the parameter {}", named.name);
+                return Err(Error::NonFinite { what, value: *value, at: "the moment it was to be stored".into() });
+            }
             let (shape, data) = to_torch(&named);
             self.add(named.name, shape, &data);
         }
@@ -192,15 +197,21 @@ impl<'a> Stored<'a> {
         Ok((Stored { tensors: SafeTensors::deserialize(bytes).map_err(fail)?, path }, text))
     }
 
-    /// The values called `name`.
+    /// The values called `name`; half precision becomes single.
     pub(super) fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let missing =
             |_| Error::checkpoint(self.path, format!("has no tensor {name:?}; it belongs to another network"));
         let view = self.tensors.tensor(name).map_err(missing)?;
-        if view.dtype() != Dtype::F32 {
-            return Err(Error::checkpoint(self.path, format!("{name:?} is {:?}, expected F32", view.dtype())));
-        }
-        Ok((view.shape().to_vec(), bytemuck::pod_collect_to_vec(view.data())))
+        let data = match view.dtype() {
+            Dtype::F32 => bytemuck::pod_collect_to_vec(view.data()),
+            Dtype::F16 => widen(bytemuck::pod_collect_to_vec::<u8, half::f16>(view.data()), half::f16::to_f32),
+            Dtype::BF16 => widen(bytemuck::pod_collect_to_vec::<u8, half::bf16>(view.data()), half::bf16::to_f32),
+            other => {
+                let message = format!("{name:?} is {other:?}; expected F32, F16 or BF16");
+                return Err(Error::checkpoint(self.path, message));
+            }
+        };
+        Ok((view.shape().to_vec(), data))
     }
 
     /// Sets every parameter and statistic of `network`.
@@ -217,6 +228,10 @@ impl<'a> Stored<'a> {
             Ok(from_torch(shape, data))
         })
     }
+}
+
+fn widen<T>(values: Vec<T>, to_f32: impl Fn(T) -> f32) -> Vec<f32> {
+    values.into_iter().map(to_f32).collect()
 }
 
 /// Reads a whole file.

@@ -16,8 +16,10 @@ pub(super) struct Teacher {
     pub network: Frozen,
     /// Channels of each stage's map.
     pub channels: Vec<usize>,
-    /// Hash of everything it computes with.
+    /// Hash of everything it computes with, on this adapter: must not change while it teaches.
     pub fingerprint: u64,
+    /// Hash of its file: must be the same when a distillation is resumed, on whatever adapter.
+    pub file_hash: u64,
 }
 
 /// The terms of a stage's loss.
@@ -122,10 +124,10 @@ impl<'a> Objective<'a> {
         self.distill.as_ref().map_or(&[], |d| &d.adaptors)
     }
 
-    /// The teachers' hashes.
+    /// The hashes of the teachers' files.
     pub(super) fn fingerprints(&self) -> Vec<String> {
         let teachers = self.distill.iter().flat_map(|d| &d.teachers);
-        teachers.map(|t| format!("{:016x}", t.fingerprint)).collect()
+        teachers.map(|t| format!("{:016x}", t.file_hash)).collect()
     }
 
     /// Adds every term of a batch: `outputs` of the student for `x`, `labels[head]`. The teachers see the same `x`.

@@ -16,7 +16,7 @@ use super::summary::{StageResult, Summary};
 use super::{config, dataset};
 use crate::balance::Fixed;
 use crate::data::augment::Augment;
-use crate::data::{Dataset, seed};
+use crate::data::{Dataset, FNV_OFFSET, fnv1a, seed};
 use crate::gpu::Gpu;
 use crate::nn::Network;
 use crate::{Error, Result};
@@ -247,11 +247,12 @@ impl Run<'_> {
     }
 
     fn load_teacher(&self, path: &Path) -> Result<Teacher> {
-        let (network, _) = checkpoint::load(self.bench.gpu, path)?;
+        let gpu = self.bench.gpu;
+        let (network, _) = checkpoint::load(gpu, path)?;
+        let file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
         let channels = network.stage_channels();
-        let frozen = network.freeze(self.bench.gpu)?;
-        let fingerprint = frozen.fingerprint(self.bench.gpu)?;
-        Ok(Teacher { network: frozen, channels, fingerprint })
+        let network = network.freeze(gpu)?;
+        Ok(Teacher { fingerprint: network.fingerprint(gpu)?, network, channels, file_hash })
     }
 
     /// A ready-made teacher, checked against the task it is to teach.
