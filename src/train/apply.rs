@@ -90,13 +90,13 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let config = Config::load(&path, &[])?;
     let folders = seeds(dir)?;
     let data = dataset::load(&config)?;
-    let feed = Feed::new(&data, augmentation(&config));
+    let feed = Feed::new(data, augmentation(&config));
     let images = feed.split(split)?;
     let one = |(seed, folder): (u64, PathBuf)| {
         let path = weights(&folder, model)?;
         let (network, card) = checkpoint::load(gpu, &path)?;
         let heads =
-            card.tasks.iter().map(|t| data.tasks.iter().position(|d| d.name == t.name && d.classes == t.classes));
+            card.tasks.iter().map(|t| feed.tasks.iter().position(|d| d.name == t.name && d.classes == t.classes));
         let heads: Option<Vec<usize>> = heads.collect();
         let heads =
             heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;

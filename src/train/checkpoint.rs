@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::files::write_atomic;
-use crate::data::Dataset;
+use crate::data::{Dataset, Task};
 use crate::gpu::Gpu;
 use crate::nn::{HeadSpec, Init, Network, NetworkSpec, Stem, TrunkSpec, arch};
 use crate::params::Named;
@@ -68,21 +68,30 @@ impl Card {
     /// # Errors
     /// [`Error::Invalid`] for a head of a task the data does not have, or heads of different hidden sizes.
     pub fn new(spec: &NetworkSpec, data: &Dataset) -> Result<Card> {
+        let images = &data.train.images;
+        Self::of(spec, &data.tasks, [images.height, images.width, images.channels], data.channel_stats())
+    }
+
+    /// [`Card::new`] from what it takes of the data: tasks, image size, mean and standard deviation.
+    pub(super) fn of(
+        spec: &NetworkSpec,
+        tasks: &[Task],
+        image: [usize; 3],
+        (mean, std): (Vec<f32>, Vec<f32>),
+    ) -> Result<Card> {
         let hidden = spec.heads.first().map_or(&[][..], |h| &h.hidden);
         let card = |head: &HeadSpec| {
-            let task = data.tasks.iter().find(|t| t.name == head.task && t.classes.len() == head.outputs);
+            let task = tasks.iter().find(|t| t.name == head.task && t.classes.len() == head.outputs);
             match task {
                 Some(t) if head.hidden == hidden => Ok(TaskCard { name: t.name.clone(), classes: t.classes.clone() }),
                 Some(t) => {
                     Err(Error::Invalid(format!("the head of {:?} has other hidden layers than the first", t.name)))
                 }
-                None => Err(Error::Invalid(format!(
-                    "{} has no task {:?} of {} classes",
-                    data.name, head.task, head.outputs
-                ))),
+                None => {
+                    Err(Error::Invalid(format!("the data have no task {:?} of {} classes", head.task, head.outputs)))
+                }
             }
         };
-        let ((mean, std), images) = (data.channel_stats(), &data.train.images);
         Ok(Card {
             schema: SCHEMA,
             arch: spec.trunk.arch.to_string(),
@@ -90,7 +99,7 @@ impl Card {
             imagenet_stem: spec.trunk.stem == Stem::ImageNet,
             head: hidden.to_vec(),
             tasks: spec.heads.iter().map(card).collect::<Result<_>>()?,
-            image: [images.height, images.width, images.channels],
+            image,
             mean,
             std,
             stage: String::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::data::augment::Augment;
 use crate::data::loader::{Batch, Loader};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, Task};
 use crate::gpu::Gpu;
 use crate::kernels::{augment, confusion, elementwise};
 use crate::metrics::Confusion;
@@ -18,24 +18,29 @@ pub(super) struct Feed {
     pub train: Arc<Split>,
     pub val: Arc<Split>,
     pub test: Arc<Split>,
-    pub classes: Vec<usize>,
+    pub tasks: Vec<Task>,
     pub mean: Vec<f32>,
     pub std: Vec<f32>,
     pub augment: Augment,
 }
 
 impl Feed {
-    pub(super) fn new(dataset: &Dataset, augment: Augment) -> Self {
-        let (mean, std) = dataset.channel_stats();
+    /// Takes the data over; `augment` applies to training batches alone.
+    pub(super) fn new(data: Dataset, augment: Augment) -> Self {
+        let (mean, std) = data.channel_stats();
         Feed {
-            train: Arc::new(dataset.train.clone()),
-            val: Arc::new(dataset.val.clone()),
-            test: Arc::new(dataset.test.clone()),
-            classes: dataset.tasks.iter().map(|t| t.classes.len()).collect(),
+            train: Arc::new(data.train),
+            val: Arc::new(data.val),
+            test: Arc::new(data.test),
+            tasks: data.tasks,
             mean,
             std,
             augment,
         }
+    }
+
+    fn classes(&self, task: usize) -> usize {
+        self.tasks[task].classes.len()
     }
 
     /// `[height, width, channels]`.
@@ -83,7 +88,7 @@ impl Feed {
         batch: usize,
     ) -> Result<Vec<Confusion>> {
         let counts = tasks.iter().map(|t| {
-            let counts = Tensor::empty(gpu, &[self.classes[*t], self.classes[*t]])?;
+            let counts = Tensor::empty(gpu, &[self.classes(*t), self.classes(*t)])?;
             // The bits of 0.0 are those of 0.
             elementwise::fill(gpu, &counts, 0.0)?;
             Ok(counts)
@@ -99,7 +104,7 @@ impl Feed {
         }
         let read = tasks.iter().zip(&counts).map(|(task, counts)| {
             let counts = counts.to_u32(gpu)?.into_iter().map(u64::from).collect();
-            Confusion::from_counts(counts, self.classes[*task])
+            Confusion::from_counts(counts, self.classes(*task))
         });
         read.collect()
     }

@@ -10,6 +10,7 @@ mod files;
 mod objective;
 mod progress;
 mod run;
+mod session;
 mod stage;
 pub mod summary;
 

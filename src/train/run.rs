@@ -11,6 +11,7 @@ use super::event::Event;
 use super::feed::Feed;
 use super::files::write_atomic;
 use super::objective::{Objective, Teacher};
+use super::session::Session;
 use super::stage::{Bench, Finished, Stage};
 use super::summary::{StageResult, Summary};
 use super::{config, dataset};
@@ -54,32 +55,27 @@ pub fn run(
         write_atomic(&resolved, config.to_toml().as_bytes())?;
     }
     mend(&out.join(names::METRICS))?;
-    let bench = Bench {
-        gpu,
-        out: out.to_path_buf(),
-        feed: Feed::new(&data, augment),
-        tasks: data.tasks.clone(),
-        data_fingerprint: data.fingerprint(),
-        stop,
-    };
+    let notes = notes(&data);
     let trained = data.tasks.iter().filter(|t| !config.teacher.paths.contains_key(&t.name)).count();
     let per_seed = trained + data.tasks.len() + 2;
+    let (out, data_fingerprint) = (out.to_path_buf(), data.fingerprint());
+    let bench = Bench { gpu, out, data_fingerprint, feed: Feed::new(data, augment), stop };
     let adapter = gpu.profile().to_string();
     on_event(Event::Run {
         name: &config.name,
         adapter: &adapter,
         seeds: &config.seeds,
         stages: per_seed * config.seeds.len(),
-        notes: &notes(&data),
+        notes: &notes,
     });
-    let mut run = Run { config, bench: &bench, on_event, journal: journal_path(out), index: 0 };
+    let mut run = Run { config, bench: &bench, on_event, journal: bench.out.join(names::METRICS), index: 0 };
     let mut results = Vec::new();
     for seed in &config.seeds {
         results.extend(run.seed(*seed)?);
     }
     let seconds = results.iter().map(|r| r.seconds).sum();
     let summary = Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?;
-    write_atomic(out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
+    write_atomic(bench.out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
     Ok(summary)
 }
 
@@ -87,10 +83,6 @@ pub fn run(
 pub(super) fn augmentation(config: &Config) -> Augment {
     let a = &config.augment;
     Augment { shift: a.shift as u32, flip: a.flip, noise: a.noise as f32 }
-}
-
-fn journal_path(out: &Path) -> PathBuf {
-    out.join(names::METRICS)
 }
 
 /// Skipped files, for the user to see first.
@@ -135,11 +127,11 @@ struct Run<'a> {
 impl Run<'_> {
     /// Every stage of one seed.
     fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
-        let (config, tasks) = (self.config, self.bench.tasks.len());
+        let (config, tasks) = (self.config, self.bench.feed.tasks.len());
         let mut results = Vec::new();
         let mut teachers = Vec::new();
         for task in 0..tasks {
-            let name = self.bench.tasks[task].name.clone();
+            let name = self.bench.feed.tasks[task].name.clone();
             if let Some(path) = config.teacher.paths.get(&name) {
                 teachers.push(self.given_teacher(path, task)?);
                 continue;
@@ -151,7 +143,7 @@ impl Run<'_> {
         }
         let student = &config.student;
         for task in 0..tasks {
-            let name = format!("single/{}", self.bench.tasks[task].name);
+            let name = format!("single/{}", self.bench.feed.tasks[task].name);
             let stage = self.stage(name, seed, &student.net, &student.train, vec![task]);
             results.push(self.single(&stage)?);
         }
@@ -177,7 +169,7 @@ impl Run<'_> {
         )?;
         results.push(self.train(&stage, &network, &objective)?);
         // What taught must be what was loaded.
-        for (teacher, task) in teachers.iter().zip(&self.bench.tasks) {
+        for (teacher, task) in teachers.iter().zip(&self.bench.feed.tasks) {
             if teacher.network.fingerprint(self.bench.gpu)? != teacher.fingerprint {
                 return Err(Error::Invalid(format!(
                     "the frozen teacher of {} changed while it taught; please report this",
@@ -210,7 +202,7 @@ impl Run<'_> {
 
     fn balance(&self) -> Result<Fixed> {
         let weight = |t: &crate::data::Task| self.config.tasks.get(&t.name).map_or(1.0, |w| *w as f32);
-        Fixed::new(self.bench.tasks.iter().map(weight).collect())
+        Fixed::new(self.bench.feed.tasks.iter().map(weight).collect())
     }
 
     /// A network of one head, trained on labels.
@@ -243,7 +235,7 @@ impl Run<'_> {
             on_event(event);
             Ok(())
         };
-        self.bench.train(stage, network, objective, &mut tell)
+        Session::open(self.bench, stage, network, objective, &mut tell)?.run()
     }
 
     fn load_teacher(&self, path: &Path) -> Result<Teacher> {
@@ -258,7 +250,7 @@ impl Run<'_> {
     /// A ready-made teacher, checked against the task it is to teach.
     fn given_teacher(&self, path: &Path, task: usize) -> Result<Teacher> {
         let (_, card) = checkpoint::load(self.bench.gpu, path)?;
-        let want = &self.bench.tasks[task];
+        let want = &self.bench.feed.tasks[task];
         let fits =
             card.tasks.len() == 1 && card.tasks[0].classes == want.classes && card.image == self.bench.feed.image();
         if !fits {
