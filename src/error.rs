@@ -164,7 +164,7 @@ fn io_hint(source: &std::io::Error) -> &'static str {
         }
         std::io::ErrorKind::PermissionDenied => ". Check the permissions, or choose another folder with --out",
         std::io::ErrorKind::NotFound => {
-            ". Check the path; relative paths start at the folder named by data.root or at the working directory"
+            ". Check the path"
         }
         _ => "",
     }
