@@ -36,7 +36,9 @@ pub enum Error {
         reason: String,
     },
     /// The device is out of memory.
-    #[error("out of GPU memory while {doing} ({in_use} MiB held by limbeck). Lower train.batch or the network's width")]
+    #[error(
+        "out of GPU memory while {doing} ({in_use} MiB held by limbeck). Lower train.batch or the network's width, in a new folder (--out)"
+    )]
     OutOfMemory {
         /// What was being done.
         doing: String,
@@ -163,9 +165,7 @@ fn io_hint(source: &std::io::Error) -> &'static str {
             ". Free some disk space and run the same command again; earlier results are intact"
         }
         std::io::ErrorKind::PermissionDenied => ". Check the permissions, or choose another folder with --out",
-        std::io::ErrorKind::NotFound => {
-            ". Check the path"
-        }
+        std::io::ErrorKind::NotFound => ". Check the path",
         _ => "",
     }
 }

@@ -202,6 +202,20 @@ impl Gpu {
         if let Some(buffer) = self.inner.pool.take(size, kind) {
             return Ok(buffer);
         }
+        let raw = match self.create(size) {
+            Some(raw) => raw,
+            None => {
+                // Buffers that only wait in the pool are memory too: give them back and try once more.
+                self.trim()?;
+                self.wait()?;
+                self.create(size).ok_or_else(|| self.out_of_memory("allocating a buffer"))?
+            }
+        };
+        Ok(self.inner.pool.adopt(raw, size, kind))
+    }
+
+    /// A new buffer; `None` where the device has no memory for it.
+    fn create(&self, size: u64) -> Option<wgpu::Buffer> {
         let device = &self.inner.device;
         let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let raw = device.create_buffer(&wgpu::BufferDescriptor {
@@ -210,11 +224,7 @@ impl Gpu {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
-        if pollster::block_on(scope.pop()).is_some() {
-            self.inner.pool.trim();
-            return Err(self.out_of_memory("allocating a buffer"));
-        }
-        Ok(self.inner.pool.adopt(raw, size, kind))
+        pollster::block_on(scope.pop()).is_none().then_some(raw)
     }
 
     fn out_of_memory(&self, doing: &str) -> Error {

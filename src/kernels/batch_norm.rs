@@ -62,7 +62,7 @@ fn check(x: &Tensor, others: &[&Tensor]) -> Result<()> {
 
 fn check_norm(x: &Tensor, norm: &Norm) -> Result<()> {
     let c = x.columns();
-    if norm.gamma.len() != c || norm.beta.len() != c || norm.running.len() != 2 * c {
+    if x.is_empty() || norm.gamma.len() != c || norm.beta.len() != c || norm.running.len() != 2 * c {
         return Err(Error::Shape(format!("batch norm of {} channels applied to {:?}", norm.gamma.len(), x.shape())));
     }
     Ok(())

@@ -227,7 +227,7 @@ pub fn weight_grad_with(
     let tiles = s.co.div_ceil(tile.columns);
     let lanes = s.kh * s.kw * input_tiles;
     let rows = s.n * s.oh();
-    let chunk = rows.div_ceil(splits);
+    let chunk = rows.div_ceil(splits.max(1));
     let splits = rows.div_ceil(chunk);
     let size = out.tensor.len();
     let direct = splits == 1 && !out.accumulate;

@@ -11,7 +11,7 @@ const SOURCE: Source = Source { name: "reduce", text: include_str!("../../shader
 /// `out[c] (+)= scale · Σ_r x[r, c]`: the gradient of a bias.
 pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target) -> Result<()> {
     let (rows, columns) = (x.rows(), x.columns());
-    if out.tensor.len() != columns {
+    if out.tensor.len() != columns || x.is_empty() {
         return Err(Error::Shape(format!("column sum of {:?} into {:?}", x.shape(), out.tensor.shape())));
     }
     let chunks = (8192 / columns).clamp(1, 64).min(rows.div_ceil(16)).max(1);

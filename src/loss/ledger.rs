@@ -65,6 +65,8 @@ impl Ledger {
         let values = self.ring.to_f32(gpu)?;
         let rows = values.chunks(self.terms.len().max(1)).take(self.filled).map(<[f32]>::to_vec).collect();
         self.filled = 0;
+        // A term that a later step leaves out must read as 0, not as what stands here now.
+        elementwise::fill(gpu, &self.ring, 0.0)?;
         Ok(rows)
     }
 }

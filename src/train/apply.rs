@@ -9,6 +9,7 @@ use super::config::Config;
 use super::dataset;
 use super::feed::Feed;
 use super::run::{augmentation, names};
+use super::stage::Finished;
 use crate::data::formats::image;
 use crate::gpu::Gpu;
 use crate::kernels::{augment, softmax};
@@ -90,10 +91,20 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let config = Config::load(&path, &[])?;
     let folders = seeds(dir)?;
     let data = dataset::load(&config)?;
+    let fingerprint = format!("{:016x}", data.fingerprint());
     let feed = Feed::new(data, augmentation(&config));
     let images = feed.split(split)?;
     let one = |(seed, folder): (u64, PathBuf)| {
         let path = weights(&folder, model)?;
+        let result = path.with_extension("json");
+        if !result.exists() {
+            let message = "belongs to a stage that is not finished; run the same command again to finish it";
+            return Err(Error::checkpoint(&path, message));
+        }
+        let finished: Finished = checkpoint::from_json(&result, &String::from_utf8_lossy(&checkpoint::read(&result)?))?;
+        if finished.data != fingerprint {
+            return Err(Error::checkpoint(&path, "was made from other data than data.root holds now"));
+        }
         let (network, card) = checkpoint::load(gpu, &path)?;
         let heads =
             card.tasks.iter().map(|t| feed.tasks.iter().position(|d| d.name == t.name && d.classes == t.classes));

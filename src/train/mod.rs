@@ -13,6 +13,7 @@ mod run;
 mod session;
 mod stage;
 pub mod summary;
+mod teachers;
 
 pub use apply::{Classifier, Evaluation, Prediction, TaskPrediction, evaluate, predict};
 pub use config::Config;

@@ -5,7 +5,7 @@ use crate::balance::Fixed;
 use crate::distill::{Adaptor, FeatureLoss, Kd};
 use crate::gpu::Gpu;
 use crate::loss::{CrossEntropy, Losses};
-use crate::nn::{Frozen, Network, Outputs};
+use crate::nn::{Frozen, Network, Outputs, TrunkSpec};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -14,6 +14,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub(super) struct Teacher {
     pub network: Frozen,
+    /// Its trunk's shape.
+    pub trunk: TrunkSpec,
     /// Channels of each stage's map.
     pub channels: Vec<usize>,
     /// Hash of everything it computes with, on this adapter: must not change while it teaches.
@@ -76,7 +78,9 @@ impl<'a> Objective<'a> {
         let mut adaptors = Vec::new();
         for (i, (task, teacher)) in tasks.iter().zip(&teachers).enumerate() {
             if let Some((_, _, tap)) = feature {
-                let (from, to) = (student.stage_channels()[tap], *teacher.channels.get(tap).unwrap_or(&0));
+                // Both trunks have as many stages: the run has checked it.
+                let no_map = || Error::Shape(format!("the teacher of {task} has no stage {}", tap + 1));
+                let (from, to) = (student.stage_channels()[tap], *teacher.channels.get(tap).ok_or_else(no_map)?);
                 let seed = crate::data::seed::derive_n(seed, i as u64);
                 adaptors.push(Adaptor::new(gpu, &format!("adaptors.{task}"), from, to, seed)?);
             }

@@ -17,7 +17,7 @@ use super::summary::{StageResult, Summary};
 use super::{config, dataset};
 use crate::balance::Fixed;
 use crate::data::augment::Augment;
-use crate::data::{Dataset, FNV_OFFSET, fnv1a, seed};
+use crate::data::{Dataset, seed};
 use crate::gpu::Gpu;
 use crate::nn::Network;
 use crate::{Error, Result};
@@ -50,16 +50,18 @@ pub fn run(
     let data = dataset::load(config)?;
     let augment = augmentation(config);
     augment.check(&data.tasks)?;
-    // Written only now, so that a run whose data cannot be read leaves nothing behind.
-    if !resolved.exists() {
-        write_atomic(&resolved, config.to_toml().as_bytes())?;
-    }
-    mend(&out.join(names::METRICS))?;
     let notes = notes(&data);
     let trained = data.tasks.iter().filter(|t| !config.teacher.paths.contains_key(&t.name)).count();
     let per_seed = trained + data.tasks.len() + 2;
     let (out, data_fingerprint) = (out.to_path_buf(), data.fingerprint());
     let bench = Bench { gpu, out, data_fingerprint, feed: Feed::new(data, augment), stop };
+    let given = bench.given_teachers(config)?;
+    bench.check_features(config, &given, &resolved)?;
+    // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.
+    if !resolved.exists() {
+        write_atomic(&resolved, config.to_toml().as_bytes())?;
+    }
+    mend(&bench.out.join(names::METRICS))?;
     let adapter = gpu.profile().to_string();
     on_event(Event::Run {
         name: &config.name,
@@ -68,7 +70,7 @@ pub fn run(
         stages: per_seed * config.seeds.len(),
         notes: &notes,
     });
-    let mut run = Run { config, bench: &bench, on_event, journal: bench.out.join(names::METRICS), index: 0 };
+    let mut run = Run { config, bench: &bench, given, on_event, journal: bench.out.join(names::METRICS), index: 0 };
     let mut results = Vec::new();
     for seed in &config.seeds {
         results.extend(run.seed(*seed)?);
@@ -119,6 +121,8 @@ fn check_claim(config: &Config, path: &Path) -> Result<()> {
 struct Run<'a> {
     config: &'a Config,
     bench: &'a Bench<'a>,
+    /// Ready-made teachers, by task.
+    given: Vec<Option<Teacher>>,
     on_event: &'a mut dyn FnMut(Event),
     journal: PathBuf,
     index: usize,
@@ -132,14 +136,14 @@ impl Run<'_> {
         let mut teachers = Vec::new();
         for task in 0..tasks {
             let name = self.bench.feed.tasks[task].name.clone();
-            if let Some(path) = config.teacher.paths.get(&name) {
-                teachers.push(self.given_teacher(path, task)?);
+            if let Some(teacher) = &self.given[task] {
+                teachers.push(teacher.clone());
                 continue;
             }
             let stage =
                 self.stage(format!("teacher/{name}"), seed, &config.teacher.net, &config.teacher.train, vec![task]);
             results.push(self.single(&stage)?);
-            teachers.push(self.load_teacher(&self.bench.path(&stage, ".safetensors"))?);
+            teachers.push(self.bench.load_teacher(&self.bench.path(&stage, ".safetensors"))?);
         }
         let student = &config.student;
         for task in 0..tasks {
@@ -223,7 +227,7 @@ impl Run<'_> {
         if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
             let finished: Finished = checkpoint::from_json(&path, &text)?;
-            finished.check(self.bench.data_fingerprint, &path)?;
+            finished.check(self.bench.data_fingerprint, &objective.fingerprints(), &path)?;
             (self.on_event)(Event::Cached { label: &stage.label() });
             return Ok(finished.result);
         }
@@ -236,43 +240,6 @@ impl Run<'_> {
             Ok(())
         };
         Session::open(self.bench, stage, network, objective, &mut tell)?.run()
-    }
-
-    fn load_teacher(&self, path: &Path) -> Result<Teacher> {
-        let gpu = self.bench.gpu;
-        let (network, _) = checkpoint::load(gpu, path)?;
-        let file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
-        let channels = network.stage_channels();
-        let network = network.freeze(gpu)?;
-        Ok(Teacher { fingerprint: network.fingerprint(gpu)?, network, channels, file_hash })
-    }
-
-    /// A ready-made teacher, checked against the task it is to teach.
-    fn given_teacher(&self, path: &Path, task: usize) -> Result<Teacher> {
-        let (_, card) = checkpoint::load(self.bench.gpu, path)?;
-        let want = &self.bench.feed.tasks[task];
-        let fits =
-            card.tasks.len() == 1 && card.tasks[0].classes == want.classes && card.image == self.bench.feed.image();
-        if !fits {
-            let message = format!(
-                "cannot teach {:?}: it knows {} on images {:?}, needed is one task of {} classes on images {:?}",
-                want.name,
-                card.tasks
-                    .iter()
-                    .map(|t| format!("{:?} of {} classes", t.name, t.classes.len()))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                card.image,
-                want.classes.len(),
-                self.bench.feed.image()
-            );
-            return Err(Error::checkpoint(path, message));
-        }
-        if (&card.mean, &card.std) != (&self.bench.feed.mean, &self.bench.feed.std) {
-            let message = "was trained on images normalised in another way; train it on the same data";
-            return Err(Error::checkpoint(path, message));
-        }
-        self.load_teacher(path)
     }
 }
 
@@ -295,5 +262,7 @@ fn mend(path: &Path) -> Result<()> {
 fn append(path: &Path, line: &str) -> Result<()> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     let mut file = opened.map_err(|e| Error::io(path, "open", e))?;
-    file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::io(path, "append to", e))
+    file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::io(path, "append to", e))?;
+    // The state that follows is synced too: the line must not be the one that a power cut loses.
+    file.sync_data().map_err(|e| Error::io(path, "append to", e))
 }

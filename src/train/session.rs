@@ -211,7 +211,8 @@ impl<'a> Session<'a> {
             best,
             last,
         };
-        let finished = Finished { data: format!("{:016x}", bench.data_fingerprint), result };
+        let (data, teachers) = (format!("{:016x}", bench.data_fingerprint), self.objective.fingerprints());
+        let finished = Finished { data, teachers, result };
         write_atomic(bench.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
         let result = finished.result;
         // The result is there, so a state that cannot be removed does no harm.

@@ -43,24 +43,25 @@ pub(super) struct Bench<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// What marks a stage as finished: its result, and the data it was made from.
+/// What marks a stage as finished: its result, and the data and teachers it was made from.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Finished {
     pub data: String,
+    pub teachers: Vec<String>,
     #[serde(flatten)]
     pub result: StageResult,
 }
 
 impl Finished {
-    /// Refuses a result of other data: a summary must not mix the two.
-    pub(super) fn check(&self, data_fingerprint: u64, path: &Path) -> Result<()> {
-        if self.data == format!("{data_fingerprint:016x}") {
-            return Ok(());
-        }
-        Err(Error::checkpoint(
-            path,
-            "was made from other data; choose another folder with --out, or remove this one to start over",
-        ))
+    /// Refuses a result of other data or other teachers: a summary must not mix them.
+    pub(super) fn check(&self, data_fingerprint: u64, teachers: &[String], path: &Path) -> Result<()> {
+        let what = match () {
+            _ if self.data != format!("{data_fingerprint:016x}") => "was made from other data",
+            _ if self.teachers != teachers => "was distilled from other teachers",
+            _ => return Ok(()),
+        };
+        let advice = "choose another folder with --out, or remove this one to start over";
+        Err(Error::checkpoint(path, format!("{what}; {advice}")))
     }
 }
 
