@@ -1,6 +1,6 @@
 //! What every variant of the convolution is tried with.
 
-use super::{Epilogue, Pass, forward_with, input_grad_with, register, variants, weight_grad_with};
+use super::{Epilogue, Pass, forward_with, input_grad_with, lanes, register, variants, weight_grad_with};
 use crate::gpu::Gpu;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
@@ -10,7 +10,7 @@ use crate::{Error, Result, twin};
 
 /// Every way the shaders are compiled.
 pub fn permutations() -> Vec<Permutation> {
-    register::permutations()
+    [register::permutations(), lanes::permutations()].concat()
 }
 
 /// Odd sizes, strides, paddings, dilation, groups, thin and wide channels.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
@@ -34,6 +35,8 @@ impl fmt::Display for Pass {
 pub enum Variant {
     /// Operands straight from memory, sums in registers: serves every shape on every adapter.
     Register(Tile),
+    /// Operands shared between the lanes of a subgroup: for software adapters.
+    Lanes(Tile),
 }
 
 impl Variant {
@@ -41,13 +44,15 @@ impl Variant {
     pub fn all() -> Vec<Variant> {
         let mut all: Vec<_> = TILES.into_iter().map(Variant::Register).collect();
         all.extend(WEIGHT_TILES.into_iter().filter(|t| !TILES.contains(t)).map(Variant::Register));
+        all.extend(lanes::TILES.map(Variant::Lanes));
         all
     }
 
     /// Whether it can compute `pass` of `s` on an adapter with `profile`.
-    pub fn serves(self, pass: Pass, s: &Conv2d, _profile: &Profile) -> bool {
+    pub fn serves(self, pass: Pass, s: &Conv2d, profile: &Profile) -> bool {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
+            Variant::Lanes(_) => lanes::serves(pass, s, profile),
         }
     }
 }
@@ -56,6 +61,7 @@ impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
+            Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
         }
     }
 }
@@ -78,5 +84,8 @@ pub fn variants(pass: Pass, s: &Conv2d, profile: &Profile) -> Vec<Variant> {
 
 /// The variant for `pass` of `s` on an adapter with `profile`: a rule, not a measurement.
 pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
-    Variant::Register(register::choose(pass, s, profile.class))
+    match lanes::choose(pass, s, profile) {
+        Some(tile) => Variant::Lanes(tile),
+        None => Variant::Register(register::choose(pass, s, profile.class)),
+    }
 }

@@ -1,0 +1,136 @@
+// Convolution as implicit GEMM for software adapters: the lanes of a subgroup share what each of them loads.
+//
+//   y as in forward.wgsl; CI % 4 == 0, one group, subgroups of exactly LANES invocations.
+//
+// A subgroup owns ROWS consecutive pixels x LANES · COLUMNS output channels. Lane l loads pixel l + LANES · i as vec4
+// over the input channels; a shuffle with a constant lane, one instruction there, hands each value to all. The weights
+// of a lane's own COLUMNS channels stay with it: channels Q·l … Q·l + Q − 1 of each block of LANES · Q, so that with
+// Q = 4 and OVEC = 1 (CO % 4 == 0) stores are vec4.
+// Memory: ROWS / LANES + COLUMNS loads of vec4 for 4 · ROWS · COLUMNS multiply-adds; no workgroup memory.
+
+#import shared/index
+
+#if COLUMNS > 4
+#define Q 4
+#else
+#define Q COLUMNS
+#endif
+
+struct Params {
+    pixels: u32, h: u32, w: u32, ci: u32, oh: u32, ow: u32, co: u32, kh: u32, kw: u32,
+    stride: u32, padding: u32, dilation: u32,
+    ci_group: u32, co_group: u32, tiles: u32,
+}
+
+#if OVEC
+alias Y = vec4<f32>;
+#else
+alias Y = f32;
+#endif
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+#if BIAS
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+#endif
+#if RESIDUAL
+@group(0) @binding(5) var<storage, read> residual: array<Y>;
+#endif
+
+@compute @workgroup_size(64)
+fn lanes_forward(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let group = folded_group(wid, groups);
+    let oc0 = (group % p.tiles) * ${LANES * COLUMNS}u + lane * ${Q}u;
+    let lead = ((group / p.tiles) * ${64 / LANES}u + local / ${LANES}u) * ${ROWS}u;
+    let ci = p.ci / 4u;
+    let row = p.kh * p.kw * ci;
+#for j in 0..COLUMNS
+    let w${j} = min(oc0 + ${(j / Q) * LANES * Q + j % Q}u, p.co - 1u) * row;
+#endfor
+#for i in 0..ROWS / LANES
+    let m${i} = min(lead + ${LANES * i}u + lane, p.pixels - 1u);
+    let t${i} = m${i} / p.ow;
+    let h${i} = i32((t${i} % p.oh) * p.stride) - i32(p.padding);
+    let v${i} = i32((m${i} % p.ow) * p.stride) - i32(p.padding);
+    let n${i} = (t${i} / p.oh) * p.h;
+#endfor
+#for r in 0..ROWS
+#for j in 0..COLUMNS
+    var a${r}_${j} = 0.0;
+#endfor
+#endfor
+    for (var kh = 0u; kh < p.kh; kh++) {
+        for (var kw = 0u; kw < p.kw; kw++) {
+            let tap = (kh * p.kw + kw) * ci;
+#for i in 0..ROWS / LANES
+            let ih${i} = h${i} + i32(kh * p.dilation);
+            let iw${i} = v${i} + i32(kw * p.dilation);
+            let in${i} = ih${i} >= 0 && ih${i} < i32(p.h) && iw${i} >= 0 && iw${i} < i32(p.w);
+            let x${i} = select(0u, ((n${i} + u32(ih${i})) * p.w + u32(iw${i})) * ci, in${i});
+#endfor
+            for (var c = 0u; c < ci; c++) {
+#for i in 0..ROWS / LANES
+                let f${i} = select(vec4<f32>(0.0), x[x${i} + c], in${i});
+#endfor
+#for j in 0..COLUMNS
+                let g${j} = w[w${j} + tap + c];
+#endfor
+#for r in 0..ROWS
+#for e in 0..4
+                let b${r}_${e} = subgroupShuffle(f${r / LANES}[${e}], ${r % LANES}u);
+#for j in 0..COLUMNS
+                a${r}_${j} = fma(b${r}_${e}, g${j}[${e}], a${r}_${j});
+#endfor
+#endfor
+#endfor
+            }
+        }
+    }
+#for r in 0..ROWS
+    if lead + ${r}u < p.pixels {
+        let to = (lead + ${r}u) * p.co;
+#if OVEC
+#for j in 0..COLUMNS / 4
+        let o${j} = oc0 + ${j * LANES * 4}u;
+        if o${j} < p.co {
+            var v = vec4<f32>(a${r}_${4 * j}, a${r}_${4 * j + 1}, a${r}_${4 * j + 2}, a${r}_${4 * j + 3});
+#if BIAS
+            v += vec4<f32>(bias[o${j}], bias[o${j} + 1u], bias[o${j} + 2u], bias[o${j} + 3u]);
+#endif
+#if RESIDUAL
+            v += residual[(to + o${j}) / 4u];
+#endif
+#if RELU
+            v = max(v, vec4<f32>(0.0));
+#endif
+            y[(to + o${j}) / 4u] = v;
+        }
+#endfor
+#else
+#for j in 0..COLUMNS
+        let o${j} = oc0 + ${(j / Q) * LANES * Q + j % Q}u;
+        if o${j} < p.co {
+            var v = a${r}_${j};
+#if BIAS
+            v += bias[o${j}];
+#endif
+#if RESIDUAL
+            v += residual[to + o${j}];
+#endif
+#if RELU
+            v = max(v, 0.0);
+#endif
+            y[to + o${j}] = v;
+        }
+#endfor
+#endif
+    }
+#endfor
+}
