@@ -51,6 +51,7 @@
 //! | `formats` | `data::formats`: IDX, image folders; safetensors | flate2, image, safetensors |
 //! | `train` | `train`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
 //! | `report` | `report`: curves and confusion matrices as SVG, tables | plotters |
+//! | `bench` | `bench`: the benchmark, its comparison and its roofline | (plotters) |
 //! | `cli` (default) | the `limbeck` program | clap, indicatif, ctrlc |
 //!
 //! Each contains the ones above it. Who only runs or trains a student in memory takes `default-features = false`.
@@ -61,7 +62,8 @@
 //!
 //! | room | what happens there | whom it knows |
 //! |---|---|---|
-//! | `main`, `cli` | commands, progress, exit codes | `report`, `train`, [`gpu`] |
+//! | `main`, `cli` | commands, progress, exit codes | `bench`, `report`, `train`, [`gpu`] |
+//! | `bench` | ceilings, kernels, whole steps; results compared | `report`, all below but `train`'s stages |
 //! | `report` | curves, tables | `train`, [`metrics`] |
 //! | `train` | stages, the loop, checkpoints, resumption, events | all below |
 //! | [`distill`] | losses against frozen teachers, one file each | [`loss`], [`nn`] |
@@ -105,6 +107,8 @@
 //! adapter, and a resumed run equals an uninterrupted one. Errors are values of one [`Error`] that says what to do.
 
 pub mod balance;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod data;
 pub mod distill;
 mod error;

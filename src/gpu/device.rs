@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapter::{self, Profile};
+use super::clock::Stamps;
 use super::pipeline::{Cache, Kernel};
 use super::pool::{Buffer, Kind, Pool, PoolStats};
 use super::record::{Command, Recording, SLOT, SLOTS, View};
@@ -60,6 +61,7 @@ struct Inner {
     nan: Option<Arc<Buffer>>,
     recording: Mutex<Recording>,
     counts: Mutex<(u64, u64)>,
+    stamps: Stamps,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -124,6 +126,7 @@ impl Gpu {
             nan: None,
             recording: Mutex::default(),
             counts: Mutex::default(),
+            stamps: Stamps::default(),
             fault,
             options: Options { poison: false, ..options.clone() },
         };
@@ -154,6 +157,11 @@ impl Gpu {
             submits,
             dispatches,
         }
+    }
+
+    /// What [`Gpu::time`] works with.
+    pub(super) fn timed(&self) -> (&wgpu::Device, &wgpu::Queue, &Stamps) {
+        (&self.inner.device, &self.inner.queue, &self.inner.stamps)
     }
 
     pub(super) fn kernel(&self, source: Source, entry: &'static str, defines: &Defines) -> Result<Arc<Kernel>> {
@@ -295,6 +303,7 @@ impl Gpu {
             inner.queue.write_buffer(&inner.params, 0, &recording.params);
         }
         let mut encoder = inner.device.create_command_encoder(&Default::default());
+        inner.stamps.open(&mut encoder);
         let mut at = 0;
         while at < commands.len() {
             if let Command::Copy { from, to } = &commands[at] {
@@ -311,6 +320,7 @@ impl Gpu {
                 at += 1;
             }
         }
+        inner.stamps.close(&mut encoder);
         // An empty submission still carries pending uploads.
         inner.queue.submit([encoder.finish()]);
         inner.pool.submitted();

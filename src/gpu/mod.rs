@@ -3,6 +3,7 @@
 //! The only module that names `wgpu` and the only one with `unsafe`. It knows buffers and shaders, nothing of tensors.
 
 mod adapter;
+mod clock;
 mod device;
 mod expr;
 mod pipeline;
@@ -12,6 +13,7 @@ mod reflect;
 mod wgsl;
 
 pub use adapter::{AdapterClass, Profile, devices};
+pub use clock::{Clock, Timing};
 pub use device::{Gpu, GpuStats, Options};
 pub use pool::{Buffer, PoolStats};
 pub use record::{Launch, View};

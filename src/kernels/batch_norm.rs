@@ -1,5 +1,9 @@
 //! Batch normalisation (Ioffe & Szegedy 2015) over rows x channels, fused with residual addition and ReLU.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Defines, Gpu, Source};

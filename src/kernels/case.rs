@@ -2,7 +2,7 @@
 //! shader validation and the benchmark.
 
 use crate::Result;
-use crate::gpu::{Defines, Gpu, Source};
+use crate::gpu::{Defines, Gpu, Profile, Source};
 
 /// A result of the GPU beside the twin's.
 #[derive(Debug, Clone)]
@@ -74,6 +74,66 @@ pub struct Kernel {
     pub cases: fn() -> Vec<Case>,
     /// Every way its shaders are compiled.
     pub permutations: fn() -> Vec<Permutation>,
+    /// What it is timed on; [`no_workloads`] for kernels that never weigh.
+    pub workloads: fn(&Profile, Size) -> Vec<Workload>,
+}
+
+/// How much a benchmark may ask of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// The whole benchmark within a minute and a half, on software adapters too.
+    Quick,
+    /// Everything.
+    Full,
+}
+
+/// A workload whose inputs lie on the GPU.
+pub struct Prepared {
+    /// Records one run.
+    pub run: Box<dyn Fn(&Gpu) -> Result<()>>,
+    /// Runs it once and holds the result, or a sample of it, against the twin.
+    pub check: Box<dyn Fn(&Gpu) -> Result<Vec<Check>>>,
+}
+
+type Prepare = Box<dyn Fn(&Gpu) -> Result<Prepared>>;
+
+/// A shape a kernel is timed on.
+pub struct Workload {
+    /// What it is: `resnet18/3x3-64-64-32x32-b32/forward`.
+    pub name: String,
+    /// The variant the rule picks, where there is a choice.
+    pub variant: Option<String>,
+    /// Floating-point operations, counted as the plain algorithm has them (a convolution as the direct one).
+    pub flops: u64,
+    /// Bytes that must move at least: every input and output once.
+    pub bytes: u64,
+    /// Uploads the inputs.
+    pub prepare: Prepare,
+}
+
+/// For kernels that are not timed.
+pub fn no_workloads(_: &Profile, _: Size) -> Vec<Workload> {
+    Vec::new()
+}
+
+/// About `count` positions of an array of `len`, spread over it with its ends among them.
+pub fn spread(len: usize, count: usize) -> Vec<usize> {
+    let step = (len / count.max(1)).max(1);
+    // Odd, so that the positions do not all fall on the same channel.
+    let step = step - usize::from(step > 1 && step.is_multiple_of(2));
+    (0..len).step_by(step).chain(len.checked_sub(1)).collect()
+}
+
+/// Holds the values at `positions` against `want`, as a sum of `k` terms.
+pub fn sampled(
+    what: impl Into<String>,
+    got: &[f32],
+    positions: &[usize],
+    want: impl Fn(usize) -> f64,
+    k: usize,
+) -> Check {
+    let got = positions.iter().map(|&i| got.get(i).copied().unwrap_or(f32::NAN)).collect();
+    Check::sum(what, got, positions.iter().map(|&i| want(i)).collect(), k)
 }
 
 /// `n` values, roughly normal, from a seed: the same on every machine.
@@ -93,4 +153,28 @@ pub fn values(seed: u64, n: usize) -> Vec<f32> {
 /// The same numbers for the twin.
 pub fn f64s(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(*v)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_reach_both_ends_and_every_residue() {
+        for (len, count) in [(1, 64), (63, 64), (64, 64), (1000, 64), (32_768, 64), (100_003, 50)] {
+            let all = spread(len, count);
+            assert_eq!((all[0], all[all.len() - 1]), (0, len - 1));
+            assert!(all.len() >= count.min(len) && all.iter().all(|i| *i < len), "{len} {count}: {}", all.len());
+        }
+        let residues: std::collections::HashSet<_> = spread(32_768, 64).iter().map(|i| i % 16).collect();
+        assert!(residues.len() > 8);
+        assert!(spread(0, 64).is_empty());
+    }
+
+    #[test]
+    fn a_missing_value_fails() {
+        assert!(sampled("all", &[1.0, 2.0], &[0, 1], |i| i as f64 + 1.0, 1).passes());
+        assert!(!sampled("too short", &[1.0], &[0, 1], |i| i as f64 + 1.0, 1).passes());
+        assert!(!sampled("wrong", &[1.0, 2.1], &[0, 1], |i| i as f64 + 1.0, 1).passes());
+    }
 }

@@ -1,5 +1,9 @@
 //! The linear layer `y = x Wᵀ + b`: a 1x1 convolution over a 1x1 image, so it runs on the convolution's kernels.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::conv2d::{self, Epilogue};
 use super::reduce;

@@ -21,27 +21,23 @@ pub mod reduce;
 pub mod rows;
 pub mod softmax;
 
-pub use case::{Case, Check, Kernel, Permutation};
+pub use case::{Case, Check, Kernel, Permutation, Prepared, Size, Workload, no_workloads};
 
 /// Every kernel.
 pub const TABLE: &[Kernel] = &[
-    Kernel { name: "augment", cases: augment::cases, permutations: augment::permutations },
-    Kernel { name: "batch_norm", cases: batch_norm::cases, permutations: batch_norm::permutations },
-    Kernel {
-        name: "binary_cross_entropy",
-        cases: binary_cross_entropy::cases,
-        permutations: binary_cross_entropy::permutations,
-    },
-    Kernel { name: "confusion", cases: confusion::cases, permutations: confusion::permutations },
-    Kernel { name: "conv2d", cases: conv2d::cases, permutations: conv2d::permutations },
-    Kernel { name: "cross_entropy", cases: cross_entropy::cases, permutations: cross_entropy::permutations },
-    Kernel { name: "distill_kl", cases: distill_kl::cases, permutations: distill_kl::permutations },
-    Kernel { name: "elementwise", cases: elementwise::cases, permutations: elementwise::permutations },
-    Kernel { name: "feature_loss", cases: feature_loss::cases, permutations: feature_loss::permutations },
-    Kernel { name: "gradient_norm", cases: gradient_norm::cases, permutations: gradient_norm::permutations },
-    Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations },
-    Kernel { name: "optimizer", cases: optimizer::cases, permutations: optimizer::permutations },
-    Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations },
-    Kernel { name: "reduce", cases: reduce::cases, permutations: reduce::permutations },
-    Kernel { name: "softmax", cases: softmax::cases, permutations: softmax::permutations },
+    Kernel { name: "augment", cases: augment::cases, permutations: augment::permutations, workloads: no_workloads },
+    Kernel { name: "batch_norm", cases: batch_norm::cases, permutations: batch_norm::permutations, workloads: batch_norm::workloads },
+    Kernel { name: "binary_cross_entropy", cases: binary_cross_entropy::cases, permutations: binary_cross_entropy::permutations, workloads: no_workloads },
+    Kernel { name: "confusion", cases: confusion::cases, permutations: confusion::permutations, workloads: no_workloads },
+    Kernel { name: "conv2d", cases: conv2d::cases, permutations: conv2d::permutations, workloads: conv2d::workloads },
+    Kernel { name: "cross_entropy", cases: cross_entropy::cases, permutations: cross_entropy::permutations, workloads: no_workloads },
+    Kernel { name: "distill_kl", cases: distill_kl::cases, permutations: distill_kl::permutations, workloads: no_workloads },
+    Kernel { name: "elementwise", cases: elementwise::cases, permutations: elementwise::permutations, workloads: no_workloads },
+    Kernel { name: "feature_loss", cases: feature_loss::cases, permutations: feature_loss::permutations, workloads: no_workloads },
+    Kernel { name: "gradient_norm", cases: gradient_norm::cases, permutations: gradient_norm::permutations, workloads: no_workloads },
+    Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations, workloads: linear::workloads },
+    Kernel { name: "optimizer", cases: optimizer::cases, permutations: optimizer::permutations, workloads: optimizer::workloads },
+    Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations, workloads: no_workloads },
+    Kernel { name: "reduce", cases: reduce::cases, permutations: reduce::permutations, workloads: no_workloads },
+    Kernel { name: "softmax", cases: softmax::cases, permutations: softmax::permutations, workloads: softmax::workloads },
 ];

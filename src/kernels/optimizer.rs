@@ -1,5 +1,9 @@
 //! One step of SGD, Adam or AdamW: one dispatch over the parameter arena.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use crate::gpu::{Gpu, Source};
 use crate::tensor::Tensor;

@@ -1,5 +1,9 @@
 //! Softmax and log-softmax with temperature over the last dimension, and their gradients.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{Rows, added, destination, expect};
 use crate::gpu::{Defines, Gpu, Source};

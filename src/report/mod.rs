@@ -1,9 +1,10 @@
-//! Pictures and tables of a run.
+//! Pictures and tables of a run, and of a machine.
 
 mod axis;
 pub mod confusion;
 pub mod curves;
 mod draw;
+pub mod roofline;
 pub mod table;
 
 pub use confusion::confusion_svg;

@@ -64,6 +64,65 @@ pub fn weight_grad(s: &Conv2d, x: &[f64], dy: &[f64]) -> Vec<f64> {
     dw
 }
 
+/// What the three `_at` functions below share: the positions along one axis that `tap` connects, `o stride + k dilation - p`.
+fn input_of(s: &Conv2d, o: usize, k: usize, size: usize) -> Option<usize> {
+    (o * s.stride + k * s.dilation).checked_sub(s.padding).filter(|&position| position < size)
+}
+
+/// One value of [`forward`], where all of them are too many.
+pub fn forward_at(s: &Conv2d, x: &[f32], w: &[f32], at: usize) -> f64 {
+    let (inputs, outputs) = (s.ci / s.groups, s.co / s.groups);
+    let (o, pixel) = (at % s.co, at / s.co);
+    let (ox, oy, n) = (pixel % s.ow(), pixel / s.ow() % s.oh(), pixel / s.ow() / s.oh());
+    let mut sum = 0.0;
+    for (ky, kx) in (0..s.kh).flat_map(|ky| (0..s.kw).map(move |kx| (ky, kx))) {
+        let (Some(iy), Some(ix)) = (input_of(s, oy, ky, s.h), input_of(s, ox, kx, s.w)) else { continue };
+        let from = ((n * s.h + iy) * s.w + ix) * s.ci + o / outputs * inputs;
+        let with = ((o * s.kh + ky) * s.kw + kx) * inputs;
+        sum += (0..inputs).map(|i| f64::from(x[from + i]) * f64::from(w[with + i])).sum::<f64>();
+    }
+    sum
+}
+
+/// One value of [`input_grad`].
+pub fn input_grad_at(s: &Conv2d, dy: &[f32], w: &[f32], at: usize) -> f64 {
+    let (inputs, outputs) = (s.ci / s.groups, s.co / s.groups);
+    let (i, pixel) = (at % s.ci, at / s.ci);
+    let (ix, iy, n) = (pixel % s.w, pixel / s.w % s.h, pixel / s.w / s.h);
+    // The output whose tap `k` reaches this input.
+    let output = |i: usize, k: usize, size: usize| {
+        let shifted = (i + s.padding).checked_sub(k * s.dilation)?;
+        (shifted.is_multiple_of(s.stride) && shifted / s.stride < size).then_some(shifted / s.stride)
+    };
+    let mut sum = 0.0;
+    for (ky, kx) in (0..s.kh).flat_map(|ky| (0..s.kw).map(move |kx| (ky, kx))) {
+        let (Some(oy), Some(ox)) = (output(iy, ky, s.oh()), output(ix, kx, s.ow())) else { continue };
+        let from = ((n * s.oh() + oy) * s.ow() + ox) * s.co;
+        for o in i / inputs * outputs..(i / inputs + 1) * outputs {
+            let weight = w[((o * s.kh + ky) * s.kw + kx) * inputs + i % inputs];
+            sum += f64::from(dy[from + o]) * f64::from(weight);
+        }
+    }
+    sum
+}
+
+/// One value of [`weight_grad`].
+pub fn weight_grad_at(s: &Conv2d, x: &[f32], dy: &[f32], at: usize) -> f64 {
+    let (inputs, outputs) = (s.ci / s.groups, s.co / s.groups);
+    let (i, tap) = (at % inputs, at / inputs);
+    let (kx, ky, o) = (tap % s.kw, tap / s.kw % s.kh, tap / s.kw / s.kh);
+    let mut sum = 0.0;
+    for (n, oy) in (0..s.n).flat_map(|n| (0..s.oh()).map(move |oy| (n, oy))) {
+        let Some(iy) = input_of(s, oy, ky, s.h) else { continue };
+        for ox in 0..s.ow() {
+            let Some(ix) = input_of(s, ox, kx, s.w) else { continue };
+            let x = x[((n * s.h + iy) * s.w + ix) * s.ci + o / outputs * inputs + i];
+            sum += f64::from(x) * f64::from(dy[((n * s.oh() + oy) * s.ow() + ox) * s.co + o]);
+        }
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +160,26 @@ mod tests {
             assert_close(&input_grad(&s, &dy, &w), &by_x, 1e-8);
             let by_w = finite_difference(|w| dot(&forward(&s, &x, w, None), &dy), &w);
             assert_close(&weight_grad(&s, &x, &dy), &by_w, 1e-8);
+        }
+    }
+
+    #[test]
+    fn single_values_are_those_of_the_whole() {
+        use crate::kernels::case::{f64s, values};
+        let square = Conv2d::square;
+        for s in [
+            square(2, 7, 5, 4, 6, 3, 1, 1),
+            square(2, 8, 9, 4, 6, 3, 2, 1),
+            square(1, 6, 6, 3, 5, 1, 2, 0),
+            Conv2d { groups: 2, dilation: 2, ..square(2, 9, 8, 4, 6, 3, 2, 2) },
+        ] {
+            let len = |shape: [usize; 4]| shape.iter().product();
+            let (x, w, dy) = (values(1, len(s.x_shape())), values(2, len(s.w_shape())), values(3, len(s.y_shape())));
+            let (x64, w64, dy64) = (f64s(&x), f64s(&w), f64s(&dy));
+            let all = |n: usize, at: &dyn Fn(usize) -> f64| (0..n).map(at).collect::<Vec<_>>();
+            assert_close(&all(dy.len(), &|i| forward_at(&s, &x, &w, i)), &forward(&s, &x64, &w64, None), 1e-12);
+            assert_close(&all(x.len(), &|i| input_grad_at(&s, &dy, &w, i)), &input_grad(&s, &dy64, &w64), 1e-12);
+            assert_close(&all(w.len(), &|i| weight_grad_at(&s, &x, &dy, i)), &weight_grad(&s, &x64, &dy64), 1e-12);
         }
     }
 }

@@ -14,6 +14,12 @@ pub fn forward(x: &[f64], w: &[f64], b: Option<&[f64]>, m: usize, k: usize, n: u
     y
 }
 
+/// One value of [`forward`] without bias, where all of them are too many.
+pub fn forward_at(x: &[f32], w: &[f32], k: usize, n: usize, at: usize) -> f64 {
+    let (r, o) = (at / n, at % n);
+    x[r * k..][..k].iter().zip(&w[o * k..][..k]).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
+}
+
 /// `dx = dy w`, `[m, k]`, from dy, `[m, n]`.
 pub fn input_grad(dy: &[f64], w: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
     let mut dx = vec![0.0; m * k];
@@ -61,5 +67,14 @@ mod tests {
         assert_close(&weight_grad(&x, &dy, m, k, n), &by_w, 1e-8);
         let by_b = finite_difference(|b| dot(&forward(&x, &w, Some(b), m, k, n), &dy), &b);
         assert_close(&reduce::column_sum(&dy, n), &by_b, 1e-8);
+    }
+
+    #[test]
+    fn single_values_are_those_of_the_whole() {
+        use crate::kernels::case::{f64s, values};
+        let (m, k, n) = (5, 7, 3);
+        let (x, w) = (values(1, m * k), values(2, n * k));
+        let at: Vec<f64> = (0..m * n).map(|i| forward_at(&x, &w, k, n, i)).collect();
+        assert_close(&at, &forward(&f64s(&x), &f64s(&w), None, m, k, n), 1e-12);
     }
 }

@@ -7,10 +7,12 @@ mod cases;
 mod lanes;
 mod register;
 mod variant;
+mod workloads;
 
 pub use cases::{cases, permutations};
 pub use register::Tile;
 pub use variant::{Pass, Variant, choose, variants};
+pub use workloads::{Timed, distinct, workloads};
 
 use crate::gpu::Gpu;
 use crate::shape::Conv2d;

@@ -1,0 +1,168 @@
+//! The benchmark: what a machine can do, what these kernels and training steps reach of it, and how machines compare.
+//!
+//! Three groups of records. `ceiling/…` are the machine's own limits, measured with kernels that do nothing else
+//! ([`probe`]). `kernel/…` are the kernels of [`crate::kernels::TABLE`] on the workloads each declares in its own room, with
+//! the share of those limits they reach. `train/…`, `distil/…` and `infer/…` are whole steps.
+//!
+//! A time only counts after a right result: every probe and kernel is first held against its twin, every training step
+//! against losses known from another machine. Within a group all take turns ([`measure`]); what is reported is the median, and
+//! the median absolute deviation from it.
+
+mod ceiling;
+mod compare;
+mod kernels;
+pub mod measure;
+pub mod plot;
+pub mod probe;
+mod reference;
+pub mod schema;
+pub mod stats;
+mod steps;
+pub mod table;
+
+pub use compare::compare;
+pub use reference::Reference;
+pub use schema::{Record, Report};
+
+use std::time::{Duration, Instant};
+
+use crate::gpu::{AdapterClass, Gpu, Options};
+use crate::kernels::Size;
+use crate::{Error, Result};
+use measure::Pace;
+use schema::{Adapter, Program, SCHEMA, Settings};
+
+/// What is measured, and how much of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Fewer sizes and repeats: under 90 seconds on a software adapter.
+    pub quick: bool,
+    /// Parts of names, separated by commas; only records with one of them in their name are measured.
+    pub only: Option<String>,
+}
+
+/// What happens, for whoever shows it.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A group of so many records begins.
+    Group(&'a str, usize),
+    /// A record is being prepared.
+    Entry(&'a str),
+}
+
+/// Where events go.
+pub type Progress<'a> = dyn FnMut(Event) + 'a;
+
+/// Which records are wanted.
+struct Selection {
+    parts: Vec<String>,
+    /// Percentages are wanted, so the ceilings they need are measured, selected or not.
+    ceilings: bool,
+}
+
+/// The ceilings that percentages are taken of.
+const NEEDED: [&str; 2] = ["ceiling/fma/f32/", "ceiling/memory/"];
+
+impl Selection {
+    fn of(only: Option<&str>) -> Self {
+        let parts = only.unwrap_or_default().split(',').map(|p| p.trim().to_lowercase());
+        Selection { parts: parts.filter(|p| !p.is_empty()).collect(), ceilings: false }
+    }
+
+    /// Whether the user wants this record.
+    fn names(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.parts.is_empty() || self.parts.iter().any(|p| name.contains(p.as_str()))
+    }
+
+    /// Whether it is measured.
+    fn takes(&self, name: &str) -> bool {
+        self.names(name) || self.ceilings && NEEDED.iter().any(|n| name.starts_with(n))
+    }
+}
+
+/// Runs the benchmark on the adapter that `options` open.
+///
+/// # Errors
+/// [`Error::Invalid`] where the pattern names nothing, and what opening or losing a device gives. A wrong result is no error
+/// but a record without a score ([`schema::Verdict::Failed`]).
+pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Result<Report> {
+    let start = Instant::now();
+    let gpu = Gpu::new(options.clone())?;
+    let size = if request.quick { Size::Quick } else { Size::Full };
+    let mut settings = Settings::new(options, request.quick, request.only.clone());
+    let mut selection = Selection::of(request.only.as_deref());
+    let workloads = kernels::select(&gpu, size, &selection);
+    let steps = steps::select(gpu.profile(), size, &selection);
+    selection.ceilings = !workloads.is_empty() || !steps.is_empty();
+
+    let software = gpu.profile().class == AdapterClass::Software;
+    let pace = pace(size, software, start);
+    let limit = |share: f64| if size == Size::Quick && software { pace.within(share) } else { pace };
+    let (ceiling, mut records) = ceiling::measure(&gpu, size, &selection, &limit(20.0), progress)?;
+    let (steps, mut notes) = steps::measure(options, steps, &pace, progress)?;
+    records.extend(kernels::measure(&gpu, workloads, &ceiling, &pace, progress)?);
+    records.extend(steps::shares(steps, &ceiling));
+    if records.is_empty() {
+        let only = request.only.as_deref().unwrap_or_default();
+        return Err(Error::Invalid(format!(
+            "no record has {only:?} in its name; parts of names are ceiling, fma, memory, transfer, launch, submit, pipeline, \
+             kernel, conv2d, resnet18, forward, train, distil, infer"
+        )));
+    }
+    notes.extend(remarks(&gpu, &pace));
+    settings.seconds = start.elapsed().as_secs_f64();
+    let (program, adapter) = (Program::current(), Adapter::of(gpu.profile()));
+    Ok(Report { schema: SCHEMA, program, adapter, settings, ceiling, records, notes })
+}
+
+/// How often what is measured. Quick on a software adapter means: 80 seconds, then no more turns.
+fn pace(size: Size, software: bool, start: Instant) -> Pace {
+    match size {
+        Size::Quick => Pace {
+            slice: 0.01,
+            entry: 0.12,
+            least: 3,
+            most: 15,
+            end: software.then(|| start + Duration::from_secs(80)),
+        },
+        Size::Full => Pace { slice: 0.05, entry: 1.5, least: 5, most: 31, end: None },
+    }
+}
+
+/// What a reader should know of this run.
+fn remarks(gpu: &Gpu, pace: &Pace) -> Vec<String> {
+    let mut notes = Vec::new();
+    if gpu.profile().cooperative_matrix {
+        notes.push("cooperative matrices: the adapter has them; limbeck opens devices without that experimental feature, so they were not measured".into());
+    } else {
+        notes.push("cooperative matrices: none on this adapter".into());
+    }
+    if !gpu.profile().f16 {
+        notes.push("f16: the adapter has none".into());
+    }
+    if cfg!(debug_assertions) {
+        notes.push("debug build: recording is slow in it; these results compare only with those of other debug builds".into());
+    }
+    if pace.over() {
+        notes.push("the time for a quick run was up: some records have fewer repeats, or none".into());
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_select_parts_of_names() {
+        let all = Selection::of(None);
+        assert!(all.names("kernel/conv2d/x") && all.takes("ceiling/submit/empty"));
+        let some = Selection::of(Some("Launch, conv2d/resnet20"));
+        assert!(some.names("ceiling/launch/16KiB") && some.names("kernel/conv2d/resnet20/3x3"));
+        assert!(!some.names("ceiling/fma/f32/vec4x2") && !some.takes("ceiling/fma/f32/vec4x2"));
+        let with = Selection { ceilings: true, ..some };
+        assert!(with.takes("ceiling/fma/f32/vec4x2") && !with.takes("ceiling/fma/f16/vec4x2"));
+        assert!(with.takes("ceiling/memory/copy/1MiB") && !with.takes("ceiling/transfer/upload/16MiB"));
+    }
+}

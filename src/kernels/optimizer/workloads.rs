@@ -1,0 +1,72 @@
+//! What the optimisers are timed on: the parameters of ResNet-20 and of ResNet-18.
+
+use super::{Adam, Sgd, adam, sgd};
+use crate::Result;
+use crate::gpu::{Gpu, Profile};
+use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
+use crate::tensor::Tensor;
+use crate::twin;
+
+const SGD: Sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+const ADAM: Adam = Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2, decoupled: true };
+
+/// One step over 0.27 and over 11.2 million parameters.
+pub fn workloads(_: &Profile, _: Size) -> Vec<Workload> {
+    let sizes = [("resnet20", 272_474), ("resnet18", 11_173_962)];
+    let all = sizes.into_iter().flat_map(|size| [(size, false), (size, true)]);
+    let workload = |((network, n), moments): ((&str, usize), bool)| {
+        let rule = if moments { "adamw" } else { "sgd" };
+        // Value, gradient and each moment are read; value and moments are written.
+        let (flops, words) = if moments { (16, 7) } else { (8, 5) };
+        Workload {
+            name: format!("{rule}/{network}"),
+            variant: None,
+            flops: flops * n as u64,
+            bytes: 4 * words * n as u64,
+            prepare: Box::new(move |gpu| prepare(gpu, n, moments)),
+        }
+    };
+    all.map(workload).collect()
+}
+
+fn step(gpu: &Gpu, moments: bool, [value, grad, m, v]: &[Tensor; 4]) -> Result<()> {
+    if moments { adam(gpu, &ADAM, value, grad, (m, v), 1, None) } else { sgd(gpu, &SGD, value, grad, m, false, None) }
+}
+
+fn prepare(gpu: &Gpu, n: usize, moments: bool) -> Result<Prepared> {
+    // Kernels write value and moments, so these do not lie in memory that only uploads write.
+    let resident = |seed: u64| {
+        let tensor = Tensor::empty(gpu, &[n])?;
+        tensor.copy_from(gpu, &Tensor::from_f32(gpu, &values(seed, n), &[n])?)?;
+        Ok::<_, crate::Error>(tensor)
+    };
+    let tensors = [resident(1)?, resident(2)?, resident(3)?, resident(3)?];
+    Ok(Prepared {
+        run: Box::new(move |gpu| step(gpu, moments, &tensors)),
+        check: Box::new(move |gpu| check(gpu, n, moments)),
+    })
+}
+
+/// A step on fresh memory: the timed one changes its own.
+fn check(gpu: &Gpu, n: usize, moments: bool) -> Result<Vec<Check>> {
+    let resident = |seed: u64| {
+        let tensor = Tensor::empty(gpu, &[n])?;
+        tensor.copy_from(gpu, &Tensor::from_f32(gpu, &values(seed, n), &[n])?)?;
+        Ok::<_, crate::Error>(tensor)
+    };
+    let tensors = [resident(1)?, resident(2)?, resident(3)?, resident(3)?];
+    step(gpu, moments, &tensors)?;
+    let (mut p, g, mut m) = (f64s(&values(1, n)), f64s(&values(2, n)), f64s(&values(3, n)));
+    if moments {
+        let betas = (ADAM.betas.0.into(), ADAM.betas.1.into());
+        let (lr, eps, weight_decay) = (ADAM.lr.into(), ADAM.eps.into(), ADAM.weight_decay.into());
+        // The first step takes both moments as zero, whatever lies there.
+        let (mut m, mut v) = (vec![0.0; n], vec![0.0; n]);
+        let rule = twin::optimizer::Adam { lr, betas, eps, weight_decay, decoupled: ADAM.decoupled };
+        rule.step(&mut p, &g, &mut m, &mut v, 1);
+    } else {
+        let (lr, momentum, weight_decay) = (SGD.lr.into(), SGD.momentum.into(), SGD.weight_decay.into());
+        twin::optimizer::Sgd { lr, momentum, nesterov: SGD.nesterov, weight_decay }.step(&mut p, &g, &mut m, false);
+    }
+    Ok(vec![Check::sum("value", tensors[0].to_f32(gpu)?, p, 5)])
+}
