@@ -47,7 +47,8 @@ pub(super) fn measure(
 /// A chain of fused multiply-adds in every form.
 fn arithmetic(gpu: &Gpu) -> Result<Vec<Entry>> {
     // Enough invocations to fill the machine, enough rounds that starting them does not count.
-    let (invocations, rounds) = if gpu.profile().class == AdapterClass::Software { (1 << 14, 64) } else { (1 << 20, 64) };
+    let (invocations, rounds) =
+        if gpu.profile().class == AdapterClass::Software { (1 << 14, 64) } else { (1 << 20, 64) };
     let out = Tensor::empty(gpu, &[invocations])?;
     let mut all = fma::Chains::all(false);
     if gpu.profile().f16 {
@@ -74,12 +75,16 @@ fn size_name(bytes: u64) -> String {
 }
 
 fn stream_name(op: Op, bytes: u64, launch: bool) -> String {
-    if launch { format!("ceiling/launch/{}", size_name(bytes)) } else { format!("ceiling/memory/{op}/{}", size_name(bytes)) }
+    if launch {
+        format!("ceiling/launch/{}", size_name(bytes))
+    } else {
+        format!("ceiling/memory/{op}/{}", size_name(bytes))
+    }
 }
 
 /// Sizes of a dispatch whose cost is fitted.
 fn launch_sizes() -> Vec<u64> {
-    [16, 64, 256, 1024, 4096].map(|k| k * KIB).into()
+    [16, 32, 64, 128, 256, 512].map(|k| k * KIB).into()
 }
 
 /// What is done with arrays of which size: 64 KiB to 1 GiB where the adapter allows. Software adapters and GPUs that share the
@@ -100,12 +105,7 @@ fn memory_sizes(gpu: &Gpu, size: Size) -> Vec<(Op, u64, bool)> {
 }
 
 /// The arrays of the largest size serve all others. Where the machine has no room for them, the largest size is left out.
-fn memory_records(
-    gpu: &Gpu,
-    wanted: &[(Op, u64, bool)],
-    pace: &Pace,
-    progress: &mut Progress,
-) -> Result<Vec<Record>> {
+fn memory_records(gpu: &Gpu, wanted: &[(Op, u64, bool)], pace: &Pace, progress: &mut Progress) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut rest = wanted.to_vec();
     while let Some(largest) = rest.iter().map(|(_, bytes, _)| *bytes).max() {
@@ -117,7 +117,8 @@ fn memory_records(
             Err(error) => {
                 let verdict = excuse(error)?;
                 let (out, kept): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, bytes, _)| *bytes == largest);
-                let skip = |(op, bytes, launch)| Record::without(stream_name(op, bytes, launch), Unit::Bytes, verdict.clone());
+                let skip =
+                    |(op, bytes, launch)| Record::without(stream_name(op, bytes, launch), Unit::Bytes, verdict.clone());
                 records.extend(out.into_iter().map(skip));
                 rest = kept;
                 gpu.trim()?;
@@ -133,7 +134,8 @@ fn streams(gpu: &Gpu, wanted: &[(Op, u64, bool)], largest: u64) -> Result<Vec<En
         let (checked, timed) = (arrays.first(bytes as usize / 4)?, arrays.first(bytes as usize / 4)?);
         let verify: Verify = Box::new(move |gpu| stream::check(gpu, op, &checked));
         let unit = if launch { Unit::Seconds } else { Unit::Bytes };
-        let entry = Entry::gpu(stream_name(op, bytes, launch), unit, verify, move |gpu| stream::stream(gpu, op, &timed));
+        let entry =
+            Entry::gpu(stream_name(op, bytes, launch), unit, verify, move |gpu| stream::stream(gpu, op, &timed));
         Ok(entry.work(0, op.arrays() * bytes))
     };
     wanted.iter().map(entry).collect()
@@ -253,10 +255,7 @@ mod tests {
 
     #[test]
     fn the_best_counts_and_failures_do_not() {
-        let record = |name: &str, value| Record {
-            value,
-            ..Record::without(name, Unit::Flops, Verdict::Passed(0.0))
-        };
+        let record = |name: &str, value| Record { value, ..Record::without(name, Unit::Flops, Verdict::Passed(0.0)) };
         let records = [
             record("ceiling/fma/f32/vec4x2", Some(90e9)),
             record("ceiling/fma/f32/scalarx12", Some(100e9)),

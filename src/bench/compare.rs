@@ -52,7 +52,9 @@ pub fn compare(results: &[(String, Report)]) -> Result<String> {
             let logs: f64 = of.iter().filter_map(|r| gain(r, other)).map(f64::ln).sum();
             times((logs / of.len() as f64).exp())
         };
-        means.push([name.to_string(), format!("{} records", of.len())].into_iter().chain(others.iter().map(mean)).collect());
+        means.push(
+            [name.to_string(), format!("{} records", of.len())].into_iter().chain(others.iter().map(mean)).collect(),
+        );
     }
     text += &table::columns(&means);
     let left: usize = first.records.iter().filter(|r| r.value.is_some()).count() - common.len();

@@ -77,9 +77,7 @@ fn entry(gpu: &Gpu, name: &str, workload: &Workload, ceiling: &Ceiling) -> Resul
 
 /// The record with its share of the ceiling.
 pub(super) fn rated(mut record: Record, ceiling: &Ceiling) -> Record {
-    if let (Some(seconds), Some((least, bound))) =
-        (record.seconds, ceiling.least_seconds(record.flops, record.bytes))
-    {
+    if let (Some(seconds), Some((least, bound))) = (record.seconds, ceiling.least_seconds(record.flops, record.bytes)) {
         record.percent = Some(100.0 * least / seconds.median);
         record.bound = Some(bound);
     }

@@ -142,7 +142,9 @@ fn remarks(gpu: &Gpu, pace: &Pace) -> Vec<String> {
         notes.push("f16: the adapter has none".into());
     }
     if cfg!(debug_assertions) {
-        notes.push("debug build: recording is slow in it; these results compare only with those of other debug builds".into());
+        notes.push(
+            "debug build: recording is slow in it; these results compare only with those of other debug builds".into(),
+        );
     }
     if pace.over() {
         notes.push("the time for a quick run was up: some records have fewer repeats, or none".into());

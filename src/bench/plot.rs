@@ -13,7 +13,9 @@ use crate::{Error, Result};
 /// [`Error::Invalid`] where the report has no ceilings or no kernels, [`Error::Io`].
 pub fn plot(report: &Report, path: impl AsRef<Path>) -> Result<()> {
     let missing = |what: &str| {
-        Error::Invalid(format!("the results have no {what}; a roofline needs ceilings and kernels: run `limbeck bench --json FILE`"))
+        Error::Invalid(format!(
+            "the results have no {what}; a roofline needs ceilings and kernels: run `limbeck bench --json FILE`"
+        ))
     };
     let peak = report.ceiling.fma_f32.ok_or_else(|| missing("peak of fused multiply-adds"))?;
     let curve = report.ceiling.memory.iter().filter_map(|p| p.best());

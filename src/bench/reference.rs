@@ -61,7 +61,8 @@ mod tests {
         let judge = |got: &[f32]| judge(Some(&reference), got);
         assert!(matches!(judge(&[2.0, 1.0]), Verdict::Passed(used) if used == 0.0));
         assert!(matches!(judge(&[2.002, 1.001]), Verdict::Passed(used) if used > 0.4));
-        for wrong in [&[2.0, 1.01][..], &[2.0], &[2.0, f32::NAN], &[2.0, f32::INFINITY], &[-2.0, 1.0], &[2.0, 1.0, 1.0]] {
+        for wrong in [&[2.0, 1.01][..], &[2.0], &[2.0, f32::NAN], &[2.0, f32::INFINITY], &[-2.0, 1.0], &[2.0, 1.0, 1.0]]
+        {
             assert!(matches!(judge(wrong), Verdict::Failed(_)), "{wrong:?}");
         }
         assert!(matches!(super::judge(None, &[1.0]), Verdict::Failed(_)));

@@ -9,6 +9,7 @@ Examples:
   limbeck eval runs/digits --split test       measure the distilled student again
   limbeck predict runs/digits digit.png       what it says of an image
   limbeck devices                             the GPUs that could be used
+  limbeck bench --quick                       how fast the GPU is, and how much of that the kernels reach
 
 Environment:
   WGPU_BACKEND        vulkan, metal or dx12: look for adapters only there
@@ -52,6 +53,21 @@ Examples:
     /// List the adapters that can be used, the one that would be chosen first
     #[command(after_help = "Example:\n  WGPU_BACKEND=vulkan limbeck devices")]
     Devices,
+    /// Measure what the GPU can do and what the kernels and training steps reach of it
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "\
+Examples:
+  limbeck bench --quick
+  limbeck bench --json mine.json
+  limbeck bench --quick --only conv2d/resnet20,train
+  limbeck bench compare mine.json benches/results/llvmpipe.json
+  limbeck bench plot mine.json --out roofline.svg
+
+Every result is checked before it is timed; a wrong one has no score, and the program ends with 1.
+Run it with nothing else running, in a release build."
+    )]
+    Bench(Bench),
 }
 
 /// `limbeck run`.
@@ -102,6 +118,45 @@ pub struct Predict {
     pub json: bool,
 }
 
+/// `limbeck bench`.
+#[derive(Debug, Arguments)]
+pub struct Bench {
+    /// Fewer sizes and repeats: under 90 seconds on a software adapter
+    #[arg(long)]
+    pub quick: bool,
+    /// Measure only what has one of these parts, separated by commas, in its name
+    #[arg(long, value_name = "PATTERN")]
+    pub only: Option<String>,
+    /// Write the results as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Show no progress, only the outcome
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// What else to do with results.
+    #[command(subcommand)]
+    pub command: Option<BenchCommand>,
+}
+
+/// What is done with stored results.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// How many times as fast each result is as the first
+    Compare {
+        /// Results of `limbeck bench --json`
+        #[arg(required = true, num_args = 2.., value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Draw the kernels under the machine's own roofline
+    Plot {
+        /// A result of `limbeck bench --json`
+        file: PathBuf,
+        /// The picture to write
+        #[arg(long, value_name = "SVG", default_value = "roofline.svg")]
+        out: PathBuf,
+    },
+}
+
 /// A split of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Split {
@@ -145,6 +200,10 @@ mod tests {
         let args = Args::try_parse_from(["limbeck", "eval", "d", "--split", "val"]).unwrap();
         let Command::Eval(eval) = args.command else { panic!("another command") };
         assert_eq!((eval.split.name(), eval.model.as_str(), eval.json), ("val", "distilled", false));
+        let args = Args::try_parse_from(["limbeck", "bench", "compare", "a.json", "b.json"]).unwrap();
+        let Command::Bench(bench) = args.command else { panic!("another command") };
+        let Some(BenchCommand::Compare { files }) = bench.command else { panic!("another command") };
+        assert_eq!(files.len(), 2);
     }
 
     #[test]
@@ -153,6 +212,8 @@ mod tests {
             &["limbeck", "run"][..],
             &["limbeck", "predict", "d"],
             &["limbeck", "eval", "d", "--split", "x"],
+            &["limbeck", "bench", "compare", "a.json"],
+            &["limbeck", "bench", "--quick", "plot", "a.json"],
             &["limbeck", "x"],
         ] {
             assert_eq!(Args::try_parse_from(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");

@@ -21,6 +21,7 @@ pub fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Eval(args) => eval(&args),
         Command::Predict(args) => predict(&args),
         Command::Devices => devices(),
+        Command::Bench(args) => super::bench::dispatch(&args),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what is asked for, how it is shown, how it ends.
 
 mod args;
+mod bench;
 mod commands;
 mod eta;
 mod progress;

@@ -174,8 +174,10 @@ fn stamp(encoder: &mut wgpu::CommandEncoder, set: &wgpu::QuerySet, index: u32) {
         end_of_pass_write_index: None,
     };
     drop(
-        encoder
-            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("timestamp"), timestamp_writes: Some(writes) }),
+        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("timestamp"),
+            timestamp_writes: Some(writes),
+        }),
     );
 }
 

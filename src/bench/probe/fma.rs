@@ -10,7 +10,7 @@ use crate::{Result, defines};
 const SOURCE: Source = Source { name: "bench/fma", text: include_str!("../../../shaders/bench/fma.wgsl") };
 
 /// Fused multiply-adds of a loop's body, about: enough to hide the loop, few enough to stay in the instruction cache.
-const BODY: usize = 192;
+const BODY: usize = 384;
 
 /// How an invocation computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,8 @@ impl fmt::Display for Chains {
 impl Chains {
     /// What is tried: which one is best depends on latency, width and registers of the machine.
     pub fn all(half: bool) -> Vec<Chains> {
-        let shapes = [(1, 4), (1, 8), (1, 12), (1, 16), (2, 4), (2, 8), (4, 1), (4, 2), (4, 3), (4, 4), (4, 8)];
+        let shapes =
+            [(1, 8), (1, 10), (1, 11), (1, 12), (1, 16), (2, 4), (2, 8), (4, 1), (4, 2), (4, 3), (4, 4), (4, 8)];
         shapes.into_iter().map(|(lanes, count)| Chains { lanes, count, half }).collect()
     }
 

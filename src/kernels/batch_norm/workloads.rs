@@ -75,9 +75,7 @@ impl Layer {
     fn compute(&self, gpu: &Gpu, part: Part) -> Result<Vec<Tensor>> {
         match part {
             Part::Stats => Ok(vec![batch_stats(gpu, &self.x, &self.norm)?]),
-            Part::Normalise => {
-                Ok(vec![normalise(gpu, &self.x, &self.stats, &self.norm, Some(&self.residual), true)?])
-            }
+            Part::Normalise => Ok(vec![normalise(gpu, &self.x, &self.stats, &self.norm, Some(&self.residual), true)?]),
             Part::Backward => {
                 let [dx, dgamma, dbeta, dresidual] = &self.grads;
                 let out = NormTargets { dx: Some(dx), dgamma, dbeta, dresidual: Some(dresidual) };
