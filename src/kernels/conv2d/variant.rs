@@ -42,9 +42,15 @@ pub enum Variant {
 impl Variant {
     /// All there are.
     pub fn all() -> Vec<Variant> {
-        let mut all: Vec<_> = TILES.into_iter().map(Variant::Register).collect();
-        all.extend(WEIGHT_TILES.into_iter().filter(|t| !TILES.contains(t)).map(Variant::Register));
-        all.extend(lanes::TILES.map(Variant::Lanes));
+        let register = TILES.into_iter().chain(WEIGHT_TILES).map(Variant::Register);
+        let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
+        // A tile that several passes are compiled for is one variant.
+        let mut all = Vec::new();
+        for variant in register.chain(lanes) {
+            if !all.contains(&variant) {
+                all.push(variant);
+            }
+        }
         all
     }
 
@@ -52,7 +58,7 @@ impl Variant {
     pub fn serves(self, pass: Pass, s: &Conv2d, profile: &Profile) -> bool {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
-            Variant::Lanes(_) => lanes::serves(pass, s, profile),
+            Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
         }
     }
 }
