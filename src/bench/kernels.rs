@@ -19,7 +19,7 @@ fn room(class: AdapterClass) -> u64 {
 pub(super) fn select(gpu: &Gpu, size: Size, selection: &Selection) -> Vec<(String, Workload)> {
     let named = |kernel: &crate::kernels::Kernel| {
         let name = kernel.name;
-        (kernel.workloads)(gpu.profile(), size).into_iter().map(move |w| (format!("kernel/{name}/{}", w.name), w))
+        (kernel.workloads)(gpu, size).into_iter().map(move |w| (format!("kernel/{name}/{}", w.name), w))
     };
     TABLE.iter().flat_map(named).filter(|(name, _)| selection.names(name)).collect()
 }

@@ -19,6 +19,7 @@ pub mod schema;
 pub mod stats;
 mod steps;
 pub mod table;
+mod tune;
 
 pub use compare::compare;
 pub use reference::Reference;
@@ -39,6 +40,8 @@ pub struct Request {
     pub quick: bool,
     /// Parts of names, separated by commas; only records with one of them in their name are measured.
     pub only: Option<String>,
+    /// First find out which variants are fastest here, and store that for the library's use.
+    pub tune: bool,
 }
 
 /// What happens, for whoever shows it.
@@ -48,6 +51,8 @@ pub enum Event<'a> {
     Group(&'a str, usize),
     /// A record is being prepared.
     Entry(&'a str),
+    /// Something worth a line.
+    Note(&'a str),
 }
 
 /// Where events go.
@@ -87,10 +92,17 @@ impl Selection {
 /// [`Error::Invalid`] where the pattern names nothing, and what opening or losing a device gives. A wrong result is no error
 /// but a record without a score ([`schema::Verdict::Failed`]).
 pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Result<Report> {
-    let start = Instant::now();
+    let mut options = options.clone();
+    if request.tune {
+        tune_and_store(&options, request, progress)?;
+        // What was stored is what this run measures.
+        options.tuned = true;
+    }
+    let (start, options) = (Instant::now(), &options);
     let gpu = Gpu::new(options.clone())?;
     let size = if request.quick { Size::Quick } else { Size::Full };
     let mut settings = Settings::new(options, request.quick, request.only.clone());
+    settings.tuned = gpu.choices().len();
     let mut selection = Selection::of(request.only.as_deref());
     let workloads = kernels::select(&gpu, size, &selection);
     let steps = steps::select(gpu.profile(), size, &selection);
@@ -114,6 +126,26 @@ pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Res
     settings.seconds = start.elapsed().as_secs_f64();
     let (program, adapter) = (Program::current(), Adapter::of(gpu.profile()));
     Ok(Report { schema: SCHEMA, program, adapter, settings, ceiling, records, notes })
+}
+
+/// Measures candidates and stores the table of this adapter.
+fn tune_and_store(options: &Options, request: &Request, progress: &mut Progress) -> Result<()> {
+    let gpu = Gpu::new(Options { tuned: true, ..options.clone() })?;
+    let selection = Selection::of(request.only.as_deref());
+    let size = if request.quick { Size::Quick } else { Size::Full };
+    let (choices, findings) = tune::tune(&gpu, &selection, &pace(size, false, Instant::now()), progress)?;
+    for finding in findings.iter().filter(|f| f.better.is_some()) {
+        let times =
+            finding.seconds.iter().map(|(name, s)| format!("{name} {}", table::quantity(*s, schema::Unit::Seconds)));
+        progress(Event::Note(&format!("{}: {}", finding.name, times.collect::<Vec<_>>().join(", "))));
+    }
+    let path = choices.store(gpu.profile())?;
+    let (better, all) = (findings.iter().filter(|f| f.better.is_some()).count(), findings.len());
+    progress(Event::Note(&format!(
+        "tuned: {better} of {all} shapes have a better variant than the rule's; kept in {}",
+        path.display()
+    )));
+    Ok(())
 }
 
 /// How often what is measured. Quick on a software adapter means: 80 seconds, then no more turns.

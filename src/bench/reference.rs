@@ -21,14 +21,25 @@ pub struct Reference {
 pub const TOLERANCE: f64 = 2e-3;
 
 /// The known values.
-pub const ALL: &[Reference] = &[];
+pub const ALL: &[Reference] = &[
+    Reference { name: "train/resnet20/b32", values: &[2.607_989_3, 2.113_144, 1.732_732_8] },
+    Reference { name: "train/resnet20/b64", values: &[2.657_509_8, 2.282_008_6, 1.963_640_7] },
+    Reference { name: "train/resnet20/b128", values: &[2.656_385_7, 2.372_978, 2.130_113_4] },
+    Reference { name: "train/resnet18/b32", values: &[2.541_018_5, 1.011_686_8, 0.425_079_35] },
+    Reference { name: "train/resnet18/b128", values: &[2.531_483, 1.785_330_3, 1.311_412_8] },
+    Reference { name: "distil/resnet18-resnet20/b64", values: &[3.122_966_3, 2.704_602_7, 2.447_862] },
+    Reference { name: "infer/resnet20/b64", values: &[3.582_102_3, 2.664_775] },
+    Reference { name: "infer/resnet20/b128", values: &[3.592_342_4, 2.664_775] },
+    Reference { name: "infer/resnet18/b32", values: &[0.893_394_2, 1.967_604_8] },
+    Reference { name: "infer/resnet18/b128", values: &[0.892_658_95, 1.967_604_8] },
+];
 
 /// The known values of the case called `name`.
 pub fn find(name: &str) -> Option<&'static Reference> {
     ALL.iter().find(|r| r.name == name)
 }
 
-/// Compares what a case gave.
+/// Compares what a case gave: two values at least, for the second loss is the first to tell of gradients.
 pub fn judge(reference: Option<&Reference>, got: &[f32]) -> Verdict {
     if let Some(bad) = got.iter().find(|v| !v.is_finite()) {
         return Verdict::Failed(format!("a value is {bad}"));
@@ -36,7 +47,7 @@ pub fn judge(reference: Option<&Reference>, got: &[f32]) -> Verdict {
     let Some(reference) = reference else {
         return Verdict::Failed(format!("no reference is known for this case; it gave {got:?}"));
     };
-    if got.len() != reference.values.len() {
+    if !(2..=reference.values.len()).contains(&got.len()) {
         return Verdict::Failed(format!("{} values where {} are known", got.len(), reference.values.len()));
     }
     let off = |(got, want): (&f32, &f32)| (f64::from(*got) / f64::from(*want) - 1.0).abs();

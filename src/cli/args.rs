@@ -14,6 +14,8 @@ Examples:
 Environment:
   WGPU_BACKEND        vulkan, metal or dx12: look for adapters only there
   WGPU_ADAPTER_NAME   part of an adapter's name: use that one
+  LIMBECK_CACHE_DIR   where tuned variants are kept
+  LIMBECK_TUNED       0: do not use them
   NO_COLOR            set to anything: no colours";
 
 /// Knowledge distillation on any GPU: several single-task teachers become one small multi-task student.
@@ -127,6 +129,9 @@ pub struct Bench {
     /// Measure only what has one of these parts, separated by commas, in its name
     #[arg(long, value_name = "PATTERN")]
     pub only: Option<String>,
+    /// First measure up to four variants of each convolution and keep the best for this adapter
+    #[arg(long)]
+    pub tune: bool,
     /// Write the results as JSON, too
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -34,7 +34,7 @@ fn measure(args: &Bench) -> Result<ExitCode> {
     if let Some(path) = args.json.as_deref().filter(|p| p.is_dir()) {
         return Err(Error::Invalid(format!("{} is a folder; --json wants a file", path.display())));
     }
-    let request = Request { quick: args.quick, only: args.only.clone() };
+    let request = Request { quick: args.quick, only: args.only.clone(), tune: args.tune };
     let mut shown = Shown::new(args.quiet);
     let outcome = bench::run(&Options::from_env(), &request, &mut |event| shown.show(event));
     shown.finish();
@@ -86,6 +86,8 @@ impl Shown {
             (Event::Group(name, count), None) if !self.quiet && count > 0 => {
                 complain(&format!("{name}: {count} to measure"));
             }
+            (Event::Note(text), Some(bar)) => bar.println(text),
+            (Event::Note(text), None) if !self.quiet => complain(text),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapter::{self, Profile};
+use super::choices::Choices;
 use super::clock::Stamps;
 use super::pipeline::{Cache, Kernel};
 use super::pool::{Buffer, Kind, Pool, PoolStats};
@@ -19,13 +20,17 @@ pub struct Options {
     pub checked: bool,
     /// Fill every buffer with NaN when it is handed out, so that a value nobody wrote cannot pass unseen.
     pub poison: bool,
+    /// Take the variants that `limbeck bench --tune` found best on this adapter, where it was run, rather than the rules' alone.
+    /// Another variant sums in another order, so results may differ in their last digits.
+    pub tuned: bool,
 }
 
 impl Options {
-    /// The defaults, overridden by `LIMBECK_CHECKED=1` and `LIMBECK_POISON=1`.
+    /// The defaults, overridden by `LIMBECK_CHECKED=1` and `LIMBECK_POISON=1`; tuned variants unless `LIMBECK_TUNED=0`.
     pub fn from_env() -> Self {
         let set = |name| std::env::var(name).is_ok_and(|v| v != "0" && !v.is_empty());
-        Options { adapter: None, checked: set("LIMBECK_CHECKED"), poison: set("LIMBECK_POISON") }
+        let tuned = std::env::var("LIMBECK_TUNED").map_or(true, |v| v != "0");
+        Options { adapter: None, checked: set("LIMBECK_CHECKED"), poison: set("LIMBECK_POISON"), tuned }
     }
 }
 
@@ -62,6 +67,7 @@ struct Inner {
     recording: Mutex<Recording>,
     counts: Mutex<(u64, u64)>,
     stamps: Stamps,
+    choices: Choices,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -116,6 +122,7 @@ impl Gpu {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
+        let choices = if options.tuned { Choices::load(&profile) } else { Choices::default() };
         let inner = Inner {
             device,
             queue,
@@ -127,6 +134,7 @@ impl Gpu {
             recording: Mutex::default(),
             counts: Mutex::default(),
             stamps: Stamps::default(),
+            choices,
             fault,
             options: Options { poison: false, ..options.clone() },
         };
@@ -157,6 +165,17 @@ impl Gpu {
             submits,
             dispatches,
         }
+    }
+
+    /// The variants that were measured to be best here; empty unless [`Options::tuned`].
+    pub fn choices(&self) -> &Choices {
+        &self.inner.choices
+    }
+
+    /// The name a measurement chose for a key, which is made only if anything was measured.
+    pub(crate) fn choice(&self, key: impl FnOnce() -> String) -> Option<&str> {
+        let choices = &self.inner.choices;
+        if choices.is_empty() { None } else { choices.get(&key()) }
     }
 
     /// What [`Gpu::time`] works with.

@@ -3,6 +3,8 @@
 //! The only module that names `wgpu` and the only one with `unsafe`. It knows buffers and shaders, nothing of tensors.
 
 mod adapter;
+mod cache_dir;
+mod choices;
 mod clock;
 mod device;
 mod expr;
@@ -13,6 +15,8 @@ mod reflect;
 mod wgsl;
 
 pub use adapter::{AdapterClass, Profile, devices};
+pub use cache_dir::cache_dir;
+pub use choices::Choices;
 pub use clock::{Clock, Timing};
 pub use device::{Gpu, GpuStats, Options};
 pub use pool::{Buffer, PoolStats};

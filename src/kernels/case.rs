@@ -2,7 +2,7 @@
 //! shader validation and the benchmark.
 
 use crate::Result;
-use crate::gpu::{Defines, Gpu, Profile, Source};
+use crate::gpu::{Defines, Gpu, Source};
 
 /// A result of the GPU beside the twin's.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ pub struct Kernel {
     /// Every way its shaders are compiled.
     pub permutations: fn() -> Vec<Permutation>,
     /// What it is timed on; [`no_workloads`] for kernels that never weigh.
-    pub workloads: fn(&Profile, Size) -> Vec<Workload>,
+    pub workloads: fn(&Gpu, Size) -> Vec<Workload>,
 }
 
 /// How much a benchmark may ask of a machine.
@@ -101,7 +101,7 @@ type Prepare = Box<dyn Fn(&Gpu) -> Result<Prepared>>;
 pub struct Workload {
     /// What it is: `resnet18/3x3-64-64-32x32-b32/forward`.
     pub name: String,
-    /// The variant the rule picks, where there is a choice.
+    /// The variant that is run, where there is a choice.
     pub variant: Option<String>,
     /// Floating-point operations, counted as the plain algorithm has them (a convolution as the direct one).
     pub flops: u64,
@@ -112,7 +112,7 @@ pub struct Workload {
 }
 
 /// For kernels that are not timed.
-pub fn no_workloads(_: &Profile, _: Size) -> Vec<Workload> {
+pub fn no_workloads(_: &Gpu, _: Size) -> Vec<Workload> {
     Vec::new()
 }
 

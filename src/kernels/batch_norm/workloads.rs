@@ -1,7 +1,7 @@
 //! What batch norm is timed on: the widest, a middle and the deepest map of the timed networks.
 
 use super::{Norm, NormTargets, backward, batch_stats, normalise};
-use crate::gpu::{AdapterClass, Gpu, Profile};
+use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::tensor::{Target, Tensor};
 use crate::{Result, twin};
@@ -19,8 +19,8 @@ enum Part {
 }
 
 /// Statistics, normalisation with residual and ReLU, and the gradient.
-pub fn workloads(profile: &Profile, _: Size) -> Vec<Workload> {
-    let software = profile.class == AdapterClass::Software;
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
+    let software = gpu.profile().class == AdapterClass::Software;
     // Images of a batch, height and width, channels.
     let maps = [("resnet20", if software { 64 } else { 128 }, 32, 16)]
         .into_iter()

@@ -1,17 +1,20 @@
 //! 2-D convolution: forward with a fused epilogue, and both gradients, each in several variants.
 //!
-//! [`choose`] names the variant for a shape on an adapter; the `_with` functions take one by name. Every variant is
+//! [`choose`] names the variant for a shape on an adapter, [`chosen`] what a measurement found better, if one was made
+//! (`limbeck bench --tune`); the `_with` functions take one by name. Every variant is
 //! held against the same twin by the same cases.
 
 mod cases;
 mod lanes;
 mod register;
+mod tuned;
 mod variant;
 mod workloads;
 
 pub use cases::{cases, permutations};
 use lanes::Batch;
 pub use register::Tile;
+pub use tuned::{candidates, chosen, key};
 pub use variant::{Pass, Variant, choose, variants};
 pub use workloads::{Timed, distinct, workloads};
 
@@ -47,7 +50,7 @@ fn check_variant(gpu: &Gpu, pass: Pass, s: &Conv2d, variant: Variant) -> Result<
 
 /// `y = relu(conv(x, w) + bias + residual)`, `[n, oh, ow, co]`; see [`Epilogue`] for the optional parts.
 pub fn forward(gpu: &Gpu, s: &Conv2d, x: &Tensor, w: &Tensor, epilogue: Epilogue) -> Result<Tensor> {
-    forward_with(gpu, s, x, w, epilogue, choose(Pass::Forward, s, gpu.profile()))
+    forward_with(gpu, s, x, w, epilogue, chosen(gpu, Pass::Forward, s))
 }
 
 /// [`forward`] in a given variant.
@@ -76,7 +79,7 @@ pub fn forward_with(
 
 /// The gradient with respect to `x` from `dy` `[n, oh, ow, co]`.
 pub fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
-    input_grad_with(gpu, s, dy, w, out, choose(Pass::InputGrad, s, gpu.profile()))
+    input_grad_with(gpu, s, dy, w, out, chosen(gpu, Pass::InputGrad, s))
 }
 
 /// [`input_grad`] in a given variant.
@@ -94,7 +97,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
 
 /// The gradient with respect to `w` from `x` and `dy`.
 pub fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target) -> Result<()> {
-    weight_grad_with(gpu, s, x, dy, out, choose(Pass::WeightGrad, s, gpu.profile()))
+    weight_grad_with(gpu, s, x, dy, out, chosen(gpu, Pass::WeightGrad, s))
 }
 
 /// [`weight_grad`] in a given variant.

@@ -1,8 +1,8 @@
 //! What the convolution is timed on: every distinct one of ResNet-20 and of ResNet-18 for 32x32 images.
 
-use super::{Epilogue, Pass, choose, forward, input_grad, weight_grad};
+use super::{Epilogue, Pass, Variant, chosen, forward_with, input_grad_with, weight_grad_with};
 use crate::Result;
-use crate::gpu::{AdapterClass, Gpu, Profile};
+use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, sampled, spread, values};
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
@@ -68,33 +68,69 @@ pub fn distinct(class: AdapterClass) -> Vec<Timed> {
 }
 
 /// Every distinct convolution and pass.
-pub fn workloads(profile: &Profile, _: Size) -> Vec<Workload> {
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
     let workload = |timed: Timed| {
         let s = timed.shape;
         let values: usize = [s.x_shape(), s.w_shape(), s.y_shape()].iter().map(|d| d.iter().product::<usize>()).sum();
         Workload {
             name: timed.name(),
-            variant: Some(choose(timed.pass, &s, profile).to_string()),
+            variant: Some(chosen(gpu, timed.pass, &s).to_string()),
             flops: 2 * s.macs(),
             bytes: 4 * values as u64,
             prepare: Box::new(move |gpu| prepare(gpu, timed)),
         }
     };
-    distinct(profile.class).into_iter().map(workload).collect()
+    distinct(gpu.profile().class).into_iter().map(workload).collect()
 }
 
 fn prepare(gpu: &Gpu, timed: Timed) -> Result<Prepared> {
-    let Timed { shape: s, pass, .. } = timed;
-    let (a, b) = operands(&s, pass);
-    let inputs = [Tensor::from_f32(gpu, &values(1, len(a)), &a)?, Tensor::from_f32(gpu, &values(2, len(b)), &b)?];
+    let variant = chosen(gpu, timed.pass, &timed.shape);
+    let inputs = timed.inputs(gpu)?;
     let again = inputs.clone();
     Ok(Prepared {
-        run: Box::new(move |gpu| compute(gpu, &s, pass, &inputs).map(|_| ())),
+        run: Box::new(move |gpu| timed.compute(gpu, &inputs, variant).map(|_| ())),
         check: Box::new(move |gpu| {
-            let got = compute(gpu, &s, pass, &again)?.to_f32(gpu)?;
-            Ok(vec![spot_check(&s, pass, &got)])
+            let got = timed.compute(gpu, &again, variant)?.to_f32(gpu)?;
+            Ok(vec![spot_check(&timed, &got)])
         }),
     })
+}
+
+impl Timed {
+    /// What the pass takes, the same on every machine.
+    pub fn inputs(&self, gpu: &Gpu) -> Result<[Tensor; 2]> {
+        let (a, b) = operands(&self.shape, self.pass);
+        Ok([Tensor::from_f32(gpu, &values(1, len(a)), &a)?, Tensor::from_f32(gpu, &values(2, len(b)), &b)?])
+    }
+
+    /// Records the pass in a variant.
+    pub fn compute(&self, gpu: &Gpu, [a, b]: &[Tensor; 2], variant: Variant) -> Result<Tensor> {
+        let s = &self.shape;
+        let fresh = |shape: [usize; 4]| Tensor::empty(gpu, &shape).map(Target::fresh);
+        match self.pass {
+            Pass::Forward => forward_with(gpu, s, a, b, Epilogue::default(), variant),
+            Pass::InputGrad => {
+                let out = fresh(s.x_shape())?;
+                input_grad_with(gpu, s, a, b, &out, variant)?;
+                Ok(out.tensor)
+            }
+            Pass::WeightGrad => {
+                let out = fresh(s.w_shape())?;
+                weight_grad_with(gpu, s, a, b, &out, variant)?;
+                Ok(out.tensor)
+            }
+        }
+    }
+
+    /// Terms of each sum of the result.
+    pub fn terms(&self) -> usize {
+        let s = &self.shape;
+        match self.pass {
+            Pass::Forward => s.kh * s.kw * s.ci,
+            Pass::InputGrad => s.kh * s.kw * s.co,
+            Pass::WeightGrad => s.n * s.oh() * s.ow(),
+        }
+    }
 }
 
 fn len(shape: [usize; 4]) -> usize {
@@ -110,38 +146,17 @@ fn operands(s: &Conv2d, pass: Pass) -> ([usize; 4], [usize; 4]) {
     }
 }
 
-/// Records `pass` as the networks do.
-fn compute(gpu: &Gpu, s: &Conv2d, pass: Pass, [a, b]: &[Tensor; 2]) -> Result<Tensor> {
-    let fresh = |shape: [usize; 4]| Tensor::empty(gpu, &shape).map(Target::fresh);
-    match pass {
-        Pass::Forward => forward(gpu, s, a, b, Epilogue::default()),
-        Pass::InputGrad => {
-            let out = fresh(s.x_shape())?;
-            input_grad(gpu, s, a, b, &out)?;
-            Ok(out.tensor)
-        }
-        Pass::WeightGrad => {
-            let out = fresh(s.w_shape())?;
-            weight_grad(gpu, s, a, b, &out)?;
-            Ok(out.tensor)
-        }
-    }
-}
-
-/// Some values of a result of [`compute`] on the inputs of [`prepare`] against the twin's.
-fn spot_check(s: &Conv2d, pass: Pass, got: &[f32]) -> Check {
-    let (a, b) = operands(s, pass);
+/// Some values of the result on the inputs of [`Timed::inputs`] against the twin's.
+fn spot_check(timed: &Timed, got: &[f32]) -> Check {
+    let Timed { shape: s, pass, .. } = timed;
+    let (a, b) = operands(s, *pass);
     let (a, b) = (values(1, len(a)), values(2, len(b)));
-    let positions = spread(got.len(), SAMPLES);
-    let (taps, what) = (s.kh * s.kw, pass.to_string());
-    match pass {
-        Pass::Forward => sampled(what, got, &positions, |i| twin::conv2d::forward_at(s, &a, &b, i), taps * s.ci),
-        Pass::InputGrad => sampled(what, got, &positions, |i| twin::conv2d::input_grad_at(s, &a, &b, i), taps * s.co),
-        Pass::WeightGrad => {
-            let terms = s.n * s.oh() * s.ow();
-            sampled(what, got, &positions, |i| twin::conv2d::weight_grad_at(s, &a, &b, i), terms)
-        }
-    }
+    let want = |at| match pass {
+        Pass::Forward => twin::conv2d::forward_at(s, &a, &b, at),
+        Pass::InputGrad => twin::conv2d::input_grad_at(s, &a, &b, at),
+        Pass::WeightGrad => twin::conv2d::weight_grad_at(s, &a, &b, at),
+    };
+    sampled(pass.to_string(), got, &spread(got.len(), SAMPLES), want, timed.terms())
 }
 
 #[cfg(test)]

@@ -2,21 +2,21 @@
 
 use super::forward;
 use crate::Result;
-use crate::gpu::{AdapterClass, Gpu, Profile};
+use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Prepared, Size, Workload, sampled, spread, values};
-use crate::kernels::conv2d::{Pass, choose};
+use crate::kernels::conv2d::{Pass, chosen};
 use crate::shape::Conv2d;
 use crate::tensor::Tensor;
 use crate::twin;
 
 /// `n³` products for n of 256 to 4096; a quick benchmark of a software adapter ends at 1024.
-pub fn workloads(profile: &Profile, size: Size) -> Vec<Workload> {
-    let largest = if size == Size::Quick && profile.class == AdapterClass::Software { 1024 } else { 4096 };
+pub fn workloads(gpu: &Gpu, size: Size) -> Vec<Workload> {
+    let largest = if size == Size::Quick && gpu.profile().class == AdapterClass::Software { 1024 } else { 4096 };
     let workload = |n: usize| {
         let shape = Conv2d::square(n, 1, 1, n, n, 1, 1, 0);
         Workload {
             name: format!("{n}x{n}x{n}"),
-            variant: Some(choose(Pass::Forward, &shape, profile).to_string()),
+            variant: Some(chosen(gpu, Pass::Forward, &shape).to_string()),
             flops: 2 * (n as u64).pow(3),
             bytes: 12 * (n as u64).pow(2),
             prepare: Box::new(move |gpu| prepare(gpu, n)),

@@ -2,7 +2,7 @@
 
 use super::{Adam, Sgd, adam, sgd};
 use crate::Result;
-use crate::gpu::{Gpu, Profile};
+use crate::gpu::Gpu;
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::tensor::Tensor;
 use crate::twin;
@@ -11,7 +11,7 @@ const SGD: Sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-
 const ADAM: Adam = Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2, decoupled: true };
 
 /// One step over 0.27 and over 11.2 million parameters.
-pub fn workloads(_: &Profile, _: Size) -> Vec<Workload> {
+pub fn workloads(_: &Gpu, _: Size) -> Vec<Workload> {
     let sizes = [("resnet20", 272_474), ("resnet18", 11_173_962)];
     let all = sizes.into_iter().flat_map(|size| [(size, false), (size, true)]);
     let workload = |((network, n), moments): ((&str, usize), bool)| {

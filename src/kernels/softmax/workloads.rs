@@ -2,14 +2,14 @@
 
 use super::{log_softmax, softmax};
 use crate::Result;
-use crate::gpu::{AdapterClass, Gpu, Profile};
+use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::tensor::Tensor;
 use crate::twin;
 
 /// 10, 100 and 1000 classes in a million logits, a sixteenth of it on software adapters.
-pub fn workloads(profile: &Profile, _: Size) -> Vec<Workload> {
-    let logits = if profile.class == AdapterClass::Software { 1 << 16 } else { 1 << 20 };
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
+    let logits = if gpu.profile().class == AdapterClass::Software { 1 << 16 } else { 1 << 20 };
     let workload = |(columns, log): (usize, bool)| {
         let rows = logits / columns;
         let name = if log { "log_softmax" } else { "softmax" };
