@@ -5,8 +5,10 @@
 
 mod cases;
 mod lanes;
+mod products;
 mod register;
 mod variant;
+mod winograd;
 
 pub use cases::{cases, permutations};
 use lanes::Batch;
@@ -68,6 +70,7 @@ pub fn forward_with(
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
         Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &y, tile)?,
+        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
     }
     Ok(y)
 }
@@ -87,6 +90,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
+        Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
     }
 }
 
@@ -105,6 +109,7 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
     }
 }
 
