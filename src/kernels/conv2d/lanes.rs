@@ -37,7 +37,7 @@ const WIDTH: usize = 64;
 const BUSY: usize = 64;
 
 /// The size of every subgroup, where the adapter is software and has but one size that divides the shader's tiles.
-fn lanes(profile: &Profile) -> Option<usize> {
+pub(super) fn size(profile: &Profile) -> Option<usize> {
     match profile.subgroups {
         Some((min, max)) if min == max && [4, 8].contains(&min) && profile.class == AdapterClass::Software => {
             Some(min as usize)
@@ -48,12 +48,12 @@ fn lanes(profile: &Profile) -> Option<usize> {
 
 /// The lanes of an adapter that `serves` has been asked about.
 fn lanes_of(gpu: &Gpu) -> usize {
-    lanes(gpu.profile()).unwrap_or(8)
+    size(gpu.profile()).unwrap_or(8)
 }
 
 /// Whether `tile` may compute `pass` of `s`.
 pub(super) fn serves(pass: Pass, s: &Conv2d, tile: Tile, profile: &Profile) -> bool {
-    let Some(lanes) = lanes(profile) else { return false };
+    let Some(lanes) = size(profile) else { return false };
     s.groups == 1
         && match pass {
             Pass::Forward => TILES.contains(&tile) && s.ci.is_multiple_of(4),
@@ -67,7 +67,7 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, tile: Tile, profile: &Profile) -> b
 
 /// The tile for `pass` of `s`: as wide as the channels fill; `None` where another family is better.
 pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> {
-    let lanes = lanes(profile)?;
+    let lanes = size(profile)?;
     let find = |tiles: &[Tile], fits: &dyn Fn(&Tile) -> bool| {
         tiles.iter().copied().find(|t| fits(t) && serves(pass, s, *t, profile))
     };
@@ -80,6 +80,12 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> 
         }
         _ => None,
     }
+}
+
+/// The narrowest tile that serves `pass` of `s` at all.
+pub(super) fn narrowest(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> {
+    let tiles = if pass == Pass::WeightGrad { &WEIGHT_TILES[..] } else { &TILES };
+    tiles.iter().rev().copied().find(|t| serves(pass, s, *t, profile))
 }
 
 fn vec(channels: usize) -> usize {
@@ -162,7 +168,8 @@ pub(super) fn input_grad(
 }
 
 /// Splits of the weight gradient's sum: enough subgroups to keep the processor busy.
-pub(super) fn splits(s: &Conv2d, Batch(count): Batch, tile: Tile, lanes: usize) -> usize {
+pub(super) fn splits(gpu: &Gpu, s: &Conv2d, Batch(count): Batch, tile: Tile) -> usize {
+    let lanes = lanes_of(gpu);
     let tiles = s.co.div_ceil(tile.rows) * (s.kh * s.kw * s.ci / vec(s.ci)).div_ceil(tile.columns * lanes);
     let rows = s.n * s.oh();
     let chunk = rows.div_ceil(BUSY.div_ceil(tiles * count).clamp(1, rows));
@@ -204,7 +211,7 @@ pub(super) fn weight_grad_parts(
 }
 
 pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, tile: Tile) -> Result<()> {
-    let splits = splits(s, Batch(1), tile, lanes_of(gpu));
+    let splits = splits(gpu, s, Batch(1), tile);
     if splits == 1 && !out.accumulate {
         return weight_grad_parts(gpu, s, Batch(1), (x, dy), &out.tensor, tile, 1);
     }

@@ -6,9 +6,11 @@
 
 mod cases;
 mod lanes;
+mod products;
 mod register;
 mod tuned;
 mod variant;
+mod winograd;
 mod workloads;
 
 pub use cases::{cases, permutations};
@@ -73,6 +75,7 @@ pub fn forward_with(
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
         Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &y, tile)?,
+        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
     }
     Ok(y)
 }
@@ -92,6 +95,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
+        Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
     }
 }
 
@@ -110,6 +114,7 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
     }
 }
 
