@@ -8,6 +8,7 @@
 // Memory: ROWS / LANES loads of vec4 and 4 · COLUMNS / Q of vecQ for 4 · ROWS · COLUMNS multiply-adds.
 
 #import shared/index
+#import shared/quad
 
 #if COLUMNS > 4
 #define Q 4
@@ -23,15 +24,18 @@ struct Params {
 
 #if Q == 4
 alias W = vec4<f32>;
+alias L = Quad;
 #elif Q == 2
 alias W = vec2<f32>;
+alias L = vec2<f32>;
 #else
 alias W = f32;
+alias L = f32;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w: array<W>;
+@group(0) @binding(1) var<storage, read> dy: array<Quad>;
+@group(0) @binding(2) var<storage, read> w: array<L>;
 @group(0) @binding(3) var<storage, read_write> dx: array<W>;
 
 @compute @workgroup_size(64)
@@ -86,11 +90,15 @@ fn lanes_input_grad(
             var wb = (kh * p.kw + kw) * ci;
             for (var c = 0u; c < quads; c++) {
 #for i in 0..ROWS / LANES
-                let f${i} = select(vec4<f32>(0.0), dy[y${i} + c], in${i});
+                let f${i} = select(vec4<f32>(0.0), unquad(dy[y${i} + c]), in${i});
 #endfor
 #for e in 0..4
 #for j in 0..COLUMNS / Q
+                #if Q == 4
+                let g${e}_${j} = unquad(w[w${j} + wb + ${e}u * row]);
+#else
                 let g${e}_${j} = w[w${j} + wb + ${e}u * row];
+#endif
 #endfor
 #endfor
 #for r in 0..ROWS
