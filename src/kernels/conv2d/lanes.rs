@@ -167,6 +167,7 @@ pub(super) fn input_grad(
         .u32("columns", columns)
         .u32("pixels", pixels)
         .u32("tiles", tiles)
+        .u32("step", s.stride / gcd(s.stride, s.dilation))
         .u32("accumulate", out.flag())
         .cost(2 * s.macs() * count as u64);
     dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count * s.stride * s.stride)
@@ -223,6 +224,10 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
     let part = Tensor::empty(gpu, &[splits, out.tensor.len()])?;
     weight_grad_parts(gpu, s, Batch(1), (x, dy), &part, tile, splits)?;
     sum_parts(gpu, &part, out)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Every way the shaders are compiled.
