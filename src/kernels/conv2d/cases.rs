@@ -1,6 +1,8 @@
 //! What every variant of the convolution is tried with.
 
-use super::{Epilogue, Pass, forward_with, input_grad_with, lanes, register, variants, weight_grad_with, winograd};
+use super::{
+    Epilogue, Pass, forward_with, input_grad_with, lanes, register, turned, variants, weight_grad_with, winograd,
+};
 use crate::gpu::Gpu;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
@@ -10,7 +12,7 @@ use crate::{Error, Result, twin};
 
 /// Every way the shaders are compiled.
 pub fn permutations() -> Vec<Permutation> {
-    [register::permutations(), lanes::permutations(), winograd::permutations()].concat()
+    [register::permutations(), lanes::permutations(), turned::permutations(), winograd::permutations()].concat()
 }
 
 /// Odd sizes, strides, paddings, dilation, groups, thin and wide channels.
@@ -36,6 +38,10 @@ pub fn cases() -> Vec<Case> {
         square(2, 10, 7, 36, 32, 3, 1, 0),
         square(1, 6, 13, 8, 44, 3, 1, 2),
         square(3, 4, 4, 128, 64, 3, 1, 1),
+        // Rows that are runs of 32, 16 and 8 pixels, also after the padding.
+        square(1, 5, 64, 8, 16, 3, 1, 1),
+        square(2, 3, 48, 12, 20, 3, 1, 1),
+        square(3, 7, 10, 16, 16, 3, 1, 0),
     ];
     shapes.into_iter().map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s))).collect()
 }

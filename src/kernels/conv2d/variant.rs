@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
-use super::winograd;
+use super::{turned, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -38,6 +38,8 @@ pub enum Variant {
     Register(Tile),
     /// Operands shared between the lanes of a subgroup: for software adapters.
     Lanes(Tile),
+    /// The input gradient at stride 1 as a forward pass of the lanes family with the taps turned round.
+    Turned(Tile),
     /// F(m x m, 3 x 3): products of transformed tiles.
     Winograd(usize),
 }
@@ -49,7 +51,8 @@ impl Variant {
         let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
         // A tile that several passes are compiled for is one variant.
         let mut all = Vec::new();
-        for variant in register.chain(lanes).chain(winograd::SIZES.map(Variant::Winograd)) {
+        let turned = lanes::TILES.map(Variant::Turned);
+        for variant in register.chain(lanes).chain(turned).chain(winograd::SIZES.map(Variant::Winograd)) {
             if !all.contains(&variant) {
                 all.push(variant);
             }
@@ -62,6 +65,7 @@ impl Variant {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
             Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
+            Variant::Turned(tile) => turned::serves(pass, s, tile, profile),
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
         }
     }
@@ -72,6 +76,7 @@ impl fmt::Display for Variant {
         match self {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
             Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
+            Variant::Turned(tile) => write!(f, "turned-{}x{}", tile.rows, tile.columns),
             Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
         }
     }
@@ -96,6 +101,10 @@ pub fn variants(pass: Pass, s: &Conv2d, profile: &Profile) -> Vec<Variant> {
 /// The variant for `pass` of `s` on an adapter with `profile`: a rule, not a measurement.
 pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
     let winograd = winograd::choose(pass, s, profile).map(Variant::Winograd);
+    let turned = || turned::choose(pass, s, profile).map(Variant::Turned);
     let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
-    winograd.or_else(lanes).unwrap_or_else(|| Variant::Register(register::choose(pass, s, profile.class)))
+    winograd
+        .or_else(turned)
+        .or_else(lanes)
+        .unwrap_or_else(|| Variant::Register(register::choose(pass, s, profile.class)))
 }
