@@ -38,7 +38,7 @@ pub(super) fn shares_loads(profile: &Profile) -> bool {
 /// `m[f, t, co] = Σ_ci v[f, t, ci] · u[f, co, ci]`.
 pub(super) fn forward(gpu: &Gpu, p: &Product, v: &Tensor, u: &Tensor, m: &Tensor) -> Result<()> {
     let tile = p.tile_or_error(Pass::Forward, gpu)?;
-    lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), Epilogue::default(), &Target::fresh(m.clone()), tile)
+    lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), (Epilogue::default(), None), &Target::fresh(m.clone()), tile)
 }
 
 /// `m[f, t, ci] = Σ_co v[f, t, co] · u[f, co, ci]`.
