@@ -1,6 +1,6 @@
 //! What every variant of the convolution is tried with.
 
-use super::{Epilogue, Pass, forward_with, input_grad_with, lanes, register, variants, weight_grad_with};
+use super::{Epilogue, Pass, forward_with, input_grad_with, lanes, register, tiled, variants, weight_grad_with};
 use crate::gpu::Gpu;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
@@ -10,7 +10,7 @@ use crate::{Error, Result, twin};
 
 /// Every way the shaders are compiled.
 pub fn permutations() -> Vec<Permutation> {
-    [register::permutations(), lanes::permutations()].concat()
+    [register::permutations(), lanes::permutations(), tiled::permutations()].concat()
 }
 
 /// Odd sizes, strides, paddings, dilation, groups, thin and wide channels.
@@ -32,6 +32,12 @@ pub fn cases() -> Vec<Case> {
         square(65, 3, 3, 10, 100, 3, 1, 1),
         square(1, 12, 9, 4, 4, 3, 3, 2),
         Conv2d { kw: 1, ..square(2, 8, 6, 8, 12, 5, 2, 2) },
+        // Several tiles of 128x64, none of them full, in rows, columns and terms.
+        square(3, 10, 9, 36, 140, 3, 1, 1),
+        square(2, 19, 13, 20, 72, 3, 3, 1),
+        Conv2d { dilation: 2, ..square(1, 13, 12, 20, 24, 3, 4, 2) },
+        Conv2d { groups: 12, dilation: 2, ..square(2, 11, 9, 12, 12, 3, 2, 2) },
+        Conv2d { groups: 7, ..square(3, 8, 9, 7, 7, 5, 3, 2) },
     ];
     shapes.into_iter().map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s))).collect()
 }
@@ -83,6 +89,23 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
             register::weight_grad_split(gpu, s, &x, &dy, &out, tile, splits)?;
             let what = format!("dw, tile {}x{}, {splits} splits, accumulate {accumulate}", tile.rows, tile.columns);
             checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
+        }
+    }
+    // Sums in parts, more of them than there are tiles of terms, with what follows them.
+    for (tile, splits) in tiled::TILES.into_iter().zip([2, 3, 4, 5, 99]) {
+        let named = |what: &str| format!("{what}, tiled-{}x{}, {splits} splits", tile.rows, tile.columns);
+        let y = Tensor::empty(gpu, &s.y_shape())?;
+        let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
+        tiled::forward_split(gpu, s, &x, &w, epilogue, &y, tile, splits)?;
+        checks.push(Check::sum(named("relu(y + bias + residual)"), y.to_f32(gpu)?, fused.clone(), k));
+        for accumulate in [false, true] {
+            let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
+            tiled::input_grad_split(gpu, s, &dy, &w, &out, tile, splits)?;
+            let want = added(&there, 1.0, &dx64);
+            checks.push(Check::sum(named("dx"), out.tensor.to_f32(gpu)?, want, s.kh * s.kw * s.co / s.groups));
+            let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;
+            tiled::weight_grad_split(gpu, s, &x, &dy, &out, tile, splits)?;
+            checks.push(Check::sum(named("dw"), out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
         }
     }
     Ok(checks)

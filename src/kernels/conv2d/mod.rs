@@ -6,6 +6,7 @@
 mod cases;
 mod lanes;
 mod register;
+mod tiled;
 mod variant;
 
 pub use cases::{cases, permutations};
@@ -68,6 +69,7 @@ pub fn forward_with(
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
         Variant::Lanes(tile) => lanes::forward(gpu, s, x, w, epilogue, &y, tile)?,
+        Variant::Tiled(tile) => tiled::forward(gpu, s, x, w, epilogue, &y, tile)?,
     }
     Ok(y)
 }
@@ -87,6 +89,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     check_variant(gpu, pass, s, variant)?;
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
+        Variant::Tiled(tile) => tiled::input_grad(gpu, s, dy, w, out, tile),
         Variant::Lanes(_) => Err(unserved(s, pass, variant)),
     }
 }
@@ -106,6 +109,7 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     check_variant(gpu, pass, s, variant)?;
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Tiled(tile) => tiled::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Lanes(_) => Err(unserved(s, pass, variant)),
     }
 }

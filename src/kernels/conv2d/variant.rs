@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
+use super::tiled;
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -37,6 +38,8 @@ pub enum Variant {
     Register(Tile),
     /// Operands shared between the lanes of a subgroup: for software adapters.
     Lanes(Tile),
+    /// Operands in workgroup memory: for GPUs.
+    Tiled(Tile),
 }
 
 impl Variant {
@@ -45,6 +48,7 @@ impl Variant {
         let mut all: Vec<_> = TILES.into_iter().map(Variant::Register).collect();
         all.extend(WEIGHT_TILES.into_iter().filter(|t| !TILES.contains(t)).map(Variant::Register));
         all.extend(lanes::TILES.map(Variant::Lanes));
+        all.extend(tiled::TILES.map(Variant::Tiled));
         all
     }
 
@@ -53,6 +57,7 @@ impl Variant {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
             Variant::Lanes(_) => lanes::serves(pass, s, profile),
+            Variant::Tiled(tile) => tiled::serves(s, tile),
         }
     }
 }
@@ -62,6 +67,7 @@ impl fmt::Display for Variant {
         match self {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
             Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
+            Variant::Tiled(tile) => write!(f, "tiled-{}x{}", tile.rows, tile.columns),
         }
     }
 }
@@ -84,8 +90,66 @@ pub fn variants(pass: Pass, s: &Conv2d, profile: &Profile) -> Vec<Variant> {
 
 /// The variant for `pass` of `s` on an adapter with `profile`: a rule, not a measurement.
 pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
+    if let Some(tile) = tiled::choose(pass, s, profile.class) {
+        return Variant::Tiled(tile);
+    }
     match lanes::choose(pass, s, profile) {
         Some(tile) => Variant::Lanes(tile),
         None => Variant::Register(register::choose(pass, s, profile.class)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::AdapterClass;
+
+    fn profile(class: AdapterClass) -> Profile {
+        Profile {
+            name: String::new(),
+            backend: "vulkan".into(),
+            driver: String::new(),
+            class,
+            max_buffer: 1 << 30,
+            max_binding: 1 << 30,
+            max_storage_buffers: 8,
+            max_workgroup_bytes: 16 << 10,
+            max_invocations: 256,
+            max_groups: 65_535,
+            subgroups: Some((8, 8)),
+            f16: false,
+            cooperative_matrix: class == AdapterClass::DiscreteMatrix,
+            timestamps: false,
+        }
+    }
+
+    #[test]
+    fn the_chosen_variant_serves() {
+        for class in [
+            AdapterClass::DiscreteMatrix,
+            AdapterClass::Discrete,
+            AdapterClass::Apple,
+            AdapterClass::Integrated,
+            AdapterClass::Software,
+        ] {
+            let profile = profile(class);
+            for (ci, co, groups) in [(3, 16, 1), (16, 16, 1), (64, 128, 1), (512, 512, 1), (32, 32, 32), (32, 64, 4)] {
+                for (n, size, stride, dilation) in [(1, 5, 1, 1), (128, 32, 1, 1), (64, 16, 2, 1), (2, 40, 16, 2)] {
+                    let s = Conv2d { groups, dilation, ..Conv2d::square(n, size, size, ci, co, 3, stride, 1) };
+                    for pass in [Pass::Forward, Pass::InputGrad, Pass::WeightGrad] {
+                        let variant = choose(pass, &s, &profile);
+                        assert!(variant.serves(pass, &s, &profile), "{variant} {pass} {s:?} on {class:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for variant in Variant::all() {
+            assert_eq!(variant.to_string().parse::<Variant>().unwrap(), variant);
+        }
+        assert!("tiled-1x1".parse::<Variant>().is_err());
     }
 }
