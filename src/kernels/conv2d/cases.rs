@@ -1,7 +1,8 @@
 //! What every variant of the convolution is tried with.
 
 use super::{
-    Epilogue, Pass, forward_with, input_grad_with, lanes, register, tiled, variants, weight_grad_with, winograd,
+    Epilogue, Pass, depthwise, forward_with, input_grad_with, lanes, register, tiled, variants, weight_grad_with,
+    winograd,
 };
 use crate::gpu::Gpu;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
@@ -12,7 +13,14 @@ use crate::{Error, Result, twin};
 
 /// Every way the shaders are compiled.
 pub fn permutations() -> Vec<Permutation> {
-    [register::permutations(), lanes::permutations(), tiled::permutations(), winograd::permutations()].concat()
+    [
+        register::permutations(),
+        lanes::permutations(),
+        winograd::permutations(),
+        tiled::permutations(),
+        depthwise::permutations(),
+    ]
+    .concat()
 }
 
 /// Odd sizes, strides, paddings, dilation, groups, thin and wide channels.

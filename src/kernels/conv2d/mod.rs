@@ -4,6 +4,7 @@
 //! held against the same twin by the same cases.
 
 mod cases;
+mod depthwise;
 mod lanes;
 mod products;
 mod register;
@@ -72,6 +73,7 @@ pub fn forward_with(
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
         Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &y, tile)?,
         Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
+        Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
         Variant::Tiled(tile) => tiled::forward(gpu, s, x, w, epilogue, &y, tile)?,
     }
     Ok(y)
@@ -93,6 +95,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
+        Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
         Variant::Tiled(tile) => tiled::input_grad(gpu, s, dy, w, out, tile),
     }
 }
@@ -113,6 +116,7 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
+        Variant::Depthwise => depthwise::weight_grad(gpu, s, x, dy, out),
         Variant::Tiled(tile) => tiled::weight_grad(gpu, s, x, dy, out, tile),
     }
 }
@@ -133,4 +137,18 @@ fn geometry<'a>(launch: crate::gpu::Launch<'a>, s: &Conv2d) -> crate::gpu::Launc
         .u32("dilation", s.dilation)
         .u32("ci_group", s.ci / s.groups)
         .u32("co_group", s.co / s.groups)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Taps from one to the next that inputs of one remainder by the stride meet.
+fn gap(s: &Conv2d) -> usize {
+    s.stride / gcd(s.stride, s.dilation)
+}
+
+/// Output pixels from one such tap to the next.
+fn reach(s: &Conv2d) -> usize {
+    s.dilation / gcd(s.stride, s.dilation)
 }

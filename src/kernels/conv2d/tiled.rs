@@ -5,10 +5,10 @@ mod plan;
 
 pub(super) use plan::{TILES, choose, serves};
 
-use plan::{Product, SHAPES, Shape, gap, gcd};
+use plan::{Product, SHAPES, Shape};
 
 use super::register::Tile;
-use super::{Epilogue, Pass, geometry};
+use super::{Epilogue, Pass, gap, geometry, reach};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
@@ -110,7 +110,7 @@ pub(super) fn input_grad_split(
         .u32("high", s.h.div_ceil(s.stride))
         .u32("wide", s.w.div_ceil(s.stride))
         .u32("gap", gap(s))
-        .u32("reach", s.dilation / gcd(s.stride, s.dilation))
+        .u32("reach", reach(s))
         .u32("accumulate", part.flag())
         .u32("pixels", p.rows);
     dispatch(gpu, launch, s, shape, &p, splits, chunk)?;

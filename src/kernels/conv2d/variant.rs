@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::depthwise;
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
 use super::tiled;
@@ -41,6 +42,8 @@ pub enum Variant {
     Lanes(Tile),
     /// F(m x m, 3 x 3): products of transformed tiles.
     Winograd(usize),
+    /// One filter a channel.
+    Depthwise,
     /// Operands in workgroup memory: for GPUs.
     Tiled(Tile),
 }
@@ -52,8 +55,11 @@ impl Variant {
         let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
         // A tile that several passes are compiled for is one variant.
         let mut all = Vec::new();
-        for variant in
-            register.chain(lanes).chain(winograd::SIZES.map(Variant::Winograd)).chain(tiled::TILES.map(Variant::Tiled))
+        for variant in register
+            .chain(lanes)
+            .chain(winograd::SIZES.map(Variant::Winograd))
+            .chain(tiled::TILES.map(Variant::Tiled))
+            .chain([Variant::Depthwise])
         {
             if !all.contains(&variant) {
                 all.push(variant);
@@ -68,6 +74,7 @@ impl Variant {
             Variant::Register(tile) => register::serves(pass, s, tile),
             Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
+            Variant::Depthwise => depthwise::serves(s),
             Variant::Tiled(tile) => tiled::serves(s, tile),
         }
     }
@@ -79,6 +86,7 @@ impl fmt::Display for Variant {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
             Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
             Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
+            Variant::Depthwise => f.write_str("depthwise"),
             Variant::Tiled(tile) => write!(f, "tiled-{}x{}", tile.rows, tile.columns),
         }
     }
@@ -102,6 +110,9 @@ pub fn variants(pass: Pass, s: &Conv2d, profile: &Profile) -> Vec<Variant> {
 
 /// The variant for `pass` of `s` on an adapter with `profile`: a rule, not a measurement.
 pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
+    if depthwise::serves(s) {
+        return Variant::Depthwise;
+    }
     let winograd = winograd::choose(pass, s, profile).map(Variant::Winograd);
     let tiled = || tiled::choose(pass, s, profile.class).map(Variant::Tiled);
     let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);

@@ -1,7 +1,7 @@
 //! The tiles there are, and the rules that pick one and split its sums.
 
-use super::super::Pass;
 use super::super::register::Tile;
+use super::super::{Pass, gap};
 use crate::defines;
 use crate::gpu::{AdapterClass, Defines};
 use crate::shape::Conv2d;
@@ -115,15 +115,6 @@ impl Product {
             }
         }
     }
-}
-
-pub(super) fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Taps between two of the same remainder by the stride.
-pub(super) fn gap(s: &Conv2d) -> usize {
-    s.stride / gcd(s.stride, s.dilation)
 }
 
 /// Whether the family may compute a pass of `s` with `tile`: the remainders by the stride share the third dimension of
