@@ -5,9 +5,10 @@
 //   dx[n, ih, iw, ic] (+)= Σ dy[n, (ih + p − kh·d) / s, (iw + p − kw·d) / s, oc] · w[oc, kh, kw, ic]
 //
 // The input gradient falls into s² dense products, one for each remainder of (ih, iw) by s: of the taps only those whose
-// quotients are whole are visited, every GAP-th one, and each moves the place in dy by REACH. The low part of z is the
-// remainder; the rest of z is the split of the terms, whose sum goes to its own `size` values of `out` (tiled_sum adds
-// them). The groups of x and y are tiles, column tiles first, so that neighbours share rows of A.
+// quotients are whole are visited, every `gap`-th one, and each moves the place in dy by `reach`. z counts, from the low
+// end, the remainder, the item of a batch of convolutions that lie one behind the other, and the part of the terms; each
+// part of each item has its own `size` values of `out` (tiled_sum adds the parts). The groups of x and y are tiles, column
+// tiles first, so that neighbours share rows of A.
 //
 // A group computes BM pixels x BN channels; see shared/tile for who owns what. Terms run over taps outside and channels
 // inside, and each loading lane carries its own place (channel, tap) from tile to tile by additions: no division in the
@@ -29,7 +30,7 @@ struct Params {
     stride: u32, padding: u32, dilation: u32, ci_group: u32, co_group: u32,
     // The rows of the product, as n · high · wide; column tiles in all and of a group of channels; tiles of terms a split.
     pixels: u32, high: u32, wide: u32, tiles: u32, tiles_group: u32, chunk: u32, size: u32,
-    accumulate: u32, gap: u32, reach: u32,
+    accumulate: u32, gap: u32, reach: u32, batch: u32, source_size: u32,
 }
 
 #if VEC == 4
@@ -89,7 +90,7 @@ fn tiled(
     let top = (group / p.tiles) * ${BM}u;
 #if GRAD
     let classes = p.stride * p.stride;
-    let split = wid.z / classes;
+    let layer = wid.z / classes;
     let ph = (wid.z % classes) / p.stride;
     let pw = wid.z % p.stride;
     let down = taps(ph, p.kh);
@@ -103,7 +104,7 @@ fn tiled(
     let channels = p.co_group;
     let columns = p.ci_group;
 #else
-    let split = wid.z;
+    let layer = wid.z;
     let th = p.kh;
     let tw = p.kw;
     let reach = i32(p.dilation);
@@ -114,7 +115,10 @@ fn tiled(
     let columns = p.co_group;
 #endif
     let depth = th * tw * channels;
-    let first = split * p.chunk;
+    let item = layer % p.batch;
+    let source0 = item * p.source_size + block * channels;
+    let weight0 = item * p.co * p.kh * p.kw * p.ci_group;
+    let first = (layer / p.batch) * p.chunk;
     let last = max(min(first + p.chunk, (depth + ${BK - 1}u) / ${BK}u), first);
 
     // What this lane fetches: block (kb, rb) of A or of B, and where it puts it.
@@ -141,7 +145,7 @@ fn tiled(
 #else
     let h${i} = i32((l${i} % p.high) * p.stride) - i32(p.padding);
     let v${i} = i32((m${i} % p.wide) * p.stride) - i32(p.padding);
-    let w${i} = (block * columns + min(left + 4u * rb + ${i}u, columns - 1u)) * depth;
+    let w${i} = weight0 + (block * columns + min(left + 4u * rb + ${i}u, columns - 1u)) * depth;
 #endif
     var f${i} = vec4<f32>(0.0);
     var in${i} = Mask(false);
@@ -191,7 +195,7 @@ fn tiled(
                     let y${i} = u32(h${i} + i32(ti) * reach);
                     let x${i} = u32(v${i} + i32(tj) * reach);
                     in${i} = live && y${i} < sh && x${i} < sw;
-                    at${i} = select(0u, (((n${i} + y${i}) * sw + x${i}) * all + block * channels) / 4u, in${i});
+                    at${i} = select(0u, (((n${i} + y${i}) * sw + x${i}) * all + source0) / 4u, in${i});
 #endfor
 #if DEEP
                 }
@@ -202,7 +206,7 @@ fn tiled(
             } else if of_b {
 #if GRAD
                 let tap = (down.first + ti * p.gap) * p.kw + across.first + tj * p.gap;
-                let base = select(0u, (block * channels + c) * row + tap * columns, live);
+                let base = select(0u, weight0 + (block * channels + c) * row + tap * columns, live);
 #for e in 0..4
 #if OVEC
                 f${e} = w[(base + ${e}u * row + wn) / 4u];
@@ -231,13 +235,13 @@ fn tiled(
                 let y${e}_${i} = u32(h${i} + i32(ii) * reach);
                 let x${e}_${i} = u32(v${i} + i32(jj) * reach);
                 in${i}[${e}] = live${e} && y${e}_${i} < sh && x${e}_${i} < sw;
-                let at${e}_${i} = ((n${i} + y${e}_${i}) * sw + x${e}_${i}) * all + block * channels + cc;
+                let at${e}_${i} = ((n${i} + y${e}_${i}) * sw + x${e}_${i}) * all + source0 + cc;
                 f${i}[${e}] = source[select(0u, at${e}_${i}, in${i}[${e}])];
 #endfor
             } else if of_b {
 #if GRAD
                 let tap${e} = (down.first + ii * p.gap) * p.kw + across.first + jj * p.gap;
-                let base${e} = select(0u, (block * channels + cc) * row + tap${e} * columns, live${e});
+                let base${e} = select(0u, weight0 + (block * channels + cc) * row + tap${e} * columns, live${e});
 #if OVEC
                 f${e} = w[(base${e} + wn) / 4u];
 #else
@@ -331,7 +335,7 @@ fn tiled(
         let col${j} = left + 4u * (tx + ${j * ACROSS}u);
 #if OVEC
         if col${j} < columns {
-            let to = (split * p.size + line + col${j}) / 4u;
+            let to = (layer * p.size + line + col${j}) / 4u;
             var v = s${r}_${j};
 #if BIAS
             v += bias[(block * columns + col${j}) / 4u];
@@ -350,7 +354,7 @@ fn tiled(
 #else
 #for q in 0..4
         if col${j} + ${q}u < columns {
-            let to = split * p.size + line + col${j} + ${q}u;
+            let to = layer * p.size + line + col${j} + ${q}u;
             var v = s${r}_${j}[${q}];
 #if BIAS
             v += bias[block * columns + col${j} + ${q}u];

@@ -3,7 +3,8 @@
 //   dw[oc, kh, kw, ic] (+)= Σ_{n, oh, ow} x[n, oh·s − p + kh·d, ow·s − p + kw·d, ic] · dy[n, oh, ow, oc]
 //
 // C = A · B: the rows are (kh, kw, ic), gathered from x, the columns oc, and the terms all output pixels: few tiles and
-// a huge sum, so z splits the terms; each split has its own `size` values of `out`, which tiled_sum adds in order. The
+// a huge sum, so z counts the items of a batch and, above them, the parts of the terms; each part of each item has its own
+// `size` values of `out`, and tiled_sum adds the parts in order. The
 // groups of x and y are tiles, column tiles first. Both operands are contiguous across a tile's line, so a block is
 // fetched as 4 terms x vec4 and stored as it is; neighbouring lanes fetch neighbouring channels. See shared/tile for who
 // owns what. A loading lane carries the place (ow, oh, n) of its first pixel from tile to tile by additions with carry.
@@ -23,6 +24,8 @@ struct Params {
     depth: u32, rows: u32, tiles: u32, tiles_group: u32, chunk: u32, size: u32, accumulate: u32,
     // BK pixels as a place.
     step_x: u32, step_y: u32, step_n: u32,
+    // Items, and the values of one in x.
+    batch: u32, source_size: u32,
 }
 
 #if XVEC
@@ -67,7 +70,9 @@ fn tiled_weight(
     let block = (group % p.tiles) / p.tiles_group;
     let left = ((group % p.tiles) % p.tiles_group) * ${BN}u;
     let top = (group / p.tiles) * ${BM}u;
-    let first = wid.z * p.chunk;
+    let x0 = (wid.z % p.batch) * p.source_size + block * p.ci_group;
+    let dy0 = (wid.z % p.batch) * p.depth * p.co + block * p.co_group;
+    let first = (wid.z / p.batch) * p.chunk;
     let last = max(min(first + p.chunk, (p.depth + ${BK - 1}u) / ${BK}u), first);
 
     // What this lane fetches: block (kb, rb) of A or of B, and where it puts it.
@@ -91,15 +96,15 @@ fn tiled_weight(
 #endif
 #for q in 0..RUNS
     let tap${q} = m${q} / p.ci_group;
-    let ic${q} = block * p.ci_group + m${q} % p.ci_group;
+    let ic${q} = x0 + m${q} % p.ci_group;
     let dh${q} = i32((tap${q} / p.kw) * p.dilation) - i32(p.padding);
     let dw${q} = i32((tap${q} % p.kw) * p.dilation) - i32(p.padding);
 #endfor
 #if YVEC
-    let oc = block * p.co_group + min(left + 4u * rb, p.co_group - 4u);
+    let oc = dy0 + min(left + 4u * rb, p.co_group - 4u);
 #else
 #for q in 0..4
-    let oc${q} = block * p.co_group + min(left + 4u * rb + ${q}u, p.co_group - 1u);
+    let oc${q} = dy0 + min(left + 4u * rb + ${q}u, p.co_group - 1u);
 #endfor
 #endif
 

@@ -74,7 +74,7 @@ pub fn forward_with(
         Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &y, tile)?,
         Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
-        Variant::Tiled(tile) => tiled::forward(gpu, s, x, w, epilogue, &y, tile)?,
+        Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
     }
     Ok(y)
 }
@@ -96,7 +96,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
         Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
-        Variant::Tiled(tile) => tiled::input_grad(gpu, s, dy, w, out, tile),
+        Variant::Tiled(tile) => tiled::input_grad(gpu, &plan(gpu, Pass::InputGrad, s, tile), dy, w, out),
     }
 }
 
@@ -117,8 +117,12 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
         Variant::Depthwise => depthwise::weight_grad(gpu, s, x, dy, out),
-        Variant::Tiled(tile) => tiled::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Tiled(tile) => tiled::weight_grad(gpu, &plan(gpu, Pass::WeightGrad, s, tile), x, dy, out),
     }
+}
+
+fn plan<'a>(gpu: &Gpu, pass: Pass, s: &'a Conv2d, tile: Tile) -> tiled::Plan<'a> {
+    tiled::Plan::new(pass, s, 1, tile, gpu.profile().class)
 }
 
 /// Sets the parameters that the shaders of every variant have.

@@ -3,15 +3,13 @@
 
 mod plan;
 
-pub(super) use plan::{TILES, choose, serves};
+pub(super) use plan::{Plan, TILES, best, choose, serves};
 
-use plan::{Product, SHAPES, Shape};
+use plan::{SHAPES, Shape};
 
-use super::register::Tile;
-use super::{Epilogue, Pass, gap, geometry, reach};
+use super::{Epilogue, gap, geometry, reach};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::kernels::case::Permutation;
-use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
 use crate::{Result, defines};
 
@@ -29,43 +27,17 @@ fn gather_defines(shape: &Shape, grad: bool, channels: usize, columns: usize, ep
     shape.defines().into_iter().chain(rest).collect()
 }
 
-pub(super) fn forward(
-    gpu: &Gpu,
-    s: &Conv2d,
-    x: &Tensor,
-    w: &Tensor,
-    epilogue: Epilogue,
-    y: &Tensor,
-    tile: Tile,
-) -> Result<()> {
-    let splits = Shape::of(tile).splits(&Product::of(Pass::Forward, s), gpu.profile().class);
-    forward_split(gpu, s, x, w, epilogue, y, tile, splits)
-}
-
-/// [`forward`] with a given number of parts of each sum.
-pub(super) fn forward_split(
-    gpu: &Gpu,
-    s: &Conv2d,
-    x: &Tensor,
-    w: &Tensor,
-    epilogue: Epilogue,
-    y: &Tensor,
-    tile: Tile,
-    splits: usize,
-) -> Result<()> {
-    let (shape, p) = (Shape::of(tile), Product::of(Pass::Forward, s));
-    let (splits, chunk) = shape.chunks(&p, splits);
+pub(super) fn forward(gpu: &Gpu, plan: &Plan, x: &Tensor, w: &Tensor, epilogue: Epilogue, y: &Tensor) -> Result<()> {
+    let s = plan.s;
     // Parts are plain sums: what follows them follows in the second pass.
-    let (part, within) = match splits {
-        1 => (y.clone(), epilogue),
-        _ => (Tensor::empty(gpu, &[splits, p.size])?, Epilogue::default()),
-    };
-    let columns = s.co / s.groups;
+    let within = if plan.splits == 1 { epilogue } else { Epilogue::default() };
+    let out = Target::fresh(y.clone());
+    let part = parts(gpu, plan, &out)?;
     let mut launch = gpu
-        .launch(GATHER, "tiled", &gather_defines(shape, false, s.ci / s.groups, columns, &within))?
+        .launch(GATHER, "tiled", &gather_defines(plan.shape, false, s.ci / s.groups, s.co / s.groups, &within))?
         .bind("source", x)
         .bind("w", w)
-        .bind("out", &part);
+        .bind("out", &part.tensor);
     if let Some(bias) = within.bias {
         launch = launch.bind("bias", bias);
     }
@@ -77,31 +49,16 @@ pub(super) fn forward_split(
         .u32("wide", s.ow())
         .u32("gap", 1)
         .u32("reach", s.dilation)
-        .u32("accumulate", 0)
-        .u32("pixels", p.rows);
-    dispatch(gpu, launch, s, shape, &p, splits, chunk)?;
-    if splits == 1 { Ok(()) } else { sum(gpu, &part, splits, s.co, epilogue, &Target::fresh(y.clone())) }
+        .u32("pixels", plan.product.rows)
+        .u32("source_size", s.n * s.h * s.w * s.ci);
+    dispatch(gpu, launch, plan, &part)?;
+    if plan.splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, plan.splits, s.co, epilogue, &out) }
 }
 
-pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target, tile: Tile) -> Result<()> {
-    let splits = Shape::of(tile).splits(&Product::of(Pass::InputGrad, s), gpu.profile().class);
-    input_grad_split(gpu, s, dy, w, out, tile, splits)
-}
-
-/// [`input_grad`] with a given number of parts of each sum.
-pub(super) fn input_grad_split(
-    gpu: &Gpu,
-    s: &Conv2d,
-    dy: &Tensor,
-    w: &Tensor,
-    out: &Target,
-    tile: Tile,
-    splits: usize,
-) -> Result<()> {
-    let (shape, p) = (Shape::of(tile), Product::of(Pass::InputGrad, s));
-    let (splits, chunk) = shape.chunks(&p, splits);
-    let part = parts(gpu, out, splits)?;
-    let defines = gather_defines(shape, true, s.co / s.groups, s.ci / s.groups, &Epilogue::default());
+pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
+    let s = plan.s;
+    let part = parts(gpu, plan, out)?;
+    let defines = gather_defines(plan.shape, true, s.co / s.groups, s.ci / s.groups, &Epilogue::default());
     let launch = gpu
         .launch(GATHER, "tiled", &defines)?
         .bind("source", dy)
@@ -111,81 +68,64 @@ pub(super) fn input_grad_split(
         .u32("wide", s.w.div_ceil(s.stride))
         .u32("gap", gap(s))
         .u32("reach", reach(s))
-        .u32("accumulate", part.flag())
-        .u32("pixels", p.rows);
-    dispatch(gpu, launch, s, shape, &p, splits, chunk)?;
-    if splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, splits, s.ci, Epilogue::default(), out) }
+        .u32("pixels", plan.product.rows)
+        .u32("source_size", s.n * s.oh() * s.ow() * s.co);
+    dispatch(gpu, launch, plan, &part)?;
+    if plan.splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, plan.splits, s.ci, Epilogue::default(), out) }
 }
 
-fn weight_defines(shape: &Shape, s: &Conv2d) -> Defines {
+pub(super) fn weight_grad(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, out: &Target) -> Result<()> {
+    let part = parts(gpu, plan, out)?;
+    weight_grad_parts(gpu, plan, x, dy, &part)?;
+    let channels = plan.s.ci / plan.s.groups;
+    if plan.splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, plan.splits, channels, Epilogue::default(), out) }
+}
+
+/// The weight gradient as `[splits, batch, co, kh, kw, ci]`, whose sum it is.
+pub(super) fn weight_grad_parts(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, part: &Target) -> Result<()> {
+    let (s, terms) = (plan.s, plan.shape.terms);
+    let (oh, ow) = (s.oh(), s.ow());
     let rest = defines! {
         XVEC = (s.ci / s.groups).is_multiple_of(4), YVEC = (s.co / s.groups).is_multiple_of(4),
-        ROW = s.ow().is_multiple_of(4),
+        ROW = ow.is_multiple_of(4),
     };
-    shape.defines().into_iter().chain(rest).collect()
-}
-
-pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, tile: Tile) -> Result<()> {
-    let splits = Shape::of(tile).splits(&Product::of(Pass::WeightGrad, s), gpu.profile().class);
-    weight_grad_split(gpu, s, x, dy, out, tile, splits)
-}
-
-/// [`weight_grad`] with a given number of parts of each sum.
-pub(super) fn weight_grad_split(
-    gpu: &Gpu,
-    s: &Conv2d,
-    x: &Tensor,
-    dy: &Tensor,
-    out: &Target,
-    tile: Tile,
-    splits: usize,
-) -> Result<()> {
-    let (shape, p) = (Shape::of(tile), Product::of(Pass::WeightGrad, s));
-    let (splits, chunk) = shape.chunks(&p, splits);
-    let part = parts(gpu, out, splits)?;
-    let (oh, ow) = (s.oh(), s.ow());
     let launch = gpu
-        .launch(WEIGHT, "tiled_weight", &weight_defines(shape, s))?
+        .launch(WEIGHT, "tiled_weight", &plan.shape.defines().into_iter().chain(rest).collect())?
         .bind("x", x)
         .bind("dy", dy)
         .bind("out", &part.tensor)
-        .u32("depth", p.terms)
-        .u32("rows", p.rows)
-        .u32("step_x", shape.terms % ow)
-        .u32("step_y", shape.terms / ow % oh)
-        .u32("step_n", shape.terms / ow / oh)
-        .u32("accumulate", part.flag());
-    dispatch(gpu, launch, s, shape, &p, splits, chunk)?;
-    if splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, splits, s.ci / s.groups, Epilogue::default(), out) }
+        .u32("depth", plan.product.terms)
+        .u32("rows", plan.product.rows)
+        .u32("step_x", terms % ow)
+        .u32("step_y", terms / ow % oh)
+        .u32("step_n", terms / ow / oh)
+        .u32("source_size", s.n * s.h * s.w * s.ci);
+    dispatch(gpu, launch, plan, part)
 }
 
 /// Where a pass writes: to `out` itself, or each part to its own values.
-fn parts(gpu: &Gpu, out: &Target, splits: usize) -> Result<Target> {
-    match splits {
+fn parts(gpu: &Gpu, plan: &Plan, out: &Target) -> Result<Target> {
+    match plan.splits {
         1 => Ok(out.clone()),
-        _ => Ok(Target::fresh(Tensor::empty(gpu, &[splits, out.tensor.len()])?)),
+        splits => Ok(Target::fresh(Tensor::empty(gpu, &[splits, out.tensor.len()])?)),
     }
 }
 
-/// Sets what the three passes share, and records the grid: tiles folded over two dimensions, remainders and parts in the
-/// third.
-fn dispatch(
-    gpu: &Gpu,
-    launch: Launch,
-    s: &Conv2d,
-    shape: &Shape,
-    p: &Product,
-    splits: usize,
-    chunk: usize,
-) -> Result<()> {
-    let tiles = p.columns.div_ceil(shape.tile.columns);
-    let launch = geometry(launch, s)
+/// Sets what the three passes share, and records the grid: tiles folded over two dimensions; remainders, items and parts
+/// in the third.
+fn dispatch(gpu: &Gpu, launch: Launch, plan: &Plan, out: &Target) -> Result<()> {
+    let p = &plan.product;
+    let tiles = p.columns.div_ceil(plan.shape.tile.columns);
+    let groups = tiles * p.groups * p.rows.div_ceil(plan.shape.tile.rows);
+    geometry(launch, plan.s)
         .u32("tiles", tiles * p.groups)
         .u32("tiles_group", tiles)
-        .u32("chunk", chunk)
+        .u32("chunk", plan.chunk)
         .u32("size", p.size)
-        .cost(2 * s.macs());
-    launch.grid(grid(tiles * p.groups * p.rows.div_ceil(shape.tile.rows), p.classes * splits, gpu.profile().max_groups))
+        .u32("batch", p.batch)
+        .u32("accumulate", out.flag())
+        .cost(2 * plan.s.macs() * p.batch as u64)
+        .grid(grid(groups, p.classes * p.batch * plan.splits, gpu.profile().max_groups))
 }
 
 /// `groups` folded into two dimensions of at most `max`, with `deep` in the third.

@@ -40,7 +40,9 @@ pub(super) struct Product {
     pub groups: usize,
     /// Products of that size: the remainders by the stride.
     pub classes: usize,
-    /// Values of the result.
+    /// Items of the batch, each with all of that.
+    pub batch: usize,
+    /// Values of an item's result.
     pub size: usize,
 }
 
@@ -61,12 +63,17 @@ impl Shape {
 
     /// Workgroups of `p` without splitting.
     fn tiles(&self, p: &Product) -> usize {
-        p.rows.div_ceil(self.tile.rows) * p.columns.div_ceil(self.tile.columns) * p.groups * p.classes
+        p.rows.div_ceil(self.tile.rows) * p.columns.div_ceil(self.tile.columns) * p.groups * p.classes * p.batch
+    }
+
+    /// Multiply-adds a term of `p` costs, with those of the padding.
+    fn padded(&self, p: &Product) -> usize {
+        self.tiles(p) * self.tile.rows * self.tile.columns
     }
 
     /// The most parts a sum of `p` may have: eight tiles of terms a part, and at most 64 MiB of parts.
     fn most_splits(&self, p: &Product) -> usize {
-        let memory = (1 << 24) / p.size.max(1);
+        let memory = (1 << 24) / (p.size * p.batch).max(1);
         (p.terms.div_ceil(self.terms) / 8).min(memory).clamp(1, 256)
     }
 
@@ -74,12 +81,38 @@ impl Shape {
     pub fn splits(&self, p: &Product, class: AdapterClass) -> usize {
         (in_flight(class) / self.invocations() / self.tiles(p)).clamp(1, self.most_splits(p))
     }
+}
 
-    /// `splits` in whole tiles of terms: parts, and tiles in each.
-    pub fn chunks(&self, p: &Product, splits: usize) -> (usize, usize) {
-        let tiles = p.terms.div_ceil(self.terms);
-        let chunk = tiles.div_ceil(splits.max(1));
-        (tiles.div_ceil(chunk), chunk)
+/// How a pass of each of a batch of convolutions `s` is cut into tiles and parts.
+pub struct Plan<'a> {
+    pub(super) s: &'a Conv2d,
+    pub(super) shape: &'static Shape,
+    pub(super) product: Product,
+    /// The parts of each sum.
+    pub(super) splits: usize,
+    /// Tiles of terms in a part.
+    pub(super) chunk: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// `pass` of each of `batch` convolutions `s` with `tile`.
+    pub fn new(pass: Pass, s: &'a Conv2d, batch: usize, tile: Tile, class: AdapterClass) -> Self {
+        let (product, shape) = (Product::of(pass, s, batch), Shape::of(tile));
+        let splits = shape.splits(&product, class);
+        Plan { s, shape, product, splits, chunk: 0 }.in_parts(splits)
+    }
+
+    /// The parts of each sum.
+    pub fn parts(&self) -> usize {
+        self.splits
+    }
+
+    /// The same with another number of parts, as far as there are tiles of terms for them.
+    pub fn in_parts(mut self, splits: usize) -> Self {
+        let tiles = self.product.terms.div_ceil(self.shape.terms);
+        self.chunk = tiles.div_ceil(splits.max(1));
+        self.splits = tiles.div_ceil(self.chunk);
+        self
     }
 }
 
@@ -94,12 +127,12 @@ fn in_flight(class: AdapterClass) -> usize {
 }
 
 impl Product {
-    pub fn of(pass: Pass, s: &Conv2d) -> Product {
+    pub fn of(pass: Pass, s: &Conv2d, batch: usize) -> Product {
         let (ci, co, groups) = (s.ci / s.groups, s.co / s.groups, s.groups);
         let (taps, pixels) = (s.kh * s.kw, s.n * s.oh() * s.ow());
         match pass {
             Pass::Forward => {
-                Product { rows: pixels, columns: co, terms: taps * ci, groups, classes: 1, size: pixels * s.co }
+                Product { rows: pixels, columns: co, terms: taps * ci, groups, classes: 1, batch, size: pixels * s.co }
             }
             Pass::InputGrad => Product {
                 rows: s.n * s.h.div_ceil(s.stride) * s.w.div_ceil(s.stride),
@@ -108,11 +141,18 @@ impl Product {
                 terms: s.kh.div_ceil(gap(s)) * s.kw.div_ceil(gap(s)) * co,
                 groups,
                 classes: s.stride * s.stride,
+                batch,
                 size: s.n * s.h * s.w * s.ci,
             },
-            Pass::WeightGrad => {
-                Product { rows: taps * ci, columns: co, terms: pixels, groups, classes: 1, size: s.co * taps * ci }
-            }
+            Pass::WeightGrad => Product {
+                rows: taps * ci,
+                columns: co,
+                terms: pixels,
+                groups,
+                classes: 1,
+                batch,
+                size: s.co * taps * ci,
+            },
         }
     }
 }
@@ -123,27 +163,37 @@ pub fn serves(s: &Conv2d, tile: Tile) -> bool {
     TILES.contains(&tile) && s.stride < 16
 }
 
-/// The tile for `pass` of `s`; `None` where another family is better: on software adapters, whose barriers cost more than
-/// arithmetic, and where the product is small or a tile mostly padding.
-pub fn choose(pass: Pass, s: &Conv2d, class: AdapterClass) -> Option<Tile> {
-    let p = Product::of(pass, s);
+/// The tile that computes `p` soonest.
+fn quickest(p: &Product, class: AdapterClass) -> &'static Shape {
     // A quarter of what is wanted in flight still hides most of the waiting.
     let busy = in_flight(class) / 4;
     // 64 sums an invocation spill or starve the small register files.
     let wide = matches!(class, AdapterClass::DiscreteMatrix | AdapterClass::Discrete);
-    let padded = |shape: &Shape| shape.tiles(&p) * shape.tile.rows * shape.tile.columns;
     let time = |shape: &&Shape| {
-        let invocations = shape.tiles(&p) * shape.invocations() * shape.most_splits(&p);
+        let invocations = shape.tiles(p) * shape.invocations() * shape.most_splits(p);
         // Where even split sums leave the adapter idle, time goes with the idle part.
-        padded(shape) as u128 * shape.cost as u128 * (busy.max(invocations) as u128) / invocations as u128
+        shape.padded(p) as u128 * shape.cost as u128 * (busy.max(invocations) as u128) / invocations as u128
     };
-    let usable = |shape: &&Shape| serves(s, shape.tile) && (wide || shape.columns * shape.rows < 64);
-    let best = SHAPES.iter().filter(usable).min_by_key(time)?;
+    let usable = |shape: &&Shape| wide || shape.columns * shape.rows < 64;
+    SHAPES.iter().filter(usable).min_by_key(time).unwrap_or(&SHAPES[2])
+}
+
+/// The tile for `pass` of each of `batch` convolutions `s`, whatever they are.
+pub fn best(pass: Pass, s: &Conv2d, batch: usize, class: AdapterClass) -> Tile {
+    quickest(&Product::of(pass, s, batch), class).tile
+}
+
+/// The tile for `pass` of `s`; `None` where another family is better: on software adapters, whose barriers cost more than
+/// arithmetic, and where the product is small or a tile mostly padding.
+pub fn choose(pass: Pass, s: &Conv2d, class: AdapterClass) -> Option<Tile> {
+    let p = Product::of(pass, s, 1);
+    let shape = quickest(&p, class);
     let worth = class != AdapterClass::Software
+        && serves(s, shape.tile)
         && s.macs() >= 1 << 20
         && p.terms >= 8
-        && padded(best) <= 4 * p.rows * p.columns * p.groups * p.classes;
-    worth.then_some(best.tile)
+        && shape.padded(&p) <= 4 * p.rows * p.columns * p.groups * p.classes;
+    worth.then_some(shape.tile)
 }
 
 #[cfg(test)]
@@ -196,8 +246,7 @@ mod tests {
         ];
         for (class, s) in CLASSES.into_iter().flat_map(|c| shapes.iter().map(move |s| (c, s))) {
             for (pass, shape) in PASSES.into_iter().flat_map(|p| SHAPES.iter().map(move |s| (p, s))) {
-                let p = Product::of(pass, s);
-                let (splits, chunk) = shape.chunks(&p, shape.splits(&p, class));
+                let Plan { product: p, splits, chunk, .. } = Plan::new(pass, s, 1, shape.tile, class);
                 let tiles = p.terms.div_ceil(shape.terms);
                 assert!(splits * chunk >= tiles && (splits - 1) * chunk < tiles, "{s:?} {pass}");
                 assert!(splits * p.size <= (1 << 24).max(p.size) && splits * p.classes <= 65_535, "{s:?} {pass}");
@@ -208,10 +257,10 @@ mod tests {
     #[test]
     fn few_tiles_with_many_terms_are_split() {
         let s = Conv2d::square(32, 4, 4, 512, 512, 3, 1, 1);
-        let p = Product::of(Pass::Forward, &s);
+        let p = Product::of(Pass::Forward, &s, 1);
         assert!(Shape::of(SHAPES[2].tile).splits(&p, AdapterClass::Discrete) >= 8);
         let s = Conv2d::square(64, 32, 32, 16, 16, 3, 1, 1);
-        let p = Product::of(Pass::WeightGrad, &s);
+        let p = Product::of(Pass::WeightGrad, &s, 1);
         assert!(Shape::of(SHAPES[4].tile).splits(&p, AdapterClass::Discrete) >= 128);
     }
 }
