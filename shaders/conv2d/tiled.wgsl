@@ -11,19 +11,39 @@
 // tiles first, so that neighbours share rows of A.
 //
 // A group computes BM pixels x BN channels; see shared/tile for who owns what. Terms run over taps outside and channels
-// inside, and each loading lane carries its own place (channel, tap) from tile to tile by additions: no division in the
-// loop. While a tile is multiplied the next one is on its way into registers; padding is masked when it is stored, so
-// that nothing waits for a load before the products are done. Two barriers a tile.
+// inside, and each lane carries its own place (channel, tap) from tile to tile by additions: no division in the loop.
+// While a tile is multiplied the next one is on its way into registers; padding is masked when it is stored, so that
+// nothing waits for a load before the products are done. Two barriers a tile.
 // VEC = 4: the channels of a term are a multiple of 4, loads are vec4; VEC = 1: any number, scalar loads.
 // DEEP = 1: at least BK channels, so that a place in the image is found anew only where the tap changes.
 // OVEC = 1: the channels of the result are a multiple of 4: stores, and the gradient's loads of w, are vec4.
 //
-// Memory: for each tile of BK terms a group loads (BM + BN) · BK floats once and makes BM · BN · BK multiply-adds of them:
-// 128x128 32, 128x64 21, 64x64 16, 128x32 13, 64x16 6 for each float; from workgroup memory (TM + TN) / 4 vec4 for
-// TM · TN. Registers: TM · TN sums, TM + TN operands, 16 for the next tile, about 30 for places.
+// Memory: every float a group loads meets BM · BN / (BM + BN) multiply-adds: 64 for 128x128, 43 for 128x64, 32 for 64x64,
+// 26 for 128x32, 13 for 64x16. A term costs an invocation (TM + TN) / 4 vec4 loads from workgroup memory for TM · TN
+// multiply-adds: 16 a load for 8x8, 11 for 8x4, 8 for 4x4. Registers: TM · TN sums, TN + 4 operands times 4 at most,
+// 8 to 20 for the next tile, 20 to 30 for places; compiled for RDNA 2 by Mesa 88 to 128, none of them spilled.
+
+#define A_TERMS 1
+#if GRAD
+#define B_TERMS 0
+#else
+#define B_TERMS 1
+#endif
 
 #import shared/index
 #import shared/tile
+
+// Vec4s of terms in a line; lines of A, and lines of B, that the lanes fetch at a time; and how often.
+#define KB BK / 4
+#define A_STEP WIDTH / KB
+#define A_LOADS BM / A_STEP
+#if GRAD
+#define B_STEP WIDTH / (BN / 4)
+#define B_LOADS BK / B_STEP
+#else
+#define B_STEP A_STEP
+#define B_LOADS BN / B_STEP
+#endif
 
 struct Params {
     h: u32, w: u32, ci: u32, oh: u32, ow: u32, co: u32, kh: u32, kw: u32,
@@ -35,10 +55,8 @@ struct Params {
 
 #if VEC == 4
 alias S = vec4<f32>;
-alias Mask = bool;
 #else
 alias S = f32;
-alias Mask = vec4<bool>;
 #endif
 #if OVEC
 alias Y = vec4<f32>;
@@ -77,6 +95,21 @@ fn taps(remainder: u32, size: u32) -> Taps {
     return Taps(0u, 0u, 0);
 }
 #endif
+
+// A place among the terms, (channel, column of taps, row of taps), moved on: `by` is within the shape, so each carry is at
+// most one.
+fn onward(place: vec3<u32>, by: vec3<u32>, channels: u32, tw: u32) -> vec3<u32> {
+    var at = place + by;
+    if at.x >= channels {
+        at.x -= channels;
+        at.y += 1u;
+    }
+    if at.y >= tw {
+        at.y -= tw;
+        at.z += 1u;
+    }
+    return at;
+}
 
 @compute @workgroup_size(${WIDTH})
 fn tiled(
@@ -121,22 +154,12 @@ fn tiled(
     let first = (layer / p.batch) * p.chunk;
     let last = max(min(first + p.chunk, (depth + ${BK - 1}u) / ${BK}u), first);
 
-    // What this lane fetches: block (kb, rb) of A or of B, and where it puts it.
-    let of_a = lane < ${A_BLOCKS}u;
-    let of_b = lane >= ${A_BLOCKS}u && lane < ${A_BLOCKS + B_BLOCKS}u;
-    let id = select(lane - ${A_BLOCKS}u, lane, of_a);
-#if GRAD
-    let kb = select(id / ${BN / 4}u, id % ${BK / 4}u, of_a);
-    let rb = select(id % ${BN / 4}u, id / ${BK / 4}u, of_a);
-#else
-    let kb = id % ${BK / 4}u;
-    let rb = id / ${BK / 4}u;
-#endif
-    let pitch = select(${PITCH_B}u, ${PITCH_A}u, of_a);
-    let slot = select(${B_START}u, 0u, of_a) + 4u * kb * pitch + rb;
-    // Rows beyond the last repeat it: their sums are not stored.
-#for i in 0..4
-    let m${i} = min(top + 4u * rb + ${i}u, p.pixels - 1u);
+    // What this lane fetches: of A the vec4 of terms `ka` of the rows ra + i · A_STEP. Rows beyond the last repeat it: their
+    // sums are not stored.
+    let ka = lane % ${KB}u;
+    let ra = lane / ${KB}u;
+#for i in 0..A_LOADS
+    let m${i} = min(top + ra + ${i * A_STEP}u, p.pixels - 1u);
     let l${i} = m${i} / p.wide;
     let n${i} = (l${i} / p.high) * sh;
 #if GRAD
@@ -145,34 +168,43 @@ fn tiled(
 #else
     let h${i} = i32((l${i} % p.high) * p.stride) - i32(p.padding);
     let v${i} = i32((m${i} % p.wide) * p.stride) - i32(p.padding);
-    let w${i} = weight0 + (block * columns + min(left + 4u * rb + ${i}u, columns - 1u)) * depth;
 #endif
-    var f${i} = vec4<f32>(0.0);
-    var in${i} = Mask(false);
 #if VEC == 4
     var at${i} = 0u;
+    var in${i} = false;
 #endif
 #endfor
+    // Of B the same for the forward pass; else the vec4 of columns `nb` of the terms kb + i · B_STEP.
 #if GRAD
+    let nb = lane % ${BN / 4}u;
+    let kb = lane / ${BN / 4}u;
 #if OVEC
-    let wn = min(left + 4u * rb, columns - 4u);
+    let wn = min(left + 4u * nb, columns - 4u);
 #else
-    let wn = left + 4u * rb;
+    let wn = left + 4u * nb;
 #endif
     let row = p.kh * p.kw * columns;
+#else
+#for i in 0..B_LOADS
+    let c${i} = ra + ${i * B_STEP}u;
+    let w${i} = weight0 + (block * columns + min(left + c${i}, columns - 1u)) * depth;
+#endfor
 #endif
 
-    // The place of the block's first term.
-    var k = first * ${BK}u + 4u * kb;
-    var c = k % channels;
-    var tj = (k / channels) % tw;
-    var ti = (k / channels) / tw;
+    // The places of the first terms.
+    var k = first * ${BK}u + 4u * ka;
+    var place = vec3<u32>(k % channels, (k / channels) % tw, (k / channels) / tw);
+#if GRAD
+#for i in 0..B_LOADS
+    let k${i} = first * ${BK}u + kb + ${i * B_STEP}u;
+    var place${i} = vec3<u32>(k${i} % channels, (k${i} / channels) % tw, (k${i} / channels) / tw);
+#endfor
+#endif
 #if DEEP
+    let by = vec3<u32>(${BK}u, 0u, 0u);
     var moved = true;
 #else
-    let dc = ${BK}u % channels;
-    let dj = (${BK}u / channels) % tw;
-    let di = (${BK}u / channels) / tw;
+    let by = vec3<u32>(${BK}u % channels, (${BK}u / channels) % tw, (${BK}u / channels) / tw);
 #endif
 
     let tx = lane % ${ACROSS}u;
@@ -183,144 +215,107 @@ fn tiled(
 #endfor
 #endfor
 
-    for (var t = first; t <= last; t++) {
-        if t < last {
-            let live = ti < th;
+    // Once before the loop and then in it: fetches the next tile, adds the one before, stores. No branch lies between the
+    // loads and their use, or drivers would wait for them at its end or move them behind the products; for that the tile
+    // after the last one is fetched in vain.
+#for stage in 0..2
+#if stage == 0
+    {
+#else
+    for (var t = first; t < last; t++) {
+#endif
 #if VEC == 4
-            if of_a {
 #if DEEP
-                if moved {
-#endif
-#for i in 0..4
-                    let y${i} = u32(h${i} + i32(ti) * reach);
-                    let x${i} = u32(v${i} + i32(tj) * reach);
-                    in${i} = live && y${i} < sh && x${i} < sw;
-                    at${i} = select(0u, (((n${i} + y${i}) * sw + x${i}) * all + source0) / 4u, in${i});
-#endfor
-#if DEEP
-                }
-#endif
-#for i in 0..4
-                f${i} = source[at${i} + c / 4u];
-#endfor
-            } else if of_b {
-#if GRAD
-                let tap = (down.first + ti * p.gap) * p.kw + across.first + tj * p.gap;
-                let base = select(0u, weight0 + (block * channels + c) * row + tap * columns, live);
-#for e in 0..4
-#if OVEC
-                f${e} = w[(base + ${e}u * row + wn) / 4u];
+        if moved {
 #else
-#for q in 0..4
-                f${e}[${q}] = w[base + ${e}u * row + min(wn + ${q}u, columns - 1u)];
-#endfor
+        {
 #endif
-                in${e} = live;
+#for i in 0..A_LOADS
+            let y${i} = u32(h${i} + i32(place.z) * reach);
+            let x${i} = u32(v${i} + i32(place.y) * reach);
+            in${i} = place.z < th && y${i} < sh && x${i} < sw;
+            at${i} = select(0u, (((n${i} + y${i}) * sw + x${i}) * all + source0) / 4u, in${i});
 #endfor
-#else
-#for i in 0..4
-                f${i} = w[select(0u, (w${i} + k) / 4u, live)];
-                in${i} = live;
-#endfor
-#endif
-            }
-#else
-            var cc = c;
-            var jj = tj;
-            var ii = ti;
-#for e in 0..4
-            let live${e} = ii < th;
-            if of_a {
-#for i in 0..4
-                let y${e}_${i} = u32(h${i} + i32(ii) * reach);
-                let x${e}_${i} = u32(v${i} + i32(jj) * reach);
-                in${i}[${e}] = live${e} && y${e}_${i} < sh && x${e}_${i} < sw;
-                let at${e}_${i} = ((n${i} + y${e}_${i}) * sw + x${e}_${i}) * all + source0 + cc;
-                f${i}[${e}] = source[select(0u, at${e}_${i}, in${i}[${e}])];
-#endfor
-            } else if of_b {
-#if GRAD
-                let tap${e} = (down.first + ii * p.gap) * p.kw + across.first + jj * p.gap;
-                let base${e} = select(0u, weight0 + (block * channels + cc) * row + tap${e} * columns, live${e});
-#if OVEC
-                f${e} = w[(base${e} + wn) / 4u];
-#else
-#for q in 0..4
-                f${e}[${q}] = w[base${e} + min(wn + ${q}u, columns - 1u)];
-#endfor
-#endif
-                in${e} = Mask(live${e});
-#else
-#for i in 0..4
-                f${i}[${e}] = w[select(0u, w${i} + k + ${e}u, live${e})];
-                in${i}[${e}] = live${e};
-#endfor
-#endif
-            }
-            cc += 1u;
-            if cc == channels {
-                cc = 0u;
-                jj += 1u;
-                if jj == tw {
-                    jj = 0u;
-                    ii += 1u;
-                }
-            }
-#endfor
-#endif
-            k += ${BK}u;
-#if DEEP
-            c += ${BK}u;
-            moved = c >= channels;
-            if moved {
-                c -= channels;
-                tj += 1u;
-                if tj == tw {
-                    tj = 0u;
-                    ti += 1u;
-                }
-            }
-#else
-            c += dc;
-            tj += dj;
-            ti += di;
-            if c >= channels {
-                c -= channels;
-                tj += 1u;
-            }
-            if tj >= tw {
-                tj -= tw;
-                ti += 1u;
-            }
-#endif
         }
-        if t > first {
+#for i in 0..A_LOADS
+        let f${i} = source[at${i} + place.x / 4u];
+#endfor
+#else
+#for e in 0..4
+#if e == 0
+        let q0 = place;
+#else
+        let q${e} = onward(q${e - 1}, vec3<u32>(1u, 0u, 0u), channels, tw);
+#endif
+#for i in 0..A_LOADS
+        let y${i}_${e} = u32(h${i} + i32(q${e}.z) * reach);
+        let x${i}_${e} = u32(v${i} + i32(q${e}.y) * reach);
+        let in${i}_${e} = q${e}.z < th && y${i}_${e} < sh && x${i}_${e} < sw;
+        let at${i}_${e} = ((n${i} + y${i}_${e}) * sw + x${i}_${e}) * all + source0 + q${e}.x;
+        let f${i}_${e} = source[select(0u, at${i}_${e}, in${i}_${e})];
+#endfor
+#endfor
+#endif
+#if GRAD
+#for i in 0..B_LOADS
+        let live${i} = place${i}.z < th;
+        let tap${i} = (down.first + place${i}.z * p.gap) * p.kw + across.first + place${i}.y * p.gap;
+        let base${i} = weight0 + select(0u, (block * channels + place${i}.x) * row + tap${i} * columns, live${i});
+#if OVEC
+        let g${i} = w[(base${i} + wn) / 4u];
+#else
+        let g${i} = vec4<f32>(
+            w[base${i} + min(wn, columns - 1u)], w[base${i} + min(wn + 1u, columns - 1u)],
+            w[base${i} + min(wn + 2u, columns - 1u)], w[base${i} + min(wn + 3u, columns - 1u)]);
+#endif
+        place${i} = onward(place${i}, by, channels, tw);
+#endfor
+#else
+#for i in 0..B_LOADS
+#if VEC == 4
+        let live${i} = k < depth;
+        let g${i} = w[select(0u, (w${i} + k) / 4u, live${i})];
+#else
+        let live${i} = vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(depth);
+        let g${i} = vec4<f32>(
+            w[w${i} + min(k, depth - 1u)], w[w${i} + min(k + 1u, depth - 1u)],
+            w[w${i} + min(k + 2u, depth - 1u)], w[w${i} + min(k + 3u, depth - 1u)]);
+#endif
+#endfor
+#endif
+        k += ${BK}u;
+        let next = onward(place, by, channels, tw);
+#if DEEP
+        moved = next.x <= place.x;
+#endif
+        place = next;
+#if stage == 1
 #import shared/tile_step
-        }
         workgroupBarrier();
-        if t < last && (of_a || of_b) {
-#for i in 0..4
-            let g${i} = select(vec4<f32>(0.0), f${i}, in${i});
-#endfor
-#if GRAD
-            if of_b {
-#for e in 0..4
-                tile[slot + ${e}u * pitch] = g${e};
-#endfor
-            } else {
-#else
-            {
 #endif
-#for e in 0..4
-                tile[slot + ${e}u * pitch] = vec4<f32>(g0[${e}], g1[${e}], g2[${e}], g3[${e}]);
+#for i in 0..A_LOADS
+#if VEC == 4
+        tile[(ra + ${i * A_STEP}u) * ${PITCH_A}u + ka] = select(vec4<f32>(0.0), f${i}, in${i});
+#else
+        tile[(ra + ${i * A_STEP}u) * ${PITCH_A}u + ka] = select(
+            vec4<f32>(0.0), vec4<f32>(f${i}_0, f${i}_1, f${i}_2, f${i}_3),
+            vec4<bool>(in${i}_0, in${i}_1, in${i}_2, in${i}_3));
+#endif
 #endfor
-            }
-        }
+#for i in 0..B_LOADS
+#if GRAD
+        tile[${B_START}u + (kb + ${i * B_STEP}u) * ${PITCH_B}u + nb] = select(vec4<f32>(0.0), g${i}, live${i});
+#else
+        tile[${B_START}u + ((c${i} % 4u) * ${BN / 4}u + c${i} / 4u) * ${PITCH_B}u + ka] =
+            select(vec4<f32>(0.0), g${i}, live${i});
+#endif
+#endfor
         workgroupBarrier();
     }
+#endfor
 
 #for r in 0..TM
-    let o${r} = top + 4u * (ty + ${(r / 4) * LINES}u) + ${r % 4}u;
+    let o${r} = top + ty + ${r * LINES}u;
 #if GRAD
     let ol${r} = o${r} / p.wide;
     let oh${r} = (ol${r} % p.high) * p.stride + ph;

@@ -4,18 +4,26 @@
 //
 // C = A · B: the rows are (kh, kw, ic), gathered from x, the columns oc, and the terms all output pixels: few tiles and
 // a huge sum, so z counts the items of a batch and, above them, the parts of the terms; each part of each item has its own
-// `size` values of `out`, and tiled_sum adds the parts in order. The
-// groups of x and y are tiles, column tiles first. Both operands are contiguous across a tile's line, so a block is
-// fetched as 4 terms x vec4 and stored as it is; neighbouring lanes fetch neighbouring channels. See shared/tile for who
-// owns what. A loading lane carries the place (ow, oh, n) of its first pixel from tile to tile by additions with carry.
-// Two barriers a tile; the next tile is fetched into registers before this one is multiplied.
+// `size` values of `out`, and tiled_sum adds the parts in order. The groups of x and y are tiles, column tiles first.
+// Rows and columns lie side by side in memory, so both operands are kept a line for each term; neighbouring lanes fetch
+// neighbouring channels. See shared/tile for who owns what. A lane carries the places (ow, oh, n) of its pixels from tile
+// to tile by additions with carry: no division in the loop. Two barriers a tile; the next tile is on its way into
+// registers while this one is multiplied.
 // XVEC = 1: CI/G % 4 == 0, x is loaded and dw stored as vec4. YVEC = 1: CO/G % 4 == 0, dy is loaded as vec4.
-// ROW = 1: OW % 4 == 0, so that a block's four pixels lie in one row.
 //
-// Memory and registers as in tiled.wgsl, and 12 for places.
+// Memory and registers as in tiled.wgsl.
+
+#define A_TERMS 0
+#define B_TERMS 0
 
 #import shared/index
 #import shared/tile
+
+// Lines of A, and of B, that the lanes fetch at a time, and how often.
+#define A_STEP WIDTH / (BM / 4)
+#define A_LOADS BK / A_STEP
+#define B_STEP WIDTH / (BN / 4)
+#define B_LOADS BK / B_STEP
 
 struct Params {
     h: u32, w: u32, ci: u32, oh: u32, ow: u32, co: u32, kh: u32, kw: u32,
@@ -30,10 +38,8 @@ struct Params {
 
 #if XVEC
 alias X = vec4<f32>;
-alias InX = bool;
 #else
 alias X = f32;
-alias InX = vec4<bool>;
 #endif
 #if YVEC
 alias Y = vec4<f32>;
@@ -75,23 +81,19 @@ fn tiled_weight(
     let first = (wid.z / p.batch) * p.chunk;
     let last = max(min(first + p.chunk, (p.depth + ${BK - 1}u) / ${BK}u), first);
 
-    // What this lane fetches: block (kb, rb) of A or of B, and where it puts it.
-    let of_a = lane < ${A_BLOCKS}u;
-    let of_b = lane >= ${A_BLOCKS}u && lane < ${A_BLOCKS + B_BLOCKS}u;
-    let id = select(lane - ${A_BLOCKS}u, lane, of_a);
-    let breadth = select(${BN / 4}u, ${BM / 4}u, of_a);
-    let kb = id / breadth;
-    let rb = id % breadth;
-    let pitch = select(${PITCH_B}u, ${PITCH_A}u, of_a);
-    let slot = select(${B_START}u, 0u, of_a) + 4u * kb * pitch + rb;
-    // Rows and columns beyond the last repeat earlier ones: their sums are not stored.
+    // What this lane fetches: of A the vec4 of rows `ra` of the terms ka + i · A_STEP, of B the vec4 of columns `nb` of the
+    // terms kb + i · B_STEP. Rows and columns beyond the last repeat earlier ones: their sums are not stored.
+    let ra = lane % ${BM / 4}u;
+    let ka = lane / ${BM / 4}u;
+    let nb = lane % ${BN / 4}u;
+    let kb = lane / ${BN / 4}u;
 #if XVEC
 #define RUNS 1
-    let m0 = min(top + 4u * rb, p.rows - 4u);
+    let m0 = min(top + 4u * ra, p.rows - 4u);
 #else
 #define RUNS 4
 #for q in 0..4
-    let m${q} = min(top + 4u * rb + ${q}u, p.rows - 1u);
+    let m${q} = min(top + 4u * ra + ${q}u, p.rows - 1u);
 #endfor
 #endif
 #for q in 0..RUNS
@@ -101,19 +103,18 @@ fn tiled_weight(
     let dw${q} = i32((tap${q} % p.kw) * p.dilation) - i32(p.padding);
 #endfor
 #if YVEC
-    let oc = dy0 + min(left + 4u * rb, p.co_group - 4u);
+    let oc = dy0 + min(left + 4u * nb, p.co_group - 4u);
 #else
 #for q in 0..4
-    let oc${q} = dy0 + min(left + 4u * rb + ${q}u, p.co_group - 1u);
+    let oc${q} = dy0 + min(left + 4u * nb + ${q}u, p.co_group - 1u);
 #endfor
 #endif
 
-    var k = first * ${BK}u + 4u * kb;
+    var k = first * ${BK}u;
     let step = vec3<u32>(p.step_x, p.step_y, p.step_n);
-    var place = vec3<u32>(k % p.ow, (k / p.ow) % p.oh, (k / p.ow) / p.oh);
-#for e in 0..4
-    var f${e} = vec4<f32>(0.0);
-    var in${e} = InX(false);
+#for i in 0..A_LOADS
+    let k${i} = k + ka + ${i * A_STEP}u;
+    var place${i} = vec3<u32>(k${i} % p.ow, (k${i} / p.ow) % p.oh, (k${i} / p.ow) / p.oh);
 #endfor
 
     // Neighbouring lanes own neighbouring rows, which lie side by side in dw.
@@ -125,57 +126,58 @@ fn tiled_weight(
 #endfor
 #endfor
 
-    for (var t = first; t <= last; t++) {
-        if t < last {
-            if of_a {
-                var at = place;
-#for e in 0..4
+    // Once before the loop and then in it: fetches the next tile, adds the one before, stores. No branch lies between the
+    // loads and their use, or drivers would wait for them at its end or move them behind the products; for that the tile
+    // after the last one is fetched in vain.
+#for stage in 0..2
+#if stage == 0
+    {
+#else
+    for (var t = first; t < last; t++) {
+#endif
+#for i in 0..A_LOADS
 #for q in 0..RUNS
-                let ih${e}_${q} = u32(i32(at.y * p.stride) + dh${q});
-                let iw${e}_${q} = u32(i32(at.x * p.stride) + dw${q});
-                let seen${e}_${q} = k + ${e}u < p.depth && ih${e}_${q} < p.h && iw${e}_${q} < p.w;
-                let base${e}_${q} = ((at.z * p.h + ih${e}_${q}) * p.w + iw${e}_${q}) * p.ci + ic${q};
+        let ih${i}_${q} = u32(i32(place${i}.y * p.stride) + dh${q});
+        let iw${i}_${q} = u32(i32(place${i}.x * p.stride) + dw${q});
+        let in${i}_${q} = k + ka + ${i * A_STEP}u < p.depth && ih${i}_${q} < p.h && iw${i}_${q} < p.w;
+        let at${i}_${q} = ((place${i}.z * p.h + ih${i}_${q}) * p.w + iw${i}_${q}) * p.ci + ic${q};
 #if XVEC
-                in${e} = seen${e}_${q};
-                f${e} = x[select(0u, base${e}_${q} / 4u, seen${e}_${q})];
+        let f${i}_${q} = x[select(0u, at${i}_${q} / 4u, in${i}_${q})];
 #else
-                in${e}[${q}] = seen${e}_${q};
-                f${e}[${q}] = x[select(0u, base${e}_${q}, seen${e}_${q})];
+        let f${i}_${q} = x[select(0u, at${i}_${q}, in${i}_${q})];
 #endif
 #endfor
-#if ROW
-                at.x += 1u;
-#else
-                at = moved(at, vec3<u32>(1u, 0u, 0u));
-#endif
+        place${i} = moved(place${i}, step);
 #endfor
-            } else if of_b {
-#for e in 0..4
-                in${e} = InX(k + ${e}u < p.depth);
-                let line${e} = select(0u, (k + ${e}u) * p.co, k + ${e}u < p.depth);
+#for i in 0..B_LOADS
+        let live${i} = k + kb + ${i * B_STEP}u < p.depth;
+        let line${i} = select(0u, (k + kb + ${i * B_STEP}u) * p.co, live${i});
 #if YVEC
-                f${e} = dy[(line${e} + oc) / 4u];
+        let g${i} = dy[(line${i} + oc) / 4u];
 #else
-#for q in 0..4
-                f${e}[${q}] = dy[line${e} + oc${q}];
-#endfor
+        let g${i} = vec4<f32>(dy[line${i} + oc0], dy[line${i} + oc1], dy[line${i} + oc2], dy[line${i} + oc3]);
 #endif
 #endfor
-            }
-            k += ${BK}u;
-            place = moved(place, step);
-        }
-        if t > first {
+        k += ${BK}u;
+#if stage == 1
 #import shared/tile_step
-        }
         workgroupBarrier();
-        if t < last && (of_a || of_b) {
-#for e in 0..4
-            tile[slot + ${e}u * pitch] = select(vec4<f32>(0.0), f${e}, in${e});
+#endif
+#for i in 0..A_LOADS
+#if XVEC
+        tile[(ka + ${i * A_STEP}u) * ${PITCH_A}u + ra] = select(vec4<f32>(0.0), f${i}_0, in${i}_0);
+#else
+        tile[(ka + ${i * A_STEP}u) * ${PITCH_A}u + ra] = select(
+            vec4<f32>(0.0), vec4<f32>(f${i}_0, f${i}_1, f${i}_2, f${i}_3),
+            vec4<bool>(in${i}_0, in${i}_1, in${i}_2, in${i}_3));
+#endif
 #endfor
-        }
+#for i in 0..B_LOADS
+        tile[${B_START}u + (kb + ${i * B_STEP}u) * ${PITCH_B}u + nb] = select(vec4<f32>(0.0), g${i}, live${i});
+#endfor
         workgroupBarrier();
     }
+#endfor
 
 #for i in 0..TM / 4
     let row${i} = top + 4u * (ty + ${i * LINES}u);

@@ -87,7 +87,6 @@ pub(super) fn weight_grad_parts(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor,
     let (oh, ow) = (s.oh(), s.ow());
     let rest = defines! {
         XVEC = (s.ci / s.groups).is_multiple_of(4), YVEC = (s.co / s.groups).is_multiple_of(4),
-        ROW = ow.is_multiple_of(4),
     };
     let launch = gpu
         .launch(WEIGHT, "tiled_weight", &plan.shape.defines().into_iter().chain(rest).collect())?
@@ -184,8 +183,8 @@ pub(super) fn permutations() -> Vec<Permutation> {
             let rest = defines! { GRAD = 1, VEC = vec, DEEP = deep, OVEC = ovec, BIAS = 0, RESIDUAL = 0, RELU = 0 };
             push(GATHER, &tile, rest);
         }
-        for bits in 0..8 {
-            push(WEIGHT, &tile, defines! { XVEC = on(bits, 0), YVEC = on(bits, 1), ROW = on(bits, 2) });
+        for bits in 0..4 {
+            push(WEIGHT, &tile, defines! { XVEC = on(bits, 0), YVEC = on(bits, 1) });
         }
     }
     for ovec in [0, 1] {
@@ -210,15 +209,18 @@ mod tests {
         for shape in SHAPES {
             let rest = defines! { GRAD = 0, VEC = 4, DEEP = 1, OVEC = 1, BIAS = 1, RESIDUAL = 1, RELU = 1 };
             let gather = parse(GATHER, &shape.defines().into_iter().chain(rest).collect()).unwrap();
-            let rest = defines! { XVEC = 1, YVEC = 1, ROW = 1 };
+            let rest = defines! { XVEC = 1, YVEC = 1 };
             let weight = parse(WEIGHT, &shape.defines().into_iter().chain(rest).collect()).unwrap();
             for interface in [gather.interface("tiled").unwrap(), weight.interface("tiled_weight").unwrap()] {
                 let invocations: u32 = interface.workgroup_size.iter().product();
                 assert!((64..=256).contains(&invocations), "{invocations} invocations");
                 assert!(interface.workgroup_bytes <= 16 << 10, "{} bytes", interface.workgroup_bytes);
-                // Every block of a tile has a lane that fetches it.
-                let blocks = (shape.tile.rows + shape.tile.columns) / 4 * (shape.terms / 4);
-                assert!(blocks <= invocations as usize, "{blocks} blocks, {invocations} lanes");
+                // The lanes fetch whole lines of either operand, and all lanes are busy.
+                let (width, terms) = (invocations as usize, shape.terms);
+                for (lines, line) in [(shape.tile.rows, terms), (shape.tile.columns, terms)] {
+                    assert!(width % (line / 4) == 0 && lines % (width / (line / 4)) == 0);
+                    assert!(width % (lines / 4) == 0 && terms % (width / (lines / 4)) == 0);
+                }
             }
         }
     }

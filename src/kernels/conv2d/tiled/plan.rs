@@ -21,8 +21,8 @@ pub(super) const SHAPES: [Shape; 5] = [
     Shape { tile: Tile { rows: 128, columns: 128 }, terms: 8, rows: 8, columns: 8, cost: 100 },
     Shape { tile: Tile { rows: 128, columns: 64 }, terms: 16, rows: 8, columns: 4, cost: 115 },
     Shape { tile: Tile { rows: 64, columns: 64 }, terms: 16, rows: 8, columns: 4, cost: 125 },
-    Shape { tile: Tile { rows: 128, columns: 32 }, terms: 8, rows: 8, columns: 4, cost: 130 },
-    Shape { tile: Tile { rows: 64, columns: 16 }, terms: 8, rows: 4, columns: 4, cost: 180 },
+    Shape { tile: Tile { rows: 128, columns: 32 }, terms: 16, rows: 8, columns: 4, cost: 130 },
+    Shape { tile: Tile { rows: 64, columns: 16 }, terms: 16, rows: 4, columns: 4, cost: 180 },
 ];
 
 /// The tiles by name.
