@@ -12,6 +12,7 @@
 // Memory: ROWS / LANES + COLUMNS loads of vec4 for 4 · ROWS · COLUMNS multiply-adds; no workgroup memory.
 
 #import shared/index
+#import shared/quad
 
 #define STATS 0
 
@@ -34,8 +35,8 @@ alias Y = f32;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read> w: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> y: array<Y>;
 #if BIAS
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
@@ -89,10 +90,10 @@ fn lanes_forward(
 #endfor
             for (var c = 0u; c < ci; c++) {
 #for i in 0..ROWS / LANES
-                let f${i} = select(vec4<f32>(0.0), x[x${i} + c], in${i});
+                let f${i} = select(vec4<f32>(0.0), unquad(x[x${i} + c]), in${i});
 #endfor
 #for j in 0..COLUMNS
-                let g${j} = w[w${j} + tap + c];
+                let g${j} = unquad(w[w${j} + tap + c]);
 #endfor
 #for r in 0..ROWS
 #for e in 0..4

@@ -96,9 +96,10 @@ fn vec(channels: usize) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Batch(pub usize);
 
-fn forward_defines(co: usize, epilogue: &Epilogue, tile: Tile, lanes: usize) -> Defines {
+fn forward_defines(co: usize, epilogue: &Epilogue, tile: Tile, profile: &Profile) -> Defines {
+    let lanes = size(profile).unwrap_or(8);
     defines! {
-        LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns,
+        LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = profile.int64,
         OVEC = co.is_multiple_of(4) && tile.columns.is_multiple_of(4),
         BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     }
@@ -124,7 +125,7 @@ pub(super) fn forward(
     let pixels = s.n * s.oh() * s.ow();
     let tiles = s.co.div_ceil(lanes * tile.columns);
     let mut launch = gpu
-        .launch(FORWARD, "lanes_forward", &forward_defines(s.co, &epilogue, tile, lanes))?
+        .launch(FORWARD, "lanes_forward", &forward_defines(s.co, &epilogue, tile, gpu.profile()))?
         .bind("x", x)
         .bind("w", w)
         .bind("y", y)
@@ -153,7 +154,11 @@ pub(super) fn input_grad(
     let pixels = s.n * rows * columns;
     let tiles = s.ci.div_ceil(lanes * tile.columns);
     let launch = gpu
-        .launch(INPUT_GRAD, "lanes_input_grad", &defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns })?
+        .launch(
+            INPUT_GRAD,
+            "lanes_input_grad",
+            &defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = gpu.profile().int64 },
+        )?
         .bind("dy", dy)
         .bind("w", w)
         .bind("dx", &out.tensor)
@@ -162,6 +167,7 @@ pub(super) fn input_grad(
         .u32("columns", columns)
         .u32("pixels", pixels)
         .u32("tiles", tiles)
+        .u32("step", s.stride / gcd(s.stride, s.dilation))
         .u32("accumulate", out.flag())
         .cost(2 * s.macs() * count as u64);
     dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count * s.stride * s.stride)
@@ -195,7 +201,7 @@ pub(super) fn weight_grad_parts(
         .launch(
             WEIGHT_GRAD,
             "lanes_weight_grad",
-            &defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec },
+            &defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = gpu.profile().int64 },
         )?
         .bind("x", x)
         .bind("dy", dy)
@@ -220,27 +226,32 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
     sum_parts(gpu, &part, out)
 }
 
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// Every way the shaders are compiled.
 pub(super) fn permutations() -> Vec<Permutation> {
     let mut all = Vec::new();
-    for (tile, lanes) in TILES.into_iter().flat_map(|t| [4, 8].map(|l| (t, l))) {
+    let adapters = [4, 8].into_iter().flat_map(|lanes| [0, 1].map(|int64| (lanes, int64)));
+    for ((lanes, int64), tile) in adapters.clone().flat_map(|a| TILES.map(|t| (a, t))) {
         for bits in 0..16 {
             let on = |bit: usize| bits >> bit & 1 == 1;
             if on(0) && !tile.columns.is_multiple_of(4) {
                 continue;
             }
             let defines = defines! {
-                LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, OVEC = on(0),
+                LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, OVEC = on(0),
                 BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
             };
             all.push(Permutation { source: FORWARD, defines });
         }
-        let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns };
+        let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64 };
         all.push(Permutation { source: INPUT_GRAD, defines });
     }
-    for (tile, lanes) in WEIGHT_TILES.into_iter().flat_map(|t| [4, 8].map(|l| (t, l))) {
+    for ((lanes, int64), tile) in adapters.flat_map(|a| WEIGHT_TILES.map(|t| (a, t))) {
         for vec in [1, 4].into_iter().filter(|_| tile.rows <= 4 * lanes) {
-            let defines = defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec };
+            let defines = defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = int64 };
             all.push(Permutation { source: WEIGHT_GRAD, defines });
         }
     }

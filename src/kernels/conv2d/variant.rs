@@ -139,6 +139,7 @@ mod tests {
             max_groups: 65_535,
             subgroups: Some((8, 8)),
             f16: false,
+            int64: false,
             cooperative_matrix: class == AdapterClass::DiscreteMatrix,
             timestamps: false,
         }

@@ -52,7 +52,14 @@ fn tiling(pass: Pass, s: &Conv2d, size: usize) -> Tiling {
 /// The products of `pass` as `count` convolutions of one pixel a tile.
 fn product(pass: Pass, s: &Conv2d, size: usize) -> Product {
     let t = tiling(pass, s, size);
-    Product { count: t.frequencies(), shape: Conv2d::square(t.tiles(), 1, 1, s.ci, s.co, 1, 1, 0) }
+    let (tiles, width) = (t.tiles(), row_width(t.tiles()));
+    Product { count: t.frequencies(), shape: Conv2d::square(1, tiles / width, width, s.ci, s.co, 1, 1, 0) }
+}
+
+/// The width of the image that `tiles` tiles are laid out as: the weight gradient walks along rows and is split between
+/// them, so neither long ones nor many.
+fn row_width(tiles: usize) -> usize {
+    (1..=32).rev().find(|w| tiles.is_multiple_of(*w)).unwrap_or(1)
 }
 
 /// Whether F(size x size, 3 x 3) may compute `pass` of `s`.
@@ -62,7 +69,7 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, size: usize, profile: &Profile) -> 
         return false;
     }
     let product = product(pass, s, size);
-    let largest = product.shape.n.max(s.co) * s.ci.max(s.co) * product.count;
+    let largest = tiling(pass, s, size).tiles().max(s.co) * s.ci.max(s.co) * product.count;
     (largest as u64) * 4 <= profile.max_binding
 }
 
@@ -150,7 +157,7 @@ pub(super) fn forward(
     let product = product(Pass::Forward, s, size);
     let u = weights(gpu, s, w, size, false)?;
     let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
-    let m = Tensor::empty(gpu, &[product.count, product.shape.n, s.co])?;
+    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.co])?;
     products::forward(gpu, &product, &v, &u, &m)?;
     outputs(gpu, &t, &m, epilogue, &Target::fresh(y.clone()))
 }
@@ -161,7 +168,7 @@ pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &T
     let product = product(Pass::InputGrad, s, size);
     let u = weights(gpu, s, w, size, true)?;
     let v = transform(gpu, "inputs", &t, dy, (s.oh(), s.ow(), s.co), 2 - s.padding)?;
-    let m = Tensor::empty(gpu, &[product.count, product.shape.n, s.ci])?;
+    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.ci])?;
     products::input_grad(gpu, &product, &v, &u, &m)?;
     outputs(gpu, &t, &m, Epilogue::default(), out)
 }
