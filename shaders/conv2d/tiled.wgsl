@@ -314,6 +314,42 @@ fn tiled(
     }
 #endfor
 
+#for j in 0..TN / 4
+    let col${j} = left + 4u * (tx + ${j * ACROSS}u);
+#endfor
+#if BIAS || RESIDUAL || RELU
+    // What follows the sum, for all of them before the first is stored, so that the loads wait together.
+#for j in 0..TN / 4
+#if BIAS
+#if OVEC
+    let bias${j} = bias[(block * columns + min(col${j}, columns - 4u)) / 4u];
+#else
+    let bias${j} = vec4<f32>(
+        bias[block * columns + min(col${j}, columns - 1u)], bias[block * columns + min(col${j} + 1u, columns - 1u)],
+        bias[block * columns + min(col${j} + 2u, columns - 1u)], bias[block * columns + min(col${j} + 3u, columns - 1u)]);
+#endif
+#endif
+#for r in 0..TM
+#if BIAS
+    s${r}_${j} += bias${j};
+#endif
+#if RESIDUAL
+    let rest${r}_${j} = min(top + ty + ${r * LINES}u, p.pixels - 1u) * p.co + block * columns;
+#if OVEC
+    s${r}_${j} += residual[(rest${r}_${j} + min(col${j}, columns - 4u)) / 4u];
+#else
+    s${r}_${j} += vec4<f32>(
+        residual[rest${r}_${j} + min(col${j}, columns - 1u)], residual[rest${r}_${j} + min(col${j} + 1u, columns - 1u)],
+        residual[rest${r}_${j} + min(col${j} + 2u, columns - 1u)],
+        residual[rest${r}_${j} + min(col${j} + 3u, columns - 1u)]);
+#endif
+#endif
+#if RELU
+    s${r}_${j} = max(s${r}_${j}, vec4<f32>(0.0));
+#endif
+#endfor
+#endfor
+#endif
 #for r in 0..TM
     let o${r} = top + ty + ${r * LINES}u;
 #if GRAD
@@ -321,49 +357,30 @@ fn tiled(
     let oh${r} = (ol${r} % p.high) * p.stride + ph;
     let ow${r} = (o${r} % p.wide) * p.stride + pw;
     if o${r} < p.pixels && oh${r} < p.h && ow${r} < p.w {
-        let line = (((ol${r} / p.high) * p.h + oh${r}) * p.w + ow${r}) * p.ci + block * columns;
+        let to = layer * p.size + (((ol${r} / p.high) * p.h + oh${r}) * p.w + ow${r}) * p.ci + block * columns;
 #else
     if o${r} < p.pixels {
-        let line = o${r} * p.co + block * columns;
+        let to = layer * p.size + o${r} * p.co + block * columns;
 #endif
 #for j in 0..TN / 4
-        let col${j} = left + 4u * (tx + ${j * ACROSS}u);
 #if OVEC
         if col${j} < columns {
-            let to = (layer * p.size + line + col${j}) / 4u;
-            var v = s${r}_${j};
-#if BIAS
-            v += bias[(block * columns + col${j}) / 4u];
-#endif
-#if RESIDUAL
-            v += residual[(line + col${j}) / 4u];
-#endif
-#if RELU
-            v = max(v, vec4<f32>(0.0));
-#endif
+#if GRAD
             if p.accumulate != 0u {
-                v += out[to];
+                s${r}_${j} += out[(to + col${j}) / 4u];
             }
-            out[to] = v;
+#endif
+            out[(to + col${j}) / 4u] = s${r}_${j};
         }
 #else
 #for q in 0..4
         if col${j} + ${q}u < columns {
-            let to = layer * p.size + line + col${j} + ${q}u;
-            var v = s${r}_${j}[${q}];
-#if BIAS
-            v += bias[block * columns + col${j} + ${q}u];
-#endif
-#if RESIDUAL
-            v += residual[line + col${j} + ${q}u];
-#endif
-#if RELU
-            v = max(v, 0.0);
-#endif
+#if GRAD
             if p.accumulate != 0u {
-                v += out[to];
+                s${r}_${j}[${q}] += out[to + col${j} + ${q}u];
             }
-            out[to] = v;
+#endif
+            out[to + col${j} + ${q}u] = s${r}_${j}[${q}];
         }
 #endfor
 #endif
