@@ -1,8 +1,8 @@
 //! What every variant of the convolution is tried with.
 
 use super::{
-    Epilogue, Pass, depthwise, forward_with, input_grad_with, lanes, register, tiled, variants, weight_grad_with,
-    winograd,
+    Epilogue, Pass, depthwise, forward_with, input_grad_with, lanes, register, tiled, turned, variants,
+    weight_grad_with, winograd,
 };
 use crate::gpu::Gpu;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
@@ -16,6 +16,7 @@ pub fn permutations() -> Vec<Permutation> {
     [
         register::permutations(),
         lanes::permutations(),
+        turned::permutations(),
         winograd::permutations(),
         tiled::permutations(),
         depthwise::permutations(),
@@ -46,6 +47,10 @@ pub fn cases() -> Vec<Case> {
         square(2, 10, 7, 36, 32, 3, 1, 0),
         square(1, 6, 13, 8, 44, 3, 1, 2),
         square(3, 4, 4, 128, 64, 3, 1, 1),
+        // Rows that are runs of 32, 16 and 8 pixels, also after the padding.
+        square(1, 5, 64, 8, 16, 3, 1, 1),
+        square(2, 3, 48, 12, 20, 3, 1, 1),
+        square(3, 7, 10, 16, 16, 3, 1, 0),
         // Several tiles of 128x64, none of them full, in rows, columns and terms.
         square(3, 10, 9, 36, 140, 3, 1, 1),
         square(2, 19, 13, 20, 72, 3, 3, 1),

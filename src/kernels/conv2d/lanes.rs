@@ -30,6 +30,9 @@ pub(super) const WEIGHT_TILES: [Tile; 4] = [
     Tile { rows: 16, columns: 1 },
 ];
 
+/// Pixels of a run, see the forward shader.
+const SEGMENTS: [usize; 3] = [32, 16, 8];
+
 /// Invocations of a workgroup.
 const WIDTH: usize = 64;
 
@@ -96,13 +99,19 @@ fn vec(channels: usize) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Batch(pub usize);
 
-fn forward_defines(co: usize, epilogue: &Epilogue, tile: Tile, profile: &Profile) -> Defines {
+fn forward_defines(s: &Conv2d, epilogue: &Epilogue, tile: Tile, profile: &Profile) -> Defines {
     let lanes = size(profile).unwrap_or(8);
     defines! {
         LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = profile.int64,
-        OVEC = co.is_multiple_of(4) && tile.columns.is_multiple_of(4),
-        BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
+        OVEC = s.co.is_multiple_of(4) && tile.columns.is_multiple_of(4),
+        SEGMENT = segment(s, tile), BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     }
+}
+
+/// The runs of pixels within a row that share their loads between the taps; 0 where they cannot.
+fn segment(s: &Conv2d, tile: Tile) -> usize {
+    let window = (s.kw, s.stride, s.dilation) == (3, 1, 1) && tile.columns <= 4;
+    SEGMENTS.into_iter().find(|run| window && s.ow().is_multiple_of(*run)).unwrap_or(0)
 }
 
 /// Records `launch` over `subgroups` subgroups in each of `depth` layers of the grid.
@@ -118,19 +127,20 @@ pub(super) fn forward(
     Batch(count): Batch,
     (x, w): (&Tensor, &Tensor),
     epilogue: Epilogue,
-    y: &Tensor,
+    y: &Target,
     tile: Tile,
 ) -> Result<()> {
     let lanes = lanes_of(gpu);
     let pixels = s.n * s.oh() * s.ow();
     let tiles = s.co.div_ceil(lanes * tile.columns);
     let mut launch = gpu
-        .launch(FORWARD, "lanes_forward", &forward_defines(s.co, &epilogue, tile, gpu.profile()))?
+        .launch(FORWARD, "lanes_forward", &forward_defines(s, &epilogue, tile, gpu.profile()))?
         .bind("x", x)
         .bind("w", w)
-        .bind("y", y)
+        .bind("y", &y.tensor)
         .u32("pixels", pixels)
         .u32("tiles", tiles)
+        .u32("accumulate", y.flag())
         .cost(2 * s.macs() * count as u64);
     if let Some(bias) = epilogue.bias {
         launch = launch.bind("bias", bias);
@@ -240,11 +250,13 @@ pub(super) fn permutations() -> Vec<Permutation> {
             if on(0) && !tile.columns.is_multiple_of(4) {
                 continue;
             }
-            let defines = defines! {
-                LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, OVEC = on(0),
-                BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
-            };
-            all.push(Permutation { source: FORWARD, defines });
+            for segment in [0].into_iter().chain(SEGMENTS).filter(|run| *run == 0 || tile.columns <= 4) {
+                let defines = defines! {
+                    LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, SEGMENT = segment,
+                    OVEC = on(0), BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
+                };
+                all.push(Permutation { source: FORWARD, defines });
+            }
         }
         let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64 };
         all.push(Permutation { source: INPUT_GRAD, defines });

@@ -9,6 +9,7 @@ mod lanes;
 mod products;
 mod register;
 mod tiled;
+mod turned;
 mod variant;
 mod winograd;
 
@@ -40,11 +41,12 @@ fn check(s: &Conv2d, what: &str, tensor: &Tensor, shape: [usize; 4]) -> Result<(
     Err(Error::Shape(format!("conv2d {s:?}: {what} is {:?}, expected {shape:?}", tensor.shape())))
 }
 
+fn unserved(s: &Conv2d, pass: Pass, variant: Variant) -> Error {
+    Error::Shape(format!("conv2d {s:?}: the variant {variant} does not serve its {pass}"))
+}
+
 fn check_variant(gpu: &Gpu, pass: Pass, s: &Conv2d, variant: Variant) -> Result<()> {
-    if variant.serves(pass, s, gpu.profile()) {
-        return Ok(());
-    }
-    Err(Error::Shape(format!("conv2d {s:?}: the variant {variant} does not serve its {pass}")))
+    if variant.serves(pass, s, gpu.profile()) { Ok(()) } else { Err(unserved(s, pass, variant)) }
 }
 
 /// `y = relu(conv(x, w) + bias + residual)`, `[n, oh, ow, co]`; see [`Epilogue`] for the optional parts.
@@ -71,8 +73,9 @@ pub fn forward_with(
     let y = Tensor::empty(gpu, &s.y_shape())?;
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
-        Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &y, tile)?,
+        Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &Target::fresh(y.clone()), tile)?,
         Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
+        Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
         Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
     }
@@ -94,6 +97,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
+        Variant::Turned(tile) => turned::input_grad(gpu, s, dy, w, out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
         Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
         Variant::Tiled(tile) => tiled::input_grad(gpu, &plan(gpu, Pass::InputGrad, s, tile), dy, w, out),
@@ -115,6 +119,7 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Turned(_) => Err(unserved(s, Pass::WeightGrad, variant)),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
         Variant::Depthwise => depthwise::weight_grad(gpu, s, x, dy, out),
         Variant::Tiled(tile) => tiled::weight_grad(gpu, &plan(gpu, Pass::WeightGrad, s, tile), x, dy, out),

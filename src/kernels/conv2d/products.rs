@@ -46,7 +46,9 @@ pub(super) fn shares_loads(profile: &Profile) -> bool {
 pub(super) fn forward(gpu: &Gpu, p: &Product, v: &Tensor, u: &Tensor, m: &Tensor) -> Result<()> {
     let none = Epilogue::default();
     match p.family(Pass::Forward, gpu.profile()) {
-        Family::Lanes(tile) => lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), none, m, tile),
+        Family::Lanes(tile) => {
+            lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), none, &Target::fresh(m.clone()), tile)
+        }
         Family::Tiled(tile) => tiled::forward(gpu, &p.plan(Pass::Forward, tile, gpu), v, u, none, m),
     }
 }

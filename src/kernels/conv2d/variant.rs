@@ -6,8 +6,7 @@ use std::str::FromStr;
 use super::depthwise;
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
-use super::tiled;
-use super::winograd;
+use super::{tiled, turned, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -40,6 +39,8 @@ pub enum Variant {
     Register(Tile),
     /// Operands shared between the lanes of a subgroup: for software adapters.
     Lanes(Tile),
+    /// The input gradient at stride 1 as a forward pass of the lanes family with the taps turned round.
+    Turned(Tile),
     /// F(m x m, 3 x 3): products of transformed tiles.
     Winograd(usize),
     /// One filter a channel.
@@ -55,8 +56,10 @@ impl Variant {
         let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
         // A tile that several passes are compiled for is one variant.
         let mut all = Vec::new();
+        let turned = lanes::TILES.map(Variant::Turned);
         for variant in register
             .chain(lanes)
+            .chain(turned)
             .chain(winograd::SIZES.map(Variant::Winograd))
             .chain(tiled::TILES.map(Variant::Tiled))
             .chain([Variant::Depthwise])
@@ -73,6 +76,7 @@ impl Variant {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
             Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
+            Variant::Turned(tile) => turned::serves(pass, s, tile, profile),
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
             Variant::Depthwise => depthwise::serves(s),
             Variant::Tiled(tile) => tiled::serves(s, tile),
@@ -85,6 +89,7 @@ impl fmt::Display for Variant {
         match self {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
             Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
+            Variant::Turned(tile) => write!(f, "turned-{}x{}", tile.rows, tile.columns),
             Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
             Variant::Depthwise => f.write_str("depthwise"),
             Variant::Tiled(tile) => write!(f, "tiled-{}x{}", tile.rows, tile.columns),
@@ -114,10 +119,11 @@ pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
         return Variant::Depthwise;
     }
     let winograd = winograd::choose(pass, s, profile).map(Variant::Winograd);
+    let turned = || turned::choose(pass, s, profile).map(Variant::Turned);
     let tiled = || tiled::choose(pass, s, profile.class).map(Variant::Tiled);
     let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
     let any = || Variant::Register(register::choose(pass, s, profile.class));
-    winograd.or_else(tiled).or_else(lanes).unwrap_or_else(any)
+    winograd.or_else(tiled).or_else(turned).or_else(lanes).unwrap_or_else(any)
 }
 
 #[cfg(test)]

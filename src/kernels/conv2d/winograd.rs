@@ -82,12 +82,16 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<usize>
 /// `u[f, co, ci]` from the taps.
 fn weights(gpu: &Gpu, s: &Conv2d, w: &Tensor, size: usize, flip: bool) -> Result<Tensor> {
     let u = Tensor::empty(gpu, &[(size + 2) * (size + 2), s.co, s.ci])?;
-    gpu.launch(SOURCE, "weights", &defines! { M = size, FLIP = flip, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
-        .bind("w", w)
-        .bind("u", &u)
-        .u32("co", s.co)
-        .u32("ci", s.ci)
-        .threads(s.co * s.ci / 4)?;
+    gpu.launch(
+        SOURCE,
+        "weights",
+        &defines! { M = size, FLIP = flip, BIAS = 0, RESIDUAL = 0, RELU = 0, INT64 = gpu.profile().int64 },
+    )?
+    .bind("w", w)
+    .bind("u", &u)
+    .u32("co", s.co)
+    .u32("ci", s.ci)
+    .threads(s.co * s.ci / 4)?;
     Ok(u)
 }
 
@@ -101,18 +105,22 @@ fn transform(
     padding: usize,
 ) -> Result<Tensor> {
     let v = Tensor::empty(gpu, &[t.frequencies(), t.tiles(), channels])?;
-    gpu.launch(SOURCE, entry, &defines! { M = t.size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
-        .bind("x", x)
-        .bind("v", &v)
-        .u32("n", t.n)
-        .u32("h", h)
-        .u32("w", w)
-        .u32("channels", channels)
-        .u32("rows", t.rows())
-        .u32("columns", t.columns())
-        .u32("padding", padding)
-        .u32("accumulate", 0)
-        .threads(t.tiles() * channels / 4)?;
+    gpu.launch(
+        SOURCE,
+        entry,
+        &defines! { M = t.size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0, INT64 = gpu.profile().int64 },
+    )?
+    .bind("x", x)
+    .bind("v", &v)
+    .u32("n", t.n)
+    .u32("h", h)
+    .u32("w", w)
+    .u32("channels", channels)
+    .u32("rows", t.rows())
+    .u32("columns", t.columns())
+    .u32("padding", padding)
+    .u32("accumulate", 0)
+    .threads(t.tiles() * channels / 4)?;
     Ok(v)
 }
 
@@ -120,7 +128,7 @@ fn transform(
 fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, out: &Target) -> Result<()> {
     let channels = m.columns();
     let defines = defines! {
-        M = t.size, FLIP = 0,
+        M = t.size, FLIP = 0, INT64 = gpu.profile().int64,
         BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     };
     let mut launch = gpu
@@ -179,14 +187,18 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
     let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
     let d = transform(gpu, "gradients", &t, dy, (s.oh(), s.ow(), s.co), 0)?;
     let part = products::weight_grad_parts(gpu, &product, &v, &d)?;
-    gpu.launch(SOURCE, "taps", &defines! { M = size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
-        .bind("part", &part)
-        .bind("dw", &out.tensor)
-        .u32("co", s.co)
-        .u32("ci", s.ci)
-        .u32("parts", part.shape()[0])
-        .u32("accumulate", out.flag())
-        .threads(s.co * s.ci / 4)
+    gpu.launch(
+        SOURCE,
+        "taps",
+        &defines! { M = size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0, INT64 = gpu.profile().int64 },
+    )?
+    .bind("part", &part)
+    .bind("dw", &out.tensor)
+    .u32("co", s.co)
+    .u32("ci", s.ci)
+    .u32("parts", part.shape()[0])
+    .u32("accumulate", out.flag())
+    .threads(s.co * s.ci / 4)
 }
 
 /// Every way the shader is compiled.
@@ -195,9 +207,13 @@ pub(super) fn permutations() -> Vec<Permutation> {
     let all = epilogues.flat_map(|e| SIZES.into_iter().flat_map(move |size| [0, 1].map(|flip| (e, size, flip))));
     // The taps are turned round only where there is no epilogue.
     all.filter(|(e, _, flip)| *flip == 0 || *e == [0; 3])
-        .map(|([bias, residual, relu], size, flip)| Permutation {
-            source: SOURCE,
-            defines: defines! { M = size, FLIP = flip, BIAS = bias, RESIDUAL = residual, RELU = relu },
+        .flat_map(|([bias, residual, relu], size, flip)| {
+            [0, 1].map(|int64| Permutation {
+                source: SOURCE,
+                defines: defines! {
+                    M = size, FLIP = flip, BIAS = bias, RESIDUAL = residual, RELU = relu, INT64 = int64,
+                },
+            })
         })
         .collect()
 }
