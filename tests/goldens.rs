@@ -123,7 +123,7 @@ fn batch_norm(case: &Case, training: bool, residual: Option<Tensor>) -> Result<(
     let (dx, dgamma, dbeta) = (target(&x)?, target(&norm.gamma)?, target(&norm.beta)?);
     let dresidual = residual.as_ref().map(target).transpose()?;
     let out = NormTargets { dx: Some(&dx), dgamma: &dgamma, dbeta: &dbeta, dresidual: dresidual.as_ref() };
-    batch_norm::backward(gpu(), (&dy, &x, &y), &stats, &norm, (false, relu), training, out)?;
+    batch_norm::backward(gpu(), (&dy, &x, &y), &stats, &norm, (residual.is_some(), relu), training, out)?;
     check(case, "grad.x", &dx.tensor);
     check(case, "grad.gamma", &dgamma.tensor);
     check(case, "grad.beta", &dbeta.tensor);

@@ -4,9 +4,11 @@
 //! held against the same twin by the same cases.
 
 mod cases;
+mod depthwise;
 mod lanes;
 mod products;
 mod register;
+mod tiled;
 mod turned;
 mod variant;
 mod winograd;
@@ -117,6 +119,8 @@ fn run_forward(
         }
         Variant::Winograd(size) => winograd::forward(gpu, s, x, w, (epilogue, sums), &y, size)?,
         Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
+        Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
+        Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
     }
     Ok(y)
 }
@@ -138,6 +142,8 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
         Variant::Turned(tile) => turned::input_grad(gpu, s, dy, w, out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
+        Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
+        Variant::Tiled(tile) => tiled::input_grad(gpu, &plan(gpu, Pass::InputGrad, s, tile), dy, w, out),
     }
 }
 
@@ -158,7 +164,13 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Turned(_) => Err(unserved(s, Pass::WeightGrad, variant)),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
+        Variant::Depthwise => depthwise::weight_grad(gpu, s, x, dy, out),
+        Variant::Tiled(tile) => tiled::weight_grad(gpu, &plan(gpu, Pass::WeightGrad, s, tile), x, dy, out),
     }
+}
+
+fn plan<'a>(gpu: &Gpu, pass: Pass, s: &'a Conv2d, tile: Tile) -> tiled::Plan<'a> {
+    tiled::Plan::new(pass, s, 1, tile, gpu.profile().class)
 }
 
 /// Sets the parameters that the shaders of every variant have.
@@ -177,4 +189,18 @@ fn geometry<'a>(launch: crate::gpu::Launch<'a>, s: &Conv2d) -> crate::gpu::Launc
         .u32("dilation", s.dilation)
         .u32("ci_group", s.ci / s.groups)
         .u32("co_group", s.co / s.groups)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Taps from one to the next that inputs of one remainder by the stride meet.
+fn gap(s: &Conv2d) -> usize {
+    s.stride / gcd(s.stride, s.dilation)
+}
+
+/// Output pixels from one such tap to the next.
+fn reach(s: &Conv2d) -> usize {
+    s.dilation / gcd(s.stride, s.dilation)
 }

@@ -70,7 +70,7 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, size: usize, profile: &Profile) -> 
     }
     let product = product(pass, s, size);
     let largest = tiling(pass, s, size).tiles().max(s.co) * s.ci.max(s.co) * product.count;
-    (largest as u64) * 4 <= profile.max_binding && products::serves(pass, &product, profile)
+    (largest as u64) * 4 <= profile.max_binding
 }
 
 /// The tile's size for `pass` of `s`; `None` where another family is better.
