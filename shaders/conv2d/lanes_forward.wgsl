@@ -7,12 +7,16 @@
 // over the input channels; a shuffle with a constant lane, one instruction there, hands each value to all. The weights
 // of a lane's own COLUMNS channels stay with it: channels Q·l … Q·l + Q − 1 of each block of LANES · Q, so that with
 // Q = 4 and OVEC = 1 (CO % 4 == 0) stores are vec4.
+// SEGMENT > 0 (3 taps wide, stride and dilation 1, OW % SEGMENT == 0): the pixels are runs of SEGMENT in a row, so a run's
+// SEGMENT + 2 input pixels are loaded once and serve all three taps.
 // STATS = 1 also writes, for each block of ROWS pixels and each channel, the mean of what the block stored and the sum of
 // squared deviations from it (batch_norm.wgsl combines them), so the statistics cost no read of y.
 // Memory: ROWS / LANES + COLUMNS loads of vec4 for 4 · ROWS · COLUMNS multiply-adds; no workgroup memory.
 
 #import shared/index
+#import shared/quad
 
+#define SEGMENT 0
 #define STATS 0
 
 #if COLUMNS > 4
@@ -24,7 +28,7 @@
 struct Params {
     pixels: u32, h: u32, w: u32, ci: u32, oh: u32, ow: u32, co: u32, kh: u32, kw: u32,
     stride: u32, padding: u32, dilation: u32,
-    ci_group: u32, co_group: u32, tiles: u32,
+    ci_group: u32, co_group: u32, tiles: u32, accumulate: u32,
 }
 
 #if OVEC
@@ -34,8 +38,8 @@ alias Y = f32;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read> w: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> y: array<Y>;
 #if BIAS
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
@@ -64,6 +68,19 @@ fn lanes_forward(
 #for j in 0..COLUMNS
     let w${j} = (wid.z * p.co + min(oc0 + ${(j / Q) * LANES * Q + j % Q}u, p.co - 1u)) * row;
 #endfor
+#if SEGMENT
+#define SLOTS ROWS / SEGMENT * (SEGMENT + 2)
+#define LOADS (SLOTS + LANES - 1) / LANES
+#for i in 0..LOADS
+    // Slot k holds pixel k % (SEGMENT + 2) of run k / (SEGMENT + 2), counted from where the leftmost tap begins.
+    let k${i} = ${LANES * i}u + lane;
+    let m${i} = min(lead + k${i} / ${SEGMENT + 2}u * ${SEGMENT}u, p.pixels - 1u);
+    let t${i} = m${i} / p.ow;
+    let h${i} = i32(t${i} % p.oh) - i32(p.padding);
+    let v${i} = i32(m${i} % p.ow + k${i} % ${SEGMENT + 2}u) - i32(p.padding);
+    let n${i} = (wid.z * (p.pixels / (p.oh * p.ow)) + t${i} / p.oh) * p.h;
+#endfor
+#else
 #for i in 0..ROWS / LANES
     let m${i} = min(lead + ${LANES * i}u + lane, p.pixels - 1u);
     let t${i} = m${i} / p.ow;
@@ -71,6 +88,7 @@ fn lanes_forward(
     let v${i} = i32((m${i} % p.ow) * p.stride) - i32(p.padding);
     let n${i} = (wid.z * (p.pixels / (p.oh * p.ow)) + t${i} / p.oh) * p.h;
 #endfor
+#endif
 #for r in 0..ROWS
 #for j in 0..COLUMNS
     var a${r}_${j} = 0.0;
@@ -79,6 +97,36 @@ fn lanes_forward(
     // A subgroup beyond the last pixel has nothing to sum.
     let rows = select(0u, p.kh, lead < p.pixels);
     for (var kh = 0u; kh < rows; kh++) {
+#if SEGMENT
+#for i in 0..LOADS
+        let ih${i} = h${i} + i32(kh);
+        let in${i} = ih${i} >= 0 && ih${i} < i32(p.h) && v${i} >= 0 && v${i} < i32(p.w);
+        let x${i} = select(0u, ((n${i} + u32(ih${i})) * p.w + u32(v${i})) * ci, in${i});
+#endfor
+        let tap = kh * 3u * ci;
+        for (var c = 0u; c < ci; c++) {
+#for i in 0..LOADS
+            let f${i} = select(vec4<f32>(0.0), unquad(x[x${i} + c]), in${i});
+#endfor
+#for k in 0..3
+#for j in 0..COLUMNS
+            let g${k}_${j} = unquad(w[w${j} + tap + ${k}u * ci + c]);
+#endfor
+#endfor
+#for r in 0..ROWS
+#for k in 0..3
+#for e in 0..4
+            let b${r}_${k}_${e} = subgroupShuffle(
+                f${(r / SEGMENT * (SEGMENT + 2) + r % SEGMENT + k) / LANES}[${e}],
+                ${(r / SEGMENT * (SEGMENT + 2) + r % SEGMENT + k) % LANES}u);
+#for j in 0..COLUMNS
+            a${r}_${j} = fma(b${r}_${k}_${e}, g${k}_${j}[${e}], a${r}_${j});
+#endfor
+#endfor
+#endfor
+#endfor
+        }
+#else
         for (var kw = 0u; kw < p.kw; kw++) {
             let tap = (kh * p.kw + kw) * ci;
 #for i in 0..ROWS / LANES
@@ -89,10 +137,10 @@ fn lanes_forward(
 #endfor
             for (var c = 0u; c < ci; c++) {
 #for i in 0..ROWS / LANES
-                let f${i} = select(vec4<f32>(0.0), x[x${i} + c], in${i});
+                let f${i} = select(vec4<f32>(0.0), unquad(x[x${i} + c]), in${i});
 #endfor
 #for j in 0..COLUMNS
-                let g${j} = w[w${j} + tap + c];
+                let g${j} = unquad(w[w${j} + tap + c]);
 #endfor
 #for r in 0..ROWS
 #for e in 0..4
@@ -104,6 +152,7 @@ fn lanes_forward(
 #endfor
             }
         }
+#endif
     }
     let base = (wid.z * p.pixels + lead) * p.co;
 #for j in 0..COLUMNS
@@ -128,6 +177,9 @@ fn lanes_forward(
 #if RELU
             v = max(v, vec4<f32>(0.0));
 #endif
+            if p.accumulate != 0u {
+                v += y[(to + o${4 * j}) / 4u];
+            }
             y[(to + o${4 * j}) / 4u] = v;
         }
 #endfor
@@ -141,6 +193,9 @@ fn lanes_forward(
 #if RELU
             v = max(v, 0.0);
 #endif
+            if p.accumulate != 0u {
+                v += y[to + o${j}];
+            }
             y[to + o${j}] = v;
         }
 #endfor

@@ -8,6 +8,7 @@
 // Memory: ROWS / LANES loads of vec4 and 4 · COLUMNS / Q of vecQ for 4 · ROWS · COLUMNS multiply-adds.
 
 #import shared/index
+#import shared/quad
 
 #if COLUMNS > 4
 #define Q 4
@@ -18,21 +19,34 @@
 struct Params {
     h: u32, w: u32, ci: u32, oh: u32, ow: u32, co: u32, kh: u32, kw: u32,
     stride: u32, padding: u32, dilation: u32,
-    ci_group: u32, co_group: u32, tiles: u32, n: u32, pixels: u32, rows: u32, columns: u32, accumulate: u32,
+    ci_group: u32, co_group: u32, tiles: u32, n: u32, pixels: u32, rows: u32, columns: u32, step: u32, accumulate: u32,
 }
 
 #if Q == 4
 alias W = vec4<f32>;
+alias L = Quad;
 #elif Q == 2
 alias W = vec2<f32>;
+alias L = vec2<f32>;
 #else
 alias W = f32;
+alias L = f32;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w: array<W>;
+@group(0) @binding(1) var<storage, read> dy: array<Quad>;
+@group(0) @binding(2) var<storage, read> w: array<L>;
 @group(0) @binding(3) var<storage, read_write> dx: array<W>;
+
+// The first tap of a parity class; every `step`-th from there on divides. A loop that runs not at all costs a software
+// adapter a whole turn, so the others are stepped over rather than tested. Adding a multiple of s avoids negative numbers.
+fn first_tap(parity: u32) -> u32 {
+    var tap = 0u;
+    while tap < p.step && (parity + p.padding + (p.stride - 1u) * tap * p.dilation) % p.stride != 0u {
+        tap++;
+    }
+    return select(tap, 0xffffu, tap == p.step);
+}
 
 @compute @workgroup_size(64)
 fn lanes_input_grad(
@@ -68,13 +82,8 @@ fn lanes_input_grad(
 #endfor
 #endfor
     let last = select(0u, p.kh, lead < p.pixels);
-    for (var kh = 0u; kh < last; kh++) {
-        // Adding a multiple of s keeps the remainder and avoids negative numbers.
-        let th = ph + p.padding + p.kh * p.dilation * p.stride - kh * p.dilation;
-        let taps = select(0u, p.kw, th % p.stride == 0u);
-        for (var kw = 0u; kw < taps; kw++) {
-            let tw = pw + p.padding + p.kw * p.dilation * p.stride - kw * p.dilation;
-            let quads = select(0u, co, tw % p.stride == 0u);
+    for (var kh = first_tap(ph); kh < last; kh += p.step) {
+        for (var kw = first_tap(pw); kw < p.kw; kw += p.step) {
 #for i in 0..ROWS / LANES
             let uh${i} = i32(h${i} + p.padding) - i32(kh * p.dilation);
             let uw${i} = i32(v${i} + p.padding) - i32(kw * p.dilation);
@@ -84,13 +93,17 @@ fn lanes_input_grad(
             let y${i} = select(0u, ((n${i} * p.oh + oh${i}) * p.ow + ow${i}) * co, in${i});
 #endfor
             var wb = (kh * p.kw + kw) * ci;
-            for (var c = 0u; c < quads; c++) {
+            for (var c = 0u; c < co; c++) {
 #for i in 0..ROWS / LANES
-                let f${i} = select(vec4<f32>(0.0), dy[y${i} + c], in${i});
+                let f${i} = select(vec4<f32>(0.0), unquad(dy[y${i} + c]), in${i});
 #endfor
 #for e in 0..4
 #for j in 0..COLUMNS / Q
+#if Q == 4
+                let g${e}_${j} = unquad(w[w${j} + wb + ${e}u * row]);
+#else
                 let g${e}_${j} = w[w${j} + wb + ${e}u * row];
+#endif
 #endfor
 #endfor
 #for r in 0..ROWS

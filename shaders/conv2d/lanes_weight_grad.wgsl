@@ -9,6 +9,7 @@
 // Memory: 1 + PIXELS · UNITS loads for PIXELS · ROWS · UNITS · VEC multiply-adds; no workgroup memory.
 
 #import shared/index
+#import shared/quad
 
 #define PIXELS 4 * LANES / ROWS
 
@@ -20,13 +21,15 @@ struct Params {
 
 #if VEC == 4
 alias X = vec4<f32>;
+alias L = Quad;
 #else
 alias X = f32;
+alias L = f32;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<X>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<L>;
+@group(0) @binding(2) var<storage, read> dy: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> part: array<X>;
 
 @compute @workgroup_size(64)
@@ -69,15 +72,20 @@ fn lanes_weight_grad(
         let yb = (wid.z * p.rows + r) * p.ow;
         for (var o = 0u; o < p.ow; o += ${PIXELS}u) {
 #if PIXELS > 1
-            let f = select(vec4<f32>(0.0), dy[(yb + min(o + ahead, p.ow - 1u)) * co + quad], o + ahead < p.ow);
+            let f = select(vec4<f32>(0.0), unquad(dy[(yb + min(o + ahead, p.ow - 1u)) * co + quad]), o + ahead < p.ow);
 #else
-            let f = dy[(yb + o) * co + quad];
+            let f = unquad(dy[(yb + o) * co + quad]);
 #endif
 #for k in 0..PIXELS
 #for j in 0..UNITS
             let iw${k}_${j} = i32((o + ${k}u) * p.stride) + dw${j};
             let ok${k}_${j} = in${j} && iw${k}_${j} >= 0 && iw${k}_${j} < i32(p.w);
-            let g${k}_${j} = select(X(0.0), x[select(0u, (x${j} + u32(iw${k}_${j})) * ci + c${j}, ok${k}_${j})], ok${k}_${j});
+            let l${k}_${j} = x[select(0u, (x${j} + u32(iw${k}_${j})) * ci + c${j}, ok${k}_${j})];
+#if VEC == 4
+                let g${k}_${j} = select(X(0.0), unquad(l${k}_${j}), ok${k}_${j});
+#else
+                let g${k}_${j} = select(X(0.0), l${k}_${j}, ok${k}_${j});
+#endif
 #endfor
 #for r in 0..ROWS
             let b${k}_${r} = subgroupShuffle(f[${r % 4}], ${k * (ROWS / 4) + r / 4}u);

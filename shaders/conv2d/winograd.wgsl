@@ -9,11 +9,13 @@
 // weights   one invocation: an output channel x 4 input channels → u[f, co, ci]; FLIP turns the taps round (input gradient)
 // inputs    a tile x 4 channels → v[f, tile, c] from the tile's A x A pixels; zeros outside the image
 // outputs   a tile x 4 channels: m[f, tile, c] → M x M pixels of y, with the convolution's epilogue
+//           STATS = 1 (whole tiles alone): also the tile's mean and sum of squared deviations, for the batch norm that follows
 // gradients a tile x 4 channels: M x M pixels of dy → v[f, tile, c]
 // taps      an output channel x 4 input channels: Σ_z part[z, f, co, ci] → the 9 taps of dw
 // Memory: A² loads and A² stores of vec4 a tile for inputs, A² and M² for outputs and gradients; everything in registers.
 
 #import shared/index
+#import shared/quad
 
 #define M 4
 #define A M + 2
@@ -21,6 +23,7 @@
 #define BIAS 0
 #define RESIDUAL 0
 #define RELU 0
+#define STATS 0
 
 alias V = vec4<f32>;
 
@@ -82,8 +85,8 @@ fn t2(a: V, b: V, c: V, d: V) -> V { return 0.5 * (b + c) + d; }
 struct Filter { co: u32, ci: u32 }
 
 @group(0) @binding(0) var<uniform> f: Filter;
-@group(0) @binding(1) var<storage, read> w: array<V>;
-@group(0) @binding(2) var<storage, read_write> u: array<V>;
+@group(0) @binding(1) var<storage, read> w: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> u: array<Quad>;
 
 @compute @workgroup_size(64)
 fn weights(
@@ -99,9 +102,9 @@ fn weights(
     let at = i / ci * 9u * ci + i % ci;
 #for k in 0..9
 #if FLIP
-    let w${k / 3}_${k % 3} = w[at + ${8 - k}u * ci];
+    let w${k / 3}_${k % 3} = unquad(w[at + ${8 - k}u * ci]);
 #else
-    let w${k / 3}_${k % 3} = w[at + ${k}u * ci];
+    let w${k / 3}_${k % 3} = unquad(w[at + ${k}u * ci]);
 #endif
 #endfor
 #for r in 0..A
@@ -109,7 +112,7 @@ fn weights(
     let h${r}_${k} = g${r}(w0_${k}, w1_${k}, w2_${k});
 #endfor
 #for c in 0..A
-    u[${r * A + c}u * f.co * ci + i] = g${c}(h${r}_0, h${r}_1, h${r}_2);
+    u[${r * A + c}u * f.co * ci + i] = quad(g${c}(h${r}_0, h${r}_1, h${r}_2));
 #endfor
 #endfor
 }
@@ -117,8 +120,8 @@ fn weights(
 struct Tiles { n: u32, h: u32, w: u32, channels: u32, rows: u32, columns: u32, padding: u32, accumulate: u32 }
 
 @group(0) @binding(0) var<uniform> p: Tiles;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read_write> v: array<V>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> v: array<Quad>;
 
 @compute @workgroup_size(64)
 fn inputs(
@@ -145,7 +148,7 @@ fn inputs(
     let ok${r} = top + ${r} >= 0 && top + ${r} < i32(p.h);
     let row${r} = (image + u32(max(top + ${r}, 0))) * p.w * channels;
 #for k in 0..A
-    let x${r}_${k} = select(V(0.0), x[select(0u, row${r} + at${k}, ok${r} && in${k})], ok${r} && in${k});
+    let x${r}_${k} = select(V(0.0), unquad(x[select(0u, row${r} + at${k}, ok${r} && in${k})]), ok${r} && in${k});
 #endfor
 #endfor
 #for r in 0..A
@@ -158,9 +161,9 @@ fn inputs(
 #endfor
 #for k in 0..A
 #if M == 4
-    v[${r * A + k}u * size + i] = b${k}(h${r}_0, h${r}_1, h${r}_2, h${r}_3, h${r}_4, h${r}_5);
+    v[${r * A + k}u * size + i] = quad(b${k}(h${r}_0, h${r}_1, h${r}_2, h${r}_3, h${r}_4, h${r}_5));
 #else
-    v[${r * A + k}u * size + i] = b${k}(h${r}_0, h${r}_1, h${r}_2, h${r}_3);
+    v[${r * A + k}u * size + i] = quad(b${k}(h${r}_0, h${r}_1, h${r}_2, h${r}_3));
 #endif
 #endfor
 #endfor
@@ -185,7 +188,7 @@ fn gradients(
 #for r in 0..M
 #for k in 0..M
     let in${r}_${k} = top + ${r}u < p.h && left + ${k}u < p.w;
-    let x${r}_${k} = select(V(0.0), x[select(0u, base + (${r}u * p.w + ${k}u) * channels, in${r}_${k})], in${r}_${k});
+    let x${r}_${k} = select(V(0.0), unquad(x[select(0u, base + (${r}u * p.w + ${k}u) * channels, in${r}_${k})]), in${r}_${k});
 #endfor
 #endfor
 #for r in 0..A
@@ -198,21 +201,24 @@ fn gradients(
 #endfor
 #for k in 0..A
 #if M == 4
-    v[${r * A + k}u * size + i] = s${k}(h${r}_0, h${r}_1, h${r}_2, h${r}_3);
+    v[${r * A + k}u * size + i] = quad(s${k}(h${r}_0, h${r}_1, h${r}_2, h${r}_3));
 #else
-    v[${r * A + k}u * size + i] = s${k}(h${r}_0, h${r}_1);
+    v[${r * A + k}u * size + i] = quad(s${k}(h${r}_0, h${r}_1));
 #endif
 #endfor
 #endfor
 }
 
-@group(0) @binding(1) var<storage, read> m: array<V>;
-@group(0) @binding(2) var<storage, read_write> y: array<V>;
+@group(0) @binding(1) var<storage, read> m: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 #if BIAS
-@group(0) @binding(3) var<storage, read> bias: array<V>;
+@group(0) @binding(3) var<storage, read> bias: array<Quad>;
 #endif
 #if RESIDUAL
-@group(0) @binding(4) var<storage, read> residual: array<V>;
+@group(0) @binding(4) var<storage, read> residual: array<Quad>;
+#endif
+#if STATS
+@group(0) @binding(5) var<storage, read_write> sums: array<Quad>;
 #endif
 
 @compute @workgroup_size(64)
@@ -233,7 +239,7 @@ fn outputs(
     let base = ((tile / (p.columns * p.rows) * p.h + top) * p.w + left) * channels + i % channels;
 #for r in 0..A
 #for k in 0..A
-    let m${r}_${k} = m[${r * A + k}u * size + i];
+    let m${r}_${k} = unquad(m[${r * A + k}u * size + i]);
 #endfor
 #if M == 4
 #for k in 0..M
@@ -246,39 +252,54 @@ fn outputs(
 #endif
 #endfor
 #if BIAS
-    let add = bias[i % channels];
+    let add = unquad(bias[i % channels]);
 #else
     let add = V(0.0);
 #endif
 #for r in 0..M
 #for k in 0..M
+#if M == 4
+    let y${r}_${k} = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}, h4_${k}, h5_${k}) + add;
+#else
+    let y${r}_${k} = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}) + add;
+#endif
     if top + ${r}u < p.h && left + ${k}u < p.w {
         let at = base + (${r}u * p.w + ${k}u) * channels;
-#if M == 4
-        var s = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}, h4_${k}, h5_${k}) + add;
-#else
-        var s = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}) + add;
-#endif
+        var s = y${r}_${k};
 #if RESIDUAL
-        s += residual[at];
+        s += unquad(residual[at]);
 #endif
 #if RELU
         s = max(s, V(0.0));
 #endif
         if p.accumulate != 0u {
-            s += y[at];
+            s += unquad(y[at]);
         }
-        y[at] = s;
+        y[at] = quad(s);
     }
 #endfor
 #endfor
+#if STATS
+    var sum = V(0.0);
+#for k in 0..M * M
+    sum += y${k / M}_${k % M};
+#endfor
+    let mean = sum / ${M * M}.0;
+    var squares = V(0.0);
+#for k in 0..M * M
+    let d${k} = y${k / M}_${k % M} - mean;
+    squares = fma(d${k}, d${k}, squares);
+#endfor
+    sums[tile * 2u * channels + i % channels] = quad(mean);
+    sums[(tile * 2u + 1u) * channels + i % channels] = quad(squares);
+#endif
 }
 
 struct Parts { co: u32, ci: u32, parts: u32, accumulate: u32 }
 
 @group(0) @binding(0) var<uniform> q: Parts;
-@group(0) @binding(1) var<storage, read> part: array<V>;
-@group(0) @binding(2) var<storage, read_write> dw: array<V>;
+@group(0) @binding(1) var<storage, read> part: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> dw: array<Quad>;
 
 @compute @workgroup_size(64)
 fn taps(
@@ -298,7 +319,7 @@ fn taps(
     for (var z = 0u; z < q.parts; z++) {
         let at = z * ${A * A}u * size + i;
 #for k in 0..A * A
-        d${k / A}_${k % A} += part[at + ${k}u * size];
+        d${k / A}_${k % A} += unquad(part[at + ${k}u * size]);
 #endfor
     }
 #for r in 0..3
@@ -317,9 +338,9 @@ fn taps(
 #endif
     let to${r}_${k} = (i / ci * 9u + ${3 * r + k}u) * ci + i % ci;
     if q.accumulate != 0u {
-        w${r}_${k} += dw[to${r}_${k}];
+        w${r}_${k} += unquad(dw[to${r}_${k}]);
     }
-    dw[to${r}_${k}] = w${r}_${k};
+    dw[to${r}_${k}] = quad(w${r}_${k});
 #endfor
 #endfor
 }

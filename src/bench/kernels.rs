@@ -1,6 +1,6 @@
 //! The kernels of the table on the workloads they declare, and the share of the machine's ceiling each reaches.
 
-use super::measure::{Entry, Pace, Verify, excuse, interleave};
+use super::measure::{Entry, LATE, Pace, Verify, excuse, interleave};
 use super::schema::{Ceiling, Record, Unit, Verdict};
 use super::{Event, Progress, Selection};
 use crate::Result;
@@ -41,7 +41,7 @@ pub(super) fn measure(
         while let Some((name, workload)) = waiting.next_if(|(_, w)| held == 0 || held + w.bytes <= room) {
             held += workload.bytes;
             if pace.over() {
-                records.push(Record::without(name, unit(&workload, ceiling), Verdict::Skipped("out of time".into())));
+                records.push(Record::without(name, unit(&workload, ceiling), Verdict::Skipped(LATE.into())));
                 continue;
             }
             match entry(gpu, &name, &workload, ceiling) {

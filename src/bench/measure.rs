@@ -21,7 +21,7 @@ pub struct Pace {
     pub least: usize,
     /// Measurements at most.
     pub most: usize,
-    /// When to come to an end: nothing is begun after this, and no more turns are taken than one.
+    /// When to come to an end: nothing is begun after this.
     pub end: Option<Instant>,
 }
 
@@ -37,6 +37,9 @@ impl Pace {
         Pace { end: Some(self.end.map_or(end, |e| e.min(end))), ..self }
     }
 }
+
+/// Why a record was not measured where the time was up.
+pub const LATE: &str = "out of time";
 
 /// Runs some work so many times over, and says how long all of it took.
 pub(super) type Run = Box<dyn FnMut(&Gpu, usize) -> Result<Timing>>;
@@ -166,6 +169,8 @@ impl Turn {
     fn end(self) -> Record {
         let Entry { name, unit, flops, bytes, variant, .. } = self.entry;
         let seconds = Spread::of(&self.samples);
+        let late = seconds.is_none() && matches!(self.verdict, Verdict::Passed(_));
+        let verdict = if late { Verdict::Skipped(LATE.into()) } else { self.verdict };
         let value = seconds.map(|s| match unit {
             Unit::Flops => flops as f64 / s.median,
             Unit::Bytes => bytes as f64 / s.median,
@@ -173,7 +178,7 @@ impl Turn {
             Unit::Images => 1.0 / s.median,
         });
         let clock = self.clock.map(|c| c.name().to_string());
-        Record { value, seconds, clock, flops, bytes, variant, ..Record::without(name, unit, self.verdict) }
+        Record { value, seconds, clock, flops, bytes, variant, ..Record::without(name, unit, verdict) }
     }
 }
 
@@ -182,7 +187,7 @@ pub(super) fn interleave(gpu: &Gpu, entries: Vec<Entry>, pace: &Pace, progress: 
     let mut turns = Vec::new();
     for entry in entries {
         if pace.over() {
-            let late = Verdict::Skipped("out of time".into());
+            let late = Verdict::Skipped(LATE.into());
             let Entry { name, unit, .. } = entry;
             turns.push(Err(Record::without(name, unit, late)));
             continue;
@@ -192,7 +197,7 @@ pub(super) fn interleave(gpu: &Gpu, entries: Vec<Entry>, pace: &Pace, progress: 
     }
     for round in 0..pace.most {
         for turn in turns.iter_mut().filter_map(|t| t.as_mut().ok()) {
-            if round < turn.wanted && (round == 0 || !pace.over()) {
+            if round < turn.wanted && !pace.over() {
                 turn.take(gpu)?;
             }
         }

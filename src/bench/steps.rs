@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::kernels::rated;
-use super::measure::{Pace, excuse};
+use super::measure::{LATE, Pace, excuse};
 use super::reference;
 use super::schema::{Ceiling, Record, Unit, Verdict};
 use super::stats::{Spread, quantile};
@@ -257,8 +257,10 @@ impl Turn {
     }
 
     fn end(self) -> Record {
+        let late = self.rates.is_empty() && matches!(self.verdict, Verdict::Passed(_));
+        let verdict = if late { Verdict::Skipped(LATE.into()) } else { self.verdict };
         let batch = self.bench.case.batch as f64;
-        let mut record = Record::without(self.bench.case.name(), Unit::Images, self.verdict);
+        let mut record = Record::without(self.bench.case.name(), Unit::Images, verdict);
         record.flops = 2 * self.bench.macs * self.bench.case.batch as u64;
         record.seconds = Spread::of(&self.rates);
         record.value = record.seconds.map(|s| batch / s.median);
@@ -287,7 +289,7 @@ pub(super) fn measure(
     for case in cases {
         let name = case.name();
         if pace.over() {
-            records.push(Record::without(name, Unit::Images, Verdict::Skipped("out of time".into())));
+            records.push(Record::without(name, Unit::Images, Verdict::Skipped(LATE.into())));
             continue;
         }
         progress(Event::Entry(&name));
@@ -301,7 +303,7 @@ pub(super) fn measure(
     }
     for round in 0..pace.most {
         for turn in &mut turns {
-            if round < turn.wanted && (round == 0 || !pace.over()) {
+            if round < turn.wanted && !pace.over() {
                 turn.take()?;
             }
         }

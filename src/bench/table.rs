@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::measure::LATE;
 use super::schema::{Record, Report, Unit, Verdict};
 
 /// The whole report.
@@ -60,9 +61,16 @@ pub fn text(report: &Report) -> String {
     for record in records {
         match &record.verdict {
             Verdict::Failed(why) => drop(writeln!(out, "FAILED {}: {why}", record.name)),
-            Verdict::Skipped(why) => drop(writeln!(out, "skipped {}: {why}", record.name)),
-            Verdict::Passed(_) => {}
+            Verdict::Skipped(why) if why != LATE => drop(writeln!(out, "skipped {}: {why}", record.name)),
+            _ => {}
         }
+    }
+    let late = records.iter().filter(|r| r.verdict == Verdict::Skipped(LATE.into())).count();
+    if late > 0 {
+        let _ = writeln!(
+            out,
+            "{late} records were skipped: the time for a quick run was up (--only PATTERN measures some of them)"
+        );
     }
     out
 }

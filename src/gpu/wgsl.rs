@@ -30,8 +30,11 @@ pub type Defines = BTreeMap<String, i64>;
 /// What may be imported.
 const SHARED: &[Source] = &[
     Source { name: "shared/index", text: include_str!("../../shaders/shared/index.wgsl") },
+    Source { name: "shared/quad", text: include_str!("../../shaders/shared/quad.wgsl") },
     Source { name: "shared/rows", text: include_str!("../../shaders/shared/rows.wgsl") },
     Source { name: "shared/present", text: include_str!("../../shaders/shared/present.wgsl") },
+    Source { name: "shared/tile", text: include_str!("../../shaders/shared/tile.wgsl") },
+    Source { name: "shared/tile_step", text: include_str!("../../shaders/shared/tile_step.wgsl") },
 ];
 
 /// Preprocessed WGSL that remembers where each line came from.

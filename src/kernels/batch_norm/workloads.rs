@@ -64,7 +64,7 @@ impl Layer {
         running.copy_from(gpu, &up(5, &[2, c])?)?;
         let norm = Norm { gamma: up(3, &[c])?, beta: up(4, &[c])?, running, eps: EPS, momentum: 0.1 };
         let (x, residual, dy) = (up(1, &[rows, c])?, up(2, &[rows, c])?, up(6, &[rows, c])?);
-        let stats = batch_stats(gpu, &x, &norm)?;
+        let stats = batch_stats(gpu, &x, &norm, None)?;
         let y = normalise(gpu, &x, &stats, &norm, Some(&residual), true)?;
         let fresh = |shape: &[usize]| Tensor::empty(gpu, shape).map(Target::fresh);
         let grads = [fresh(&[rows, c])?, fresh(&[c])?, fresh(&[c])?, fresh(&[rows, c])?];
@@ -74,12 +74,12 @@ impl Layer {
     /// Records `part`; what it wrote.
     fn compute(&self, gpu: &Gpu, part: Part) -> Result<Vec<Tensor>> {
         match part {
-            Part::Stats => Ok(vec![batch_stats(gpu, &self.x, &self.norm)?]),
+            Part::Stats => Ok(vec![batch_stats(gpu, &self.x, &self.norm, None)?]),
             Part::Normalise => Ok(vec![normalise(gpu, &self.x, &self.stats, &self.norm, Some(&self.residual), true)?]),
             Part::Backward => {
                 let [dx, dgamma, dbeta, dresidual] = &self.grads;
                 let out = NormTargets { dx: Some(dx), dgamma, dbeta, dresidual: Some(dresidual) };
-                backward(gpu, (&self.dy, &self.x, &self.y), &self.stats, &self.norm, true, true, out)?;
+                backward(gpu, (&self.dy, &self.x, &self.y), &self.stats, &self.norm, (true, true), true, out)?;
                 Ok(self.grads.iter().map(|g| g.tensor.clone()).collect())
             }
         }

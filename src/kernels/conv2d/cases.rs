@@ -1,16 +1,28 @@
 //! What every variant of the convolution is tried with.
 
-use super::{Epilogue, Pass, forward_with, input_grad_with, lanes, register, variants, weight_grad_with, winograd};
+use super::{
+    Epilogue, Pass, Variant, depthwise, forward_stats_with, forward_with, input_grad_with, lanes, register, tiled,
+    turned, variants, weight_grad_with, winograd,
+};
 use crate::gpu::Gpu;
+use crate::kernels::batch_norm::Partials;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
 use crate::shape::Conv2d;
-use crate::tensor::Tensor;
+use crate::tensor::{Target, Tensor};
 use crate::{Error, Result, twin};
 
 /// Every way the shaders are compiled.
 pub fn permutations() -> Vec<Permutation> {
-    [register::permutations(), lanes::permutations(), winograd::permutations()].concat()
+    [
+        register::permutations(),
+        lanes::permutations(),
+        turned::permutations(),
+        winograd::permutations(),
+        tiled::permutations(),
+        depthwise::permutations(),
+    ]
+    .concat()
 }
 
 /// Odd sizes, strides, paddings, dilation, groups, thin and wide channels.
@@ -36,8 +48,64 @@ pub fn cases() -> Vec<Case> {
         square(2, 10, 7, 36, 32, 3, 1, 0),
         square(1, 6, 13, 8, 44, 3, 1, 2),
         square(3, 4, 4, 128, 64, 3, 1, 1),
+        // Rows that are runs of 32, 16 and 8 pixels, also after the padding.
+        square(1, 5, 64, 8, 16, 3, 1, 1),
+        square(2, 3, 48, 12, 20, 3, 1, 1),
+        square(3, 7, 10, 16, 16, 3, 1, 0),
+        // Several tiles of 128x64, none of them full, in rows, columns and terms.
+        square(3, 10, 9, 36, 140, 3, 1, 1),
+        square(2, 19, 13, 20, 72, 3, 3, 1),
+        Conv2d { dilation: 2, ..square(1, 13, 12, 20, 24, 3, 4, 2) },
+        Conv2d { groups: 12, dilation: 2, ..square(2, 11, 9, 12, 12, 3, 2, 2) },
+        Conv2d { groups: 7, ..square(3, 8, 9, 7, 7, 5, 3, 2) },
     ];
-    shapes.into_iter().map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s))).collect()
+    let batches = [square(37, 1, 1, 20, 36, 1, 1, 0), square(2, 5, 4, 6, 9, 3, 1, 1)];
+    let batches = batches.into_iter().map(|s| Case::new(format!("3 of {s:?}"), move |gpu| run_batch(gpu, &s)));
+    shapes.into_iter().map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s))).chain(batches).collect()
+}
+
+/// Three convolutions of one shape in one dispatch.
+fn run_batch(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
+    let random = |seed, shape: [usize; 4]| {
+        let shape = [&[3], &shape[..]].concat();
+        let data = values(seed, shape.iter().product());
+        Ok::<_, Error>((f64s(&data), Tensor::from_f32(gpu, &data, &shape)?))
+    };
+    let ((x64, x), (w64, w), (dy64, dy)) = (random(1, s.x_shape())?, random(2, s.w_shape())?, random(3, s.y_shape())?);
+    let each = |f: fn(&Conv2d, &[f64], &[f64]) -> Vec<f64>, a: &[f64], b: &[f64]| -> Vec<f64> {
+        a.chunks(a.len() / 3).zip(b.chunks(b.len() / 3)).flat_map(|(a, b)| f(s, a, b)).collect()
+    };
+    let y64 = each(|s, x, w| twin::conv2d::forward(s, x, w, None), &x64, &w64);
+    let dx64 = each(twin::conv2d::input_grad, &dy64, &w64);
+    let dw64 = each(twin::conv2d::weight_grad, &x64, &dy64);
+    let mut checks = Vec::new();
+    for (tile, splits) in tiled::TILES.into_iter().flat_map(|t| [(t, 1), (t, 3)]) {
+        let plan = |pass| tiled::Plan::new(pass, s, 3, tile, gpu.profile().class).in_parts(splits);
+        let out = |len| Tensor::empty(gpu, &[len]).map(Target::fresh);
+        let (y, dx, dw) = (out(y64.len())?, out(dx64.len())?, out(dw64.len())?);
+        tiled::forward(gpu, &plan(Pass::Forward), &x, &w, Epilogue::default(), &y.tensor)?;
+        tiled::input_grad(gpu, &plan(Pass::InputGrad), &dy, &w, &dx)?;
+        tiled::weight_grad(gpu, &plan(Pass::WeightGrad), &x, &dy, &dw)?;
+        for (what, got, want) in [("y", y, &y64), ("dx", dx, &dx64), ("dw", dw, &dw64)] {
+            let what = format!("{what}, tiled-{}x{}, {splits} splits", tile.rows, tile.columns);
+            checks.push(Check::sum(what, got.tensor.to_f32(gpu)?, want.clone(), s.kh * s.kw * s.ci));
+        }
+    }
+    Ok(checks)
+}
+
+/// The pixels of each chunk of partial sums: in their order, or tile by tile.
+fn chunks(s: &Conv2d, partials: &Partials, variant: Variant) -> Vec<Vec<usize>> {
+    let pixels: Vec<usize> = match variant {
+        Variant::Winograd(size) => {
+            let tiles =
+                (0..s.n * s.oh()).step_by(size).flat_map(|top| (0..s.ow()).step_by(size).map(move |l| (top, l)));
+            let inside = (0..size * size).map(|i| (i / size, i % size));
+            tiles.flat_map(|(top, left)| inside.clone().map(move |(r, c)| (top + r) * s.ow() + left + c)).collect()
+        }
+        _ => (0..s.n * s.oh() * s.ow()).collect(),
+    };
+    pixels.chunks(partials.rows).map(<[usize]>::to_vec).collect()
 }
 
 fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
@@ -63,6 +131,14 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
         let y = forward_with(gpu, s, &x, &w, epilogue, variant)?;
         checks.push(Check::sum(format!("relu(y + bias + residual), {variant}"), y.to_f32(gpu)?, fused.clone(), k));
     }
+    for variant in variants(Pass::Forward, s, profile) {
+        let (y, partials) = forward_stats_with(gpu, s, &x, &w, variant)?;
+        checks.push(Check::sum(format!("y beside its sums, {variant}"), y.to_f32(gpu)?, plain.clone(), k));
+        if let Some(partials) = partials {
+            let want = twin::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, variant));
+            checks.push(Check::sum(format!("sums, {variant}"), partials.part.to_f32(gpu)?, want, k));
+        }
+    }
     for variant in variants(Pass::InputGrad, s, profile) {
         for accumulate in [false, true] {
             let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
@@ -87,6 +163,24 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
             register::weight_grad_split(gpu, s, &x, &dy, &out, tile, splits)?;
             let what = format!("dw, tile {}x{}, {splits} splits, accumulate {accumulate}", tile.rows, tile.columns);
             checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
+        }
+    }
+    // Sums in parts, more of them than there are tiles of terms, with what follows them.
+    let plan = |pass, tile, splits| tiled::Plan::new(pass, s, 1, tile, profile.class).in_parts(splits);
+    for (tile, splits) in tiled::TILES.into_iter().zip([2, 3, 4, 5, 99]) {
+        let named = |what: &str| format!("{what}, tiled-{}x{}, {splits} splits", tile.rows, tile.columns);
+        let y = Tensor::empty(gpu, &s.y_shape())?;
+        let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
+        tiled::forward(gpu, &plan(Pass::Forward, tile, splits), &x, &w, epilogue, &y)?;
+        checks.push(Check::sum(named("relu(y + bias + residual)"), y.to_f32(gpu)?, fused.clone(), k));
+        for accumulate in [false, true] {
+            let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
+            tiled::input_grad(gpu, &plan(Pass::InputGrad, tile, splits), &dy, &w, &out)?;
+            let want = added(&there, 1.0, &dx64);
+            checks.push(Check::sum(named("dx"), out.tensor.to_f32(gpu)?, want, s.kh * s.kw * s.co / s.groups));
+            let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;
+            tiled::weight_grad(gpu, &plan(Pass::WeightGrad, tile, splits), &x, &dy, &out)?;
+            checks.push(Check::sum(named("dw"), out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
         }
     }
     Ok(checks)

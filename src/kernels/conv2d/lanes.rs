@@ -30,6 +30,9 @@ pub(super) const WEIGHT_TILES: [Tile; 4] = [
     Tile { rows: 16, columns: 1 },
 ];
 
+/// Pixels of a run, see the forward shader.
+const SEGMENTS: [usize; 3] = [32, 16, 8];
+
 /// Invocations of a workgroup.
 const WIDTH: usize = 64;
 
@@ -96,12 +99,19 @@ fn vec(channels: usize) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Batch(pub usize);
 
-fn forward_defines(co: usize, epilogue: &Epilogue, tile: Tile, lanes: usize) -> Defines {
+fn forward_defines(s: &Conv2d, epilogue: &Epilogue, tile: Tile, profile: &Profile) -> Defines {
+    let lanes = size(profile).unwrap_or(8);
     defines! {
-        LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns,
-        OVEC = co.is_multiple_of(4) && tile.columns.is_multiple_of(4),
-        BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
+        LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = profile.int64,
+        OVEC = s.co.is_multiple_of(4) && tile.columns.is_multiple_of(4),
+        SEGMENT = segment(s, tile), BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     }
+}
+
+/// The runs of pixels within a row that share their loads between the taps; 0 where they cannot.
+fn segment(s: &Conv2d, tile: Tile) -> usize {
+    let window = (s.kw, s.stride, s.dilation) == (3, 1, 1) && tile.columns <= 4;
+    SEGMENTS.into_iter().find(|run| window && s.ow().is_multiple_of(*run)).unwrap_or(0)
 }
 
 /// Records `launch` over `subgroups` subgroups in each of `depth` layers of the grid.
@@ -116,26 +126,32 @@ pub(super) fn forward(
     s: &Conv2d,
     Batch(count): Batch,
     (x, w): (&Tensor, &Tensor),
-    epilogue: Epilogue,
-    y: &Tensor,
+    (epilogue, sums): (Epilogue, Option<&Tensor>),
+    y: &Target,
     tile: Tile,
 ) -> Result<()> {
     let lanes = lanes_of(gpu);
     let pixels = s.n * s.oh() * s.ow();
     let tiles = s.co.div_ceil(lanes * tile.columns);
+    let mut defines = forward_defines(s, &epilogue, tile, gpu.profile());
+    defines.insert("STATS".into(), sums.is_some().into());
     let mut launch = gpu
-        .launch(FORWARD, "lanes_forward", &forward_defines(s.co, &epilogue, tile, lanes))?
+        .launch(FORWARD, "lanes_forward", &defines)?
         .bind("x", x)
         .bind("w", w)
-        .bind("y", y)
+        .bind("y", &y.tensor)
         .u32("pixels", pixels)
         .u32("tiles", tiles)
+        .u32("accumulate", y.flag())
         .cost(2 * s.macs() * count as u64);
     if let Some(bias) = epilogue.bias {
         launch = launch.bind("bias", bias);
     }
     if let Some(residual) = epilogue.residual {
         launch = launch.bind("residual", residual);
+    }
+    if let Some(sums) = sums {
+        launch = launch.bind("part", sums);
     }
     dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count)
 }
@@ -153,7 +169,11 @@ pub(super) fn input_grad(
     let pixels = s.n * rows * columns;
     let tiles = s.ci.div_ceil(lanes * tile.columns);
     let launch = gpu
-        .launch(INPUT_GRAD, "lanes_input_grad", &defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns })?
+        .launch(
+            INPUT_GRAD,
+            "lanes_input_grad",
+            &defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = gpu.profile().int64 },
+        )?
         .bind("dy", dy)
         .bind("w", w)
         .bind("dx", &out.tensor)
@@ -162,6 +182,7 @@ pub(super) fn input_grad(
         .u32("columns", columns)
         .u32("pixels", pixels)
         .u32("tiles", tiles)
+        .u32("step", s.stride / gcd(s.stride, s.dilation))
         .u32("accumulate", out.flag())
         .cost(2 * s.macs() * count as u64);
     dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count * s.stride * s.stride)
@@ -195,7 +216,7 @@ pub(super) fn weight_grad_parts(
         .launch(
             WEIGHT_GRAD,
             "lanes_weight_grad",
-            &defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec },
+            &defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = gpu.profile().int64 },
         )?
         .bind("x", x)
         .bind("dy", dy)
@@ -220,27 +241,45 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
     sum_parts(gpu, &part, out)
 }
 
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// Every way the shaders are compiled.
 pub(super) fn permutations() -> Vec<Permutation> {
     let mut all = Vec::new();
-    for (tile, lanes) in TILES.into_iter().flat_map(|t| [4, 8].map(|l| (t, l))) {
+    let adapters = [4, 8].into_iter().flat_map(|lanes| [0, 1].map(|int64| (lanes, int64)));
+    for ((lanes, int64), tile) in adapters.clone().flat_map(|a| TILES.map(|t| (a, t))) {
         for bits in 0..16 {
             let on = |bit: usize| bits >> bit & 1 == 1;
             if on(0) && !tile.columns.is_multiple_of(4) {
                 continue;
             }
-            let defines = defines! {
-                LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, OVEC = on(0),
-                BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
-            };
+            for segment in [0].into_iter().chain(SEGMENTS).filter(|run| *run == 0 || tile.columns <= 4) {
+                let defines = defines! {
+                    LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, SEGMENT = segment,
+                    OVEC = on(0), BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
+                };
+                all.push(Permutation { source: FORWARD, defines });
+            }
+        }
+        let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64 };
+        all.push(Permutation { source: INPUT_GRAD, defines: defines.clone() });
+        for segment in [0].into_iter().chain(SEGMENTS).filter(|run| *run == 0 || tile.columns <= 4) {
+            let mut defines = defines.clone();
+            let vector = tile.columns.is_multiple_of(4);
+            for (name, value) in [("STATS", 1), ("SEGMENT", segment as i64), ("OVEC", vector.into())] {
+                defines.insert(name.into(), value);
+            }
+            for name in ["BIAS", "RESIDUAL", "RELU"] {
+                defines.insert(name.into(), 0);
+            }
             all.push(Permutation { source: FORWARD, defines });
         }
-        let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns };
-        all.push(Permutation { source: INPUT_GRAD, defines });
     }
-    for (tile, lanes) in WEIGHT_TILES.into_iter().flat_map(|t| [4, 8].map(|l| (t, l))) {
+    for ((lanes, int64), tile) in adapters.flat_map(|a| WEIGHT_TILES.map(|t| (a, t))) {
         for vec in [1, 4].into_iter().filter(|_| tile.rows <= 4 * lanes) {
-            let defines = defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec };
+            let defines = defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = int64 };
             all.push(Permutation { source: WEIGHT_GRAD, defines });
         }
     }

@@ -5,10 +5,13 @@
 //! held against the same twin by the same cases.
 
 mod cases;
+mod depthwise;
 mod lanes;
 mod products;
 mod register;
+mod tiled;
 mod tuned;
+mod turned;
 mod variant;
 mod winograd;
 mod workloads;
@@ -20,6 +23,7 @@ pub use tuned::{candidates, chosen, key};
 pub use variant::{Pass, Variant, choose, variants};
 pub use workloads::{Timed, distinct, workloads};
 
+use super::batch_norm::Partials;
 use crate::gpu::Gpu;
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
@@ -43,11 +47,12 @@ fn check(s: &Conv2d, what: &str, tensor: &Tensor, shape: [usize; 4]) -> Result<(
     Err(Error::Shape(format!("conv2d {s:?}: {what} is {:?}, expected {shape:?}", tensor.shape())))
 }
 
+fn unserved(s: &Conv2d, pass: Pass, variant: Variant) -> Error {
+    Error::Shape(format!("conv2d {s:?}: the variant {variant} does not serve its {pass}"))
+}
+
 fn check_variant(gpu: &Gpu, pass: Pass, s: &Conv2d, variant: Variant) -> Result<()> {
-    if variant.serves(pass, s, gpu.profile()) {
-        return Ok(());
-    }
-    Err(Error::Shape(format!("conv2d {s:?}: the variant {variant} does not serve its {pass}")))
+    if variant.serves(pass, s, gpu.profile()) { Ok(()) } else { Err(unserved(s, pass, variant)) }
 }
 
 /// `y = relu(conv(x, w) + bias + residual)`, `[n, oh, ow, co]`; see [`Epilogue`] for the optional parts.
@@ -70,12 +75,57 @@ pub fn forward_with(
     if let Some(residual) = epilogue.residual {
         check(s, "residual", residual, s.y_shape())?;
     }
+    run_forward(gpu, s, (x, w), (epilogue, None), variant)
+}
+
+/// [`forward`] without an epilogue, for a batch norm that follows: where the variant can, it leaves the partial sums of the
+/// norm's statistics, which then need no pass over `y`.
+pub fn forward_stats(gpu: &Gpu, s: &Conv2d, x: &Tensor, w: &Tensor) -> Result<(Tensor, Option<Partials>)> {
+    forward_stats_with(gpu, s, x, w, chosen(gpu, Pass::Forward, s))
+}
+
+/// [`forward_stats`] in a given variant.
+pub fn forward_stats_with(
+    gpu: &Gpu,
+    s: &Conv2d,
+    x: &Tensor,
+    w: &Tensor,
+    variant: Variant,
+) -> Result<(Tensor, Option<Partials>)> {
+    s.check()?;
+    check(s, "x", x, s.x_shape())?;
+    check(s, "w", w, s.w_shape())?;
+    let rows = match variant {
+        Variant::Lanes(tile) => Some(tile.rows),
+        Variant::Winograd(size) => winograd::stats_rows(s, size),
+        _ => None,
+    };
+    let chunks = |rows| (s.n * s.oh() * s.ow()).div_ceil(rows);
+    let partials = rows.map(|rows| Ok(Partials { part: Tensor::empty(gpu, &[chunks(rows), 2, s.co])?, rows }));
+    let partials: Option<Partials> = partials.transpose()?;
+    let sums = partials.as_ref().map(|p| &p.part);
+    Ok((run_forward(gpu, s, (x, w), (Epilogue::default(), sums), variant)?, partials))
+}
+
+/// `sums` is given to variants alone that know how to fill it.
+fn run_forward(
+    gpu: &Gpu,
+    s: &Conv2d,
+    (x, w): (&Tensor, &Tensor),
+    (epilogue, sums): (Epilogue, Option<&Tensor>),
+    variant: Variant,
+) -> Result<Tensor> {
     check_variant(gpu, Pass::Forward, s, variant)?;
     let y = Tensor::empty(gpu, &s.y_shape())?;
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
-        Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &y, tile)?,
-        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
+        Variant::Lanes(tile) => {
+            lanes::forward(gpu, s, Batch(1), (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?
+        }
+        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, (epilogue, sums), &y, size)?,
+        Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
+        Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
+        Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
     }
     Ok(y)
 }
@@ -95,7 +145,10 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
+        Variant::Turned(tile) => turned::input_grad(gpu, s, dy, w, out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
+        Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
+        Variant::Tiled(tile) => tiled::input_grad(gpu, &plan(gpu, Pass::InputGrad, s, tile), dy, w, out),
     }
 }
 
@@ -114,8 +167,15 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Turned(_) => Err(unserved(s, Pass::WeightGrad, variant)),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
+        Variant::Depthwise => depthwise::weight_grad(gpu, s, x, dy, out),
+        Variant::Tiled(tile) => tiled::weight_grad(gpu, &plan(gpu, Pass::WeightGrad, s, tile), x, dy, out),
     }
+}
+
+fn plan<'a>(gpu: &Gpu, pass: Pass, s: &'a Conv2d, tile: Tile) -> tiled::Plan<'a> {
+    tiled::Plan::new(pass, s, 1, tile, gpu.profile().class)
 }
 
 /// Sets the parameters that the shaders of every variant have.
@@ -134,4 +194,18 @@ fn geometry<'a>(launch: crate::gpu::Launch<'a>, s: &Conv2d) -> crate::gpu::Launc
         .u32("dilation", s.dilation)
         .u32("ci_group", s.ci / s.groups)
         .u32("co_group", s.co / s.groups)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Taps from one to the next that inputs of one remainder by the stride meet.
+fn gap(s: &Conv2d) -> usize {
+    s.stride / gcd(s.stride, s.dilation)
+}
+
+/// Output pixels from one such tap to the next.
+fn reach(s: &Conv2d) -> usize {
+    s.dilation / gcd(s.stride, s.dilation)
 }

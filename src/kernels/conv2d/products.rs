@@ -2,11 +2,12 @@
 
 use super::lanes::{self, Batch};
 use super::register::Tile;
+use super::tiled::{self, Plan};
 use super::{Epilogue, Pass};
+use crate::Result;
 use crate::gpu::{Gpu, Profile};
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
-use crate::{Error, Result};
 
 /// `count` products that lie one behind the other; each is a 1x1 convolution of `shape.n` images of one pixel.
 pub(super) struct Product {
@@ -14,44 +15,68 @@ pub(super) struct Product {
     pub shape: Conv2d,
 }
 
+/// Who computes them.
+#[derive(Clone, Copy)]
+enum Family {
+    Lanes(Tile),
+    Tiled(Tile),
+}
+
 impl Product {
-    fn tile(&self, pass: Pass, profile: &Profile) -> Option<Tile> {
-        lanes::choose(pass, &self.shape, profile).or_else(|| lanes::narrowest(pass, &self.shape, profile))
+    fn family(&self, pass: Pass, profile: &Profile) -> Family {
+        let lanes = lanes::choose(pass, &self.shape, profile);
+        match lanes.or_else(|| lanes::narrowest(pass, &self.shape, profile)) {
+            Some(tile) => Family::Lanes(tile),
+            None => Family::Tiled(tiled::best(pass, &self.shape, self.count, profile.class)),
+        }
     }
 
-    fn tile_or_error(&self, pass: Pass, gpu: &Gpu) -> Result<Tile> {
-        let none = || Error::Shape(format!("no variant serves {} products {:?}", self.count, self.shape));
-        self.tile(pass, gpu.profile()).ok_or_else(none)
+    fn plan(&self, pass: Pass, tile: Tile, gpu: &Gpu) -> Plan<'_> {
+        Plan::new(pass, &self.shape, self.count, tile, gpu.profile().class)
     }
 }
 
-/// Whether the products of `pass` can be computed in one dispatch.
-pub(super) fn serves(pass: Pass, product: &Product, profile: &Profile) -> bool {
-    product.tile(pass, profile).is_some()
-}
-
-/// Whether the products share their loads, so that fewer multiplications pay.
+/// Whether the products share their loads through the lanes of a subgroup, so that fewer multiplications are known to
+/// pay; on GPUs, where they share them through workgroup memory, that has yet to be measured.
 pub(super) fn shares_loads(profile: &Profile) -> bool {
     lanes::size(profile).is_some()
 }
 
 /// `m[f, t, co] = Σ_ci v[f, t, ci] · u[f, co, ci]`.
 pub(super) fn forward(gpu: &Gpu, p: &Product, v: &Tensor, u: &Tensor, m: &Tensor) -> Result<()> {
-    let tile = p.tile_or_error(Pass::Forward, gpu)?;
-    lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), Epilogue::default(), m, tile)
+    let none = Epilogue::default();
+    match p.family(Pass::Forward, gpu.profile()) {
+        Family::Lanes(tile) => {
+            lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), (none, None), &Target::fresh(m.clone()), tile)
+        }
+        Family::Tiled(tile) => tiled::forward(gpu, &p.plan(Pass::Forward, tile, gpu), v, u, none, m),
+    }
 }
 
 /// `m[f, t, ci] = Σ_co v[f, t, co] · u[f, co, ci]`.
 pub(super) fn input_grad(gpu: &Gpu, p: &Product, v: &Tensor, u: &Tensor, m: &Tensor) -> Result<()> {
-    let tile = p.tile_or_error(Pass::InputGrad, gpu)?;
-    lanes::input_grad(gpu, &p.shape, Batch(p.count), (v, u), &Target::fresh(m.clone()), tile)
+    let m = Target::fresh(m.clone());
+    match p.family(Pass::InputGrad, gpu.profile()) {
+        Family::Lanes(tile) => lanes::input_grad(gpu, &p.shape, Batch(p.count), (v, u), &m, tile),
+        Family::Tiled(tile) => tiled::input_grad(gpu, &p.plan(Pass::InputGrad, tile, gpu), v, u, &m),
+    }
 }
 
 /// `[parts, f, co, ci]`, whose sum over the parts is `Σ_t d[f, t, co] · v[f, t, ci]`.
 pub(super) fn weight_grad_parts(gpu: &Gpu, p: &Product, v: &Tensor, d: &Tensor) -> Result<Tensor> {
-    let tile = p.tile_or_error(Pass::WeightGrad, gpu)?;
-    let splits = lanes::splits(gpu, &p.shape, Batch(p.count), tile);
-    let part = Tensor::empty(gpu, &[splits, p.count, p.shape.co, p.shape.ci])?;
-    lanes::weight_grad_parts(gpu, &p.shape, Batch(p.count), (v, d), &part, tile, splits)?;
-    Ok(part)
+    let part = |splits| Tensor::empty(gpu, &[splits, p.count, p.shape.co, p.shape.ci]);
+    match p.family(Pass::WeightGrad, gpu.profile()) {
+        Family::Lanes(tile) => {
+            let splits = lanes::splits(gpu, &p.shape, Batch(p.count), tile);
+            let part = part(splits)?;
+            lanes::weight_grad_parts(gpu, &p.shape, Batch(p.count), (v, d), &part, tile, splits)?;
+            Ok(part)
+        }
+        Family::Tiled(tile) => {
+            let plan = p.plan(Pass::WeightGrad, tile, gpu);
+            let part = Target::fresh(part(plan.parts())?);
+            tiled::weight_grad_parts(gpu, &plan, v, d, &part)?;
+            Ok(part.tensor)
+        }
+    }
 }

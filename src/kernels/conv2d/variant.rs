@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::depthwise;
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
-use super::winograd;
+use super::{tiled, turned, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -38,8 +39,14 @@ pub enum Variant {
     Register(Tile),
     /// Operands shared between the lanes of a subgroup: for software adapters.
     Lanes(Tile),
+    /// The input gradient at stride 1 as a forward pass of the lanes family with the taps turned round.
+    Turned(Tile),
     /// F(m x m, 3 x 3): products of transformed tiles.
     Winograd(usize),
+    /// One filter a channel.
+    Depthwise,
+    /// Operands in workgroup memory: for GPUs.
+    Tiled(Tile),
 }
 
 impl Variant {
@@ -49,7 +56,14 @@ impl Variant {
         let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
         // A tile that several passes are compiled for is one variant.
         let mut all = Vec::new();
-        for variant in register.chain(lanes).chain(winograd::SIZES.map(Variant::Winograd)) {
+        let turned = lanes::TILES.map(Variant::Turned);
+        for variant in register
+            .chain(lanes)
+            .chain(turned)
+            .chain(winograd::SIZES.map(Variant::Winograd))
+            .chain(tiled::TILES.map(Variant::Tiled))
+            .chain([Variant::Depthwise])
+        {
             if !all.contains(&variant) {
                 all.push(variant);
             }
@@ -62,7 +76,10 @@ impl Variant {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
             Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
+            Variant::Turned(tile) => turned::serves(pass, s, tile, profile),
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
+            Variant::Depthwise => depthwise::serves(s),
+            Variant::Tiled(tile) => tiled::serves(s, tile),
         }
     }
 }
@@ -72,7 +89,10 @@ impl fmt::Display for Variant {
         match self {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
             Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
+            Variant::Turned(tile) => write!(f, "turned-{}x{}", tile.rows, tile.columns),
             Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
+            Variant::Depthwise => f.write_str("depthwise"),
+            Variant::Tiled(tile) => write!(f, "tiled-{}x{}", tile.rows, tile.columns),
         }
     }
 }
@@ -95,7 +115,69 @@ pub fn variants(pass: Pass, s: &Conv2d, profile: &Profile) -> Vec<Variant> {
 
 /// The variant for `pass` of `s` on an adapter with `profile`: a rule, not a measurement.
 pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
+    if depthwise::serves(s) {
+        return Variant::Depthwise;
+    }
     let winograd = winograd::choose(pass, s, profile).map(Variant::Winograd);
+    let turned = || turned::choose(pass, s, profile).map(Variant::Turned);
+    let tiled = || tiled::choose(pass, s, profile.class).map(Variant::Tiled);
     let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
-    winograd.or_else(lanes).unwrap_or_else(|| Variant::Register(register::choose(pass, s, profile.class)))
+    let any = || Variant::Register(register::choose(pass, s, profile.class));
+    winograd.or_else(tiled).or_else(turned).or_else(lanes).unwrap_or_else(any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::AdapterClass;
+
+    fn profile(class: AdapterClass) -> Profile {
+        Profile {
+            name: String::new(),
+            backend: "vulkan".into(),
+            driver: String::new(),
+            class,
+            max_buffer: 1 << 30,
+            max_binding: 1 << 30,
+            max_storage_buffers: 8,
+            max_workgroup_bytes: 16 << 10,
+            max_invocations: 256,
+            max_groups: 65_535,
+            subgroups: Some((8, 8)),
+            f16: false,
+            int64: false,
+            cooperative_matrix: class == AdapterClass::DiscreteMatrix,
+            timestamps: false,
+        }
+    }
+
+    #[test]
+    fn the_chosen_variant_serves() {
+        for class in [
+            AdapterClass::DiscreteMatrix,
+            AdapterClass::Discrete,
+            AdapterClass::Apple,
+            AdapterClass::Integrated,
+            AdapterClass::Software,
+        ] {
+            let profile = profile(class);
+            for (ci, co, groups) in [(3, 16, 1), (16, 16, 1), (64, 128, 1), (512, 512, 1), (32, 32, 32), (32, 64, 4)] {
+                for (n, size, stride, dilation) in [(1, 5, 1, 1), (128, 32, 1, 1), (64, 16, 2, 1), (2, 40, 16, 2)] {
+                    let s = Conv2d { groups, dilation, ..Conv2d::square(n, size, size, ci, co, 3, stride, 1) };
+                    for pass in [Pass::Forward, Pass::InputGrad, Pass::WeightGrad] {
+                        let variant = choose(pass, &s, &profile);
+                        assert!(variant.serves(pass, &s, &profile), "{variant} {pass} {s:?} on {class:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for variant in Variant::all() {
+            assert_eq!(variant.to_string().parse::<Variant>().unwrap(), variant);
+        }
+        assert!("tiled-1x1".parse::<Variant>().is_err());
+    }
 }

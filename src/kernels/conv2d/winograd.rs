@@ -52,7 +52,14 @@ fn tiling(pass: Pass, s: &Conv2d, size: usize) -> Tiling {
 /// The products of `pass` as `count` convolutions of one pixel a tile.
 fn product(pass: Pass, s: &Conv2d, size: usize) -> Product {
     let t = tiling(pass, s, size);
-    Product { count: t.frequencies(), shape: Conv2d::square(t.tiles(), 1, 1, s.ci, s.co, 1, 1, 0) }
+    let (tiles, width) = (t.tiles(), row_width(t.tiles()));
+    Product { count: t.frequencies(), shape: Conv2d::square(1, tiles / width, width, s.ci, s.co, 1, 1, 0) }
+}
+
+/// The width of the image that `tiles` tiles are laid out as: the weight gradient walks along rows and is split between
+/// them, so neither long ones nor many.
+fn row_width(tiles: usize) -> usize {
+    (1..=32).rev().find(|w| tiles.is_multiple_of(*w)).unwrap_or(1)
 }
 
 /// Whether F(size x size, 3 x 3) may compute `pass` of `s`.
@@ -62,8 +69,8 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, size: usize, profile: &Profile) -> 
         return false;
     }
     let product = product(pass, s, size);
-    let largest = product.shape.n.max(s.co) * s.ci.max(s.co) * product.count;
-    (largest as u64) * 4 <= profile.max_binding && products::serves(pass, &product, profile)
+    let largest = tiling(pass, s, size).tiles().max(s.co) * s.ci.max(s.co) * product.count;
+    (largest as u64) * 4 <= profile.max_binding
 }
 
 /// The tile's size for `pass` of `s`; `None` where another family is better.
@@ -75,12 +82,16 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<usize>
 /// `u[f, co, ci]` from the taps.
 fn weights(gpu: &Gpu, s: &Conv2d, w: &Tensor, size: usize, flip: bool) -> Result<Tensor> {
     let u = Tensor::empty(gpu, &[(size + 2) * (size + 2), s.co, s.ci])?;
-    gpu.launch(SOURCE, "weights", &defines! { M = size, FLIP = flip, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
-        .bind("w", w)
-        .bind("u", &u)
-        .u32("co", s.co)
-        .u32("ci", s.ci)
-        .threads(s.co * s.ci / 4)?;
+    gpu.launch(
+        SOURCE,
+        "weights",
+        &defines! { M = size, FLIP = flip, BIAS = 0, RESIDUAL = 0, RELU = 0, INT64 = gpu.profile().int64 },
+    )?
+    .bind("w", w)
+    .bind("u", &u)
+    .u32("co", s.co)
+    .u32("ci", s.ci)
+    .threads(s.co * s.ci / 4)?;
     Ok(u)
 }
 
@@ -94,27 +105,32 @@ fn transform(
     padding: usize,
 ) -> Result<Tensor> {
     let v = Tensor::empty(gpu, &[t.frequencies(), t.tiles(), channels])?;
-    gpu.launch(SOURCE, entry, &defines! { M = t.size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
-        .bind("x", x)
-        .bind("v", &v)
-        .u32("n", t.n)
-        .u32("h", h)
-        .u32("w", w)
-        .u32("channels", channels)
-        .u32("rows", t.rows())
-        .u32("columns", t.columns())
-        .u32("padding", padding)
-        .u32("accumulate", 0)
-        .threads(t.tiles() * channels / 4)?;
+    gpu.launch(
+        SOURCE,
+        entry,
+        &defines! { M = t.size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0, INT64 = gpu.profile().int64 },
+    )?
+    .bind("x", x)
+    .bind("v", &v)
+    .u32("n", t.n)
+    .u32("h", h)
+    .u32("w", w)
+    .u32("channels", channels)
+    .u32("rows", t.rows())
+    .u32("columns", t.columns())
+    .u32("padding", padding)
+    .u32("accumulate", 0)
+    .threads(t.tiles() * channels / 4)?;
     Ok(v)
 }
 
 /// The map from `m[f, tile, c]`.
-fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, out: &Target) -> Result<()> {
+fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, sums: Option<&Tensor>, out: &Target) -> Result<()> {
     let channels = m.columns();
     let defines = defines! {
-        M = t.size, FLIP = 0,
+        M = t.size, FLIP = 0, INT64 = gpu.profile().int64,
         BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
+        STATS = sums.is_some(),
     };
     let mut launch = gpu
         .launch(SOURCE, "outputs", &defines)?
@@ -134,7 +150,15 @@ fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, out: &Target) 
     if let Some(residual) = epilogue.residual {
         launch = launch.bind("residual", residual);
     }
+    if let Some(sums) = sums {
+        launch = launch.bind("sums", sums);
+    }
     launch.threads(t.tiles() * channels / 4)
+}
+
+/// Rows of the partial sums that [`forward`] can leave for the batch norm after it; `None` where tiles overhang.
+pub(super) fn stats_rows(s: &Conv2d, size: usize) -> Option<usize> {
+    (s.oh().is_multiple_of(size) && s.ow().is_multiple_of(size)).then_some(size * size)
 }
 
 pub(super) fn forward(
@@ -142,7 +166,7 @@ pub(super) fn forward(
     s: &Conv2d,
     x: &Tensor,
     w: &Tensor,
-    epilogue: Epilogue,
+    (epilogue, sums): (Epilogue, Option<&Tensor>),
     y: &Tensor,
     size: usize,
 ) -> Result<()> {
@@ -150,9 +174,9 @@ pub(super) fn forward(
     let product = product(Pass::Forward, s, size);
     let u = weights(gpu, s, w, size, false)?;
     let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
-    let m = Tensor::empty(gpu, &[product.count, product.shape.n, s.co])?;
+    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.co])?;
     products::forward(gpu, &product, &v, &u, &m)?;
-    outputs(gpu, &t, &m, epilogue, &Target::fresh(y.clone()))
+    outputs(gpu, &t, &m, epilogue, sums, &Target::fresh(y.clone()))
 }
 
 pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target, size: usize) -> Result<()> {
@@ -161,9 +185,9 @@ pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &T
     let product = product(Pass::InputGrad, s, size);
     let u = weights(gpu, s, w, size, true)?;
     let v = transform(gpu, "inputs", &t, dy, (s.oh(), s.ow(), s.co), 2 - s.padding)?;
-    let m = Tensor::empty(gpu, &[product.count, product.shape.n, s.ci])?;
+    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.ci])?;
     products::input_grad(gpu, &product, &v, &u, &m)?;
-    outputs(gpu, &t, &m, Epilogue::default(), out)
+    outputs(gpu, &t, &m, Epilogue::default(), None, out)
 }
 
 pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, size: usize) -> Result<()> {
@@ -172,14 +196,18 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
     let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
     let d = transform(gpu, "gradients", &t, dy, (s.oh(), s.ow(), s.co), 0)?;
     let part = products::weight_grad_parts(gpu, &product, &v, &d)?;
-    gpu.launch(SOURCE, "taps", &defines! { M = size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
-        .bind("part", &part)
-        .bind("dw", &out.tensor)
-        .u32("co", s.co)
-        .u32("ci", s.ci)
-        .u32("parts", part.shape()[0])
-        .u32("accumulate", out.flag())
-        .threads(s.co * s.ci / 4)
+    gpu.launch(
+        SOURCE,
+        "taps",
+        &defines! { M = size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0, INT64 = gpu.profile().int64 },
+    )?
+    .bind("part", &part)
+    .bind("dw", &out.tensor)
+    .u32("co", s.co)
+    .u32("ci", s.ci)
+    .u32("parts", part.shape()[0])
+    .u32("accumulate", out.flag())
+    .threads(s.co * s.ci / 4)
 }
 
 /// Every way the shader is compiled.
@@ -188,9 +216,16 @@ pub(super) fn permutations() -> Vec<Permutation> {
     let all = epilogues.flat_map(|e| SIZES.into_iter().flat_map(move |size| [0, 1].map(|flip| (e, size, flip))));
     // The taps are turned round only where there is no epilogue.
     all.filter(|(e, _, flip)| *flip == 0 || *e == [0; 3])
-        .map(|([bias, residual, relu], size, flip)| Permutation {
-            source: SOURCE,
-            defines: defines! { M = size, FLIP = flip, BIAS = bias, RESIDUAL = residual, RELU = relu },
+        .flat_map(|([bias, residual, relu], size, flip)| {
+            [0, 1].map(|int64| Permutation {
+                source: SOURCE,
+                defines: defines! {
+                    M = size, FLIP = flip, BIAS = bias, RESIDUAL = residual, RELU = relu, INT64 = int64,
+                },
+            })
         })
+        .chain(SIZES.into_iter().flat_map(|size| {
+            [0, 1].map(|int64| Permutation { source: SOURCE, defines: defines! { M = size, STATS = 1, INT64 = int64 } })
+        }))
         .collect()
 }

@@ -85,22 +85,33 @@ pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
 
 fn prepare(gpu: &Gpu, timed: Timed) -> Result<Prepared> {
     let variant = chosen(gpu, timed.pass, &timed.shape);
-    let inputs = timed.inputs(gpu)?;
+    let drawn = timed.drawn();
+    let inputs = timed.upload(gpu, &drawn)?;
     let again = inputs.clone();
     Ok(Prepared {
         run: Box::new(move |gpu| timed.compute(gpu, &inputs, variant).map(|_| ())),
         check: Box::new(move |gpu| {
             let got = timed.compute(gpu, &again, variant)?.to_f32(gpu)?;
-            Ok(vec![spot_check(&timed, &got)])
+            Ok(vec![spot_check(&timed, &drawn, &got)])
         }),
     })
 }
 
 impl Timed {
     /// What the pass takes, the same on every machine.
-    pub fn inputs(&self, gpu: &Gpu) -> Result<[Tensor; 2]> {
+    fn drawn(&self) -> [Vec<f32>; 2] {
         let (a, b) = operands(&self.shape, self.pass);
-        Ok([Tensor::from_f32(gpu, &values(1, len(a)), &a)?, Tensor::from_f32(gpu, &values(2, len(b)), &b)?])
+        [values(1, len(a)), values(2, len(b))]
+    }
+
+    fn upload(&self, gpu: &Gpu, [a, b]: &[Vec<f32>; 2]) -> Result<[Tensor; 2]> {
+        let shapes = operands(&self.shape, self.pass);
+        Ok([Tensor::from_f32(gpu, a, &shapes.0)?, Tensor::from_f32(gpu, b, &shapes.1)?])
+    }
+
+    /// The pass's inputs on the GPU.
+    pub fn inputs(&self, gpu: &Gpu) -> Result<[Tensor; 2]> {
+        self.upload(gpu, &self.drawn())
     }
 
     /// Records the pass in a variant.
@@ -146,15 +157,13 @@ fn operands(s: &Conv2d, pass: Pass) -> ([usize; 4], [usize; 4]) {
     }
 }
 
-/// Some values of the result on the inputs of [`Timed::inputs`] against the twin's.
-fn spot_check(timed: &Timed, got: &[f32]) -> Check {
+/// Some values of the result against the twin's on the inputs `a` and `b`.
+fn spot_check(timed: &Timed, [a, b]: &[Vec<f32>; 2], got: &[f32]) -> Check {
     let Timed { shape: s, pass, .. } = timed;
-    let (a, b) = operands(s, *pass);
-    let (a, b) = (values(1, len(a)), values(2, len(b)));
     let want = |at| match pass {
-        Pass::Forward => twin::conv2d::forward_at(s, &a, &b, at),
-        Pass::InputGrad => twin::conv2d::input_grad_at(s, &a, &b, at),
-        Pass::WeightGrad => twin::conv2d::weight_grad_at(s, &a, &b, at),
+        Pass::Forward => twin::conv2d::forward_at(s, a, b, at),
+        Pass::InputGrad => twin::conv2d::input_grad_at(s, a, b, at),
+        Pass::WeightGrad => twin::conv2d::weight_grad_at(s, a, b, at),
     };
     sampled(pass.to_string(), got, &spread(got.len(), SAMPLES), want, timed.terms())
 }

@@ -34,9 +34,8 @@ fn prepare(gpu: &Gpu, n: usize) -> Result<Prepared> {
         run: Box::new(move |gpu| forward(gpu, &x, &w, None, false).map(|_| ())),
         check: Box::new(move |gpu| {
             let [x, w] = &again;
-            let (a, b) = (values(1, n * n), values(2, n * n));
             let got = forward(gpu, x, w, None, false)?.to_f32(gpu)?;
-            let want = |at| twin::linear::forward_at(&a, &b, n, n, at);
+            let want = |at| twin::linear::forward_at(&inputs[0], &inputs[1], n, n, at);
             Ok(vec![sampled("y", &got, &spread(got.len(), 256), want, n)])
         }),
     })
