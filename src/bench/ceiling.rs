@@ -25,17 +25,21 @@ pub(super) fn measure(
     progress: &mut Progress,
 ) -> Result<(Ceiling, Vec<Record>)> {
     let mut records = Vec::new();
-    let (mut arithmetic, memory, overhead) = (arithmetic(gpu)?, memory_sizes(gpu, size), overhead(gpu, size)?);
-    arithmetic.retain(|e| selection.takes(&e.name));
-    let mut overhead = overhead;
-    overhead.retain(|e| selection.takes(&e.name));
+    let wanted = |mut entries: Vec<Entry>| {
+        entries.retain(|e| selection.takes(&e.name));
+        entries
+    };
+    let (single, half) = (wanted(arithmetic(gpu, false)?), wanted(arithmetic(gpu, true)?));
+    let (memory, overhead) = (memory_sizes(gpu, size), wanted(overhead(gpu, size)?));
     let streams = launch_sizes().into_iter().map(|b| (Op::Copy, b, true)).chain(memory);
     let streams: Vec<_> =
         streams.filter(|(op, bytes, launch)| selection.takes(&stream_name(*op, *bytes, *launch))).collect();
-    progress(super::Event::Group("ceiling", arithmetic.len() + overhead.len() + streams.len()));
-    records.extend(interleave(gpu, arithmetic, pace, progress)?);
+    progress(super::Event::Group("ceiling", single.len() + half.len() + overhead.len() + streams.len()));
+    // What percentages are taken of comes first.
+    records.extend(interleave(gpu, single, pace, progress)?);
     records.extend(memory_records(gpu, &streams, pace, progress)?);
     records.extend(interleave(gpu, overhead, pace, progress)?);
+    records.extend(interleave(gpu, half, pace, progress)?);
     gpu.trim()?;
     let ceiling = summary(&records, &streams);
     if let Some(launch) = ceiling.launch {
@@ -45,15 +49,14 @@ pub(super) fn measure(
 }
 
 /// A chain of fused multiply-adds in every form.
-fn arithmetic(gpu: &Gpu) -> Result<Vec<Entry>> {
+fn arithmetic(gpu: &Gpu, half: bool) -> Result<Vec<Entry>> {
+    if half && !gpu.profile().f16 {
+        return Ok(Vec::new());
+    }
     // Enough invocations to fill the machine, enough rounds that starting them does not count.
     let (invocations, rounds) =
         if gpu.profile().class == AdapterClass::Software { (1 << 14, 64) } else { (1 << 20, 64) };
     let out = Tensor::empty(gpu, &[invocations])?;
-    let mut all = fma::Chains::all(false);
-    if gpu.profile().f16 {
-        all.extend(fma::Chains::all(true));
-    }
     let entry = |chains: fma::Chains| {
         let (checked, timed) = (out.clone(), out.clone());
         let verify: Verify = Box::new(move |gpu| fma::check(gpu, chains, rounds, &checked));
@@ -62,7 +65,7 @@ fn arithmetic(gpu: &Gpu) -> Result<Vec<Entry>> {
         });
         entry.work(chains.flops(rounds) * invocations as u64, 4 * invocations as u64)
     };
-    Ok(all.into_iter().map(entry).collect())
+    Ok(fma::Chains::all(half).into_iter().map(entry).collect())
 }
 
 /// `64KiB`, `16MiB`.

@@ -27,14 +27,17 @@ pub(super) fn select(gpu: &Gpu, size: Size, selection: &Selection) -> Vec<(Strin
 /// Measures them, in groups that fit into memory together.
 pub(super) fn measure(
     gpu: &Gpu,
-    workloads: Vec<(String, Workload)>,
+    mut workloads: Vec<(String, Workload)>,
     ceiling: &Ceiling,
     pace: &Pace,
     progress: &mut Progress,
 ) -> Result<Vec<Record>> {
     progress(Event::Group("kernel", workloads.len()));
+    let order: Vec<String> = workloads.iter().map(|(name, _)| name.clone()).collect();
+    // The light ones first: where time runs out, the fewest are left out.
+    workloads.sort_by_key(|(_, w)| w.flops.max(10 * w.bytes));
     let room = room(gpu.profile().class);
-    let mut records = Vec::new();
+    let mut records: Vec<Record> = Vec::new();
     let mut waiting = workloads.into_iter().peekable();
     while waiting.peek().is_some() {
         let (mut entries, mut held) = (Vec::new(), 0);
@@ -53,6 +56,7 @@ pub(super) fn measure(
         // The inputs of the next group are of other sizes.
         gpu.trim()?;
     }
+    records.sort_by_key(|r| order.iter().position(|name| *name == r.name));
     Ok(records)
 }
 

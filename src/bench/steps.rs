@@ -226,7 +226,7 @@ impl Turn {
         // Where a step takes long, the second loss must do: it has seen every gradient and the optimiser.
         if second < LONG {
             for _ in 2..CHECKED {
-                second = second.min(bench.seconds(1, Bench::step)?);
+                second = bench.seconds(1, Bench::step)?;
             }
         }
         let verdict = reference::judge(reference::find(&case.name()), &bench.checksum()?);
@@ -235,7 +235,9 @@ impl Turn {
         let wanted = ((20.0 * pace.entry / (steps as f64 * second)) as usize).clamp(pace.least, pace.most);
         let wanted = if matches!(verdict, Verdict::Passed(_)) { wanted } else { 0 };
         let peak = bench.gpu.stats().pool.peak;
-        let (rates, single, teacher) = (Vec::new(), Vec::new(), Vec::new());
+        // A long step counts from the first one that compiled nothing.
+        let known = if steps == 1 && wanted > 0 { vec![second] } else { Vec::new() };
+        let (rates, single, teacher) = (known.clone(), known, Vec::new());
         Ok(Turn { bench, verdict, first, peak, steps, wanted, rates, single, teacher })
     }
 

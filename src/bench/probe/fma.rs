@@ -33,9 +33,11 @@ impl fmt::Display for Chains {
 impl Chains {
     /// What is tried: which one is best depends on latency, width and registers of the machine.
     pub fn all(half: bool) -> Vec<Chains> {
-        let shapes =
-            [(1, 8), (1, 10), (1, 11), (1, 12), (1, 16), (2, 4), (2, 8), (4, 1), (4, 2), (4, 3), (4, 4), (4, 8)];
-        shapes.into_iter().map(|(lanes, count)| Chains { lanes, count, half }).collect()
+        const SINGLE: &[(usize, usize)] =
+            &[(1, 8), (1, 10), (1, 11), (1, 12), (1, 16), (2, 4), (2, 8), (4, 1), (4, 2), (4, 3), (4, 4), (4, 8)];
+        const HALF: &[(usize, usize)] = &[(1, 8), (2, 4), (2, 8), (4, 4)];
+        let shapes = if half { HALF } else { SINGLE };
+        shapes.iter().map(|&(lanes, count)| Chains { lanes, count, half }).collect()
     }
 
     fn unroll(self) -> usize {
