@@ -204,3 +204,42 @@ pub(super) fn interleave(gpu: &Gpu, entries: Vec<Entry>, pace: &Pace, progress: 
     }
     Ok(turns.into_iter().map(|turn| turn.map_or_else(|record| record, Turn::end)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Options;
+
+    fn entry(name: &str, got: f32) -> Entry {
+        let verify: Verify = Box::new(move |_| Ok(vec![Check::sum("value", vec![got], vec![1.0], 1)]));
+        Entry::wall(name.into(), Unit::Bytes, verify, |_| Ok(())).work(0, 1000)
+    }
+
+    fn run(entries: Vec<Entry>, end: Option<Instant>) -> Vec<Record> {
+        let gpu = Gpu::new(Options::default()).unwrap();
+        let pace = Pace { slice: 1e-4, entry: 1e-3, least: 3, most: 5, end };
+        interleave(&gpu, entries, &pace, &mut |_| {}).unwrap()
+    }
+
+    #[test]
+    fn what_computes_wrong_has_no_score() {
+        let records = run(vec![entry("right", 1.0), entry("wrong", 1.001), entry("none", f32::NAN)], None);
+        assert!(records[0].value.is_some_and(|v| v > 0.0) && records[0].seconds.unwrap().count >= 3);
+        for wrong in &records[1..] {
+            assert!(wrong.failed() && wrong.value.is_none() && wrong.seconds.is_none(), "{wrong:?}");
+        }
+        let mut broken = entry("breaks", 1.0);
+        broken.run = Box::new(|_, _| Err(Error::Invalid("it broke".into())));
+        let records = run(vec![broken], None);
+        assert!(matches!(&records[0].verdict, Verdict::Failed(why) if why.contains("it broke")));
+    }
+
+    #[test]
+    fn what_is_too_late_is_named() {
+        let records = run(vec![entry("late", 1.0)], Some(Instant::now()));
+        assert_eq!((&records[0].verdict, records[0].value), (&Verdict::Skipped(LATE.into()), None));
+        let pace = Pace { slice: 1.0, entry: 1.0, least: 1, most: 1, end: None };
+        assert!(!pace.over() && pace.within(0.0).over() && !pace.within(100.0).over());
+        assert!(pace.within(0.0).within(100.0).over(), "an end is never put off");
+    }
+}
