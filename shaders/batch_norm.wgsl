@@ -8,24 +8,47 @@
 // running_stats  stats from the running values (evaluation)
 // normalise      one invocation: VEC channels × ROWS rows
 // partial_grads  Σ dz and Σ dz·x̂ of a chunk, dz = dy · [y > 0]
-// finish_grads   dβ (+)= Σ dz, dγ (+)= Σ dz·x̂ and the four coefficients of dx
+// finish_grads   dβ (+)= Σ dz, dγ (+)= Σ dz·x̂, the four coefficients of dx, and β for the mask
 // input_grad     dx (+)= A·dz + B·(x − μ) + K, residual gradient (+)= dz
 // fold           weights and bias of a convolution whose batch norm is folded in
 //
-// Memory: x is read once for the statistics and once to normalise; backward reads dy, y, x twice and writes dx once.
+// Memory: x is read once for the statistics, unless the convolution before has left its partial sums, and once to normalise;
+// backward reads dy and x twice and writes dx once. y is read for its ReLU mask only where a residual was added: without
+// one the mask follows from x by the very operations that made y (MASK = 1).
 
 #import shared/index
+#import shared/quad
 
 #define VEC 4
 #define ROWS 8
 #define RELU 0
 #define RESIDUAL 0
 #define RESIDUAL_GRAD 0
+#define MASK 0
 
+// V: what is computed with; L: how it lies in memory.
 #if VEC == 4
 alias V = vec4<f32>;
+alias L = Quad;
+
+fn load(l: L) -> V {
+    return unquad(l);
+}
+
+fn store(v: V) -> L {
+    return quad(v);
+}
 #else
 alias V = f32;
+alias L = f32;
+
+fn load(l: L) -> V {
+    return l;
+}
+
+fn store(v: V) -> L {
+    return v;
+}
 #endif
 
 struct Params {
@@ -33,8 +56,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;
-@group(0) @binding(2) var<storage, read_write> part: array<V>;
+@group(0) @binding(1) var<storage, read> x: array<L>;
+@group(0) @binding(2) var<storage, read_write> part: array<L>;
 
 @compute @workgroup_size(64)
 fn partial_stats(
@@ -51,17 +74,17 @@ fn partial_stats(
     let first = k * p.chunk;
     let last = min(first + p.chunk, p.rows);
     // Deviations from the chunk's first row: one pass, no cancellation.
-    let origin = x[first * p.vectors + c];
+    let origin = load(x[first * p.vectors + c]);
     var sum = V(0.0);
     var squares = V(0.0);
     for (var r = first; r < last; r++) {
-        let d = x[r * p.vectors + c] - origin;
+        let d = load(x[r * p.vectors + c]) - origin;
         sum += d;
         squares = fma(d, d, squares);
     }
     let n = f32(last - first);
-    part[k * 2u * p.vectors + c] = origin + sum / n;
-    part[(k * 2u + 1u) * p.vectors + c] = max(squares - sum * sum / n, V(0.0));
+    part[k * 2u * p.vectors + c] = store(origin + sum / n);
+    part[(k * 2u + 1u) * p.vectors + c] = store(max(squares - sum * sum / n, V(0.0)));
 }
 
 struct Finish { rows: u32, channels: u32, chunk: u32, chunks: u32, eps: f32, momentum: f32 }
@@ -111,12 +134,12 @@ fn running_stats(@builtin(global_invocation_id) id: vec3<u32>) {
 struct Rows { rows: u32, vectors: u32, blocks: u32 }
 
 @group(0) @binding(0) var<uniform> m: Rows;
-@group(0) @binding(2) var<storage, read> saved: array<V>;
-@group(0) @binding(3) var<storage, read> gamma: array<V>;
-@group(0) @binding(4) var<storage, read> beta: array<V>;
-@group(0) @binding(5) var<storage, read_write> y: array<V>;
+@group(0) @binding(2) var<storage, read> saved: array<L>;
+@group(0) @binding(3) var<storage, read> gamma: array<L>;
+@group(0) @binding(4) var<storage, read> beta: array<L>;
+@group(0) @binding(5) var<storage, read_write> y: array<L>;
 #if RESIDUAL
-@group(0) @binding(6) var<storage, read> residual: array<V>;
+@group(0) @binding(6) var<storage, read> residual: array<L>;
 #endif
 
 @compute @workgroup_size(64)
@@ -131,37 +154,44 @@ fn normalise(
     if block >= m.blocks {
         return;
     }
-    let mean = saved[c];
-    let scale = gamma[c] * saved[m.vectors + c];
-    let shift = beta[c];
+    let mean = load(saved[c]);
+    let scale = load(gamma[c]) * load(saved[m.vectors + c]);
+    let shift = load(beta[c]);
     let last = min((block + 1u) * ${ROWS}u, m.rows);
     for (var r = block * ${ROWS}u; r < last; r++) {
         let i = r * m.vectors + c;
-        var v = fma(x[i] - mean, scale, shift);
+        var v = fma(load(x[i]) - mean, scale, shift);
 #if RESIDUAL
-        v += residual[i];
+        v += load(residual[i]);
 #endif
 #if RELU
         v = max(v, V(0.0));
 #endif
-        y[i] = v;
+        y[i] = store(v);
     }
 }
 
-@group(0) @binding(3) var<storage, read> dy: array<V>;
-#if RELU
-@group(0) @binding(4) var<storage, read> out: array<V>;
+@group(0) @binding(3) var<storage, read> dy: array<L>;
+#if RELU && !MASK
+@group(0) @binding(4) var<storage, read> out: array<L>;
 #endif
 
-fn masked(i: u32) -> V {
-#if RELU
-    return select(V(0.0), dy[i], out[i] > V(0.0));
+// dz of value i, whose x lies `above` the mean.
+fn masked(i: u32, above: V, scale: V, shift: V) -> V {
+#if MASK
+    return select(V(0.0), load(dy[i]), fma(above, scale, shift) > V(0.0));
+#elif RELU
+    return select(V(0.0), load(dy[i]), load(out[i]) > V(0.0));
 #else
-    return dy[i];
+    return load(dy[i]);
 #endif
 }
 
-@group(0) @binding(5) var<storage, read> saved_stats: array<V>;
+@group(0) @binding(5) var<storage, read> saved_stats: array<L>;
+#if MASK
+@group(0) @binding(6) var<storage, read> mask_gamma: array<L>;
+@group(0) @binding(7) var<storage, read> mask_beta: array<L>;
+#endif
 
 @compute @workgroup_size(64)
 fn partial_grads(
@@ -175,19 +205,27 @@ fn partial_grads(
     if k >= p.chunks {
         return;
     }
-    let mean = saved_stats[c];
-    let rstd = saved_stats[p.vectors + c];
+    let mean = load(saved_stats[c]);
+    let rstd = load(saved_stats[p.vectors + c]);
+#if MASK
+    let scale = load(mask_gamma[c]) * rstd;
+    let shift = load(mask_beta[c]);
+#else
+    let scale = V(0.0);
+    let shift = V(0.0);
+#endif
     let last = min((k + 1u) * p.chunk, p.rows);
     var sum = V(0.0);
     var dot = V(0.0);
     for (var r = k * p.chunk; r < last; r++) {
         let i = r * p.vectors + c;
-        let dz = masked(i);
+        let above = load(x[i]) - mean;
+        let dz = masked(i, above, scale, shift);
         sum += dz;
-        dot = fma(dz, (x[i] - mean) * rstd, dot);
+        dot = fma(dz, above * rstd, dot);
     }
-    part[k * 2u * p.vectors + c] = sum;
-    part[(k * 2u + 1u) * p.vectors + c] = dot;
+    part[k * 2u * p.vectors + c] = store(sum);
+    part[(k * 2u + 1u) * p.vectors + c] = store(dot);
 }
 
 struct FinishGrads { rows: u32, channels: u32, chunks: u32, training: u32, accumulate_gamma: u32, accumulate_beta: u32 }
@@ -198,6 +236,7 @@ struct FinishGrads { rows: u32, channels: u32, chunks: u32, training: u32, accum
 @group(0) @binding(4) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(7) var<storage, read> beta_in: array<f32>;
 
 @compute @workgroup_size(64)
 fn finish_grads(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -221,15 +260,16 @@ fn finish_grads(@builtin(global_invocation_id) id: vec3<u32>) {
     coefficients[g.channels + c] = -training * a * rstd * dot / n;
     coefficients[2u * g.channels + c] = -training * a * sum / n;
     coefficients[3u * g.channels + c] = stats_in[c];
+    coefficients[4u * g.channels + c] = beta_in[c];
 }
 
 struct InputGrad { rows: u32, vectors: u32, blocks: u32, accumulate: u32, accumulate_residual: u32 }
 
 @group(0) @binding(0) var<uniform> q: InputGrad;
-@group(0) @binding(2) var<storage, read> coefficient: array<V>;
-@group(0) @binding(5) var<storage, read_write> dx: array<V>;
+@group(0) @binding(2) var<storage, read> coefficient: array<L>;
+@group(0) @binding(5) var<storage, read_write> dx: array<L>;
 #if RESIDUAL_GRAD
-@group(0) @binding(6) var<storage, read_write> dresidual: array<V>;
+@group(0) @binding(6) var<storage, read_write> dresidual: array<L>;
 #endif
 
 @compute @workgroup_size(64)
@@ -244,25 +284,27 @@ fn input_grad(
     if block >= q.blocks {
         return;
     }
-    let a = coefficient[c];
-    let b = coefficient[q.vectors + c];
-    let k = coefficient[2u * q.vectors + c];
-    let mean = coefficient[3u * q.vectors + c];
+    let a = load(coefficient[c]);
+    let b = load(coefficient[q.vectors + c]);
+    let k = load(coefficient[2u * q.vectors + c]);
+    let mean = load(coefficient[3u * q.vectors + c]);
+    let shift = load(coefficient[4u * q.vectors + c]);
     let last = min((block + 1u) * ${ROWS}u, q.rows);
     for (var r = block * ${ROWS}u; r < last; r++) {
         let i = r * q.vectors + c;
-        let dz = masked(i);
-        var v = fma(a, dz, fma(b, x[i] - mean, k));
+        let above = load(x[i]) - mean;
+        let dz = masked(i, above, a, shift);
+        var v = fma(a, dz, fma(b, above, k));
         if q.accumulate != 0u {
-            v += dx[i];
+            v += load(dx[i]);
         }
-        dx[i] = v;
+        dx[i] = store(v);
 #if RESIDUAL_GRAD
         var s = dz;
         if q.accumulate_residual != 0u {
-            s += dresidual[i];
+            s += load(dresidual[i]);
         }
-        dresidual[i] = s;
+        dresidual[i] = store(s);
 #endif
     }
 }

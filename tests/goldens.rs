@@ -113,14 +113,17 @@ fn batch_norm(case: &Case, training: bool, residual: Option<Tensor>) -> Result<(
     // The only case with a residual is followed by a ReLU.
     let relu = residual.is_some();
     let (x, norm, dy) = (upload(case, "input.x")?, norm(case)?, upload(case, "cotangent.y")?);
-    let stats =
-        if training { batch_norm::batch_stats(gpu(), &x, &norm)? } else { batch_norm::running_stats(gpu(), &norm)? };
+    let stats = if training {
+        batch_norm::batch_stats(gpu(), &x, &norm, None)?
+    } else {
+        batch_norm::running_stats(gpu(), &norm)?
+    };
     let y = batch_norm::normalise(gpu(), &x, &stats, &norm, residual.as_ref(), relu)?;
     check(case, "output.y", &y);
     let (dx, dgamma, dbeta) = (target(&x)?, target(&norm.gamma)?, target(&norm.beta)?);
     let dresidual = residual.as_ref().map(target).transpose()?;
     let out = NormTargets { dx: Some(&dx), dgamma: &dgamma, dbeta: &dbeta, dresidual: dresidual.as_ref() };
-    batch_norm::backward(gpu(), (&dy, &x, &y), &stats, &norm, relu, training, out)?;
+    batch_norm::backward(gpu(), (&dy, &x, &y), &stats, &norm, (residual.is_some(), relu), training, out)?;
     check(case, "grad.x", &dx.tensor);
     check(case, "grad.gamma", &dgamma.tensor);
     check(case, "grad.beta", &dbeta.tensor);

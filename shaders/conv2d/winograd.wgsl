@@ -9,6 +9,7 @@
 // weights   one invocation: an output channel x 4 input channels → u[f, co, ci]; FLIP turns the taps round (input gradient)
 // inputs    a tile x 4 channels → v[f, tile, c] from the tile's A x A pixels; zeros outside the image
 // outputs   a tile x 4 channels: m[f, tile, c] → M x M pixels of y, with the convolution's epilogue
+//           STATS = 1 (whole tiles alone): also the tile's mean and sum of squared deviations, for the batch norm that follows
 // gradients a tile x 4 channels: M x M pixels of dy → v[f, tile, c]
 // taps      an output channel x 4 input channels: Σ_z part[z, f, co, ci] → the 9 taps of dw
 // Memory: A² loads and A² stores of vec4 a tile for inputs, A² and M² for outputs and gradients; everything in registers.
@@ -22,6 +23,7 @@
 #define BIAS 0
 #define RESIDUAL 0
 #define RELU 0
+#define STATS 0
 
 alias V = vec4<f32>;
 
@@ -215,6 +217,9 @@ fn gradients(
 #if RESIDUAL
 @group(0) @binding(4) var<storage, read> residual: array<Quad>;
 #endif
+#if STATS
+@group(0) @binding(5) var<storage, read_write> sums: array<Quad>;
+#endif
 
 @compute @workgroup_size(64)
 fn outputs(
@@ -253,13 +258,14 @@ fn outputs(
 #endif
 #for r in 0..M
 #for k in 0..M
+#if M == 4
+    let y${r}_${k} = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}, h4_${k}, h5_${k}) + add;
+#else
+    let y${r}_${k} = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}) + add;
+#endif
     if top + ${r}u < p.h && left + ${k}u < p.w {
         let at = base + (${r}u * p.w + ${k}u) * channels;
-#if M == 4
-        var s = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}, h4_${k}, h5_${k}) + add;
-#else
-        var s = r${r}(h0_${k}, h1_${k}, h2_${k}, h3_${k}) + add;
-#endif
+        var s = y${r}_${k};
 #if RESIDUAL
         s += unquad(residual[at]);
 #endif
@@ -273,6 +279,20 @@ fn outputs(
     }
 #endfor
 #endfor
+#if STATS
+    var sum = V(0.0);
+#for k in 0..M * M
+    sum += y${k / M}_${k % M};
+#endfor
+    let mean = sum / ${M * M}.0;
+    var squares = V(0.0);
+#for k in 0..M * M
+    let d${k} = y${k / M}_${k % M} - mean;
+    squares = fma(d${k}, d${k}, squares);
+#endfor
+    sums[tile * 2u * channels + i % channels] = quad(mean);
+    sums[(tile * 2u + 1u) * channels + i % channels] = quad(squares);
+#endif
 }
 
 struct Parts { co: u32, ci: u32, parts: u32, accumulate: u32 }

@@ -42,8 +42,19 @@ fn vec(channels: usize) -> usize {
     if channels.is_multiple_of(4) { 4 } else { 1 }
 }
 
-fn permutation(channels: usize, relu: bool, residual: bool, residual_grad: bool) -> Defines {
-    defines! { VEC = vec(channels), ROWS = ROWS, RELU = relu, RESIDUAL = residual, RESIDUAL_GRAD = residual_grad }
+/// What the passes of one layer have in common.
+fn permutation(gpu: &Gpu, channels: usize, relu: bool, residual: bool) -> Defines {
+    defines! { VEC = vec(channels), ROWS = ROWS, RELU = relu, RESIDUAL = residual, INT64 = gpu.profile().int64 }
+}
+
+/// Sums over chunks of rows that a convolution has left beside its output, `[chunks, 2, c]`: each chunk's mean and its sum of
+/// squared deviations. Every chunk has `rows` rows, but the last, which has what remains.
+#[derive(Debug, Clone)]
+pub struct Partials {
+    /// `[chunks, 2, c]`.
+    pub part: Tensor,
+    /// Rows of a chunk.
+    pub rows: usize,
 }
 
 /// Rows of a chunk: enough chunks to fill the adapter, few enough that combining them stays cheap.
@@ -68,20 +79,21 @@ fn check_norm(x: &Tensor, norm: &Norm) -> Result<()> {
     Ok(())
 }
 
-/// `[2, c]`: the batch's mean and `1/√(σ²+ε)`. Updates the running values.
-pub fn batch_stats(gpu: &Gpu, x: &Tensor, norm: &Norm) -> Result<Tensor> {
+/// `[2, c]`: the batch's mean and `1/√(σ²+ε)`, from `partials` where the convolution has left them. Updates the running
+/// values.
+pub fn batch_stats(gpu: &Gpu, x: &Tensor, norm: &Norm, partials: Option<Partials>) -> Result<Tensor> {
     check_norm(x, norm)?;
     let (rows, c) = (x.rows(), x.columns());
-    let chunk = chunk(rows, c);
+    let Partials { part, rows: chunk } = match partials {
+        Some(partials) => partials,
+        None => partial_stats(gpu, x)?,
+    };
     let chunks = rows.div_ceil(chunk);
-    let part = Tensor::empty(gpu, &[chunks, 2, c])?;
-    let defines = permutation(c, false, false, false);
-    partial(gpu.launch(SOURCE, "partial_stats", &defines)?, rows, c, chunk)
-        .bind("x", x)
-        .bind("part", &part)
-        .threads(c / vec(c) * chunks)?;
+    if part.len() != chunks * 2 * c {
+        return Err(Error::Shape(format!("batch norm of {:?} from partial sums {:?}", x.shape(), part.shape())));
+    }
     let stats = Tensor::empty(gpu, &[2, c])?;
-    gpu.launch(SOURCE, "finish_stats", &defines)?
+    gpu.launch(SOURCE, "finish_stats", &permutation(gpu, c, false, false))?
         .bind("parts", &part)
         .bind("stats", &stats)
         .bind("running", &norm.running)
@@ -93,6 +105,19 @@ pub fn batch_stats(gpu: &Gpu, x: &Tensor, norm: &Norm) -> Result<Tensor> {
         .f32("momentum", norm.momentum)
         .threads(c)?;
     Ok(stats)
+}
+
+/// The partial sums of `x` by a pass of their own.
+fn partial_stats(gpu: &Gpu, x: &Tensor) -> Result<Partials> {
+    let (rows, c) = (x.rows(), x.columns());
+    let chunk = chunk(rows, c);
+    let chunks = rows.div_ceil(chunk);
+    let part = Tensor::empty(gpu, &[chunks, 2, c])?;
+    partial(gpu.launch(SOURCE, "partial_stats", &permutation(gpu, c, false, false))?, rows, c, chunk)
+        .bind("x", x)
+        .bind("part", &part)
+        .threads(c / vec(c) * chunks)?;
+    Ok(Partials { part, rows: chunk })
 }
 
 fn partial<'a>(launch: crate::gpu::Launch<'a>, rows: usize, c: usize, chunk: usize) -> crate::gpu::Launch<'a> {
@@ -108,7 +133,7 @@ fn partial<'a>(launch: crate::gpu::Launch<'a>, rows: usize, c: usize, chunk: usi
 pub fn running_stats(gpu: &Gpu, norm: &Norm) -> Result<Tensor> {
     let c = norm.gamma.len();
     let stats = Tensor::empty(gpu, &[2, c])?;
-    gpu.launch(SOURCE, "running_stats", &permutation(c, false, false, false))?
+    gpu.launch(SOURCE, "running_stats", &permutation(gpu, c, false, false))?
         .bind("known", &norm.running)
         .bind("stats", &stats)
         .u32("rows", 0)
@@ -136,7 +161,7 @@ pub fn normalise(
     let y = Tensor::empty(gpu, x.shape())?;
     let blocks = rows.div_ceil(ROWS);
     let mut launch = gpu
-        .launch(SOURCE, "normalise", &permutation(c, relu, residual.is_some(), false))?
+        .launch(SOURCE, "normalise", &permutation(gpu, c, relu, residual.is_some()))?
         .bind("x", x)
         .bind("saved", stats)
         .bind("gamma", &norm.gamma)
@@ -152,14 +177,15 @@ pub fn normalise(
     Ok(y)
 }
 
-/// The gradients, from `dy`, the input `x`, the output `y` (read where `relu`) and the statistics that normalised it.
-/// `training` says whether those were the batch's own, on which `x` also acts.
+/// The gradients, from `dy`, the input `x`, the output `y` (read where both `relu` and `residual`) and the statistics that
+/// normalised it. `residual` says whether one was added, wanted or not; `training`, whether the statistics were the batch's
+/// own, on which `x` also acts.
 pub fn backward(
     gpu: &Gpu,
     (dy, x, y): (&Tensor, &Tensor, &Tensor),
     stats: &Tensor,
     norm: &Norm,
-    relu: bool,
+    (residual, relu): (bool, bool),
     training: bool,
     out: NormTargets,
 ) -> Result<()> {
@@ -169,21 +195,28 @@ pub fn backward(
     let chunk = chunk(rows, c);
     let chunks = rows.div_ceil(chunk);
     let part = Tensor::empty(gpu, &[chunks, 2, c])?;
-    let defines = permutation(c, relu, false, out.dresidual.is_some());
+    // Where a residual was added, x does not tell what the ReLU has let through.
+    let mask = relu && !residual;
+    let mut defines = permutation(gpu, c, relu, false);
+    defines.insert("RESIDUAL_GRAD".into(), out.dresidual.is_some().into());
+    defines.insert("MASK".into(), mask.into());
     let mut launch = partial(gpu.launch(SOURCE, "partial_grads", &defines)?, rows, c, chunk)
         .bind("x", x)
         .bind("dy", dy)
         .bind("saved_stats", stats)
         .bind("part", &part);
-    if relu {
-        launch = launch.bind("out", y);
+    match (mask, relu) {
+        (true, _) => launch = launch.bind("mask_gamma", &norm.gamma).bind("mask_beta", &norm.beta),
+        (false, true) => launch = launch.bind("out", y),
+        (false, false) => {}
     }
     launch.threads(c / vec(c) * chunks)?;
-    let coefficients = Tensor::empty(gpu, &[4, c])?;
+    let coefficients = Tensor::empty(gpu, &[5, c])?;
     gpu.launch(SOURCE, "finish_grads", &defines)?
         .bind("parts", &part)
         .bind("stats_in", stats)
         .bind("gamma_in", &norm.gamma)
+        .bind("beta_in", &norm.beta)
         .bind("coefficients", &coefficients)
         .bind("dgamma", &out.dgamma.tensor)
         .bind("dbeta", &out.dbeta.tensor)
@@ -216,7 +249,7 @@ pub fn backward(
         .u32("blocks", blocks)
         .u32("accumulate", dx.flag())
         .u32("accumulate_residual", out.dresidual.map_or(0, Target::flag));
-    if relu {
+    if relu && !mask {
         launch = launch.bind("out", y);
     }
     if let Some(target) = out.dresidual {
@@ -233,7 +266,7 @@ pub fn fold(gpu: &Gpu, w: &Tensor, norm: &Norm) -> Result<(Tensor, Tensor)> {
         return Err(Error::Shape(format!("a norm of {c} channels cannot be folded into weights {:?}", w.shape())));
     }
     let (folded, bias) = (Tensor::empty(gpu, w.shape())?, Tensor::empty(gpu, &[c])?);
-    gpu.launch(SOURCE, "fold", &permutation(c, false, false, false))?
+    gpu.launch(SOURCE, "fold", &permutation(gpu, c, false, false))?
         .bind("weight", w)
         .bind("moments", &norm.running)
         .bind("fold_gamma", &norm.gamma)
@@ -249,9 +282,17 @@ pub fn fold(gpu: &Gpu, w: &Tensor, norm: &Norm) -> Result<(Tensor, Tensor)> {
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let flags = (0..16).map(|bits| [bits & 1 != 0, bits & 2 != 0, bits & 4 != 0, bits & 8 != 0]);
-    let defines = flags.map(|[wide, relu, residual, grad]| permutation(if wide { 4 } else { 1 }, relu, residual, grad));
-    defines.map(|defines| Permutation { source: SOURCE, defines }).collect()
+    let flags = (0..64).map(|bits| [0, 1, 2, 3, 4, 5].map(|bit| i64::from(bits >> bit & 1 == 1)));
+    // Pairs of floats are for vectors, the mask for a ReLU.
+    let used =
+        flags.filter(|[wide, relu, _, _, mask, int64]| (*wide == 1 || *int64 == 0) && (*relu == 1 || *mask == 0));
+    used.map(|[wide, relu, residual, grad, mask, int64]| Permutation {
+        source: SOURCE,
+        defines: defines! {
+            VEC = 1 + 3 * wide, ROWS = ROWS, RELU = relu, RESIDUAL = residual, RESIDUAL_GRAD = grad, MASK = mask, INT64 = int64,
+        },
+    })
+    .collect()
 }
 
 /// Odd rows and channels, a mean far from zero, and one row; with and without residual and ReLU.
@@ -286,7 +327,7 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
     let mut checks = Vec::new();
     for training in [false, true] {
         let name = |what: &str| format!("{what}, training {training}");
-        let stats = if training { batch_stats(gpu, &x, &norm)? } else { running_stats(gpu, &norm)? };
+        let stats = if training { batch_stats(gpu, &x, &norm, None)? } else { running_stats(gpu, &norm)? };
         let (mean64, var64) = if training { twin::batch_norm::stats(&x64, c) } else { (f64s(&mean), f64s(&var)) };
         let y64 = twin::batch_norm::forward(&x64, c, &mean64, &var64, &gamma64, &beta64, eps, r64, relu);
         let y = normalise(gpu, &x, &stats, &norm, r.as_ref(), relu)?;
@@ -318,7 +359,7 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
             let ((dgamma, dgamma0), (dbeta, dbeta0)) =
                 (destination(gpu, &[c], accumulate)?, destination(gpu, &[c], accumulate)?);
             let out = NormTargets { dx: Some(&dx), dgamma: &dgamma, dbeta: &dbeta, dresidual: residual.then_some(&dr) };
-            backward(gpu, (&dy, &x, &y), &stats, &norm, relu, training, out)?;
+            backward(gpu, (&dy, &x, &y), &stats, &norm, (residual, relu), training, out)?;
             let mut push = |what: &str, target: &Target, there: &[f64], gradient: &[f64]| {
                 let what = name(&format!("{what}, accumulate {accumulate}"));
                 target.tensor.to_f32(gpu).map(|got| checks.push(Check::sum(what, got, added(there, 1.0, gradient), m)))

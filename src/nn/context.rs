@@ -35,29 +35,67 @@ impl Context<'_> {
     /// Convolution without bias, `[n, h, w, ci]` → `[n, oh, ow, co]`.
     pub fn conv2d(&mut self, s: Conv2d, x: &Var, weight: &Param) -> Result<Var> {
         let y = conv2d::forward(self.gpu, &s, x.value(), &weight.value, Epilogue::default())?;
+        Ok(self.push_conv2d(s, x, weight, y))
+    }
+
+    fn push_conv2d(&mut self, s: Conv2d, x: &Var, weight: &Param, y: Tensor) -> Var {
         let (input, slot, weight) = (x.value().clone(), x.slot(), weight.clone());
-        Ok(self.tape.push(y, move |gpu, dy, grads| {
+        self.tape.push(y, move |gpu, dy, grads| {
             if let Some(dx) = grads.target(gpu, &slot)? {
                 conv2d::input_grad(gpu, &s, dy, &weight.value, &dx)?;
             }
             conv2d::weight_grad(gpu, &s, &input, dy, &grads.param(&weight))
-        }))
+        })
+    }
+
+    /// Convolution without bias, then batch norm, residual addition and ReLU. The convolution leaves the partial sums of the
+    /// norm's statistics where its variant can, so that its output is read once less.
+    pub fn conv_norm(
+        &mut self,
+        s: Conv2d,
+        x: &Var,
+        weight: &Param,
+        affine: (&Param, &Param),
+        norm: Norm,
+        residual: Option<&Var>,
+        relu: bool,
+    ) -> Result<Var> {
+        if self.mode == Mode::Eval {
+            let z = self.conv2d(s, x, weight)?;
+            return self.batch_norm(&z, affine, norm, residual, relu);
+        }
+        let (y, partials) = conv2d::forward_stats(self.gpu, &s, x.value(), &weight.value)?;
+        let stats = batch_norm::batch_stats(self.gpu, &y, &norm, partials)?;
+        let z = self.push_conv2d(s, x, weight, y);
+        self.normalise(&z, affine, norm, stats, residual, relu)
     }
 
     /// Batch norm, then residual addition, then ReLU, in one node.
     pub fn batch_norm(
         &mut self,
         x: &Var,
-        (gamma, beta): (&Param, &Param),
+        affine: (&Param, &Param),
         norm: Norm,
         residual: Option<&Var>,
         relu: bool,
     ) -> Result<Var> {
-        let training = self.mode == Mode::Train;
         let stats = match self.mode {
-            Mode::Train => batch_norm::batch_stats(self.gpu, x.value(), &norm)?,
+            Mode::Train => batch_norm::batch_stats(self.gpu, x.value(), &norm, None)?,
             Mode::Eval => batch_norm::running_stats(self.gpu, &norm)?,
         };
+        self.normalise(x, affine, norm, stats, residual, relu)
+    }
+
+    fn normalise(
+        &mut self,
+        x: &Var,
+        (gamma, beta): (&Param, &Param),
+        norm: Norm,
+        stats: Tensor,
+        residual: Option<&Var>,
+        relu: bool,
+    ) -> Result<Var> {
+        let training = self.mode == Mode::Train;
         let y = batch_norm::normalise(self.gpu, x.value(), &stats, &norm, residual.map(Var::value), relu)?;
         let (input, output) = (x.value().clone(), y.clone());
         let (x_slot, residual_slot) = (x.slot(), residual.map(Var::slot));
@@ -74,7 +112,15 @@ impl Context<'_> {
                 dbeta: &grads.param(&beta),
                 dresidual: dresidual.as_ref(),
             };
-            batch_norm::backward(gpu, (dy, &input, &output), &stats, &norm, relu, training, out)
+            batch_norm::backward(
+                gpu,
+                (dy, &input, &output),
+                &stats,
+                &norm,
+                (residual_slot.is_some(), relu),
+                training,
+                out,
+            )
         }))
     }
 

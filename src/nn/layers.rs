@@ -83,8 +83,8 @@ impl ConvNorm {
     pub fn forward(&self, ctx: &mut Context, x: &Var, residual: Option<&Var>, relu: bool) -> Result<Var> {
         let params = ctx.params;
         let s = self.shape_of(x.value())?;
-        let z = ctx.conv2d(s, x, params.get(self.weight))?;
-        ctx.batch_norm(&z, (params.get(self.gamma), params.get(self.beta)), self.norm(params), residual, relu)
+        let affine = (params.get(self.gamma), params.get(self.beta));
+        ctx.conv_norm(s, x, params.get(self.weight), affine, self.norm(params), residual, relu)
     }
 
     /// The layer as one convolution with a bias, for inference.

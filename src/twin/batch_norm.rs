@@ -25,6 +25,17 @@ pub fn stats(x: &[f64], c: usize) -> (Vec<f64>, Vec<f64>) {
     (mean, var)
 }
 
+/// For each chunk of rows of x `[m, c]`: every channel's mean, then every channel's sum of squared deviations from it.
+pub fn chunk_stats(x: &[f64], c: usize, chunks: &[Vec<usize>]) -> Vec<f64> {
+    let chunk = |rows: &Vec<usize>| {
+        let rows_of = rows.iter().flat_map(|r| x[r * c..(r + 1) * c].to_vec()).collect::<Vec<f64>>();
+        let (mean, var) = stats(&rows_of, c);
+        let squares = var.iter().map(|v| v * rows.len() as f64).collect();
+        [mean, squares].concat()
+    };
+    chunks.iter().flat_map(chunk).collect()
+}
+
 /// `running = (1 - momentum) running + momentum batch`, in place, where the batch's variance is made unbiased
 /// (`m / (m - 1)`) as PyTorch does. One row has no unbiased variance: it counts with its biased one, 0.
 pub fn update_running(

@@ -1,10 +1,11 @@
 //! What every variant of the convolution is tried with.
 
 use super::{
-    Epilogue, Pass, depthwise, forward_with, input_grad_with, lanes, register, tiled, turned, variants,
-    weight_grad_with, winograd,
+    Epilogue, Pass, Variant, depthwise, forward_stats_with, forward_with, input_grad_with, lanes, register, tiled,
+    turned, variants, weight_grad_with, winograd,
 };
 use crate::gpu::Gpu;
+use crate::kernels::batch_norm::Partials;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
 use crate::shape::Conv2d;
@@ -93,6 +94,20 @@ fn run_batch(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
+/// The pixels of each chunk of partial sums: in their order, or tile by tile.
+fn chunks(s: &Conv2d, partials: &Partials, variant: Variant) -> Vec<Vec<usize>> {
+    let pixels: Vec<usize> = match variant {
+        Variant::Winograd(size) => {
+            let tiles =
+                (0..s.n * s.oh()).step_by(size).flat_map(|top| (0..s.ow()).step_by(size).map(move |l| (top, l)));
+            let inside = (0..size * size).map(|i| (i / size, i % size));
+            tiles.flat_map(|(top, left)| inside.clone().map(move |(r, c)| (top + r) * s.ow() + left + c)).collect()
+        }
+        _ => (0..s.n * s.oh() * s.ow()).collect(),
+    };
+    pixels.chunks(partials.rows).map(<[usize]>::to_vec).collect()
+}
+
 fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     let random = |seed, shape: &[usize]| {
         let data = values(seed, shape.iter().product());
@@ -115,6 +130,14 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
         let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
         let y = forward_with(gpu, s, &x, &w, epilogue, variant)?;
         checks.push(Check::sum(format!("relu(y + bias + residual), {variant}"), y.to_f32(gpu)?, fused.clone(), k));
+    }
+    for variant in variants(Pass::Forward, s, profile) {
+        let (y, partials) = forward_stats_with(gpu, s, &x, &w, variant)?;
+        checks.push(Check::sum(format!("y beside its sums, {variant}"), y.to_f32(gpu)?, plain.clone(), k));
+        if let Some(partials) = partials {
+            let want = twin::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, variant));
+            checks.push(Check::sum(format!("sums, {variant}"), partials.part.to_f32(gpu)?, want, k));
+        }
     }
     for variant in variants(Pass::InputGrad, s, profile) {
         for accumulate in [false, true] {

@@ -126,15 +126,17 @@ pub(super) fn forward(
     s: &Conv2d,
     Batch(count): Batch,
     (x, w): (&Tensor, &Tensor),
-    epilogue: Epilogue,
+    (epilogue, sums): (Epilogue, Option<&Tensor>),
     y: &Target,
     tile: Tile,
 ) -> Result<()> {
     let lanes = lanes_of(gpu);
     let pixels = s.n * s.oh() * s.ow();
     let tiles = s.co.div_ceil(lanes * tile.columns);
+    let mut defines = forward_defines(s, &epilogue, tile, gpu.profile());
+    defines.insert("STATS".into(), sums.is_some().into());
     let mut launch = gpu
-        .launch(FORWARD, "lanes_forward", &forward_defines(s, &epilogue, tile, gpu.profile()))?
+        .launch(FORWARD, "lanes_forward", &defines)?
         .bind("x", x)
         .bind("w", w)
         .bind("y", &y.tensor)
@@ -147,6 +149,9 @@ pub(super) fn forward(
     }
     if let Some(residual) = epilogue.residual {
         launch = launch.bind("residual", residual);
+    }
+    if let Some(sums) = sums {
+        launch = launch.bind("part", sums);
     }
     dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count)
 }
@@ -259,7 +264,18 @@ pub(super) fn permutations() -> Vec<Permutation> {
             }
         }
         let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64 };
-        all.push(Permutation { source: INPUT_GRAD, defines });
+        all.push(Permutation { source: INPUT_GRAD, defines: defines.clone() });
+        for segment in [0].into_iter().chain(SEGMENTS).filter(|run| *run == 0 || tile.columns <= 4) {
+            let mut defines = defines.clone();
+            let vector = tile.columns.is_multiple_of(4);
+            for (name, value) in [("STATS", 1), ("SEGMENT", segment as i64), ("OVEC", vector.into())] {
+                defines.insert(name.into(), value);
+            }
+            for name in ["BIAS", "RESIDUAL", "RELU"] {
+                defines.insert(name.into(), 0);
+            }
+            all.push(Permutation { source: FORWARD, defines });
+        }
     }
     for ((lanes, int64), tile) in adapters.flat_map(|a| WEIGHT_TILES.map(|t| (a, t))) {
         for vec in [1, 4].into_iter().filter(|_| tile.rows <= 4 * lanes) {

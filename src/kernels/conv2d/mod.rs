@@ -18,6 +18,7 @@ use lanes::Batch;
 pub use register::Tile;
 pub use variant::{Pass, Variant, choose, variants};
 
+use super::batch_norm::Partials;
 use crate::gpu::Gpu;
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
@@ -69,12 +70,54 @@ pub fn forward_with(
     if let Some(residual) = epilogue.residual {
         check(s, "residual", residual, s.y_shape())?;
     }
+    run_forward(gpu, s, (x, w), (epilogue, None), variant)
+}
+
+/// [`forward`] without an epilogue, for a batch norm that follows: where the variant can, it leaves the partial sums of the
+/// norm's statistics, which then need no pass over `y`.
+pub fn forward_stats(gpu: &Gpu, s: &Conv2d, x: &Tensor, w: &Tensor) -> Result<(Tensor, Option<Partials>)> {
+    forward_stats_with(gpu, s, x, w, choose(Pass::Forward, s, gpu.profile()))
+}
+
+/// [`forward_stats`] in a given variant.
+pub fn forward_stats_with(
+    gpu: &Gpu,
+    s: &Conv2d,
+    x: &Tensor,
+    w: &Tensor,
+    variant: Variant,
+) -> Result<(Tensor, Option<Partials>)> {
+    s.check()?;
+    check(s, "x", x, s.x_shape())?;
+    check(s, "w", w, s.w_shape())?;
+    let rows = match variant {
+        Variant::Lanes(tile) => Some(tile.rows),
+        Variant::Winograd(size) => winograd::stats_rows(s, size),
+        _ => None,
+    };
+    let chunks = |rows| (s.n * s.oh() * s.ow()).div_ceil(rows);
+    let partials = rows.map(|rows| Ok(Partials { part: Tensor::empty(gpu, &[chunks(rows), 2, s.co])?, rows }));
+    let partials: Option<Partials> = partials.transpose()?;
+    let sums = partials.as_ref().map(|p| &p.part);
+    Ok((run_forward(gpu, s, (x, w), (Epilogue::default(), sums), variant)?, partials))
+}
+
+/// `sums` is given to variants alone that know how to fill it.
+fn run_forward(
+    gpu: &Gpu,
+    s: &Conv2d,
+    (x, w): (&Tensor, &Tensor),
+    (epilogue, sums): (Epilogue, Option<&Tensor>),
+    variant: Variant,
+) -> Result<Tensor> {
     check_variant(gpu, Pass::Forward, s, variant)?;
     let y = Tensor::empty(gpu, &s.y_shape())?;
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
-        Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &Target::fresh(y.clone()), tile)?,
-        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
+        Variant::Lanes(tile) => {
+            lanes::forward(gpu, s, Batch(1), (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?
+        }
+        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, (epilogue, sums), &y, size)?,
         Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
         Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,

@@ -47,7 +47,7 @@ pub(super) fn forward(gpu: &Gpu, p: &Product, v: &Tensor, u: &Tensor, m: &Tensor
     let none = Epilogue::default();
     match p.family(Pass::Forward, gpu.profile()) {
         Family::Lanes(tile) => {
-            lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), none, &Target::fresh(m.clone()), tile)
+            lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), (none, None), &Target::fresh(m.clone()), tile)
         }
         Family::Tiled(tile) => tiled::forward(gpu, &p.plan(Pass::Forward, tile, gpu), v, u, none, m),
     }

@@ -40,7 +40,7 @@ pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &T
         .u32("taps", s.kh * s.kw)
         .u32("ci", s.ci)
         .threads(turned.len())?;
-    lanes::forward(gpu, &forward, Batch(1), (dy, &turned), Epilogue::default(), out, tile)
+    lanes::forward(gpu, &forward, Batch(1), (dy, &turned), (Epilogue::default(), None), out, tile)
 }
 
 /// Every way the shader is compiled.

@@ -125,11 +125,12 @@ fn transform(
 }
 
 /// The map from `m[f, tile, c]`.
-fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, out: &Target) -> Result<()> {
+fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, sums: Option<&Tensor>, out: &Target) -> Result<()> {
     let channels = m.columns();
     let defines = defines! {
         M = t.size, FLIP = 0, INT64 = gpu.profile().int64,
         BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
+        STATS = sums.is_some(),
     };
     let mut launch = gpu
         .launch(SOURCE, "outputs", &defines)?
@@ -149,7 +150,15 @@ fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, out: &Target) 
     if let Some(residual) = epilogue.residual {
         launch = launch.bind("residual", residual);
     }
+    if let Some(sums) = sums {
+        launch = launch.bind("sums", sums);
+    }
     launch.threads(t.tiles() * channels / 4)
+}
+
+/// Rows of the partial sums that [`forward`] can leave for the batch norm after it; `None` where tiles overhang.
+pub(super) fn stats_rows(s: &Conv2d, size: usize) -> Option<usize> {
+    (s.oh().is_multiple_of(size) && s.ow().is_multiple_of(size)).then_some(size * size)
 }
 
 pub(super) fn forward(
@@ -157,7 +166,7 @@ pub(super) fn forward(
     s: &Conv2d,
     x: &Tensor,
     w: &Tensor,
-    epilogue: Epilogue,
+    (epilogue, sums): (Epilogue, Option<&Tensor>),
     y: &Tensor,
     size: usize,
 ) -> Result<()> {
@@ -167,7 +176,7 @@ pub(super) fn forward(
     let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
     let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.co])?;
     products::forward(gpu, &product, &v, &u, &m)?;
-    outputs(gpu, &t, &m, epilogue, &Target::fresh(y.clone()))
+    outputs(gpu, &t, &m, epilogue, sums, &Target::fresh(y.clone()))
 }
 
 pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target, size: usize) -> Result<()> {
@@ -178,7 +187,7 @@ pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &T
     let v = transform(gpu, "inputs", &t, dy, (s.oh(), s.ow(), s.co), 2 - s.padding)?;
     let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.ci])?;
     products::input_grad(gpu, &product, &v, &u, &m)?;
-    outputs(gpu, &t, &m, Epilogue::default(), out)
+    outputs(gpu, &t, &m, Epilogue::default(), None, out)
 }
 
 pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, size: usize) -> Result<()> {
@@ -215,5 +224,8 @@ pub(super) fn permutations() -> Vec<Permutation> {
                 },
             })
         })
+        .chain(SIZES.into_iter().flat_map(|size| {
+            [0, 1].map(|int64| Permutation { source: SOURCE, defines: defines! { M = size, STATS = 1, INT64 = int64 } })
+        }))
         .collect()
 }
