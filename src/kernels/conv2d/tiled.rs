@@ -124,12 +124,12 @@ fn dispatch(gpu: &Gpu, launch: Launch, plan: &Plan, out: &Target) -> Result<()> 
         .u32("batch", p.batch)
         .u32("accumulate", out.flag())
         .cost(2 * plan.s.macs() * p.batch as u64)
-        .grid(grid(groups, p.classes * p.batch * plan.splits, gpu.profile().max_groups))
+        .grid(grid(groups, p.classes * p.batch * plan.splits, plan.row.min(gpu.profile().max_groups as usize)))
 }
 
 /// `groups` folded into two dimensions of at most `max`, with `deep` in the third.
-fn grid(groups: usize, deep: usize, max: u32) -> [usize; 3] {
-    let fold = groups.div_ceil(max as usize).max(1);
+fn grid(groups: usize, deep: usize, max: usize) -> [usize; 3] {
+    let fold = groups.div_ceil(max).max(1);
     [groups.div_ceil(fold), fold, deep]
 }
 

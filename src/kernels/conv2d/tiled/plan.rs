@@ -96,6 +96,8 @@ pub struct Plan<'a> {
     pub(super) splits: usize,
     /// Tiles of terms in a part.
     pub(super) chunk: usize,
+    /// Workgroups in a row of the grid, at most.
+    pub(super) row: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -103,12 +105,17 @@ impl<'a> Plan<'a> {
     pub fn new(pass: Pass, s: &'a Conv2d, batch: usize, tile: Tile, class: AdapterClass) -> Self {
         let (product, shape) = (Product::of(pass, s, batch), Shape::of(tile));
         let splits = shape.splits(&product, class);
-        Plan { s, shape, product, splits, chunk: 0 }.in_parts(splits)
+        Plan { s, shape, product, splits, chunk: 0, row: 65_535 }.in_parts(splits)
     }
 
     /// The parts of each sum.
     pub fn parts(&self) -> usize {
         self.splits
+    }
+
+    /// The same with rows of at most `groups` workgroups, so that short grids fold too.
+    pub fn in_rows_of(self, groups: usize) -> Self {
+        Plan { row: groups, ..self }
     }
 
     /// The same with another number of parts, as far as there are tiles of terms for them.
