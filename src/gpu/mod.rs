@@ -1,12 +1,14 @@
-//! The GPU: adapter and device, WGSL preprocessing and reflection, pipelines, buffer pool, recording.
+//! The GPU: adapter and device, WGSL preprocessing and reflection, pipelines, buffer pool, recording and replay.
 //!
 //! The only module that names `wgpu` and the only one with `unsafe`. It knows buffers and shaders, nothing of tensors.
 
 mod adapter;
 mod device;
 mod expr;
+mod memory;
 mod pipeline;
 mod pool;
+mod program;
 mod record;
 mod reflect;
 mod wgsl;
@@ -14,6 +16,7 @@ mod wgsl;
 pub use adapter::{AdapterClass, Profile, devices};
 pub use device::{Gpu, GpuStats, Options};
 pub use pool::{Buffer, PoolStats};
+pub use program::{Program, Repeat};
 pub use record::{Launch, View};
 pub use reflect::{Binding, Interface, Module, Param, WordType, parse};
 pub use wgsl::{Defines, Expanded, Source, preprocess};
