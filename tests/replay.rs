@@ -149,7 +149,7 @@ fn work_between_replays_and_replays_do_not_disturb_each_other() {
         let want = logits.to_f32(&gpu).unwrap();
         let mine: Vec<Tensor> = (0..12)
             .map(|i| {
-                let tensor = Tensor::empty(&gpu, &[ROWS * 144 << (i % 6)]).unwrap();
+                let tensor = Tensor::empty(&gpu, &[(ROWS * 144) << (i % 6)]).unwrap();
                 limbeck::kernels::elementwise::fill(&gpu, &tensor, step as f32).unwrap();
                 tensor
             })
