@@ -42,6 +42,8 @@ pub struct Profile {
     pub max_groups: u32,
     /// Smallest and largest subgroup; `None` without subgroup operations.
     pub subgroups: Option<(u32, u32)>,
+    /// 64-bit integers in shaders.
+    pub int64: bool,
     /// Half-precision arithmetic.
     pub f16: bool,
     /// Cooperative matrices.
@@ -75,6 +77,7 @@ impl Profile {
             max_invocations: limits.max_compute_invocations_per_workgroup,
             max_groups: limits.max_compute_workgroups_per_dimension,
             subgroups: subgroups.then_some((info.subgroup_min_size, info.subgroup_max_size)),
+            int64: features.contains(wgpu::Features::SHADER_INT64),
             f16: features.contains(wgpu::Features::SHADER_F16),
             cooperative_matrix,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),

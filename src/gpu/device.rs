@@ -106,7 +106,10 @@ impl Gpu {
         let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
         let (adapter, profile) = adapter::choose(name.as_deref())?;
         let features = adapter.features()
-            & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY);
+            & (wgpu::Features::SUBGROUP
+                | wgpu::Features::SHADER_F16
+                | wgpu::Features::SHADER_INT64
+                | wgpu::Features::TIMESTAMP_QUERY);
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limbeck"),
             required_features: features,

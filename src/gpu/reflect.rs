@@ -64,8 +64,9 @@ pub struct Module {
 }
 
 /// What our shaders may use beyond the base of WGSL.
-const CAPABILITIES: naga::valid::Capabilities =
-    naga::valid::Capabilities::SUBGROUP.union(naga::valid::Capabilities::SHADER_FLOAT16);
+const CAPABILITIES: naga::valid::Capabilities = naga::valid::Capabilities::SUBGROUP
+    .union(naga::valid::Capabilities::SHADER_FLOAT16)
+    .union(naga::valid::Capabilities::SHADER_INT64);
 
 /// Expands, parses and validates `source`.
 pub fn parse(source: Source, defines: &Defines) -> Result<Module> {

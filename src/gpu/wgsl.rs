@@ -30,6 +30,7 @@ pub type Defines = BTreeMap<String, i64>;
 /// What may be imported.
 const SHARED: &[Source] = &[
     Source { name: "shared/index", text: include_str!("../../shaders/shared/index.wgsl") },
+    Source { name: "shared/quad", text: include_str!("../../shaders/shared/quad.wgsl") },
     Source { name: "shared/rows", text: include_str!("../../shaders/shared/rows.wgsl") },
     Source { name: "shared/present", text: include_str!("../../shaders/shared/present.wgsl") },
 ];

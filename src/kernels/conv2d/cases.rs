@@ -1,6 +1,6 @@
 //! What every variant of the convolution is tried with.
 
-use super::{Epilogue, Pass, forward_with, input_grad_with, lanes, register, variants, weight_grad_with};
+use super::{Epilogue, Pass, forward_with, input_grad_with, lanes, register, variants, weight_grad_with, winograd};
 use crate::gpu::Gpu;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
@@ -10,7 +10,7 @@ use crate::{Error, Result, twin};
 
 /// Every way the shaders are compiled.
 pub fn permutations() -> Vec<Permutation> {
-    [register::permutations(), lanes::permutations()].concat()
+    [register::permutations(), lanes::permutations(), winograd::permutations()].concat()
 }
 
 /// Odd sizes, strides, paddings, dilation, groups, thin and wide channels.
@@ -32,6 +32,10 @@ pub fn cases() -> Vec<Case> {
         square(65, 3, 3, 10, 100, 3, 1, 1),
         square(1, 12, 9, 4, 4, 3, 3, 2),
         Conv2d { kw: 1, ..square(2, 8, 6, 8, 12, 5, 2, 2) },
+        // Maps that Winograd's tiles do not divide, and every padding they know.
+        square(2, 10, 7, 36, 32, 3, 1, 0),
+        square(1, 6, 13, 8, 44, 3, 1, 2),
+        square(3, 4, 4, 128, 64, 3, 1, 1),
     ];
     shapes.into_iter().map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s))).collect()
 }

@@ -1,96 +1,258 @@
-//! The variant for software adapters: the lanes of a subgroup load different data and share it by shuffles.
+//! The family for software adapters: the lanes of a subgroup load different data and share it by shuffles.
 //!
 //! A load there is a loop over the lanes, a shuffle with a constant lane is one instruction.
 
-use super::register::Tile;
+use super::register::{Tile, sum_parts};
 use super::{Epilogue, Pass, geometry};
-use crate::gpu::{AdapterClass, Defines, Gpu, Profile, Source};
+use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
-use crate::tensor::Tensor;
+use crate::tensor::{Target, Tensor};
 use crate::{Result, defines};
 
 const FORWARD: Source =
     Source { name: "conv2d/lanes_forward", text: include_str!("../../../shaders/conv2d/lanes_forward.wgsl") };
+const INPUT_GRAD: Source =
+    Source { name: "conv2d/lanes_input_grad", text: include_str!("../../../shaders/conv2d/lanes_input_grad.wgsl") };
+const WEIGHT_GRAD: Source =
+    Source { name: "conv2d/lanes_weight_grad", text: include_str!("../../../shaders/conv2d/lanes_weight_grad.wgsl") };
 
-/// Pixels of a subgroup x output channels of a lane.
+/// Pixels of a subgroup x channels of a lane, for the forward pass and the input gradient.
 pub(super) const TILES: [Tile; 3] =
     [Tile { rows: 32, columns: 8 }, Tile { rows: 32, columns: 4 }, Tile { rows: 32, columns: 2 }];
 
+/// Output channels of a subgroup x units of a lane, for the weight gradient. A unit is four input channels of a tap, or
+/// one value where they are no multiple of four.
+pub(super) const WEIGHT_TILES: [Tile; 4] = [
+    Tile { rows: 32, columns: 2 },
+    Tile { rows: 32, columns: 1 },
+    Tile { rows: 16, columns: 2 },
+    Tile { rows: 16, columns: 1 },
+];
+
+/// Invocations of a workgroup.
+const WIDTH: usize = 64;
+
+/// Subgroups that keep a processor's threads busy without making their last ones long.
+const BUSY: usize = 64;
+
 /// The size of every subgroup, where the adapter is software and has but one size that divides the shader's tiles.
-fn lanes(profile: &Profile) -> Option<usize> {
+pub(super) fn size(profile: &Profile) -> Option<usize> {
     match profile.subgroups {
-        Some((min, max)) if min == max && [4, 8, 16].contains(&min) && profile.class == AdapterClass::Software => {
+        Some((min, max)) if min == max && [4, 8].contains(&min) && profile.class == AdapterClass::Software => {
             Some(min as usize)
         }
         _ => None,
     }
 }
 
-/// Whether the family may compute `pass` of `s`.
-pub(super) fn serves(pass: Pass, s: &Conv2d, profile: &Profile) -> bool {
-    pass == Pass::Forward && s.groups == 1 && s.ci.is_multiple_of(4) && lanes(profile).is_some()
+/// The lanes of an adapter that `serves` has been asked about.
+fn lanes_of(gpu: &Gpu) -> usize {
+    size(gpu.profile()).unwrap_or(8)
+}
+
+/// Whether `tile` may compute `pass` of `s`.
+pub(super) fn serves(pass: Pass, s: &Conv2d, tile: Tile, profile: &Profile) -> bool {
+    let Some(lanes) = size(profile) else { return false };
+    s.groups == 1
+        && match pass {
+            Pass::Forward => TILES.contains(&tile) && s.ci.is_multiple_of(4),
+            Pass::InputGrad => {
+                TILES.contains(&tile) && s.co.is_multiple_of(4) && s.ci.is_multiple_of(tile.columns.min(4))
+            }
+            // A load brings at most one pixel a lane.
+            Pass::WeightGrad => WEIGHT_TILES.contains(&tile) && s.co.is_multiple_of(4) && tile.rows <= 4 * lanes,
+        }
 }
 
 /// The tile for `pass` of `s`: as wide as the channels fill; `None` where another family is better.
 pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> {
-    let lanes = lanes(profile)?;
-    let wide = TILES.into_iter().find(|t| t.columns * lanes <= s.co);
-    wide.filter(|_| serves(pass, s, profile) && s.n * s.oh() * s.ow() >= 512)
+    let lanes = size(profile)?;
+    let find = |tiles: &[Tile], fits: &dyn Fn(&Tile) -> bool| {
+        tiles.iter().copied().find(|t| fits(t) && serves(pass, s, *t, profile))
+    };
+    match pass {
+        Pass::Forward if s.n * s.oh() * s.ow() >= 32 => find(&TILES, &|t| t.columns * lanes <= s.co),
+        Pass::InputGrad if s.n * s.h * s.w >= 32 => find(&TILES, &|t| t.columns * lanes <= s.ci),
+        Pass::WeightGrad if s.co >= 16 => {
+            let units = s.kh * s.kw * s.ci / vec(s.ci);
+            find(&WEIGHT_TILES, &|t| t.rows <= s.co && (t.columns == 1 || units >= 2 * t.columns * lanes))
+        }
+        _ => None,
+    }
 }
 
-fn forward_defines(co: usize, epilogue: &Epilogue, tile: Tile, lanes: usize) -> Defines {
+/// The narrowest tile that serves `pass` of `s` at all.
+pub(super) fn narrowest(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> {
+    let tiles = if pass == Pass::WeightGrad { &WEIGHT_TILES[..] } else { &TILES };
+    tiles.iter().rev().copied().find(|t| serves(pass, s, *t, profile))
+}
+
+fn vec(channels: usize) -> usize {
+    if channels.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// Several convolutions of one shape that lie one behind the other.
+#[derive(Clone, Copy)]
+pub(super) struct Batch(pub usize);
+
+fn forward_defines(co: usize, epilogue: &Epilogue, tile: Tile, profile: &Profile) -> Defines {
+    let lanes = size(profile).unwrap_or(8);
     defines! {
-        LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns,
+        LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = profile.int64,
         OVEC = co.is_multiple_of(4) && tile.columns.is_multiple_of(4),
         BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     }
 }
 
+/// Records `launch` over `subgroups` subgroups in each of `depth` layers of the grid.
+fn dispatch(launch: Launch, gpu: &Gpu, subgroups: usize, depth: usize) -> Result<()> {
+    let groups = subgroups.div_ceil(WIDTH / lanes_of(gpu));
+    let fold = groups.div_ceil(gpu.profile().max_groups as usize).max(1);
+    launch.grid([groups.div_ceil(fold), fold, depth])
+}
+
 pub(super) fn forward(
     gpu: &Gpu,
     s: &Conv2d,
-    x: &Tensor,
-    w: &Tensor,
+    Batch(count): Batch,
+    (x, w): (&Tensor, &Tensor),
     epilogue: Epilogue,
     y: &Tensor,
     tile: Tile,
 ) -> Result<()> {
-    // `serves` has been asked: the size is known.
-    let lanes = lanes(gpu.profile()).unwrap_or(8);
+    let lanes = lanes_of(gpu);
     let pixels = s.n * s.oh() * s.ow();
     let tiles = s.co.div_ceil(lanes * tile.columns);
     let mut launch = gpu
-        .launch(FORWARD, "lanes_forward", &forward_defines(s.co, &epilogue, tile, lanes))?
+        .launch(FORWARD, "lanes_forward", &forward_defines(s.co, &epilogue, tile, gpu.profile()))?
         .bind("x", x)
         .bind("w", w)
         .bind("y", y)
         .u32("pixels", pixels)
         .u32("tiles", tiles)
-        .cost(2 * s.macs());
+        .cost(2 * s.macs() * count as u64);
     if let Some(bias) = epilogue.bias {
         launch = launch.bind("bias", bias);
     }
     if let Some(residual) = epilogue.residual {
         launch = launch.bind("residual", residual);
     }
-    geometry(launch, s).groups(tiles * pixels.div_ceil(64 / lanes * tile.rows))
+    dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count)
 }
 
-/// Every way the shader is compiled.
+pub(super) fn input_grad(
+    gpu: &Gpu,
+    s: &Conv2d,
+    Batch(count): Batch,
+    (dy, w): (&Tensor, &Tensor),
+    out: &Target,
+    tile: Tile,
+) -> Result<()> {
+    let lanes = lanes_of(gpu);
+    let (rows, columns) = (s.h.div_ceil(s.stride), s.w.div_ceil(s.stride));
+    let pixels = s.n * rows * columns;
+    let tiles = s.ci.div_ceil(lanes * tile.columns);
+    let launch = gpu
+        .launch(
+            INPUT_GRAD,
+            "lanes_input_grad",
+            &defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = gpu.profile().int64 },
+        )?
+        .bind("dy", dy)
+        .bind("w", w)
+        .bind("dx", &out.tensor)
+        .u32("n", s.n)
+        .u32("rows", rows)
+        .u32("columns", columns)
+        .u32("pixels", pixels)
+        .u32("tiles", tiles)
+        .u32("step", s.stride / gcd(s.stride, s.dilation))
+        .u32("accumulate", out.flag())
+        .cost(2 * s.macs() * count as u64);
+    dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count * s.stride * s.stride)
+}
+
+/// Splits of the weight gradient's sum: enough subgroups to keep the processor busy.
+pub(super) fn splits(gpu: &Gpu, s: &Conv2d, Batch(count): Batch, tile: Tile) -> usize {
+    let lanes = lanes_of(gpu);
+    let tiles = s.co.div_ceil(tile.rows) * (s.kh * s.kw * s.ci / vec(s.ci)).div_ceil(tile.columns * lanes);
+    let rows = s.n * s.oh();
+    let chunk = rows.div_ceil(BUSY.div_ceil(tiles * count).clamp(1, rows));
+    rows.div_ceil(chunk)
+}
+
+/// The weight gradient in `splits` parts, `[splits, count, co, kh, kw, ci]`, whose sum it is.
+pub(super) fn weight_grad_parts(
+    gpu: &Gpu,
+    s: &Conv2d,
+    Batch(count): Batch,
+    (x, dy): (&Tensor, &Tensor),
+    part: &Tensor,
+    tile: Tile,
+    splits: usize,
+) -> Result<()> {
+    let lanes = lanes_of(gpu);
+    let vec = vec(s.ci);
+    let units = s.kh * s.kw * s.ci / vec;
+    let (tiles, unit_tiles) = (s.co.div_ceil(tile.rows), units.div_ceil(tile.columns * lanes));
+    let rows = s.n * s.oh();
+    let launch = gpu
+        .launch(
+            WEIGHT_GRAD,
+            "lanes_weight_grad",
+            &defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = gpu.profile().int64 },
+        )?
+        .bind("x", x)
+        .bind("dy", dy)
+        .bind("part", part)
+        .u32("rows", rows)
+        .u32("tiles", tiles)
+        .u32("units", units)
+        .u32("unit_tiles", unit_tiles)
+        .u32("splits", splits)
+        .u32("chunk", rows.div_ceil(splits))
+        .cost(2 * s.macs() * count as u64);
+    dispatch(geometry(launch, s), gpu, tiles * unit_tiles * splits, count)
+}
+
+pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, tile: Tile) -> Result<()> {
+    let splits = splits(gpu, s, Batch(1), tile);
+    if splits == 1 && !out.accumulate {
+        return weight_grad_parts(gpu, s, Batch(1), (x, dy), &out.tensor, tile, 1);
+    }
+    let part = Tensor::empty(gpu, &[splits, out.tensor.len()])?;
+    weight_grad_parts(gpu, s, Batch(1), (x, dy), &part, tile, splits)?;
+    sum_parts(gpu, &part, out)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Every way the shaders are compiled.
 pub(super) fn permutations() -> Vec<Permutation> {
     let mut all = Vec::new();
-    for (tile, lanes) in TILES.into_iter().flat_map(|t| [4, 8, 16].map(|l| (t, l))) {
+    let adapters = [4, 8].into_iter().flat_map(|lanes| [0, 1].map(|int64| (lanes, int64)));
+    for ((lanes, int64), tile) in adapters.clone().flat_map(|a| TILES.map(|t| (a, t))) {
         for bits in 0..16 {
             let on = |bit: usize| bits >> bit & 1 == 1;
             if on(0) && !tile.columns.is_multiple_of(4) {
                 continue;
             }
             let defines = defines! {
-                LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, OVEC = on(0),
+                LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, OVEC = on(0),
                 BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
             };
             all.push(Permutation { source: FORWARD, defines });
+        }
+        let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64 };
+        all.push(Permutation { source: INPUT_GRAD, defines });
+    }
+    for ((lanes, int64), tile) in adapters.flat_map(|a| WEIGHT_TILES.map(|t| (a, t))) {
+        for vec in [1, 4].into_iter().filter(|_| tile.rows <= 4 * lanes) {
+            let defines = defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = int64 };
+            all.push(Permutation { source: WEIGHT_GRAD, defines });
         }
     }
     all

@@ -5,10 +5,13 @@
 
 mod cases;
 mod lanes;
+mod products;
 mod register;
 mod variant;
+mod winograd;
 
 pub use cases::{cases, permutations};
+use lanes::Batch;
 pub use register::Tile;
 pub use variant::{Pass, Variant, choose, variants};
 
@@ -35,12 +38,11 @@ fn check(s: &Conv2d, what: &str, tensor: &Tensor, shape: [usize; 4]) -> Result<(
     Err(Error::Shape(format!("conv2d {s:?}: {what} is {:?}, expected {shape:?}", tensor.shape())))
 }
 
-fn unserved(s: &Conv2d, pass: Pass, variant: Variant) -> Error {
-    Error::Shape(format!("conv2d {s:?}: the variant {variant} does not serve its {pass}"))
-}
-
 fn check_variant(gpu: &Gpu, pass: Pass, s: &Conv2d, variant: Variant) -> Result<()> {
-    if variant.serves(pass, s, gpu.profile()) { Ok(()) } else { Err(unserved(s, pass, variant)) }
+    if variant.serves(pass, s, gpu.profile()) {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("conv2d {s:?}: the variant {variant} does not serve its {pass}")))
 }
 
 /// `y = relu(conv(x, w) + bias + residual)`, `[n, oh, ow, co]`; see [`Epilogue`] for the optional parts.
@@ -67,7 +69,8 @@ pub fn forward_with(
     let y = Tensor::empty(gpu, &s.y_shape())?;
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
-        Variant::Lanes(tile) => lanes::forward(gpu, s, x, w, epilogue, &y, tile)?,
+        Variant::Lanes(tile) => lanes::forward(gpu, s, Batch(1), (x, w), epilogue, &y, tile)?,
+        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, epilogue, &y, size)?,
     }
     Ok(y)
 }
@@ -83,11 +86,11 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     check(s, "dy", dy, s.y_shape())?;
     check(s, "w", w, s.w_shape())?;
     check(s, "dx", &out.tensor, s.x_shape())?;
-    let pass = Pass::InputGrad;
-    check_variant(gpu, pass, s, variant)?;
+    check_variant(gpu, Pass::InputGrad, s, variant)?;
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
-        Variant::Lanes(_) => Err(unserved(s, pass, variant)),
+        Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
+        Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
     }
 }
 
@@ -102,11 +105,11 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     check(s, "x", x, s.x_shape())?;
     check(s, "dy", dy, s.y_shape())?;
     check(s, "dw", &out.tensor, s.w_shape())?;
-    let pass = Pass::WeightGrad;
-    check_variant(gpu, pass, s, variant)?;
+    check_variant(gpu, Pass::WeightGrad, s, variant)?;
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
-        Variant::Lanes(_) => Err(unserved(s, pass, variant)),
+        Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
     }
 }
 

@@ -202,11 +202,17 @@ pub(super) fn weight_grad_split(
     if direct {
         return Ok(());
     }
-    gpu.launch(WEIGHT_GRAD, "sum_parts", &defines)?
-        .bind("parts", &part)
+    sum_parts(gpu, &part, out)
+}
+
+/// `out (+)= Σ part[z]`, `[splits, …]` → `[…]`, in the order of z.
+pub(super) fn sum_parts(gpu: &Gpu, part: &Tensor, out: &Target) -> Result<()> {
+    let size = out.tensor.len();
+    gpu.launch(WEIGHT_GRAD, "sum_parts", &defines! { TI = 1, TO = 1, IVEC = 0, OVEC = 0 })?
+        .bind("parts", part)
         .bind("total", &out.tensor)
         .u32("size", size)
-        .u32("parts", splits)
+        .u32("parts", part.len() / size)
         .u32("accumulate", out.flag())
         .threads(size)
 }

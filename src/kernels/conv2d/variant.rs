@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
+use super::winograd;
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -37,14 +38,22 @@ pub enum Variant {
     Register(Tile),
     /// Operands shared between the lanes of a subgroup: for software adapters.
     Lanes(Tile),
+    /// F(m x m, 3 x 3): products of transformed tiles.
+    Winograd(usize),
 }
 
 impl Variant {
     /// All there are.
     pub fn all() -> Vec<Variant> {
-        let mut all: Vec<_> = TILES.into_iter().map(Variant::Register).collect();
-        all.extend(WEIGHT_TILES.into_iter().filter(|t| !TILES.contains(t)).map(Variant::Register));
-        all.extend(lanes::TILES.map(Variant::Lanes));
+        let register = TILES.into_iter().chain(WEIGHT_TILES).map(Variant::Register);
+        let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
+        // A tile that several passes are compiled for is one variant.
+        let mut all = Vec::new();
+        for variant in register.chain(lanes).chain(winograd::SIZES.map(Variant::Winograd)) {
+            if !all.contains(&variant) {
+                all.push(variant);
+            }
+        }
         all
     }
 
@@ -52,7 +61,8 @@ impl Variant {
     pub fn serves(self, pass: Pass, s: &Conv2d, profile: &Profile) -> bool {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
-            Variant::Lanes(_) => lanes::serves(pass, s, profile),
+            Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
+            Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
         }
     }
 }
@@ -62,6 +72,7 @@ impl fmt::Display for Variant {
         match self {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
             Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
+            Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
         }
     }
 }
@@ -84,8 +95,7 @@ pub fn variants(pass: Pass, s: &Conv2d, profile: &Profile) -> Vec<Variant> {
 
 /// The variant for `pass` of `s` on an adapter with `profile`: a rule, not a measurement.
 pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
-    match lanes::choose(pass, s, profile) {
-        Some(tile) => Variant::Lanes(tile),
-        None => Variant::Register(register::choose(pass, s, profile.class)),
-    }
+    let winograd = winograd::choose(pass, s, profile).map(Variant::Winograd);
+    let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
+    winograd.or_else(lanes).unwrap_or_else(|| Variant::Register(register::choose(pass, s, profile.class)))
 }

@@ -1,0 +1,203 @@
+//! Winograd's minimal filtering for 3x3 convolutions at stride 1: 2.25 (F(2x2, 3x3)) or 4 times (F(4x4, 3x3)) fewer
+//! multiplications, as products of transformed tiles. Lavin & Gray 2016, arXiv 1509.09308.
+
+use super::products::{self, Product};
+use super::{Epilogue, Pass};
+use crate::gpu::{Gpu, Profile, Source};
+use crate::kernels::case::Permutation;
+use crate::shape::Conv2d;
+use crate::tensor::{Target, Tensor};
+use crate::{Result, defines};
+
+const SOURCE: Source = Source { name: "conv2d/winograd", text: include_str!("../../../shaders/conv2d/winograd.wgsl") };
+
+/// Output pixels of a tile, in each direction.
+pub(super) const SIZES: [usize; 2] = [4, 2];
+
+/// How a map of `h` x `w` pixels is cut into tiles.
+struct Tiling {
+    n: usize,
+    h: usize,
+    w: usize,
+    size: usize,
+}
+
+impl Tiling {
+    fn rows(&self) -> usize {
+        self.h.div_ceil(self.size)
+    }
+
+    fn columns(&self) -> usize {
+        self.w.div_ceil(self.size)
+    }
+
+    fn tiles(&self) -> usize {
+        self.n * self.rows() * self.columns()
+    }
+
+    /// Values of a tile in the transformed space.
+    fn frequencies(&self) -> usize {
+        (self.size + 2) * (self.size + 2)
+    }
+}
+
+/// The tiles of `pass`: those of the map it writes, or of the output for the weight gradient.
+fn tiling(pass: Pass, s: &Conv2d, size: usize) -> Tiling {
+    match pass {
+        Pass::InputGrad => Tiling { n: s.n, h: s.h, w: s.w, size },
+        Pass::Forward | Pass::WeightGrad => Tiling { n: s.n, h: s.oh(), w: s.ow(), size },
+    }
+}
+
+/// The products of `pass` as `count` convolutions of one pixel a tile.
+fn product(pass: Pass, s: &Conv2d, size: usize) -> Product {
+    let t = tiling(pass, s, size);
+    let (tiles, width) = (t.tiles(), row_width(t.tiles()));
+    Product { count: t.frequencies(), shape: Conv2d::square(1, tiles / width, width, s.ci, s.co, 1, 1, 0) }
+}
+
+/// The width of the image that `tiles` tiles are laid out as: the weight gradient walks along rows and is split between
+/// them, so neither long ones nor many.
+fn row_width(tiles: usize) -> usize {
+    (1..=32).rev().find(|w| tiles.is_multiple_of(*w)).unwrap_or(1)
+}
+
+/// Whether F(size x size, 3 x 3) may compute `pass` of `s`.
+pub(super) fn serves(pass: Pass, s: &Conv2d, size: usize, profile: &Profile) -> bool {
+    let three = (s.kh, s.kw, s.stride, s.dilation, s.groups) == (3, 3, 1, 1, 1);
+    if !three || s.padding > 2 || !s.ci.is_multiple_of(4) || !s.co.is_multiple_of(4) || !SIZES.contains(&size) {
+        return false;
+    }
+    let product = product(pass, s, size);
+    let largest = tiling(pass, s, size).tiles().max(s.co) * s.ci.max(s.co) * product.count;
+    (largest as u64) * 4 <= profile.max_binding && products::serves(pass, &product, profile)
+}
+
+/// The tile's size for `pass` of `s`; `None` where another family is better.
+pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<usize> {
+    let pays = products::shares_loads(profile) && s.ci.min(s.co) >= 32 && s.n * s.oh() * s.ow() >= 512;
+    SIZES.into_iter().find(|size| pays && serves(pass, s, *size, profile))
+}
+
+/// `u[f, co, ci]` from the taps.
+fn weights(gpu: &Gpu, s: &Conv2d, w: &Tensor, size: usize, flip: bool) -> Result<Tensor> {
+    let u = Tensor::empty(gpu, &[(size + 2) * (size + 2), s.co, s.ci])?;
+    gpu.launch(SOURCE, "weights", &defines! { M = size, FLIP = flip, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
+        .bind("w", w)
+        .bind("u", &u)
+        .u32("co", s.co)
+        .u32("ci", s.ci)
+        .threads(s.co * s.ci / 4)?;
+    Ok(u)
+}
+
+/// `v[f, tile, c]` from the map `x` `[n, h, w, channels]` by the entry `inputs` or `gradients`.
+fn transform(
+    gpu: &Gpu,
+    entry: &'static str,
+    t: &Tiling,
+    x: &Tensor,
+    (h, w, channels): (usize, usize, usize),
+    padding: usize,
+) -> Result<Tensor> {
+    let v = Tensor::empty(gpu, &[t.frequencies(), t.tiles(), channels])?;
+    gpu.launch(SOURCE, entry, &defines! { M = t.size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
+        .bind("x", x)
+        .bind("v", &v)
+        .u32("n", t.n)
+        .u32("h", h)
+        .u32("w", w)
+        .u32("channels", channels)
+        .u32("rows", t.rows())
+        .u32("columns", t.columns())
+        .u32("padding", padding)
+        .u32("accumulate", 0)
+        .threads(t.tiles() * channels / 4)?;
+    Ok(v)
+}
+
+/// The map from `m[f, tile, c]`.
+fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, out: &Target) -> Result<()> {
+    let channels = m.columns();
+    let defines = defines! {
+        M = t.size, FLIP = 0,
+        BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
+    };
+    let mut launch = gpu
+        .launch(SOURCE, "outputs", &defines)?
+        .bind("m", m)
+        .bind("y", &out.tensor)
+        .u32("n", t.n)
+        .u32("h", t.h)
+        .u32("w", t.w)
+        .u32("channels", channels)
+        .u32("rows", t.rows())
+        .u32("columns", t.columns())
+        .u32("padding", 0)
+        .u32("accumulate", out.flag());
+    if let Some(bias) = epilogue.bias {
+        launch = launch.bind("bias", bias);
+    }
+    if let Some(residual) = epilogue.residual {
+        launch = launch.bind("residual", residual);
+    }
+    launch.threads(t.tiles() * channels / 4)
+}
+
+pub(super) fn forward(
+    gpu: &Gpu,
+    s: &Conv2d,
+    x: &Tensor,
+    w: &Tensor,
+    epilogue: Epilogue,
+    y: &Tensor,
+    size: usize,
+) -> Result<()> {
+    let t = tiling(Pass::Forward, s, size);
+    let product = product(Pass::Forward, s, size);
+    let u = weights(gpu, s, w, size, false)?;
+    let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
+    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.co])?;
+    products::forward(gpu, &product, &v, &u, &m)?;
+    outputs(gpu, &t, &m, epilogue, &Target::fresh(y.clone()))
+}
+
+pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target, size: usize) -> Result<()> {
+    // The gradient is a convolution of dy with the taps turned round.
+    let t = tiling(Pass::InputGrad, s, size);
+    let product = product(Pass::InputGrad, s, size);
+    let u = weights(gpu, s, w, size, true)?;
+    let v = transform(gpu, "inputs", &t, dy, (s.oh(), s.ow(), s.co), 2 - s.padding)?;
+    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.ci])?;
+    products::input_grad(gpu, &product, &v, &u, &m)?;
+    outputs(gpu, &t, &m, Epilogue::default(), out)
+}
+
+pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, size: usize) -> Result<()> {
+    let t = tiling(Pass::WeightGrad, s, size);
+    let product = product(Pass::WeightGrad, s, size);
+    let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
+    let d = transform(gpu, "gradients", &t, dy, (s.oh(), s.ow(), s.co), 0)?;
+    let part = products::weight_grad_parts(gpu, &product, &v, &d)?;
+    gpu.launch(SOURCE, "taps", &defines! { M = size, FLIP = 0, BIAS = 0, RESIDUAL = 0, RELU = 0 })?
+        .bind("part", &part)
+        .bind("dw", &out.tensor)
+        .u32("co", s.co)
+        .u32("ci", s.ci)
+        .u32("parts", part.shape()[0])
+        .u32("accumulate", out.flag())
+        .threads(s.co * s.ci / 4)
+}
+
+/// Every way the shader is compiled.
+pub(super) fn permutations() -> Vec<Permutation> {
+    let epilogues = (0..8).map(|bits| [bits & 1, bits >> 1 & 1, bits >> 2 & 1]);
+    let all = epilogues.flat_map(|e| SIZES.into_iter().flat_map(move |size| [0, 1].map(|flip| (e, size, flip))));
+    // The taps are turned round only where there is no epilogue.
+    all.filter(|(e, _, flip)| *flip == 0 || *e == [0; 3])
+        .map(|([bias, residual, relu], size, flip)| Permutation {
+            source: SOURCE,
+            defines: defines! { M = size, FLIP = flip, BIAS = bias, RESIDUAL = residual, RELU = relu },
+        })
+        .collect()
+}
