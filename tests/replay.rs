@@ -120,7 +120,6 @@ fn a_replay_creates_nothing_and_is_one_pass() {
     let gpu = Gpu::new(Options { poison: false, ..Options::from_env() }).unwrap();
     let (mut trainer, mut repeat) = (Trainer::new(&gpu, SGD), Repeat::default());
     trainer.repeated(&gpu, &mut repeat);
-    trainer.repeated(&gpu, &mut repeat);
     let before = gpu.stats();
     (0..5).for_each(|_| trainer.repeated(&gpu, &mut repeat));
     let after = gpu.stats();
@@ -167,6 +166,53 @@ fn work_between_replays_and_replays_do_not_disturb_each_other() {
         for tensor in mine {
             assert!(tensor.to_f32(&gpu).unwrap().iter().all(|v| *v == step as f32), "step {step}");
         }
+    }
+}
+
+#[test]
+fn a_step_takes_little_more_memory_than_what_it_must_keep() {
+    // Never poisoned: what is measured is the step.
+    for (name, rows, side) in [("resnet20", 8, 16), ("resnet20", 4, 32)] {
+        let gpu = Gpu::new(Options::default()).unwrap();
+        let network = Network::new(&gpu, spec(name, 1.0, &[]), 1).unwrap();
+        let mut optimizer = Optimizer::new(&gpu, network.params(), ADAM, Some(1.0)).unwrap();
+        let ledger = Ledger::new(&gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap();
+        let x = Tensor::from_f32(&gpu, &vec![0.5; rows * side * side], &[rows, side, side, 1]).unwrap();
+        let labels = Tensor::from_u32(&gpu, &vec![1; rows], &[rows]).unwrap();
+        optimizer.prepare(&gpu, 0.01).unwrap();
+        gpu.trim().unwrap();
+        // Parameters, gradients, optimiser state and the batch.
+        let lasting = gpu.stats().pool.in_use;
+        let forward = |tape: &mut Tape| network.forward(&gpu, tape, Mode::Train, &Var::constant(x.clone())).unwrap();
+        let activations = {
+            let mut tape = Tape::new();
+            drop(forward(&mut tape));
+            gpu.stats().pool.in_use - lasting
+        };
+        gpu.trim().unwrap();
+        gpu.reset_peak();
+        assert_eq!(gpu.stats().pool.peak, lasting);
+        let mut repeat = Repeat::default();
+        for _ in 0..3 {
+            let step = || {
+                let mut tape = Tape::new();
+                let outputs = forward(&mut tape);
+                let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+                for (k, logits) in outputs.logits.iter().enumerate() {
+                    CrossEntropy::default().apply(&mut losses, k, 1.0, logits, &labels)?;
+                }
+                drop(outputs);
+                tape.backward(&gpu)?;
+                optimizer.apply(&gpu, network.params())
+            };
+            repeat.run(&gpu, step).unwrap();
+        }
+        let pool = gpu.stats().pool;
+        let share = pool.peak as f64 / (lasting + activations) as f64;
+        eprintln!("{name}, {rows} x {side} x {side}: {share:.3} of activations, parameters, gradients and state");
+        assert!(share <= 1.3, "{name}: {pool:?}, lasting {lasting}, activations {activations}");
+        // The program keeps the peak, and the pool nothing beside it.
+        assert!(pool.in_use == pool.peak && pool.allocated == pool.in_use, "{pool:?}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::adapter::{self, Profile};
 use super::memory::NAN_BYTES;
 use super::pipeline::{Cache, Kernel};
+use super::pipeline_store::Store;
 use super::pool::{Buffer, Pool, PoolStats};
 use super::record::{Command, Recording, SLOT, SLOTS, View};
 use super::wgsl::{Defines, Source};
@@ -34,7 +35,7 @@ impl Options {
 pub struct GpuStats {
     /// Buffers.
     pub pool: PoolStats,
-    /// Pipelines compiled.
+    /// Kernels compiled, or being compiled.
     pub pipelines: usize,
     /// Bind groups created.
     pub bind_groups: u64,
@@ -109,6 +110,7 @@ impl Gpu {
             & (wgpu::Features::SUBGROUP
                 | wgpu::Features::SHADER_F16
                 | wgpu::Features::SHADER_INT64
+                | wgpu::Features::PIPELINE_CACHE
                 | wgpu::Features::TIMESTAMP_QUERY);
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limbeck"),
@@ -126,12 +128,13 @@ impl Gpu {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
+        let store = Store::open(&device, &adapter.get_info());
         let inner = Inner {
             device,
             queue,
             profile,
             pool: Arc::default(),
-            cache: Cache::default(),
+            cache: Cache::new(store),
             params,
             nan: None,
             recording: Mutex::default(),
@@ -233,7 +236,7 @@ impl Gpu {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             done.passes += 1;
             while let Some(Command::Dispatch { kernel, group, slot, groups }) = commands.get(at) {
-                pass.set_pipeline(&kernel.pipeline);
+                pass.set_pipeline(kernel.pipeline()?);
                 pass.set_bind_group(0, group, slot.as_slice());
                 pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
                 done.dispatches += 1;

@@ -3,10 +3,13 @@
 //! The only module that names `wgpu` and the only one with `unsafe`. It knows buffers and shaders, nothing of tensors.
 
 mod adapter;
+mod builders;
+mod cache_dir;
 mod device;
 mod expr;
 mod memory;
 mod pipeline;
+mod pipeline_store;
 mod pool;
 mod program;
 mod record;
@@ -14,6 +17,7 @@ mod reflect;
 mod wgsl;
 
 pub use adapter::{AdapterClass, Profile, devices};
+pub use cache_dir::cache_dir;
 pub use device::{Gpu, GpuStats, Options};
 pub use pool::{Buffer, PoolStats};
 pub use program::{Program, Repeat};

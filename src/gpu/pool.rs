@@ -98,6 +98,20 @@ struct Arena {
     sealed: bool,
 }
 
+/// How much larger than the request a buffer of an arena may be. A program holds its memory for good, so it is worth more
+/// there to let a buffer serve a smaller request than to have one of each size; much larger ones are soon needed again.
+const SLACK: u64 = 2;
+
+impl Arena {
+    /// The smallest returned buffer that `size` bytes fit in, and its size.
+    fn fit(&mut self, size: u64) -> Option<(u64, u64, wgpu::Buffer)> {
+        let fits = self.free.iter().filter(|((class, _), l)| (size..=SLACK * size).contains(class) && !l.is_empty());
+        let class = *fits.map(|(class, _)| class).min_by_key(|class| class.0)?;
+        let (id, raw) = self.free.get_mut(&class)?.pop_first()?;
+        Some((id, class.0, raw))
+    }
+}
+
 fn bytes_of(free: &Free) -> u64 {
     free.iter().map(|((size, _), list)| size * list.len() as u64).sum()
 }
@@ -125,11 +139,13 @@ impl Pool {
         let mut guard = self.lock();
         let state = &mut *guard;
         let arena = state.arena_for(kind);
-        let own = arena.and_then(|id| state.arenas.get_mut(&id)?.free.get_mut(&(size, kind))?.pop_first());
-        let (id, raw) = match own {
-            Some(found) => found,
-            None => state.free.get_mut(&(size, kind))?.pop_first()?,
-        };
+        let own = arena.and_then(|id| state.arenas.get_mut(&id)?.fit(size));
+        if let Some((id, size, raw)) = own {
+            state.stats.reused += 1;
+            state.grow(size);
+            return Some(Buffer { raw: Some(raw), id, size, kind, arena, pool: self.clone() });
+        }
+        let (id, raw) = state.free.get_mut(&(size, kind))?.pop_first()?;
         state.stats.reused += 1;
         state.grow(size);
         Some(Buffer { raw: Some(raw), id, size, kind, arena, pool: self.clone() })

@@ -210,8 +210,7 @@ impl Gpu {
     }
 }
 
-/// Work that is the same again and again: done plainly at first, so that shaders are compiled and what is slow to find is
-/// found; recorded the second time; replayed from then on.
+/// Work that is the same again and again: recorded the first time, replayed from then on.
 ///
 /// ```
 /// # use limbeck::gpu::{Gpu, Repeat};
@@ -229,26 +228,23 @@ impl Gpu {
 /// ```
 #[derive(Debug, Default)]
 pub struct Repeat {
-    warm: bool,
     program: Option<Program>,
 }
 
 impl Repeat {
     /// Does `step` once more and submits it, without waiting. It must do the same each time it is called.
     pub fn run(&mut self, gpu: &Gpu, step: impl FnOnce() -> Result<()>) -> Result<()> {
-        if let Some(program) = &self.program {
-            return program.replay();
+        match &self.program {
+            Some(program) => program.replay(),
+            None => {
+                self.program = Some(gpu.capture(step)?.0);
+                // From here on the step needs nothing of the pool; what setting up has left there may go.
+                gpu.trim()
+            }
         }
-        if self.warm {
-            self.program = Some(gpu.capture(step)?.0);
-            return Ok(());
-        }
-        step()?;
-        self.warm = true;
-        gpu.flush()
     }
 
-    /// The recorded program, from the second run on.
+    /// The recorded program, from the first run on.
     pub fn program(&self) -> Option<&Program> {
         self.program.as_ref()
     }
