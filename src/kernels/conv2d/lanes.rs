@@ -75,7 +75,8 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> 
         tiles.iter().copied().find(|t| fits(t) && serves(pass, s, *t, profile))
     };
     match pass {
-        Pass::Forward if s.n * s.oh() * s.ow() >= 32 => find(&TILES, &|t| t.columns * lanes <= s.co),
+        // Wider ones load less for a multiplication, but their body leaves the processor's cache.
+        Pass::Forward if s.n * s.oh() * s.ow() >= 32 => find(&TILES[1..], &|t| t.columns * lanes <= s.co),
         Pass::InputGrad if s.n * s.h * s.w >= 32 => find(&TILES, &|t| t.columns * lanes <= s.ci),
         Pass::WeightGrad if s.co >= 16 => {
             let units = s.kh * s.kw * s.ci / vec(s.ci);
