@@ -4,18 +4,21 @@
 //   adam   g' = k·g + λ p;  m = β₁ m + (1−β₁) g';  v = β₂ v + (1−β₂) g'²;  p -= η/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)
 //   adamw  p -= η λ p first, no λ p in g'
 //
-// k is the clipping factor that gradient_norm left on the GPU (CLIP = 1), so nothing is read back.
+// k is the clipping factor that gradient_norm left on the GPU (CLIP = 1), so nothing is read back. What changes from step to
+// step is not in the parameters, so that a recorded step can be replayed:
+//
+//   hyper[0] = η   hyper[1] = 1 at the first step, else 0   hyper[2] = 1−β₁ᵗ   hyper[3] = √(1−β₂ᵗ)
+//
 // Memory: sgd reads p, g, v and writes p, v; adam one state more.
 
 #import shared/index
 
 #define CLIP 0
 
-struct Sgd { length: u32, first: u32, nesterov: u32, lr: f32, momentum: f32, weight_decay: f32 }
+struct Sgd { length: u32, nesterov: u32, momentum: f32, weight_decay: f32 }
 
 struct Adam {
-    length: u32, first: u32, decoupled: u32,
-    lr: f32, weight_decay: f32, beta1: f32, beta2: f32, eps: f32, correction1: f32, correction2: f32,
+    length: u32, decoupled: u32, weight_decay: f32, beta1: f32, beta2: f32, eps: f32,
 }
 
 @group(0) @binding(0) var<uniform> s: Sgd;
@@ -25,6 +28,7 @@ struct Adam {
 @group(0) @binding(3) var<storage, read_write> first_moment: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> second_moment: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> norm: array<f32>;
+@group(0) @binding(6) var<storage, read> hyper: array<f32>;
 
 fn gradient(i: u32) -> vec4<f32> {
 #if CLIP
@@ -47,12 +51,12 @@ fn sgd(
     let w = value[i];
     let g = fma(w, vec4<f32>(s.weight_decay), gradient(i));
     var v = g;
-    if s.first == 0u {
+    if hyper[1] == 0.0 {
         v = fma(first_moment[i], vec4<f32>(s.momentum), g);
     }
     first_moment[i] = v;
     let d = select(v, fma(v, vec4<f32>(s.momentum), g), s.nesterov != 0u);
-    value[i] = fma(d, vec4<f32>(-s.lr), w);
+    value[i] = fma(d, vec4<f32>(-hyper[0]), w);
 }
 
 @compute @workgroup_size(64)
@@ -68,17 +72,17 @@ fn adam(
     var w = value[i];
     var g = gradient(i);
     if p.decoupled != 0u {
-        w -= p.lr * p.weight_decay * w;
+        w -= hyper[0] * p.weight_decay * w;
     } else {
         g = fma(w, vec4<f32>(p.weight_decay), g);
     }
     var m = g * (1.0 - p.beta1);
     var v = g * g * (1.0 - p.beta2);
-    if p.first == 0u {
+    if hyper[1] == 0.0 {
         m += p.beta1 * first_moment[i];
         v += p.beta2 * second_moment[i];
     }
     first_moment[i] = m;
     second_moment[i] = v;
-    value[i] = w - (p.lr / p.correction1) * m / (sqrt(v) / p.correction2 + p.eps);
+    value[i] = w - (hyper[0] / hyper[2]) * m / (sqrt(v) / hyper[3] + p.eps);
 }

@@ -76,7 +76,7 @@
 //! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
 //! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches | [`tensor`], [`shape`], [`twin`] (in the cases) |
 //! | [`tensor`], [`shape`] | a shape and a pooled buffer | [`gpu`] |
-//! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording | wgpu, which nobody else names |
+//! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording and replay | wgpu, which nobody else names |
 //!
 //! **One name, three rooms.** `shaders/x.wgsl` (the kernel), `src/kernels/x.rs` (its launcher) and `src/twin/x.rs` (the same
 //! in plain `f64`: the readable definition and the oracle of the tests) belong together. A row in [`kernels::TABLE`] brings
@@ -99,8 +99,34 @@
 //! 7. *The optimiser* is one dispatch over that arena, whatever the network's depth.
 //! 8. *The ledger.* The terms' values stay in a ring on the GPU; [`loss::Ledger::take`] reads many steps at once.
 //!
-//! Nothing of this waits for the GPU: dispatches are recorded and submitted together, and only reading a value waits. After
-//! the first step every shape is known, so the pool hands out the same buffers and no bind group is created any more.
+//! Nothing of this waits for the GPU: dispatches are recorded and submitted together, and only reading a value waits.
+//!
+//! **Recorded once, replayed afterwards.** After the first step every shape is known. [`gpu::Gpu::capture`] runs a step and
+//! keeps its dispatches as plain data, with bind groups, parameters and memory of their own; [`gpu::Program::replay`] encodes
+//! them again, in one compute pass a submission, and creates nothing. What changes from step to step lies in buffers that
+//! kernels read, and is written before: the batch ([`tensor::Tensor::write_f32`] and its like), the learning rate
+//! ([`optim::Optimizer::prepare`]), the ledger's row ([`loss::Ledger::prepare`]). These writes never wait, so the next batch
+//! goes up while the last step still runs. [`gpu::Repeat`] does both, for loops of one's own:
+//!
+//! ```no_run
+//! # use limbeck::{gpu::Gpu, gpu::Repeat, loss::Ledger, nn::Network, optim::Optimizer, tensor::Tensor};
+//! # fn forward_losses_backward(_: &Gpu, _: &Network, _: &Tensor, _: &Ledger) -> limbeck::Result<()> { Ok(()) }
+//! # fn train(gpu: Gpu, network: Network, mut optimizer: Optimizer, mut ledger: Ledger, x: Tensor) -> limbeck::Result<()> {
+//! # let batches: Vec<Vec<f32>> = Vec::new();
+//! let mut step = Repeat::default();
+//! for batch in batches {
+//!     x.write_f32(&gpu, &batch)?;
+//!     optimizer.prepare(&gpu, 0.1)?;
+//!     ledger.prepare(&gpu)?;
+//!     step.run(&gpu, || {
+//!         forward_losses_backward(&gpu, &network, &x, &ledger)?;
+//!         optimizer.apply(&gpu, network.params())
+//!     })?;
+//!     ledger.advance();
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! **Promises.** Layout is NHWC, convolution weights OHWI, linear weights `[out, in]`; sums are `f32` in a fixed order, there
 //! are no float atomics. One seed tree ([`data::seed`]) decides every draw: the same seed gives the same bits on the same

@@ -96,7 +96,8 @@ impl Grads {
             Some(held) => {
                 if held.shared {
                     let own = Tensor::empty(gpu, &slot.shape)?;
-                    own.copy_from(gpu, &held.tensor)?;
+                    // A kernel rather than a copy: a copy would cut the step's compute pass in two.
+                    crate::kernels::elementwise::axpy(gpu, 1.0, &held.tensor, &Target::fresh(own.clone()))?;
                     *held = Held { tensor: own, shared: false };
                 }
                 Target { tensor: held.tensor.clone(), accumulate: true }

@@ -66,6 +66,31 @@ impl Tensor {
         Ok(Tensor { buffer: gpu.upload(bytes)?, offset: 0, shape: vec![bytes.len().div_ceil(4)] })
     }
 
+    /// Writes `data` over its values, after everything recorded so far; never waits ([`Gpu::write`]).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the number of values differs; [`Error::Invalid`] inside a recorded step.
+    pub fn write_f32(&self, gpu: &Gpu, data: &[f32]) -> Result<()> {
+        self.write_words(gpu, bytemuck::cast_slice(data))
+    }
+
+    /// [`Tensor::write_f32`] of labels, draws or counts.
+    pub fn write_u32(&self, gpu: &Gpu, data: &[u32]) -> Result<()> {
+        self.write_words(gpu, bytemuck::cast_slice(data))
+    }
+
+    /// [`Tensor::write_f32`] of bytes, four to a word, over a tensor of [`Tensor::from_bytes`].
+    pub fn write_bytes(&self, gpu: &Gpu, bytes: &[u8]) -> Result<()> {
+        self.write_words(gpu, bytes)
+    }
+
+    fn write_words(&self, gpu: &Gpu, bytes: &[u8]) -> Result<()> {
+        if bytes.len().div_ceil(4) != self.len() {
+            return Err(Error::Shape(format!("{} values written over {:?}", bytes.len().div_ceil(4), self.shape)));
+        }
+        gpu.write(&self.view(), bytes)
+    }
+
     /// Its memory and where it begins there: different for any two tensors that do not overlap.
     pub(crate) fn place(&self) -> (u64, u64) {
         (self.buffer.id(), self.offset)

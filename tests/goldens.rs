@@ -320,7 +320,10 @@ fn goldens_optim() -> Result<()> {
             let [lr, momentum, weight_decay] = ["lr", "momentum", "weight_decay"].map(|name| case.number(name) as f32);
             let sgd = Sgd { lr, momentum, nesterov, weight_decay };
             let velocity = target(&upload(&case, "input.p")?)?.tensor;
-            take_steps(&case, |p, g, t| optimizer::sgd(gpu(), &sgd, p, g, &velocity, t == 1, None))?;
+            take_steps(&case, |p, g, t| {
+                let hyper = Tensor::from_f32(gpu(), &sgd.hyper(t), &[4])?;
+                optimizer::sgd(gpu(), &sgd, &hyper, p, g, &velocity, None)
+            })?;
         }
     }
     for (kind, decoupled) in [("adam", false), ("adamw", true)] {
@@ -330,7 +333,10 @@ fn goldens_optim() -> Result<()> {
             let adam = Adam { lr, betas: (beta1 as f32, beta2 as f32), eps, weight_decay, decoupled };
             let like = upload(&case, "input.p")?;
             let (m, v) = (target(&like)?.tensor, target(&like)?.tensor);
-            take_steps(&case, |p, g, t| optimizer::adam(gpu(), &adam, p, g, (&m, &v), t, None))?;
+            take_steps(&case, |p, g, t| {
+                let hyper = Tensor::from_f32(gpu(), &adam.hyper(t), &[4])?;
+                optimizer::adam(gpu(), &adam, &hyper, p, g, (&m, &v), None)
+            })?;
         }
     }
     group.assert_complete();

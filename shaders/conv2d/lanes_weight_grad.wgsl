@@ -6,12 +6,21 @@
 // A weight's columns are its (kh, kw, ic), contiguous in memory; a unit is VEC of them (VEC = 4 needs CI % 4 == 0).
 // A subgroup owns ROWS output channels x LANES · UNITS units of one split of the output rows (n, oh). One vec4 load a lane
 // brings dy of PIXELS = 4 · LANES / ROWS pixels, which shuffles hand to all; x stays with the lane that owns its column.
+// WINDOW = 1 (3 taps wide, stride and dilation 1, VEC = 4, UNITS = 1): a unit is four input channels of a row of taps, so
+// that each x is loaded once and slides through the row's three sums.
 // Memory: 1 + PIXELS · UNITS loads for PIXELS · ROWS · UNITS · VEC multiply-adds; no workgroup memory.
 
 #import shared/index
 #import shared/quad
 
+#define WINDOW 0
 #define PIXELS 4 * LANES / ROWS
+#if WINDOW
+// Sums of a lane for each output channel.
+#define SUMS 3
+#else
+#define SUMS UNITS
+#endif
 
 struct Params {
     rows: u32, h: u32, w: u32, ci: u32, oh: u32, ow: u32, co: u32, kh: u32, kw: u32,
@@ -48,14 +57,18 @@ fn lanes_weight_grad(
     let u${j} = ((id % p.unit_tiles) * ${UNITS}u + ${j}u) * ${LANES}u + lane;
     let s${j} = min(u${j}, p.units - 1u);
     let c${j} = s${j} % ci;
+#if WINDOW
+    let dh${j} = i32(s${j} / ci) - i32(p.padding);
+#else
     let dh${j} = i32((s${j} / ci / p.kw) * p.dilation) - i32(p.padding);
     let dw${j} = i32((s${j} / ci % p.kw) * p.dilation) - i32(p.padding);
+#endif
 #endfor
     // Which pixel and which quad of output channels this lane loads.
     let ahead = lane / ${ROWS / 4}u;
     let quad = min(oc0 / 4u + lane % ${ROWS / 4}u, co - 1u);
 #for r in 0..ROWS
-#for j in 0..UNITS
+#for j in 0..SUMS
     var a${r}_${j} = X(0.0);
 #endfor
 #endfor
@@ -70,12 +83,37 @@ fn lanes_weight_grad(
         let x${j} = (image + u32(max(ih${j}, 0))) * p.w;
 #endfor
         let yb = (wid.z * p.rows + r) * p.ow;
+#if WINDOW
+        // What the first two taps see of the first pixel; the third tap's comes in the loop.
+#for k in 0..2
+        let iw${k} = ${k} - i32(p.padding);
+        let ok${k} = in0 && iw${k} >= 0 && iw${k} < i32(p.w);
+        var g${k} = select(X(0.0), unquad(x[select(0u, (x0 + u32(iw${k})) * ci + c0, ok${k})]), ok${k});
+#endfor
+#endif
         for (var o = 0u; o < p.ow; o += ${PIXELS}u) {
 #if PIXELS > 1
             let f = select(vec4<f32>(0.0), unquad(dy[(yb + min(o + ahead, p.ow - 1u)) * co + quad]), o + ahead < p.ow);
 #else
             let f = unquad(dy[(yb + o) * co + quad]);
 #endif
+#if WINDOW
+#for k in 2..PIXELS + 2
+            let iw${k} = i32(o) + ${k} - i32(p.padding);
+            let ok${k} = in0 && iw${k} >= 0 && iw${k} < i32(p.w);
+            let g${k} = select(X(0.0), unquad(x[select(0u, (x0 + u32(iw${k})) * ci + c0, ok${k})]), ok${k});
+#endfor
+#for k in 0..PIXELS
+#for r in 0..ROWS
+            let b${k}_${r} = subgroupShuffle(f[${r % 4}], ${k * (ROWS / 4) + r / 4}u);
+#for j in 0..3
+            a${r}_${j} = fma(X(b${k}_${r}), g${k + j}, a${r}_${j});
+#endfor
+#endfor
+#endfor
+            g0 = g${PIXELS};
+            g1 = g${PIXELS + 1};
+#else
 #for k in 0..PIXELS
 #for j in 0..UNITS
             let iw${k}_${j} = i32((o + ${k}u) * p.stride) + dw${j};
@@ -94,6 +132,7 @@ fn lanes_weight_grad(
 #endfor
 #endfor
 #endfor
+#endif
         }
     }
     if split < p.splits {
@@ -101,7 +140,14 @@ fn lanes_weight_grad(
 #for r in 0..ROWS
 #for j in 0..UNITS
         if oc0 + ${r}u < p.co && u${j} < p.units {
+#if WINDOW
+            let to = (base + oc0 + ${r}u) * p.units * 3u + u${j} / ci * 3u * ci + c${j};
+#for k in 0..3
+            part[to + ${k}u * ci] = a${r}_${k};
+#endfor
+#else
             part[(base + oc0 + ${r}u) * p.units + u${j}] = a${r}_${j};
+#endif
         }
 #endfor
 #endfor

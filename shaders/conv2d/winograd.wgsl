@@ -4,12 +4,14 @@
 //   y = Rᵀ [ (G w Gᵀ) ⊙ (Bᵀ x B) ] R          dw = Gᵀ [ Σ_tiles (R dy Rᵀ) ⊙ (Bᵀ x B) ] G
 //
 // where R is the paper's A. The sums over channels (or tiles) are A² matrix products, which the other variants compute on
-// what these kernels write; [A², ·, ·] has frequency f = A · row + column first.
+// what these kernels write; [A², ·, ·] has frequency f = A · row + column first. F(4x4) interpolates at 0, ±3/4, ±3/2 and
+// infinity rather than at the paper's 0, ±1, ±2: the numbers stay smaller, and the error of a sum over 64 channels is 8e-7
+// of it rather than 1.6e-6 (4e-7 without Winograd). Barabasz et al. 2020, arXiv 1803.10986, show why the points matter.
 //
 // weights   one invocation: an output channel x 4 input channels → u[f, co, ci]; FLIP turns the taps round (input gradient)
 // inputs    a tile x 4 channels → v[f, tile, c] from the tile's A x A pixels; zeros outside the image
 // outputs   a tile x 4 channels: m[f, tile, c] → M x M pixels of y, with the convolution's epilogue
-//           STATS = 1 (whole tiles alone): also the tile's mean and sum of squared deviations, for the batch norm that follows
+//           STATS = 1 (whole tiles alone): also the tile's mean and sum of squared deviations, for the batch norm after it
 // gradients a tile x 4 channels: M x M pixels of dy → v[f, tile, c]
 // taps      an output channel x 4 input channels: Σ_z part[z, f, co, ci] → the 9 taps of dw
 // Memory: A² loads and A² stores of vec4 a tile for inputs, A² and M² for outputs and gradients; everything in registers.
@@ -29,35 +31,37 @@ alias V = vec4<f32>;
 
 // Rows of Bᵀ, of R, of G, and of their transposes as far as they are needed.
 #if M == 4
-fn b0(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 4.0 * a - 5.0 * c + e; }
-fn b1(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (d + e) - 4.0 * (b + c); }
-fn b2(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (e - d) + 4.0 * (b - c); }
-fn b3(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (e - c) + 2.0 * (d - b); }
-fn b4(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (e - c) - 2.0 * (d - b); }
-fn b5(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 4.0 * b - 5.0 * d + f; }
+fn b0(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 1.265625 * a - 2.8125 * c + e; }
+fn b1(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (e - 2.25 * c) + (0.75 * d - 1.6875 * b); }
+fn b2(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (e - 2.25 * c) - (0.75 * d - 1.6875 * b); }
+fn b3(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (e - 0.5625 * c) + (1.5 * d - 0.84375 * b); }
+fn b4(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (e - 0.5625 * c) - (1.5 * d - 0.84375 * b); }
+fn b5(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 1.265625 * b - 2.8125 * d + f; }
 
 fn r0(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return a + (b + c) + (d + e); }
-fn r1(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (b - c) + 2.0 * (d - e); }
-fn r2(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (b + c) + 4.0 * (d + e); }
-fn r3(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (b - c) + 8.0 * (d - e) + f; }
+fn r1(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 0.75 * (b - c) + 1.5 * (d - e); }
+fn r2(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 0.5625 * (b + c) + 2.25 * (d + e); }
+fn r3(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 0.421875 * (b - c) + 3.375 * (d - e) + f; }
 
 fn s0(a: V, b: V, c: V, d: V) -> V { return a; }
-fn s1(a: V, b: V, c: V, d: V) -> V { return (a + c) + (b + d); }
-fn s2(a: V, b: V, c: V, d: V) -> V { return (a + c) - (b + d); }
-fn s3(a: V, b: V, c: V, d: V) -> V { return (a + 4.0 * c) + 2.0 * (b + 4.0 * d); }
-fn s4(a: V, b: V, c: V, d: V) -> V { return (a + 4.0 * c) - 2.0 * (b + 4.0 * d); }
+fn s1(a: V, b: V, c: V, d: V) -> V { return (a + 0.5625 * c) + (0.75 * b + 0.421875 * d); }
+fn s2(a: V, b: V, c: V, d: V) -> V { return (a + 0.5625 * c) - (0.75 * b + 0.421875 * d); }
+fn s3(a: V, b: V, c: V, d: V) -> V { return (a + 2.25 * c) + (1.5 * b + 3.375 * d); }
+fn s4(a: V, b: V, c: V, d: V) -> V { return (a + 2.25 * c) - (1.5 * b + 3.375 * d); }
 fn s5(a: V, b: V, c: V, d: V) -> V { return d; }
 
-fn g0(a: V, b: V, c: V) -> V { return 0.25 * a; }
-fn g1(a: V, b: V, c: V) -> V { return (a + b + c) / -6.0; }
-fn g2(a: V, b: V, c: V) -> V { return (b - a - c) / 6.0; }
-fn g3(a: V, b: V, c: V) -> V { return a / 24.0 + b / 12.0 + c / 6.0; }
-fn g4(a: V, b: V, c: V) -> V { return a / 24.0 - b / 12.0 + c / 6.0; }
+fn g0(a: V, b: V, c: V) -> V { return a * (64.0 / 81.0); }
+fn g1(a: V, b: V, c: V) -> V { return (a + 0.75 * b + 0.5625 * c) * (-128.0 / 243.0); }
+fn g2(a: V, b: V, c: V) -> V { return (a - 0.75 * b + 0.5625 * c) * (-128.0 / 243.0); }
+fn g3(a: V, b: V, c: V) -> V { return (a + 1.5 * b + 2.25 * c) * (32.0 / 243.0); }
+fn g4(a: V, b: V, c: V) -> V { return (a - 1.5 * b + 2.25 * c) * (32.0 / 243.0); }
 fn g5(a: V, b: V, c: V) -> V { return c; }
 
-fn t0(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return 0.25 * a - (b + c) / 6.0 + (d + e) / 24.0; }
-fn t1(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (c - b) / 6.0 + (d - e) / 12.0; }
-fn t2(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (d + e - b - c) / 6.0 + f; }
+fn t0(a: V, b: V, c: V, d: V, e: V, f: V) -> V {
+    return a * (64.0 / 81.0) - (b + c) * (128.0 / 243.0) + (d + e) * (32.0 / 243.0);
+}
+fn t1(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return (c - b) * (96.0 / 243.0) + (d - e) * (48.0 / 243.0); }
+fn t2(a: V, b: V, c: V, d: V, e: V, f: V) -> V { return ((d + e) - (b + c)) * (72.0 / 243.0) + f; }
 #else
 fn b0(a: V, b: V, c: V, d: V) -> V { return a - c; }
 fn b1(a: V, b: V, c: V, d: V) -> V { return b + c; }

@@ -113,7 +113,7 @@ pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Res
     // Ceilings come first, for all else is rated by them; steps must leave time for the kernels.
     let limit = |share: f64| if size == Size::Quick && software { pace.within(share) } else { pace };
     let (ceiling, mut records) = ceiling::measure(&gpu, size, &selection, &limit(20.0), progress)?;
-    let share = if workloads.is_empty() { 80.0 } else { 35.0 };
+    let share = if workloads.is_empty() { 80.0 } else { 45.0 };
     let (steps, mut notes) = steps::measure(options, steps, &limit(share), progress)?;
     records.extend(kernels::measure(&gpu, workloads, &ceiling, &pace, progress)?);
     records.extend(steps::shares(steps, &ceiling));

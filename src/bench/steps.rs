@@ -13,7 +13,7 @@ use super::schema::{Ceiling, Record, Unit, Verdict};
 use super::stats::{Spread, quantile};
 use super::{Event, Progress, Selection};
 use crate::distill::Kd;
-use crate::gpu::{AdapterClass, Gpu, Options, Profile};
+use crate::gpu::{AdapterClass, Gpu, Options, Profile, Repeat};
 use crate::kernels::Size;
 use crate::kernels::case::values;
 use crate::loss::{CrossEntropy, Ledger, Losses};
@@ -106,6 +106,8 @@ struct Bench {
     x: Tensor,
     student: Option<Student>,
     frozen: Option<Frozen>,
+    work: Repeat,
+    alone: Repeat,
     macs: u64,
 }
 
@@ -136,13 +138,34 @@ impl Bench {
                 network: own,
             })
         };
-        Ok(Bench { case, gpu, x, student, frozen, macs })
+        let (work, alone) = (Repeat::default(), Repeat::default());
+        Ok(Bench { case, gpu, x, student, frozen, work, alone, macs })
     }
 
-    /// Records one step, and waits for nothing but a full ledger.
+    /// One step: what changes is written, then the work is recorded or, from the second step on, replayed. Waits for nothing
+    /// but a full ledger.
     fn step(&mut self) -> Result<()> {
+        if let Some(Student { optimizer, ledger, .. }) = &mut self.student {
+            ledger.prepare(&self.gpu)?;
+            optimizer.prepare(&self.gpu, SGD.lr)?;
+        }
+        let mut work = std::mem::take(&mut self.work);
+        let done = work.run(&self.gpu, || self.pass());
+        self.work = work;
+        done?;
+        if let Some(Student { ledger, .. }) = &mut self.student {
+            ledger.advance();
+            if ledger.full() {
+                ledger.take(&self.gpu)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The dispatches of a step, the same each time.
+    fn pass(&self) -> Result<()> {
         let gpu = &self.gpu;
-        let Some(Student { network, optimizer, ledger, labels }) = &mut self.student else {
+        let Some(Student { network, optimizer, ledger, labels }) = &self.student else {
             return self.infer();
         };
         let mut tape = Tape::new();
@@ -155,20 +178,20 @@ impl Bench {
         }
         drop(outputs);
         tape.backward(gpu)?;
-        optimizer.step(gpu, network.params(), SGD.lr)?;
-        ledger.advance();
-        if ledger.full() {
-            ledger.take(gpu)?;
-        }
-        gpu.flush()
+        optimizer.apply(gpu, network.params())
     }
 
-    /// Records a pass of the frozen network alone.
+    /// A pass of the frozen network.
     fn infer(&self) -> Result<()> {
-        if let Some(frozen) = &self.frozen {
-            frozen.infer(&self.gpu, &self.x)?;
-        }
-        self.gpu.flush()
+        self.frozen.as_ref().map_or(Ok(()), |frozen| frozen.infer(&self.gpu, &self.x).map(drop))
+    }
+
+    /// The same alone, recorded and replayed: what a step spends on its teacher.
+    fn teach(&mut self) -> Result<()> {
+        let mut alone = std::mem::take(&mut self.alone);
+        let done = alone.run(&self.gpu, || self.infer());
+        self.alone = alone;
+        done
     }
 
     /// The losses of the first steps; of an inference the mean size of the logits and the first of them.
@@ -235,6 +258,10 @@ impl Turn {
         let wanted = ((20.0 * pace.entry / (steps as f64 * second)) as usize).clamp(pace.least, pace.most);
         let wanted = if matches!(verdict, Verdict::Passed(_)) { wanted } else { 0 };
         let peak = bench.gpu.stats().pool.peak;
+        if case.kind == Kind::Distil && wanted > 0 {
+            // Recorded here, so that the turns only replay.
+            bench.teach()?;
+        }
         // A long step counts from the first one that compiled nothing.
         let known = if steps == 1 && wanted > 0 { vec![second] } else { Vec::new() };
         let (rates, single, teacher) = (known.clone(), known, Vec::new());
@@ -253,7 +280,7 @@ impl Turn {
             }
         }
         if self.bench.case.kind == Kind::Distil {
-            self.teacher.push(self.bench.seconds(steps, |b| b.infer())? / steps as f64);
+            self.teacher.push(self.bench.seconds(steps, Bench::teach)? / steps as f64);
         }
         Ok(())
     }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::adapter::{self, Profile};
 use super::choices::Choices;
 use super::clock::Stamps;
+use super::memory::NAN_BYTES;
 use super::pipeline::{Cache, Kernel};
-use super::pool::{Buffer, Kind, Pool, PoolStats};
+use super::pipeline_store::Store;
+use super::pool::{Buffer, Pool, PoolStats};
 use super::record::{Command, Recording, SLOT, SLOTS, View};
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
@@ -39,33 +41,43 @@ impl Options {
 pub struct GpuStats {
     /// Buffers.
     pub pool: PoolStats,
-    /// Pipelines compiled.
+    /// Kernels compiled, or being compiled.
     pub pipelines: usize,
     /// Bind groups created.
     pub bind_groups: u64,
     /// Submissions made.
     pub submits: u64,
-    /// Dispatches recorded.
+    /// Compute passes in them.
+    pub passes: u64,
+    /// Dispatches in those.
     pub dispatches: u64,
+}
+
+/// The part of [`GpuStats`] that submissions count.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    submits: u64,
+    passes: u64,
+    dispatches: u64,
 }
 
 /// A handle to an open device; clones share it.
 #[derive(Clone)]
 pub struct Gpu {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    profile: Profile,
-    options: Options,
-    pool: Arc<Pool>,
+pub(super) struct Inner {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub profile: Profile,
+    pub options: Options,
+    pub pool: Arc<Pool>,
     cache: Cache,
     params: wgpu::Buffer,
-    nan: Option<Arc<Buffer>>,
-    recording: Mutex<Recording>,
-    counts: Mutex<(u64, u64)>,
+    pub nan: Option<Arc<Buffer>>,
+    pub recording: Mutex<Recording>,
+    counts: Mutex<Counts>,
     stamps: Stamps,
     choices: Choices,
     fault: Arc<Mutex<Option<Fault>>>,
@@ -79,9 +91,7 @@ enum Fault {
     Invalid(String),
 }
 
-const NAN_BYTES: u64 = 1 << 20;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -108,6 +118,7 @@ impl Gpu {
             & (wgpu::Features::SUBGROUP
                 | wgpu::Features::SHADER_F16
                 | wgpu::Features::SHADER_INT64
+                | wgpu::Features::PIPELINE_CACHE
                 | wgpu::Features::TIMESTAMP_QUERY);
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limbeck"),
@@ -126,12 +137,13 @@ impl Gpu {
             mapped_at_creation: false,
         });
         let choices = if options.tuned { Choices::load(&profile) } else { Choices::default() };
+        let store = Store::open(&device, &adapter.get_info());
         let inner = Inner {
             device,
             queue,
             profile,
             pool: Arc::default(),
-            cache: Cache::default(),
+            cache: Cache::new(store),
             params,
             nan: None,
             recording: Mutex::default(),
@@ -160,13 +172,14 @@ impl Gpu {
 
     /// What has been done so far.
     pub fn stats(&self) -> GpuStats {
-        let (submits, dispatches) = *lock(&self.inner.counts);
+        let counts = *lock(&self.inner.counts);
         GpuStats {
             pool: self.inner.pool.stats(),
             pipelines: self.inner.cache.len(),
             bind_groups: lock(&self.inner.recording).groups_created,
-            submits,
-            dispatches,
+            submits: counts.submits,
+            passes: counts.passes,
+            dispatches: counts.dispatches,
         }
     }
 
@@ -193,100 +206,6 @@ impl Gpu {
         Ok(kernel)
     }
 
-    /// A buffer of at least `bytes` bytes with unspecified content.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] beyond the adapter's largest buffer, [`Error::OutOfMemory`].
-    pub fn alloc(&self, bytes: u64) -> Result<Arc<Buffer>> {
-        let buffer = Arc::new(self.obtain(bytes, Kind::Compute)?);
-        if let (true, Some(nan)) = (self.inner.options.poison, &self.inner.nan) {
-            let mut at = 0;
-            while at < buffer.size() {
-                let size = NAN_BYTES.min(buffer.size() - at);
-                let from = View { buffer: nan.clone(), offset: 0, size };
-                self.push(Command::Copy { from, to: View { buffer: buffer.clone(), offset: at, size } })?;
-                at += size;
-            }
-        }
-        Ok(buffer)
-    }
-
-    fn obtain(&self, bytes: u64, kind: Kind) -> Result<Buffer> {
-        let profile = &self.inner.profile;
-        let limits =
-            [(profile.max_buffer, "max_buffer_size"), (profile.max_binding, "max_storage_buffer_binding_size")];
-        // Sizes near 2^64 have no class: rounding them up would wrap to zero.
-        let size = if bytes > profile.max_buffer { bytes } else { Pool::class_of(bytes) };
-        for (limit, name) in limits {
-            if size > limit {
-                let what = format!("a buffer of {} MiB", bytes >> 20);
-                return Err(Error::Limit {
-                    what,
-                    needed: size,
-                    limit,
-                    name,
-                    hint: "Lower train.batch or the network's width",
-                });
-            }
-        }
-        if let Some(buffer) = self.inner.pool.take(size, kind) {
-            return Ok(buffer);
-        }
-        let raw = match self.create(size) {
-            Some(raw) => raw,
-            None => {
-                // Buffers that only wait in the pool are memory too: give them back and try once more.
-                self.trim()?;
-                self.wait()?;
-                self.create(size).ok_or_else(|| self.out_of_memory("allocating a buffer"))?
-            }
-        };
-        Ok(self.inner.pool.adopt(raw, size, kind))
-    }
-
-    /// A new buffer; `None` where the device has no memory for it.
-    fn create(&self, size: u64) -> Option<wgpu::Buffer> {
-        let device = &self.inner.device;
-        let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let raw = device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        pollster::block_on(scope.pop()).is_none().then_some(raw)
-    }
-
-    fn out_of_memory(&self, doing: &str) -> Error {
-        Error::OutOfMemory { doing: doing.into(), in_use: self.inner.pool.stats().in_use >> 20 }
-    }
-
-    /// A buffer holding `bytes` (padded with zeros to a multiple of 4).
-    pub fn upload(&self, bytes: &[u8]) -> Result<Arc<Buffer>> {
-        let buffer = self.obtain(bytes.len() as u64, Kind::Upload)?;
-        let whole = bytes.len() & !3;
-        self.inner.queue.write_buffer(buffer.raw(), 0, &bytes[..whole]);
-        if whole < bytes.len() {
-            let mut last = [0; 4];
-            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.inner.queue.write_buffer(buffer.raw(), whole as u64, &last);
-        }
-        Ok(Arc::new(buffer))
-    }
-
-    /// Records a copy; `from` and `to` have the same size and lie in different buffers.
-    pub fn copy(&self, from: &View, to: &View) -> Result<()> {
-        if from.size != to.size || from.buffer.id() == to.buffer.id() {
-            return Err(Error::Validation("a copy needs two buffers and one size".into()));
-        }
-        self.push(Command::Copy { from: from.clone(), to: to.clone() })
-    }
-
-    fn push(&self, command: Command) -> Result<()> {
-        lock(&self.inner.recording).commands.push(command);
-        Ok(())
-    }
-
     pub(super) fn record(
         &self,
         kernel: Arc<Kernel>,
@@ -302,6 +221,10 @@ impl Gpu {
             self.submit(&mut recording)?;
         }
         let group = recording.group(&self.inner.device, &self.inner.params, &kernel, &views);
+        recording.note(&views);
+        if let Some(capture) = recording.capturing() {
+            capture.dispatch(&kernel, views, words, groups, cost);
+        }
         let slot = kernel.interface.params.is_some().then(|| {
             let at = recording.params.len();
             recording.params.extend_from_slice(words);
@@ -318,63 +241,45 @@ impl Gpu {
         self.submit(&mut lock(&self.inner.recording))
     }
 
-    fn submit(&self, recording: &mut Recording) -> Result<()> {
-        let commands = std::mem::take(&mut recording.commands);
-        let (inner, mut dispatches) = (&self.inner, 0);
+    pub(super) fn submit(&self, recording: &mut Recording) -> Result<()> {
         if !recording.params.is_empty() {
-            inner.queue.write_buffer(&inner.params, 0, &recording.params);
+            self.inner.queue.write_buffer(&self.inner.params, 0, &recording.params);
         }
+        // An empty submission still carries pending uploads.
+        self.execute(&recording.take())
+    }
+
+    /// Encodes `commands` and submits them: one compute pass for every row of dispatches without a copy between them.
+    pub(super) fn execute(&self, commands: &[Command]) -> Result<()> {
+        let (inner, mut done) = (&self.inner, Counts { submits: 1, ..Counts::default() });
         let mut encoder = inner.device.create_command_encoder(&Default::default());
         inner.stamps.open(&mut encoder);
         let mut at = 0;
         while at < commands.len() {
             if let Command::Copy { from, to } = &commands[at] {
-                encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.size);
+                encoder.copy_buffer_to_buffer(&from.raw, from.offset, &to.raw, to.offset, from.size);
                 at += 1;
                 continue;
             }
             let mut pass = encoder.begin_compute_pass(&Default::default());
+            done.passes += 1;
             while let Some(Command::Dispatch { kernel, group, slot, groups }) = commands.get(at) {
-                pass.set_pipeline(&kernel.pipeline);
+                pass.set_pipeline(kernel.pipeline()?);
                 pass.set_bind_group(0, group, slot.as_slice());
                 pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
-                dispatches += 1;
+                done.dispatches += 1;
                 at += 1;
             }
         }
         inner.stamps.close(&mut encoder);
-        // An empty submission still carries pending uploads.
         inner.queue.submit([encoder.finish()]);
         inner.pool.submitted();
-        recording.params.clear();
-        recording.cost = 0;
         let mut counts = lock(&inner.counts);
-        *counts = (counts.0 + 1, counts.1 + dispatches);
+        counts.submits += done.submits;
+        counts.passes += done.passes;
+        counts.dispatches += done.dispatches;
         drop(counts);
         self.check("running a step")
-    }
-
-    /// The bytes of `view`; submits what is recorded and waits for it.
-    pub fn read(&self, view: &View) -> Result<Vec<u8>> {
-        let staging = self.inner.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read-back"),
-            size: view.size,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.flush()?;
-        let mut encoder = self.inner.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(view.buffer.raw(), view.offset, &staging, 0, view.size);
-        self.inner.queue.submit([encoder.finish()]);
-        let (send, receive) = std::sync::mpsc::channel();
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            let _ = send.send(result);
-        });
-        self.wait()?;
-        let lost = |reason: String| Error::DeviceLost { reason };
-        receive.recv().map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
-        let range = staging.slice(..).get_mapped_range().map_err(|e| lost(e.to_string()))?;
-        Ok(range.to_vec())
     }
 
     /// Waits until everything submitted is done.
@@ -384,15 +289,7 @@ impl Gpu {
         polled.map(|_| ()).map_err(|e| Error::DeviceLost { reason: e.to_string() })
     }
 
-    /// Frees the memory of buffers that wait in the pool.
-    pub fn trim(&self) -> Result<()> {
-        self.flush()?;
-        lock(&self.inner.recording).forget_groups();
-        self.inner.pool.trim();
-        Ok(())
-    }
-
-    fn check(&self, doing: &str) -> Result<()> {
+    pub(super) fn check(&self, doing: &str) -> Result<()> {
         match lock(&self.inner.fault).clone() {
             None => Ok(()),
             Some(Fault::Lost(reason)) => Err(Error::DeviceLost { reason }),

@@ -1,15 +1,19 @@
-//! The GPU: adapter and device, WGSL preprocessing and reflection, pipelines, buffer pool, recording.
+//! The GPU: adapter and device, WGSL preprocessing and reflection, pipelines, buffer pool, recording and replay.
 //!
 //! The only module that names `wgpu` and the only one with `unsafe`. It knows buffers and shaders, nothing of tensors.
 
 mod adapter;
+mod builders;
 mod cache_dir;
 mod choices;
 mod clock;
 mod device;
 mod expr;
+mod memory;
 mod pipeline;
+mod pipeline_store;
 mod pool;
+mod program;
 mod record;
 mod reflect;
 mod wgsl;
@@ -20,6 +24,7 @@ pub use choices::Choices;
 pub use clock::{Clock, Timing};
 pub use device::{Gpu, GpuStats, Options};
 pub use pool::{Buffer, PoolStats};
+pub use program::{Program, Repeat};
 pub use record::{Launch, View};
 pub use reflect::{Binding, Interface, Module, Param, WordType, parse};
 pub use wgsl::{Defines, Expanded, Source, preprocess};

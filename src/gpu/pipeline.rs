@@ -2,38 +2,73 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::adapter::Profile;
+use super::builders::Builders;
+use super::pipeline_store::Store;
 use super::reflect::{self, Interface};
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
 
-/// A compiled entry point of one permutation of a shader.
+/// An entry point of one permutation of a shader.
 #[derive(Debug)]
 pub(super) struct Kernel {
     pub id: u64,
     pub name: String,
     pub interface: Interface,
-    pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
+    /// Filled by the thread that builds it; `None` if that could not be done.
+    pipeline: Arc<OnceLock<Option<wgpu::ComputePipeline>>>,
+}
+
+impl Kernel {
+    /// The pipeline; waits for it while it is being built.
+    pub(super) fn pipeline(&self) -> Result<&wgpu::ComputePipeline> {
+        let failed = || Error::Validation(format!("kernel {}: its pipeline could not be built", self.name));
+        self.pipeline.wait().as_ref().ok_or_else(failed)
+    }
+}
+
+/// Owes somebody a pipeline: says that there is none if it is dropped without one, so that nobody waits for ever.
+struct Promise(Arc<OnceLock<Option<wgpu::ComputePipeline>>>);
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let _ = self.0.set(None);
+    }
 }
 
 /// Name and text of the source, entry, defines. An embedder's shader may have the name of one of ours; where the text lies
 /// tells them apart without hashing it at every launch.
 type Key = (&'static str, (usize, usize), &'static str, Defines);
 
-#[derive(Debug, Default)]
+/// Every kernel of a device, and what builds them. Dropped, it keeps for the next run what the driver compiled.
 pub(super) struct Cache {
     kernels: Mutex<HashMap<Key, Arc<Kernel>>>,
+    builders: Builders,
+    store: Option<Store>,
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.builders.wait();
+        if let Some(store) = &self.store {
+            store.save();
+        }
+    }
 }
 
 impl Cache {
+    pub(super) fn new(store: Option<Store>) -> Self {
+        Cache { kernels: Mutex::default(), builders: Builders::default(), store }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.kernels.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The kernel `entry` of `source` with `defines`, compiled now if it is new.
+    /// The kernel `entry` of `source` with `defines`. If it is new, it is parsed and checked now, and built meanwhile.
     pub(super) fn get(
         &self,
         device: &wgpu::Device,
@@ -50,35 +85,56 @@ impl Cache {
             return Ok(kernel.clone());
         }
         let id = kernels.len() as u64;
-        let kernel = Arc::new(compile(device, profile, checked, source, entry, defines, id)?);
+        let kernel = Arc::new(self.compile(device, profile, checked, source, entry, defines, id)?);
         kernels.insert(key, kernel.clone());
+        Ok(kernel)
+    }
+
+    fn compile(
+        &self,
+        device: &wgpu::Device,
+        profile: &Profile,
+        checked: bool,
+        source: Source,
+        entry: &'static str,
+        defines: &Defines,
+        id: u64,
+    ) -> Result<Kernel> {
+        let module = reflect::parse(source, defines)?;
+        let interface = module.interface(entry)?;
+        let name = format!("{}/{entry}", source.name);
+        check_limits(&name, &interface, profile)?;
+        let entries: Vec<_> = layout_entries(&interface);
+        let layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&name), entries: &entries });
+        let kernel = Kernel { id, name: name.clone(), interface, layout: layout.clone(), pipeline: Arc::default() };
+        let (device, promise) = (device.clone(), Promise(kernel.pipeline.clone()));
+        let cache = self.store.as_ref().map(|s| s.cache.clone());
+        self.builders.run(move || {
+            let built = build(&device, &name, module.naga, entry, &layout, checked, cache.as_ref());
+            let _ = promise.0.set(Some(built));
+        });
         Ok(kernel)
     }
 }
 
-fn compile(
+/// The slow part: the driver's form of the shader, and the driver's work on it.
+fn build(
     device: &wgpu::Device,
-    profile: &Profile,
+    name: &str,
+    module: naga::Module,
+    entry: &str,
+    layout: &wgpu::BindGroupLayout,
     checked: bool,
-    source: Source,
-    entry: &'static str,
-    defines: &Defines,
-    id: u64,
-) -> Result<Kernel> {
-    let module = reflect::parse(source, defines)?;
-    let interface = module.interface(entry)?;
-    let name = format!("{}/{entry}", source.name);
-    check_limits(&name, &interface, profile)?;
-    let entries: Vec<_> = layout_entries(&interface);
-    let layout =
-        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&name), entries: &entries });
+    cache: Option<&wgpu::PipelineCache>,
+) -> wgpu::ComputePipeline {
     let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(&name),
-        bind_group_layouts: &[Some(&layout)],
+        label: Some(name),
+        bind_group_layouts: &[Some(layout)],
         immediate_size: 0,
     });
     let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(&name), source: wgpu::ShaderSource::Naga(Cow::Owned(module.naga)) };
+        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Naga(Cow::Owned(module)) };
     let shader = if checked {
         device.create_shader_module(descriptor)
     } else {
@@ -86,8 +142,8 @@ fn compile(
         // in checked mode with outputs poisoned, and each loop has a finite bound.
         unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     };
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(&name),
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
         layout: Some(&pipeline_layout),
         module: &shader,
         entry_point: Some(entry),
@@ -95,9 +151,8 @@ fn compile(
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         },
-        cache: None,
-    });
-    Ok(Kernel { id, name, interface, pipeline, layout })
+        cache,
+    })
 }
 
 fn layout_entries(interface: &Interface) -> Vec<wgpu::BindGroupLayoutEntry> {

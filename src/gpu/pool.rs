@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 /// What the pool has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolStats {
     /// Bytes of all buffers that exist.
     pub allocated: u64,
-    /// Bytes of the buffers in use now.
+    /// Bytes of the buffers in use now; what a recorded program keeps for itself counts as used.
     pub in_use: u64,
-    /// The most bytes ever in use.
+    /// The most bytes in use at one time.
     pub peak: u64,
     /// Buffers created.
     pub created: u64,
@@ -34,8 +35,13 @@ pub struct Buffer {
     id: u64,
     size: u64,
     kind: Kind,
+    arena: Option<ArenaId>,
     pool: Arc<Pool>,
 }
+
+/// The memory of one recorded program: see [`Pool::open_arena`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ArenaId(u64);
 
 impl Buffer {
     pub(super) fn raw(&self) -> &wgpu::Buffer {
@@ -54,12 +60,17 @@ impl Buffer {
     pub fn size(&self) -> u64 {
         self.size
     }
+
+    /// Whose memory it is, if it was handed out while a program was recorded.
+    pub(super) fn arena(&self) -> Option<ArenaId> {
+        self.arena
+    }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.pool.give(raw, self.id, self.size, self.kind);
+            self.pool.give(raw, self.id, self.size, self.kind, self.arena);
         }
     }
 }
@@ -73,8 +84,36 @@ struct State {
     free: Free,
     /// Upload buffers returned since the last submission.
     resting: Vec<(u64, wgpu::Buffer, u64)>,
+    arenas: HashMap<ArenaId, Arena>,
+    /// The arena that requests of this thread are served from.
+    recording: Option<(ThreadId, ArenaId)>,
     stats: PoolStats,
     next_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct Arena {
+    free: Free,
+    /// The program is complete: nothing is handed out any more.
+    sealed: bool,
+}
+
+/// How much larger than the request a buffer of an arena may be. A program holds its memory for good, so it is worth more
+/// there to let a buffer serve a smaller request than to have one of each size; much larger ones are soon needed again.
+const SLACK: u64 = 2;
+
+impl Arena {
+    /// The smallest returned buffer that `size` bytes fit in, and its size.
+    fn fit(&mut self, size: u64) -> Option<(u64, u64, wgpu::Buffer)> {
+        let fits = self.free.iter().filter(|((class, _), l)| (size..=SLACK * size).contains(class) && !l.is_empty());
+        let class = *fits.map(|(class, _)| class).min_by_key(|class| class.0)?;
+        let (id, raw) = self.free.get_mut(&class)?.pop_first()?;
+        Some((id, class.0, raw))
+    }
+}
+
+fn bytes_of(free: &Free) -> u64 {
+    free.iter().map(|((size, _), list)| size * list.len() as u64).sum()
 }
 
 #[derive(Debug, Default)]
@@ -97,25 +136,42 @@ impl Pool {
 
     /// A returned buffer of this class, if there is one.
     pub(super) fn take(self: &Arc<Self>, size: u64, kind: Kind) -> Option<Buffer> {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let arena = state.arena_for(kind);
+        let own = arena.and_then(|id| state.arenas.get_mut(&id)?.fit(size));
+        if let Some((id, size, raw)) = own {
+            state.stats.reused += 1;
+            state.grow(size);
+            return Some(Buffer { raw: Some(raw), id, size, kind, arena, pool: self.clone() });
+        }
         let (id, raw) = state.free.get_mut(&(size, kind))?.pop_first()?;
         state.stats.reused += 1;
         state.grow(size);
-        Some(Buffer { raw: Some(raw), id, size, kind, pool: self.clone() })
+        Some(Buffer { raw: Some(raw), id, size, kind, arena, pool: self.clone() })
     }
 
     /// Takes a new buffer under the pool's care.
     pub(super) fn adopt(self: &Arc<Self>, raw: wgpu::Buffer, size: u64, kind: Kind) -> Buffer {
         let mut state = self.lock();
+        let arena = state.arena_for(kind);
         state.next_id += 1;
         state.stats.created += 1;
         state.stats.allocated += size;
         state.grow(size);
-        Buffer { raw: Some(raw), id: state.next_id, size, kind, pool: self.clone() }
+        Buffer { raw: Some(raw), id: state.next_id, size, kind, arena, pool: self.clone() }
     }
 
-    fn give(&self, raw: wgpu::Buffer, id: u64, size: u64, kind: Kind) {
-        let mut state = self.lock();
+    fn give(&self, raw: wgpu::Buffer, id: u64, size: u64, kind: Kind, arena: Option<ArenaId>) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Some(arena) = arena.and_then(|id| state.arenas.get_mut(&id)) {
+            arena.free.entry((size, kind)).or_default().insert(id, raw);
+            if !arena.sealed {
+                state.stats.in_use -= size;
+            }
+            return;
+        }
         state.stats.in_use -= size;
         match kind {
             Kind::Compute => {
@@ -123,6 +179,51 @@ impl Pool {
             }
             Kind::Upload => state.resting.push((size, raw, id)),
         }
+    }
+
+    /// From now on, whatever this thread asks for that kernels write belongs to a new arena: it comes from the free lists
+    /// or is new, and returns to the arena, not to the pool. A program that is replayed writes this memory each time, so
+    /// nobody else may hold any of it, however briefly the recording used it.
+    pub(super) fn open_arena(&self) -> ArenaId {
+        let mut state = self.lock();
+        state.next_id += 1;
+        let id = ArenaId(state.next_id);
+        state.arenas.insert(id, Arena::default());
+        state.recording = Some((thread::current().id(), id));
+        id
+    }
+
+    /// Ends the recording; the arena's memory is now kept for the program.
+    pub(super) fn seal_arena(&self, id: ArenaId) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        state.recording = None;
+        let Some(arena) = state.arenas.get_mut(&id) else { return };
+        arena.sealed = true;
+        let kept = bytes_of(&arena.free);
+        state.grow(kept);
+    }
+
+    /// Gives the arena's memory to everybody: the program is gone, or was never finished.
+    pub(super) fn release_arena(&self, id: ArenaId) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.recording.is_some_and(|(_, open)| open == id) {
+            state.recording = None;
+        }
+        let Some(arena) = state.arenas.remove(&id) else { return };
+        if arena.sealed {
+            state.stats.in_use -= bytes_of(&arena.free);
+        }
+        for (class, list) in arena.free {
+            state.free.entry(class).or_default().extend(list);
+        }
+    }
+
+    /// Forgets the peak: it starts anew from what is in use now.
+    pub(super) fn reset_peak(&self) {
+        let mut state = self.lock();
+        state.stats.peak = state.stats.in_use;
     }
 
     /// After a submission, returned upload buffers may be written again.
@@ -136,9 +237,8 @@ impl Pool {
     /// Forgets all returned buffers, so that their memory can be freed.
     pub(super) fn trim(&self) {
         let mut state = self.lock();
-        let bytes: u64 = state.free.iter().map(|((size, _), list)| size * list.len() as u64).sum();
+        state.stats.allocated -= bytes_of(&state.free);
         state.free.clear();
-        state.stats.allocated -= bytes;
     }
 
     pub(super) fn stats(&self) -> PoolStats {
@@ -147,6 +247,12 @@ impl Pool {
 }
 
 impl State {
+    /// Uploads inside a recording are constants of the program, which holds them itself.
+    fn arena_for(&self, kind: Kind) -> Option<ArenaId> {
+        let (thread, id) = self.recording?;
+        (kind == Kind::Compute && thread == thread::current().id()).then_some(id)
+    }
+
     fn grow(&mut self, size: u64) {
         self.stats.in_use += size;
         self.stats.peak = self.stats.peak.max(self.stats.in_use);

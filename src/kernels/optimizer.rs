@@ -39,34 +39,56 @@ pub struct Adam {
     pub decoupled: bool,
 }
 
-fn check(value: &Tensor, others: &[&Tensor]) -> Result<usize> {
+/// Length of `hyper`.
+const WORDS: usize = 4;
+
+impl Sgd {
+    /// The words that change from step to step, as [`sgd`] reads them; `t` counts from 1. The first step ignores the
+    /// velocity's old content.
+    pub fn hyper(&self, t: u64) -> [f32; WORDS] {
+        [self.lr, f32::from(u8::from(t == 1)), 1.0, 1.0]
+    }
+}
+
+impl Adam {
+    /// The words that change from step to step, as [`adam`] reads them; `t` counts from 1.
+    pub fn hyper(&self, t: u64) -> [f32; WORDS] {
+        // In f64 on the CPU: 1 − 0.999ᵗ loses half its digits in f32 at the first steps.
+        let bias = |beta: f32| 1.0 - f64::from(beta).powf(t as f64);
+        [self.lr, f32::from(u8::from(t == 1)), bias(self.betas.0) as f32, bias(self.betas.1).sqrt() as f32]
+    }
+}
+
+fn check(hyper: &Tensor, value: &Tensor, others: &[&Tensor]) -> Result<usize> {
+    if hyper.len() != WORDS {
+        return Err(Error::Shape(format!("optimizer: hyper is {:?}, expected [{WORDS}]", hyper.shape())));
+    }
     match others.iter().find(|t| t.len() != value.len()) {
         Some(t) => Err(Error::Shape(format!("optimizer: {:?} beside {:?}", t.shape(), value.shape()))),
         None => Ok(value.len().div_ceil(4)),
     }
 }
 
-/// One SGD step in place; `first` ignores the velocity's old content. `norm` is what
+/// One SGD step in place. `hyper` `[4]` holds what [`Sgd::hyper`] gives; `o.lr` is not looked at. `norm` is what
 /// [`gradient_norm`](super::gradient_norm::clip) left: the gradient is scaled by its factor.
 pub fn sgd(
     gpu: &Gpu,
     o: &Sgd,
+    hyper: &Tensor,
     value: &Tensor,
     grad: &Tensor,
     velocity: &Tensor,
-    first: bool,
     norm: Option<&Tensor>,
 ) -> Result<()> {
-    let length = check(value, &[grad, velocity])?;
+    let length = check(hyper, value, &[grad, velocity])?;
     let mut launch = gpu
         .launch(SOURCE, "sgd", &defines! { CLIP = norm.is_some() })?
         .bind("value", value)
         .bind("grad", grad)
         .bind("first_moment", velocity)
+        .bind("hyper", hyper)
         .u32("length", length)
-        .u32("first", usize::from(first))
         .u32("nesterov", usize::from(o.nesterov))
-        .f32("lr", o.lr)
         .f32("momentum", o.momentum)
         .f32("weight_decay", o.weight_decay);
     if let Some(norm) = norm {
@@ -75,35 +97,30 @@ pub fn sgd(
     launch.threads(length)
 }
 
-/// Step `t` (from 1) of Adam or AdamW in place.
+/// One step of Adam or AdamW in place. `hyper` `[4]` holds what [`Adam::hyper`] gives; `o.lr` is not looked at.
 pub fn adam(
     gpu: &Gpu,
     o: &Adam,
+    hyper: &Tensor,
     value: &Tensor,
     grad: &Tensor,
     (m, v): (&Tensor, &Tensor),
-    t: u64,
     norm: Option<&Tensor>,
 ) -> Result<()> {
-    let length = check(value, &[grad, m, v])?;
-    // In f64 on the CPU: 1 − 0.999ᵗ loses half its digits in f32 at the first steps.
-    let bias = |beta: f32| 1.0 - f64::from(beta).powf(t as f64);
+    let length = check(hyper, value, &[grad, m, v])?;
     let mut launch = gpu
         .launch(SOURCE, "adam", &defines! { CLIP = norm.is_some() })?
         .bind("value", value)
         .bind("grad", grad)
         .bind("first_moment", m)
         .bind("second_moment", v)
+        .bind("hyper", hyper)
         .u32("length", length)
-        .u32("first", usize::from(t == 1))
         .u32("decoupled", usize::from(o.decoupled))
-        .f32("lr", o.lr)
         .f32("weight_decay", o.weight_decay)
         .f32("beta1", o.betas.0)
         .f32("beta2", o.betas.1)
-        .f32("eps", o.eps)
-        .f32("correction1", bias(o.betas.0) as f32)
-        .f32("correction2", bias(o.betas.1).sqrt() as f32);
+        .f32("eps", o.eps);
     if let Some(norm) = norm {
         launch = launch.bind("norm", norm);
     }
@@ -143,6 +160,7 @@ fn run(gpu: &Gpu, rule: Rule, n: usize, factor: Option<f32>) -> Result<Vec<Check
     let p = Tensor::from_f32(gpu, &start, &[n])?;
     let (m, v) = (Tensor::empty(gpu, &[n])?, Tensor::empty(gpu, &[n])?);
     let norm = factor.map(|f| Tensor::from_f32(gpu, &[7.0, f], &[2])).transpose()?;
+    let hyper = Tensor::empty(gpu, &[WORDS])?;
     let (mut p64, mut m64, mut v64) = (f64s(&start), vec![0.0; n], vec![0.0; n]);
     for t in 1..=5 {
         let g = values(10 + t, n);
@@ -150,14 +168,16 @@ fn run(gpu: &Gpu, rule: Rule, n: usize, factor: Option<f32>) -> Result<Vec<Check
         let g = Tensor::from_f32(gpu, &g, &[n])?;
         match rule {
             Rule::Sgd(o) => {
-                sgd(gpu, &o, &p, &g, &m, t == 1, norm.as_ref())?;
+                hyper.write_f32(gpu, &o.hyper(t))?;
+                sgd(gpu, &o, &hyper, &p, &g, &m, norm.as_ref())?;
                 let (lr, momentum) = (o.lr.into(), o.momentum.into());
                 let twin =
                     twin::optimizer::Sgd { lr, momentum, nesterov: o.nesterov, weight_decay: o.weight_decay.into() };
                 twin.step(&mut p64, &g64, &mut m64, t == 1);
             }
             Rule::Adam(o) => {
-                adam(gpu, &o, &p, &g, (&m, &v), t, norm.as_ref())?;
+                hyper.write_f32(gpu, &o.hyper(t))?;
+                adam(gpu, &o, &hyper, &p, &g, (&m, &v), norm.as_ref())?;
                 let betas = (o.betas.0.into(), o.betas.1.into());
                 let (lr, eps, weight_decay) = (o.lr.into(), o.eps.into(), o.weight_decay.into());
                 let twin = twin::optimizer::Adam { lr, betas, eps, weight_decay, decoupled: o.decoupled };

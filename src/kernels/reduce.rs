@@ -38,16 +38,20 @@ pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target) -> Result<()>
     pass("column_finish", &part, &out.tensor, chunks, out.flag(), columns)
 }
 
-/// `out[index] = scale · Σ x`.
-pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &Tensor, index: usize) -> Result<()> {
-    if index >= out.len() {
-        return Err(Error::Shape(format!("slot {index} of {}", out.len())));
+/// `out[cursor[0], column] = scale · Σ x`, where `cursor` `[1]` holds the row (`u32`); nothing where there is no such row.
+pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &Tensor, cursor: &Tensor, column: usize) -> Result<()> {
+    if column >= out.columns() || cursor.len() != 1 {
+        let (out, cursor) = (out.shape(), cursor.shape());
+        return Err(Error::Shape(format!("a total into column {column} of {out:?} with a cursor {cursor:?}")));
     }
     gpu.launch(SOURCE, "total", &defines! {})?
         .bind("x", x)
         .bind("y", out)
+        .bind("cursor", cursor)
         .u32("length", x.len())
-        .u32("index", index)
+        .u32("rows", out.rows())
+        .u32("columns", out.columns())
+        .u32("column", column)
         .f32("scale", scale)
         .groups(1)
 }
@@ -74,10 +78,13 @@ fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
         let want = added(&there, 0.5, &twin::reduce::column_sum(&x64, c));
         checks.push(Check::sum(format!("column_sum, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, m));
     }
-    // The slots beside the one that is written keep what they have.
-    let slots = Tensor::from_f32(gpu, &[1.0, 2.0, 3.0], &[3])?;
-    total(gpu, &x, 2.0, &slots, 1)?;
-    let want = vec![1.0, 2.0 * twin::reduce::sum(&x64), 3.0];
-    checks.push(Check::sum("total", slots.to_f32(gpu)?, want, m * c));
+    // The places beside the one that is written keep what they have; a row that is not there is not written.
+    let places = Tensor::from_f32(gpu, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])?;
+    let cursor = Tensor::from_u32(gpu, &[1], &[1])?;
+    total(gpu, &x, 2.0, &places, &cursor, 1)?;
+    cursor.write_u32(gpu, &[2])?;
+    total(gpu, &x, 2.0, &places, &cursor, 0)?;
+    let want = vec![1.0, 2.0, 3.0, 4.0, 2.0 * twin::reduce::sum(&x64), 6.0];
+    checks.push(Check::sum("total", places.to_f32(gpu)?, want, m * c));
     Ok(checks)
 }

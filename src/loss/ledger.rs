@@ -1,5 +1,7 @@
 //! The values of all loss terms of the last steps, on the GPU until somebody asks.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::gpu::Gpu;
 use crate::kernels::elementwise;
 use crate::tensor::Tensor;
@@ -9,6 +11,10 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct Ledger {
     ring: Tensor,
+    /// The row that kernels write to, `[1]`.
+    cursor: Tensor,
+    /// What `cursor` holds.
+    written: AtomicUsize,
     terms: Vec<String>,
     capacity: usize,
     filled: usize,
@@ -19,7 +25,8 @@ impl Ledger {
     pub fn new(gpu: &Gpu, terms: Vec<String>, capacity: usize) -> Result<Self> {
         let ring = Tensor::empty(gpu, &[capacity.max(1), terms.len().max(1)])?;
         elementwise::fill(gpu, &ring, 0.0)?;
-        Ok(Ledger { ring, terms, capacity: capacity.max(1), filled: 0 })
+        let cursor = Tensor::from_u32(gpu, &[0], &[1])?;
+        Ok(Ledger { ring, cursor, written: AtomicUsize::new(0), terms, capacity: capacity.max(1), filled: 0 })
     }
 
     /// The names of the terms.
@@ -32,12 +39,34 @@ impl Ledger {
         &self.ring
     }
 
-    /// The place of `term` in this step's row.
-    pub(super) fn index(&self, term: usize) -> Result<usize> {
-        if term >= self.terms.len() || self.filled >= self.capacity {
-            return Err(Error::Invalid(format!("loss term {term} of step {} is outside the ledger", self.filled)));
+    /// Where kernels read this step's row.
+    pub(super) fn cursor(&self) -> &Tensor {
+        &self.cursor
+    }
+
+    /// Begins a step: writes its row where kernels read it. Losses do so by themselves; a recorded step, which adds no loss
+    /// when it is replayed, needs it before, each time.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the ring is full and must be read first.
+    pub fn prepare(&self, gpu: &Gpu) -> Result<()> {
+        if self.full() {
+            return Err(Error::Invalid(format!("step {} is outside the ledger; take its values first", self.filled)));
         }
-        Ok(self.filled * self.terms.len() + term)
+        if self.written.load(Ordering::Relaxed) != self.filled {
+            self.cursor.write_u32(gpu, &[self.filled as u32])?;
+            self.written.store(self.filled, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The column of `term`.
+    pub(super) fn column(&self, gpu: &Gpu, term: usize) -> Result<usize> {
+        self.prepare(gpu)?;
+        if term >= self.terms.len() {
+            return Err(Error::Invalid(format!("loss term {term} is outside the ledger of {}", self.terms.len())));
+        }
+        Ok(term)
     }
 
     /// Closes this step's row.

@@ -41,9 +41,10 @@ impl Losses<'_> {
         if weight == 0.0 {
             return Ok(());
         }
+        let column = self.ledger.column(self.gpu, term)?;
         let row_loss = Tensor::empty(self.gpu, &[rows])?;
         let target = self.tape.target(self.gpu, var)?;
         fused(self.gpu, target.as_ref(), &row_loss)?;
-        reduce::total(self.gpu, &row_loss, 1.0 / weight, self.ledger.ring(), self.ledger.index(term)?)
+        reduce::total(self.gpu, &row_loss, 1.0 / weight, self.ledger.ring(), self.ledger.cursor(), column)
     }
 }

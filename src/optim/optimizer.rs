@@ -1,11 +1,11 @@
 //! An optimiser: a rule and its state beside the parameters.
 
-use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::optimizer::{Adam, Sgd, adam, sgd};
 use crate::kernels::{elementwise, gradient_norm};
 use crate::params::Params;
 use crate::tensor::Tensor;
+use crate::{Error, Result};
 
 /// Which rule; its learning rate is replaced at every step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +22,7 @@ pub struct Optimizer {
     rule: Rule,
     clip_norm: Option<f32>,
     state: Vec<Tensor>,
+    hyper: Tensor,
     steps: u64,
 }
 
@@ -38,22 +39,41 @@ impl Optimizer {
             Ok(tensor)
         };
         let state = (0..moments).map(zeros).collect::<Result<_>>()?;
-        Ok(Optimizer { rule, clip_norm, state, steps: 0 })
+        Ok(Optimizer { rule, clip_norm, state, hyper: Tensor::empty(gpu, &[4])?, steps: 0 })
     }
 
-    /// One step with learning rate `lr` from the gradients in the arena.
+    /// One step with learning rate `lr` from the gradients in the arena: [`Optimizer::prepare`] and [`Optimizer::apply`].
     pub fn step(&mut self, gpu: &Gpu, params: &Params, lr: f32) -> Result<()> {
+        self.prepare(gpu, lr)?;
+        self.apply(gpu, params)
+    }
+
+    /// Begins a step: writes what changes from step to step (learning rate, corrections) where the kernel reads it. Belongs
+    /// before a recorded step, each time.
+    pub fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
+        let t = self.steps + 1;
+        let words = match self.rule {
+            Rule::Sgd(rule) => Sgd { lr, ..rule }.hyper(t),
+            Rule::Adam(rule) => Adam { lr, ..rule }.hyper(t),
+        };
+        self.hyper.write_f32(gpu, &words)?;
+        self.steps = t;
+        Ok(())
+    }
+
+    /// The dispatches of a step, the same each time: may be recorded.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where no step was begun.
+    pub fn apply(&self, gpu: &Gpu, params: &Params) -> Result<()> {
+        if self.steps == 0 {
+            return Err(Error::Invalid("an optimiser is applied without a step; call `prepare` first".into()));
+        }
         let norm = self.clip_norm.map(|max| gradient_norm::clip(gpu, params.grads(), max)).transpose()?;
-        let first = self.steps == 0;
-        self.steps += 1;
+        let (values, grads, hyper) = (params.values(), params.grads(), &self.hyper);
         match (self.rule, &self.state[..]) {
-            (Rule::Sgd(rule), [velocity]) => {
-                sgd(gpu, &Sgd { lr, ..rule }, params.values(), params.grads(), velocity, first, norm.as_ref())
-            }
-            (Rule::Adam(rule), [m, v]) => {
-                let rule = Adam { lr, ..rule };
-                adam(gpu, &rule, params.values(), params.grads(), (m, v), self.steps, norm.as_ref())
-            }
+            (Rule::Sgd(rule), [velocity]) => sgd(gpu, &rule, hyper, values, grads, velocity, norm.as_ref()),
+            (Rule::Adam(rule), [m, v]) => adam(gpu, &rule, hyper, values, grads, (m, v), norm.as_ref()),
             _ => Ok(()),
         }
     }
@@ -77,7 +97,7 @@ impl Optimizer {
     pub fn import(&mut self, gpu: &Gpu, state: &[Vec<f32>], steps: u64) -> Result<()> {
         if state.len() != self.state.len() {
             let message = format!("{} optimiser states, expected {}", state.len(), self.state.len());
-            return Err(crate::Error::Shape(message));
+            return Err(Error::Shape(message));
         }
         for (tensor, values) in self.state.iter().zip(state) {
             tensor.copy_from(gpu, &Tensor::from_f32(gpu, values, tensor.shape())?)?;

@@ -24,6 +24,33 @@ pub(super) struct Feed {
     pub augment: Augment,
 }
 
+/// Where training batches lie on the GPU, one after the other in the same memory, so that a recorded step finds them.
+#[derive(Debug)]
+pub(super) struct Place {
+    pixels: Tensor,
+    draws: Tensor,
+    /// One tensor a head.
+    pub labels: Vec<Tensor>,
+    tasks: Vec<usize>,
+    rows: usize,
+}
+
+impl Place {
+    /// Whether `batch` has its shape.
+    pub(super) fn fits(&self, batch: &Batch) -> bool {
+        batch.indices.len() == self.rows
+    }
+
+    /// Puts `batch` here. This overlaps with the step that still runs on the last one: the bytes are copied aside at once,
+    /// and the GPU moves them here when that step is done ([`Gpu::write`]).
+    pub(super) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
+        self.pixels.write_bytes(gpu, &batch.images)?;
+        self.draws.write_u32(gpu, bytemuck::cast_slice(&batch.draws))?;
+        let mut pairs = self.labels.iter().zip(&self.tasks);
+        pairs.try_for_each(|(labels, task)| labels.write_u32(gpu, &batch.labels[*task]))
+    }
+}
+
 impl Feed {
     /// Takes the data over; `augment` applies to training batches alone.
     pub(super) fn new(data: Dataset, augment: Augment) -> Self {
@@ -58,23 +85,34 @@ impl Feed {
         }
     }
 
-    fn shape(&self, batch: &Batch) -> [usize; 4] {
+    fn shape(&self, rows: usize) -> [usize; 4] {
         let [h, w, c] = self.image();
-        [batch.indices.len(), h, w, c]
+        [rows, h, w, c]
     }
 
-    /// A training batch as the network sees it, `[n, h, w, c]`: normalised, and varied as each sample drew.
-    pub(super) fn training_input(&self, gpu: &Gpu, batch: &Batch) -> Result<Tensor> {
-        let pixels = Tensor::from_bytes(gpu, &batch.images)?;
-        let shape = self.shape(batch);
-        let draws = Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.draws), &[shape[0], 4])?;
-        augment::augment(gpu, &pixels, shape, &draws, &self.mean, &self.std, self.augment.noise)
+    /// A place for training batches like this one, holding it; with the labels of `tasks`.
+    pub(super) fn place(&self, gpu: &Gpu, batch: &Batch, tasks: &[usize]) -> Result<Place> {
+        let rows = batch.indices.len();
+        let labels = tasks.iter().map(|t| Tensor::from_u32(gpu, &batch.labels[*t], &[rows]));
+        Ok(Place {
+            pixels: Tensor::from_bytes(gpu, &batch.images)?,
+            draws: Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.draws), &[rows, 4])?,
+            labels: labels.collect::<Result<_>>()?,
+            tasks: tasks.to_vec(),
+            rows,
+        })
+    }
+
+    /// The training batch in `place` as the network sees it, `[n, h, w, c]`: normalised, and varied as each sample drew.
+    pub(super) fn training_input(&self, gpu: &Gpu, place: &Place) -> Result<Tensor> {
+        let (mean, std, noise) = (&self.mean, &self.std, self.augment.noise);
+        augment::augment(gpu, &place.pixels, self.shape(place.rows), &place.draws, mean, std, noise)
     }
 
     /// A batch as it is.
     pub(super) fn plain_input(&self, gpu: &Gpu, batch: &Batch) -> Result<Tensor> {
         let pixels = Tensor::from_bytes(gpu, &batch.images)?;
-        augment::normalise(gpu, &pixels, self.shape(batch), &self.mean, &self.std)
+        augment::normalise(gpu, &pixels, self.shape(batch.indices.len()), &self.mean, &self.std)
     }
 
     /// The confusion of `network` over `split`, one for each of `tasks` (indices into the data's tasks; the network has one

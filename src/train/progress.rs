@@ -36,10 +36,16 @@ impl<'a> Trainables<'a> {
         })
     }
 
-    /// One step of everything.
-    pub(super) fn step(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
-        self.optimizer.step(gpu, self.network.params(), lr)?;
-        self.adaptors.iter_mut().try_for_each(|(adaptor, optimizer)| optimizer.step(gpu, adaptor.params(), lr))
+    /// Begins a step of everything: what changes from step to step is written.
+    pub(super) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
+        self.optimizer.prepare(gpu, lr)?;
+        self.adaptors.iter_mut().try_for_each(|(_, optimizer)| optimizer.prepare(gpu, lr))
+    }
+
+    /// The dispatches of a step, the same each time.
+    pub(super) fn apply(&self, gpu: &Gpu) -> Result<()> {
+        self.optimizer.apply(gpu, self.network.params())?;
+        self.adaptors.iter().try_for_each(|(adaptor, optimizer)| optimizer.apply(gpu, adaptor.params()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::checkpoint::{self, to_json};
 use super::event::{EpochRecord, Event};
+use super::feed::Place;
 use super::files::write_atomic;
 use super::objective::Objective;
 use super::progress::{Progress, Trainables};
@@ -14,12 +15,12 @@ use super::stage::{Bench, Finished, Stage, rule, schedule};
 use super::summary::StageResult;
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
+use crate::gpu::Repeat;
 use crate::loss::{Ledger, Losses};
 use crate::metrics::Confusion;
 use crate::nn::{Frozen, Mode, Network};
 use crate::optim::Schedule;
 use crate::tape::{Tape, Var};
-use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 /// Steps between two looks at the losses: each look waits for the GPU.
@@ -39,6 +40,13 @@ pub(super) struct Session<'a> {
     steps: usize,
     progress: Progress,
     state: PathBuf,
+    cycle: Option<Cycle>,
+}
+
+/// Steps that follow one another in the same memory.
+struct Cycle {
+    place: Place,
+    work: Repeat,
 }
 
 impl<'a> Session<'a> {
@@ -67,6 +75,7 @@ impl<'a> Session<'a> {
             parts,
             steps,
             state,
+            cycle: None,
         })
     }
 
@@ -106,9 +115,7 @@ impl<'a> Session<'a> {
                 return Err(Error::Interrupted { at: self.place(self.progress.step) });
             }
             lr = self.schedule.at(self.progress.epoch * self.steps + self.progress.step);
-            self.step(&batch)?;
-            self.parts.step(gpu, lr)?;
-            gpu.flush()?;
+            self.step(&batch, lr)?;
             self.ledger.advance();
             self.progress.step += 1;
             if self.ledger.full() {
@@ -119,20 +126,36 @@ impl<'a> Session<'a> {
         Ok(lr)
     }
 
-    /// Forward, losses and backward of one batch; nothing is read back.
-    fn step(&self, batch: &Batch) -> Result<()> {
-        let (gpu, bench) = (self.bench.gpu, self.bench);
-        let x = bench.feed.training_input(gpu, batch)?;
-        let labels = self.stage.tasks.iter().map(|t| Tensor::from_u32(gpu, &batch.labels[*t], &[batch.indices.len()]));
-        let labels: Vec<Tensor> = labels.collect::<Result<_>>()?;
+    /// One step: what changes is written, then the work is done plainly, recorded or replayed. Nothing is read back.
+    fn step(&mut self, batch: &Batch, lr: f32) -> Result<()> {
+        let gpu = self.bench.gpu;
+        let mut cycle = match self.cycle.take() {
+            Some(cycle) if cycle.place.fits(batch) => {
+                cycle.place.write(gpu, batch)?;
+                cycle
+            }
+            _ => Cycle { place: self.bench.feed.place(gpu, batch, &self.stage.tasks)?, work: Repeat::default() },
+        };
+        self.ledger.prepare(gpu)?;
+        self.parts.prepare(gpu, lr)?;
+        cycle.work.run(gpu, || self.work(&cycle.place))?;
+        self.cycle = Some(cycle);
+        Ok(())
+    }
+
+    /// Forward, losses, backward and update on the batch in `place`.
+    fn work(&self, place: &Place) -> Result<()> {
+        let gpu = self.bench.gpu;
+        let x = self.bench.feed.training_input(gpu, place)?;
         let mut tape = Tape::new();
         let outputs = self.network.forward(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
         let mut losses = Losses { gpu, tape: &mut tape, ledger: &self.ledger };
-        self.objective.apply(&mut losses, &x, &outputs, &labels)?;
+        self.objective.apply(&mut losses, &x, &outputs, &place.labels)?;
         // The tape holds what the way back needs; the rest may go.
         drop(outputs);
         let grads = tape.backward(gpu)?;
-        self.network.params().zero_untouched(gpu, &grads)
+        self.network.params().zero_untouched(gpu, &grads)?;
+        self.parts.apply(gpu)
     }
 
     /// Brings the losses of the last steps back, refuses what is not finite, and tells of the progress.

@@ -22,13 +22,18 @@ pub(super) const TILES: [Tile; 3] =
     [Tile { rows: 32, columns: 8 }, Tile { rows: 32, columns: 4 }, Tile { rows: 32, columns: 2 }];
 
 /// Output channels of a subgroup x units of a lane, for the weight gradient. A unit is four input channels of a tap, or
-/// one value where they are no multiple of four.
-pub(super) const WEIGHT_TILES: [Tile; 4] = [
+/// one value where they are no multiple of four; three units are a row of taps that shares its loads ([`WINDOW`]).
+pub(super) const WEIGHT_TILES: [Tile; 6] = [
+    Tile { rows: 16, columns: WINDOW },
+    Tile { rows: 32, columns: WINDOW },
     Tile { rows: 32, columns: 2 },
     Tile { rows: 32, columns: 1 },
     Tile { rows: 16, columns: 2 },
     Tile { rows: 16, columns: 1 },
 ];
+
+/// Units of a lane that owns a row of taps.
+const WINDOW: usize = 3;
 
 /// Pixels of a run, see the forward shader.
 const SEGMENTS: [usize; 3] = [32, 16, 8];
@@ -64,7 +69,13 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, tile: Tile, profile: &Profile) -> b
                 TILES.contains(&tile) && s.co.is_multiple_of(4) && s.ci.is_multiple_of(tile.columns.min(4))
             }
             // A load brings at most one pixel a lane.
-            Pass::WeightGrad => WEIGHT_TILES.contains(&tile) && s.co.is_multiple_of(4) && tile.rows <= 4 * lanes,
+            Pass::WeightGrad => {
+                let window = (s.kw, s.stride, s.dilation) == (3, 1, 1) && s.ci.is_multiple_of(4);
+                WEIGHT_TILES.contains(&tile)
+                    && s.co.is_multiple_of(4)
+                    && tile.rows <= 4 * lanes
+                    && (tile.columns != WINDOW || window)
+            }
         }
 }
 
@@ -75,11 +86,14 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> 
         tiles.iter().copied().find(|t| fits(t) && serves(pass, s, *t, profile))
     };
     match pass {
-        Pass::Forward if s.n * s.oh() * s.ow() >= 32 => find(&TILES, &|t| t.columns * lanes <= s.co),
+        // Wider ones load less for a multiplication, but their body leaves the processor's cache.
+        Pass::Forward if s.n * s.oh() * s.ow() >= 32 => find(&TILES[1..], &|t| t.columns * lanes <= s.co),
         Pass::InputGrad if s.n * s.h * s.w >= 32 => find(&TILES, &|t| t.columns * lanes <= s.ci),
         Pass::WeightGrad if s.co >= 16 => {
             let units = s.kh * s.kw * s.ci / vec(s.ci);
-            find(&WEIGHT_TILES, &|t| t.rows <= s.co && (t.columns == 1 || units >= 2 * t.columns * lanes))
+            // The last tile's idle lanes are at most an eighth of all.
+            let full = |t: &Tile| (units.div_ceil(t.columns * lanes) * t.columns * lanes - units) * 8 <= units;
+            find(&WEIGHT_TILES, &|t| t.rows <= s.co && (t.columns == 1 || full(t)))
         }
         _ => None,
     }
@@ -209,14 +223,19 @@ pub(super) fn weight_grad_parts(
 ) -> Result<()> {
     let lanes = lanes_of(gpu);
     let vec = vec(s.ci);
-    let units = s.kh * s.kw * s.ci / vec;
-    let (tiles, unit_tiles) = (s.co.div_ceil(tile.rows), units.div_ceil(tile.columns * lanes));
+    let window = tile.columns == WINDOW;
+    // A window's unit is a row of taps.
+    let (units, of_a_lane) = if window { (s.kh * s.ci / vec, 1) } else { (s.kh * s.kw * s.ci / vec, tile.columns) };
+    let (tiles, unit_tiles) = (s.co.div_ceil(tile.rows), units.div_ceil(of_a_lane * lanes));
     let rows = s.n * s.oh();
     let launch = gpu
         .launch(
             WEIGHT_GRAD,
             "lanes_weight_grad",
-            &defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = gpu.profile().int64 },
+            &defines! {
+                LANES = lanes, ROWS = tile.rows, UNITS = of_a_lane, VEC = vec, WINDOW = window,
+                INT64 = gpu.profile().int64,
+            },
         )?
         .bind("x", x)
         .bind("dy", dy)
@@ -278,8 +297,12 @@ pub(super) fn permutations() -> Vec<Permutation> {
         }
     }
     for ((lanes, int64), tile) in adapters.flat_map(|a| WEIGHT_TILES.map(|t| (a, t))) {
-        for vec in [1, 4].into_iter().filter(|_| tile.rows <= 4 * lanes) {
-            let defines = defines! { LANES = lanes, ROWS = tile.rows, UNITS = tile.columns, VEC = vec, INT64 = int64 };
+        let window = tile.columns == WINDOW;
+        for vec in [1, 4].into_iter().filter(|vec| tile.rows <= 4 * lanes && (!window || *vec == 4)) {
+            let units = if window { 1 } else { tile.columns };
+            let defines = defines! {
+                LANES = lanes, ROWS = tile.rows, UNITS = units, VEC = vec, WINDOW = window, INT64 = int64,
+            };
             all.push(Permutation { source: WEIGHT_GRAD, defines });
         }
     }

@@ -124,12 +124,12 @@ fn dispatch(gpu: &Gpu, launch: Launch, plan: &Plan, out: &Target) -> Result<()> 
         .u32("batch", p.batch)
         .u32("accumulate", out.flag())
         .cost(2 * plan.s.macs() * p.batch as u64)
-        .grid(grid(groups, p.classes * p.batch * plan.splits, gpu.profile().max_groups))
+        .grid(grid(groups, p.classes * p.batch * plan.splits, plan.row.min(gpu.profile().max_groups as usize)))
 }
 
 /// `groups` folded into two dimensions of at most `max`, with `deep` in the third.
-fn grid(groups: usize, deep: usize, max: u32) -> [usize; 3] {
-    let fold = groups.div_ceil(max as usize).max(1);
+fn grid(groups: usize, deep: usize, max: usize) -> [usize; 3] {
+    let fold = groups.div_ceil(max).max(1);
     [groups.div_ceil(fold), fold, deep]
 }
 
@@ -207,11 +207,16 @@ mod tests {
     #[test]
     fn every_shader_keeps_to_the_limits_that_all_adapters_have() {
         for shape in SHAPES {
-            let rest = defines! { GRAD = 0, VEC = 4, DEEP = 1, OVEC = 1, BIAS = 1, RESIDUAL = 1, RELU = 1 };
-            let gather = parse(GATHER, &shape.defines().into_iter().chain(rest).collect()).unwrap();
-            let rest = defines! { XVEC = 1, YVEC = 1 };
-            let weight = parse(WEIGHT, &shape.defines().into_iter().chain(rest).collect()).unwrap();
-            for interface in [gather.interface("tiled").unwrap(), weight.interface("tiled_weight").unwrap()] {
+            let parsed =
+                |source, rest: Defines| parse(source, &shape.defines().into_iter().chain(rest).collect()).unwrap();
+            let gather = |grad, epilogue| {
+                let rest = defines! {
+                    GRAD = grad, VEC = 4, DEEP = 1, OVEC = 1, BIAS = epilogue, RESIDUAL = epilogue, RELU = epilogue,
+                };
+                parsed(GATHER, rest).interface("tiled").unwrap()
+            };
+            let weight = parsed(WEIGHT, defines! { XVEC = 1, YVEC = 1 }).interface("tiled_weight").unwrap();
+            for interface in [gather(0, 1), gather(1, 0), weight] {
                 let invocations: u32 = interface.workgroup_size.iter().product();
                 assert!((64..=256).contains(&invocations), "{invocations} invocations");
                 assert!(interface.workgroup_bytes <= 16 << 10, "{} bytes", interface.workgroup_bytes);

@@ -29,33 +29,50 @@ pub fn workloads(_: &Gpu, _: Size) -> Vec<Workload> {
     all.map(workload).collect()
 }
 
-fn step(gpu: &Gpu, moments: bool, [value, grad, m, v]: &[Tensor; 4]) -> Result<()> {
-    if moments { adam(gpu, &ADAM, value, grad, (m, v), 1, None) } else { sgd(gpu, &SGD, value, grad, m, false, None) }
+/// What a step works on.
+struct Arena {
+    hyper: Tensor,
+    value: Tensor,
+    grad: Tensor,
+    m: Tensor,
+    v: Tensor,
+}
+
+impl Arena {
+    fn new(gpu: &Gpu, n: usize, moments: bool) -> Result<Self> {
+        // Kernels write value and moments, so these do not lie in memory that only uploads write.
+        let resident = |seed: u64| {
+            let tensor = Tensor::empty(gpu, &[n])?;
+            tensor.copy_from(gpu, &Tensor::from_f32(gpu, &values(seed, n), &[n])?)?;
+            Ok::<_, crate::Error>(tensor)
+        };
+        let hyper = if moments { ADAM.hyper(1) } else { SGD.hyper(2) };
+        let hyper = Tensor::from_f32(gpu, &hyper, &[hyper.len()])?;
+        Ok(Arena { hyper, value: resident(1)?, grad: resident(2)?, m: resident(3)?, v: resident(3)? })
+    }
+
+    fn step(&self, gpu: &Gpu, moments: bool) -> Result<()> {
+        let Arena { hyper, value, grad, m, v } = self;
+        if moments {
+            adam(gpu, &ADAM, hyper, value, grad, (m, v), None)
+        } else {
+            sgd(gpu, &SGD, hyper, value, grad, m, None)
+        }
+    }
 }
 
 fn prepare(gpu: &Gpu, n: usize, moments: bool) -> Result<Prepared> {
-    // Kernels write value and moments, so these do not lie in memory that only uploads write.
-    let resident = |seed: u64| {
-        let tensor = Tensor::empty(gpu, &[n])?;
-        tensor.copy_from(gpu, &Tensor::from_f32(gpu, &values(seed, n), &[n])?)?;
-        Ok::<_, crate::Error>(tensor)
-    };
-    let tensors = [resident(1)?, resident(2)?, resident(3)?, resident(3)?];
+    let arena = Arena::new(gpu, n, moments)?;
     Ok(Prepared {
-        run: Box::new(move |gpu| step(gpu, moments, &tensors)),
+        run: Box::new(move |gpu| arena.step(gpu, moments)),
         check: Box::new(move |gpu| check(gpu, n, moments)),
     })
 }
 
 /// A step on fresh memory: the timed one changes its own.
 fn check(gpu: &Gpu, n: usize, moments: bool) -> Result<Vec<Check>> {
-    let resident = |seed: u64| {
-        let tensor = Tensor::empty(gpu, &[n])?;
-        tensor.copy_from(gpu, &Tensor::from_f32(gpu, &values(seed, n), &[n])?)?;
-        Ok::<_, crate::Error>(tensor)
-    };
-    let tensors = [resident(1)?, resident(2)?, resident(3)?, resident(3)?];
-    step(gpu, moments, &tensors)?;
+    let arena = Arena::new(gpu, n, moments)?;
+    arena.step(gpu, moments)?;
     let (mut p, g, mut m) = (f64s(&values(1, n)), f64s(&values(2, n)), f64s(&values(3, n)));
     if moments {
         let betas = (ADAM.betas.0.into(), ADAM.betas.1.into());
@@ -68,5 +85,5 @@ fn check(gpu: &Gpu, n: usize, moments: bool) -> Result<Vec<Check>> {
         let (lr, momentum, weight_decay) = (SGD.lr.into(), SGD.momentum.into(), SGD.weight_decay.into());
         twin::optimizer::Sgd { lr, momentum, nesterov: SGD.nesterov, weight_decay }.step(&mut p, &g, &mut m, false);
     }
-    Ok(vec![Check::sum("value", tensors[0].to_f32(gpu)?, p, 5)])
+    Ok(vec![Check::sum("value", arena.value.to_f32(gpu)?, p, 5)])
 }

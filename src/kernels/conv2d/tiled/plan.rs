@@ -25,6 +25,10 @@ pub(super) const SHAPES: [Shape; 5] = [
     Shape { tile: Tile { rows: 64, columns: 16 }, terms: 16, rows: 4, columns: 4, cost: 180 },
 ];
 
+/// The fewest terms of a part, and the multiply-adds that writing a part and reading it back cost a sum.
+const PART_TERMS: usize = 128;
+const PART_COST: usize = 64;
+
 /// The tiles by name.
 pub const TILES: [Tile; 5] = [SHAPES[0].tile, SHAPES[1].tile, SHAPES[2].tile, SHAPES[3].tile, SHAPES[4].tile];
 
@@ -71,10 +75,10 @@ impl Shape {
         self.tiles(p) * self.tile.rows * self.tile.columns
     }
 
-    /// The most parts a sum of `p` may have: eight tiles of terms a part, and at most 64 MiB of parts.
+    /// The most parts a sum of `p` may have: `PART_TERMS` terms a part, and at most 64 MiB of parts.
     fn most_splits(&self, p: &Product) -> usize {
         let memory = (1 << 24) / (p.size * p.batch).max(1);
-        (p.terms.div_ceil(self.terms) / 8).min(memory).clamp(1, 256)
+        (p.terms / PART_TERMS).min(memory).clamp(1, 256)
     }
 
     /// The parts of the sums of `p`: enough workgroups to fill the adapter.
@@ -92,6 +96,8 @@ pub struct Plan<'a> {
     pub(super) splits: usize,
     /// Tiles of terms in a part.
     pub(super) chunk: usize,
+    /// Workgroups in a row of the grid, at most.
+    pub(super) row: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -99,12 +105,17 @@ impl<'a> Plan<'a> {
     pub fn new(pass: Pass, s: &'a Conv2d, batch: usize, tile: Tile, class: AdapterClass) -> Self {
         let (product, shape) = (Product::of(pass, s, batch), Shape::of(tile));
         let splits = shape.splits(&product, class);
-        Plan { s, shape, product, splits, chunk: 0 }.in_parts(splits)
+        Plan { s, shape, product, splits, chunk: 0, row: 65_535 }.in_parts(splits)
     }
 
     /// The parts of each sum.
     pub fn parts(&self) -> usize {
         self.splits
+    }
+
+    /// The same with rows of at most `groups` workgroups, so that short grids fold too.
+    pub fn in_rows_of(self, groups: usize) -> Self {
+        Plan { row: groups, ..self }
     }
 
     /// The same with another number of parts, as far as there are tiles of terms for them.
@@ -119,7 +130,7 @@ impl<'a> Plan<'a> {
 /// Invocations that keep an adapter busy.
 fn in_flight(class: AdapterClass) -> usize {
     match class {
-        AdapterClass::DiscreteMatrix | AdapterClass::Discrete => 1 << 17,
+        AdapterClass::DiscreteMatrix | AdapterClass::Discrete => 1 << 16,
         AdapterClass::Apple => 1 << 15,
         AdapterClass::Integrated => 1 << 13,
         AdapterClass::Software => 1 << 9,
@@ -170,9 +181,12 @@ fn quickest(p: &Product, class: AdapterClass) -> &'static Shape {
     // 64 sums an invocation spill or starve the small register files.
     let wide = matches!(class, AdapterClass::DiscreteMatrix | AdapterClass::Discrete);
     let time = |shape: &&Shape| {
-        let invocations = shape.tiles(p) * shape.invocations() * shape.most_splits(p);
+        let splits = shape.splits(p, class);
+        let parts = if splits > 1 { splits * PART_COST } else { 0 };
+        let work = shape.padded(p) as u128 * (p.terms * shape.cost / 100 + parts) as u128;
         // Where even split sums leave the adapter idle, time goes with the idle part.
-        shape.padded(p) as u128 * shape.cost as u128 * (busy.max(invocations) as u128) / invocations as u128
+        let invocations = shape.tiles(p) * shape.invocations() * splits;
+        work * busy.max(invocations) as u128 / invocations as u128
     };
     let usable = |shape: &&Shape| wide || shape.columns * shape.rows < 64;
     SHAPES.iter().filter(usable).min_by_key(time).unwrap_or(&SHAPES[2])
