@@ -18,9 +18,9 @@ pub fn plot(report: &Report, path: impl AsRef<Path>) -> Result<()> {
         ))
     };
     let peak = report.ceiling.fma_f32.ok_or_else(|| missing("peak of fused multiply-adds"))?;
-    let curve = report.ceiling.memory.iter().filter_map(|p| p.best());
+    let mut curve = report.ceiling.memory.iter().filter_map(|p| p.best());
     let fastest = curve.clone().max_by(f64::total_cmp).ok_or_else(|| missing("memory bandwidth"))?;
-    let memory = curve.last().unwrap_or(fastest);
+    let memory = curve.next_back().unwrap_or(fastest);
     let marks: Vec<Mark> = report.records.iter().filter_map(mark).collect();
     if marks.is_empty() {
         return Err(missing("kernels"));

@@ -87,12 +87,14 @@ pub enum Size {
     Full,
 }
 
+type Record = Box<dyn Fn(&Gpu) -> Result<()>>;
+
 /// A workload whose inputs lie on the GPU.
 pub struct Prepared {
     /// Records one run.
-    pub run: Box<dyn Fn(&Gpu) -> Result<()>>,
+    pub run: Record,
     /// Runs it once and holds the result, or a sample of it, against the twin.
-    pub check: Box<dyn Fn(&Gpu) -> Result<Vec<Check>>>,
+    pub check: Run,
 }
 
 type Prepare = Box<dyn Fn(&Gpu) -> Result<Prepared>>;
