@@ -17,9 +17,14 @@ fn wrong_usage_is_two_and_help_is_zero() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(limbeck(folder.path(), &["run"]).status.code(), Some(2));
     assert_eq!(limbeck(folder.path(), &["rum", "x.toml"]).status.code(), Some(2));
-    for command in
-        [&["--help"][..], &["run", "--help"], &["eval", "--help"], &["predict", "--help"], &["devices", "--help"]]
-    {
+    for command in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["eval", "--help"],
+        &["predict", "--help"],
+        &["devices", "--help"],
+        &["bench", "--help"],
+    ] {
         let output = limbeck(folder.path(), command);
         assert_eq!(output.status.code(), Some(0), "{command:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{command:?}");
