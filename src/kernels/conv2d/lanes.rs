@@ -93,7 +93,7 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> 
             let units = s.kh * s.kw * s.ci / vec(s.ci);
             // The last tile's idle lanes are at most an eighth of all.
             let full = |t: &Tile| (units.div_ceil(t.columns * lanes) * t.columns * lanes - units) * 8 <= units;
-            find(&WEIGHT_TILES, &|t| t.rows <= s.co && (t.columns == 1 || full(t)))
+            find(&WEIGHT_TILES, &|t| t.rows <= s.co && ([1, WINDOW].contains(&t.columns) || full(t)))
         }
         _ => None,
     }

@@ -75,10 +75,12 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, size: usize, profile: &Profile) -> 
 
 /// The tile's size for `pass` of `s`; `None` where another family is better.
 pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<usize> {
-    let pays = products::shares_loads(profile) && s.ci.min(s.co) >= 64 && s.n * s.oh() * s.ow() >= 512;
-    // With few tiles the weight gradient's products are small beside the sums over the frequencies.
-    let few = pass == Pass::WeightGrad && tiling(pass, s, 4).tiles() < 64;
-    let size = if few { 2 } else { 4 };
+    // The weight gradient transforms two maps, and without Winograd its taps share their loads.
+    let weight = pass == Pass::WeightGrad;
+    let pays = s.ci.min(s.co) >= if weight { 128 } else { 64 } && s.n * s.oh() * s.ow() >= 512;
+    // With few tiles its products are small beside the sums over the frequencies.
+    let size = if weight && tiling(pass, s, 4).tiles() < 64 { 2 } else { 4 };
+    let pays = pays && products::shares_loads(profile);
     Some(size).filter(|size| pays && serves(pass, s, *size, profile))
 }
 
