@@ -1,8 +1,8 @@
 //! What every variant of the convolution is tried with.
 
 use super::{
-    Epilogue, Pass, Variant, depthwise, forward_stats_with, forward_with, input_grad_with, lanes, register, tiled,
-    turned, variants, weight_grad_with, winograd,
+    Epilogue, Pass, Variant, depthwise, forward_stats_with, forward_with, input_grad_with, lanes, padded, register,
+    tiled, turned, variants, weight_grad_with, winograd,
 };
 use crate::gpu::Gpu;
 use crate::kernels::batch_norm::Partials;
@@ -17,6 +17,7 @@ pub fn permutations() -> Vec<Permutation> {
     [
         register::permutations(),
         lanes::permutations(),
+        padded::permutations(),
         turned::permutations(),
         winograd::permutations(),
         tiled::permutations(),

@@ -7,6 +7,7 @@
 mod cases;
 mod depthwise;
 mod lanes;
+mod padded;
 mod products;
 mod register;
 mod tiled;
@@ -96,7 +97,7 @@ pub fn forward_stats_with(
     check(s, "x", x, s.x_shape())?;
     check(s, "w", w, s.w_shape())?;
     let rows = match variant {
-        Variant::Lanes(tile) => Some(tile.rows),
+        Variant::Lanes(tile) | Variant::Padded(tile) => Some(tile.rows),
         Variant::Winograd(size) => winograd::stats_rows(s, size),
         _ => None,
     };
@@ -123,6 +124,7 @@ fn run_forward(
             lanes::forward(gpu, s, Batch(1), (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?
         }
         Variant::Winograd(size) => winograd::forward(gpu, s, x, w, (epilogue, sums), &y, size)?,
+        Variant::Padded(tile) => padded::forward(gpu, s, (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?,
         Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
         Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
@@ -145,6 +147,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
+        Variant::Padded(_) => Err(unserved(s, Pass::InputGrad, variant)),
         Variant::Turned(tile) => turned::input_grad(gpu, s, dy, w, out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
         Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
@@ -167,6 +170,7 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Padded(tile) => padded::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Turned(_) => Err(unserved(s, Pass::WeightGrad, variant)),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
         Variant::Depthwise => depthwise::weight_grad(gpu, s, x, dy, out),

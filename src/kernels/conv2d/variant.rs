@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::depthwise;
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
-use super::{tiled, turned, winograd};
+use super::{padded, tiled, turned, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -39,6 +39,8 @@ pub enum Variant {
     Register(Tile),
     /// Operands shared between the lanes of a subgroup: for software adapters.
     Lanes(Tile),
+    /// The lanes family on input channels padded to a multiple of four.
+    Padded(Tile),
     /// The input gradient at stride 1 as a forward pass of the lanes family with the taps turned round.
     Turned(Tile),
     /// F(m x m, 3 x 3): products of transformed tiles.
@@ -56,9 +58,11 @@ impl Variant {
         let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
         // A tile that several passes are compiled for is one variant.
         let mut all = Vec::new();
+        let padded = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Padded);
         let turned = lanes::TILES.map(Variant::Turned);
         for variant in register
             .chain(lanes)
+            .chain(padded)
             .chain(turned)
             .chain(winograd::SIZES.map(Variant::Winograd))
             .chain(tiled::TILES.map(Variant::Tiled))
@@ -76,6 +80,7 @@ impl Variant {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
             Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
+            Variant::Padded(tile) => padded::serves(pass, s, tile, profile),
             Variant::Turned(tile) => turned::serves(pass, s, tile, profile),
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
             Variant::Depthwise => depthwise::serves(s),
@@ -89,6 +94,7 @@ impl fmt::Display for Variant {
         match self {
             Variant::Register(tile) => write!(f, "register-{}x{}", tile.rows, tile.columns),
             Variant::Lanes(tile) => write!(f, "lanes-{}x{}", tile.rows, tile.columns),
+            Variant::Padded(tile) => write!(f, "padded-{}x{}", tile.rows, tile.columns),
             Variant::Turned(tile) => write!(f, "turned-{}x{}", tile.rows, tile.columns),
             Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
             Variant::Depthwise => f.write_str("depthwise"),
@@ -119,11 +125,12 @@ pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
         return Variant::Depthwise;
     }
     let winograd = winograd::choose(pass, s, profile).map(Variant::Winograd);
+    let padded = || padded::choose(pass, s, profile).map(Variant::Padded);
     let turned = || turned::choose(pass, s, profile).map(Variant::Turned);
     let tiled = || tiled::choose(pass, s, profile.class).map(Variant::Tiled);
     let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
     let any = || Variant::Register(register::choose(pass, s, profile.class));
-    winograd.or_else(tiled).or_else(turned).or_else(lanes).unwrap_or_else(any)
+    winograd.or_else(tiled).or_else(padded).or_else(turned).or_else(lanes).unwrap_or_else(any)
 }
 
 #[cfg(test)]
