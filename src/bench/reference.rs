@@ -15,10 +15,10 @@ pub struct Reference {
     pub values: &'static [f32],
 }
 
-/// The largest relative deviation allowed. Sums in another order, fused multiply-adds or Winograd's transforms change a loss by
-/// less than 1e-4 within three steps (measured over the variants of the convolution); one wrong kernel changes the second
-/// loss by more than this.
-pub const TOLERANCE: f64 = 2e-3;
+/// The largest relative deviation allowed of the first, second and third value. A forward pass depends on the order of sums by
+/// 1e-7; from then on rounding decides which ReLUs let through, and each step multiplies the difference. Between kernels of two
+/// families (direct, and Winograd with shared loads) the second loss differed by up to 8e-4, the third by 1.8e-3.
+pub const TOLERANCES: [f64; 3] = [1e-5, 5e-3, 2e-2];
 
 /// The known values.
 pub const ALL: &[Reference] = &[
@@ -50,14 +50,17 @@ pub fn judge(reference: Option<&Reference>, got: &[f32]) -> Verdict {
     if !(2..=reference.values.len()).contains(&got.len()) {
         return Verdict::Failed(format!("{} values where {} are known", got.len(), reference.values.len()));
     }
+    // What is inferred takes no step.
+    let inferred = reference.name.starts_with("infer/");
+    let allowed = TOLERANCES.map(|t| if inferred { TOLERANCES[0] } else { t });
     let off = |(got, want): (&f32, &f32)| (f64::from(*got) / f64::from(*want) - 1.0).abs();
-    let worst = got.iter().zip(reference.values).map(off).fold(0.0, f64::max);
-    if worst <= TOLERANCE {
-        return Verdict::Passed(worst / TOLERANCE);
+    let used = got.iter().zip(reference.values).map(off).zip(allowed).map(|(off, allowed)| off / allowed);
+    let worst = used.fold(0.0, f64::max);
+    if worst <= 1.0 {
+        return Verdict::Passed(worst);
     }
     Verdict::Failed(format!(
-        "checksum: {got:?} where {:?} is known, off by {worst:.1e}; {TOLERANCE:.0e} is allowed. This driver computes wrong values: \
-         update it",
+        "checksum: {got:?} where {:?} is known, {worst:.1} times what is allowed. This driver computes wrong values: update it",
         reference.values
     ))
 }
@@ -71,11 +74,20 @@ mod tests {
         let reference = Reference { name: "x", values: &[2.0, 1.0] };
         let judge = |got: &[f32]| judge(Some(&reference), got);
         assert!(matches!(judge(&[2.0, 1.0]), Verdict::Passed(used) if used == 0.0));
-        assert!(matches!(judge(&[2.002, 1.001]), Verdict::Passed(used) if used > 0.4));
-        for wrong in [&[2.0, 1.01][..], &[2.0], &[2.0, f32::NAN], &[2.0, f32::INFINITY], &[-2.0, 1.0], &[2.0, 1.0, 1.0]]
-        {
+        assert!(matches!(judge(&[2.00001, 1.004]), Verdict::Passed(used) if used > 0.4));
+        for wrong in [
+            &[2.0, 1.01][..],
+            &[2.0001, 1.0],
+            &[2.0],
+            &[2.0, f32::NAN],
+            &[2.0, f32::INFINITY],
+            &[-2.0, 1.0],
+            &[2.0, 1.0, 1.0],
+        ] {
             assert!(matches!(judge(wrong), Verdict::Failed(_)), "{wrong:?}");
         }
         assert!(matches!(super::judge(None, &[1.0]), Verdict::Failed(_)));
+        let inferred = Reference { name: "infer/x", values: &[2.0, 1.0] };
+        assert!(matches!(super::judge(Some(&inferred), &[2.0, 1.001]), Verdict::Failed(_)));
     }
 }
