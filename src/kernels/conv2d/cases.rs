@@ -158,6 +158,19 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
             checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
         }
     }
+    // An image at a time, as where memory is short.
+    for size in
+        winograd::SIZES.into_iter().filter(|z| s.n > 1 && Variant::Winograd(*z).serves(Pass::Forward, s, profile))
+    {
+        let y = Tensor::empty(gpu, &s.y_shape())?;
+        let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
+        winograd::forward(gpu, s, &x, &w, (epilogue, None), &y, (size, 1))?;
+        checks.push(Check::sum(format!("y, winograd {size} by image"), y.to_f32(gpu)?, fused.clone(), k));
+        let (out, there) = destination(gpu, &s.x_shape(), true)?;
+        winograd::input_grad(gpu, s, &dy, &w, &out, (size, 1))?;
+        let want = added(&there, 1.0, &dx64);
+        checks.push(Check::sum(format!("dx, winograd {size} by image"), out.tensor.to_f32(gpu)?, want, k));
+    }
     for tile in register::WEIGHT_TILES.into_iter().filter(|t| register::serves(Pass::WeightGrad, s, *t)) {
         for (splits, accumulate) in [(1, false), (1, true), (3, false), (7, true)] {
             let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;

@@ -123,7 +123,9 @@ fn run_forward(
         Variant::Lanes(tile) => {
             lanes::forward(gpu, s, Batch(1), (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?
         }
-        Variant::Winograd(size) => winograd::forward(gpu, s, x, w, (epilogue, sums), &y, size)?,
+        Variant::Winograd(size) => {
+            winograd::forward(gpu, s, x, w, (epilogue, sums), &y, (size, winograd::scratch(gpu)))?
+        }
         Variant::Padded(tile) => padded::forward(gpu, s, (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?,
         Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
@@ -149,7 +151,7 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
         Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
         Variant::Padded(_) => Err(unserved(s, Pass::InputGrad, variant)),
         Variant::Turned(tile) => turned::input_grad(gpu, s, dy, w, out, tile),
-        Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, size),
+        Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, (size, winograd::scratch(gpu))),
         Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
         Variant::Tiled(tile) => tiled::input_grad(gpu, &plan(gpu, Pass::InputGrad, s, tile), dy, w, out),
     }

@@ -3,7 +3,7 @@
 
 use super::products::{self, Product};
 use super::{Epilogue, Pass};
-use crate::gpu::{Gpu, Profile, Source};
+use crate::gpu::{AdapterClass, Gpu, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
@@ -13,6 +13,10 @@ const SOURCE: Source = Source { name: "conv2d/winograd", text: include_str!("../
 
 /// Output pixels of a tile, in each direction.
 pub(super) const SIZES: [usize; 2] = [4, 2];
+
+/// Bytes of a transformed map on a software adapter, about what its caches hold; a GPU is given eight times as much to keep it
+/// busy.
+const SCRATCH: usize = 8 << 20;
 
 /// How a map of `h` x `w` pixels is cut into tiles.
 struct Tiling {
@@ -166,6 +170,28 @@ pub(super) fn stats_rows(s: &Conv2d, size: usize) -> Option<usize> {
     (s.oh().is_multiple_of(size) && s.ow().is_multiple_of(size)).then_some(size * size)
 }
 
+/// The bytes that a transformed map may take.
+pub(super) fn scratch(gpu: &Gpu) -> usize {
+    if gpu.profile().class == AdapterClass::Software { SCRATCH } else { 8 * SCRATCH }
+}
+
+/// The images of `pass` in groups whose transformed tiles take no more than `scratch` bytes: what one kernel writes, the next
+/// still finds in the cache, and the memory beside the activations stays small. One group where a slice could not be bound.
+fn groups(pass: Pass, s: &Conv2d, size: usize, scratch: usize) -> Vec<(usize, usize)> {
+    let one = Conv2d { n: 1, ..*s };
+    let t = tiling(pass, &one, size);
+    let image = t.frequencies() * t.tiles() * s.ci.max(s.co) * 4;
+    let strides = [s.h * s.w * s.ci, s.oh() * s.ow() * s.co, 2 * t.tiles() * s.co];
+    let whole = strides.iter().any(|stride| !stride.is_multiple_of(64));
+    let count = if whole { s.n } else { (scratch / image).clamp(1, s.n) };
+    (0..s.n).step_by(count).map(|first| (first, count.min(s.n - first))).collect()
+}
+
+/// Images `first` to `first + n` of a map `[…, h, w, c]`.
+fn images(map: &Tensor, (first, n): (usize, usize), [_, h, w, c]: [usize; 4]) -> Result<Tensor> {
+    map.slice(first * h * w * c, &[n, h, w, c])
+}
+
 pub(super) fn forward(
     gpu: &Gpu,
     s: &Conv2d,
@@ -173,26 +199,47 @@ pub(super) fn forward(
     w: &Tensor,
     (epilogue, sums): (Epilogue, Option<&Tensor>),
     y: &Tensor,
-    size: usize,
+    (size, scratch): (usize, usize),
 ) -> Result<()> {
-    let t = tiling(Pass::Forward, s, size);
-    let product = product(Pass::Forward, s, size);
     let u = weights(gpu, s, w, size, false)?;
-    let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;
-    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.co])?;
-    products::forward(gpu, &product, &v, &u, &m)?;
-    outputs(gpu, &t, &m, epilogue, sums, &Target::fresh(y.clone()))
+    for group in groups(Pass::Forward, s, size, scratch) {
+        let (first, n) = group;
+        let part = Conv2d { n, ..*s };
+        let t = tiling(Pass::Forward, &part, size);
+        let product = product(Pass::Forward, &part, size);
+        let v = transform(gpu, "inputs", &t, &images(x, group, s.x_shape())?, (s.h, s.w, s.ci), s.padding)?;
+        let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.co])?;
+        products::forward(gpu, &product, &v, &u, &m)?;
+        let residual = epilogue.residual.map(|r| images(r, group, s.y_shape())).transpose()?;
+        let sums = sums.map(|all| all.slice(first * (t.tiles() / n) * 2 * s.co, &[t.tiles(), 2, s.co])).transpose()?;
+        let y = Target::fresh(images(y, group, s.y_shape())?);
+        outputs(gpu, &t, &m, Epilogue { residual: residual.as_ref(), ..epilogue }, sums.as_ref(), &y)?;
+    }
+    Ok(())
 }
 
-pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target, size: usize) -> Result<()> {
+pub(super) fn input_grad(
+    gpu: &Gpu,
+    s: &Conv2d,
+    dy: &Tensor,
+    w: &Tensor,
+    out: &Target,
+    (size, scratch): (usize, usize),
+) -> Result<()> {
     // The gradient is a convolution of dy with the taps turned round.
-    let t = tiling(Pass::InputGrad, s, size);
-    let product = product(Pass::InputGrad, s, size);
     let u = weights(gpu, s, w, size, true)?;
-    let v = transform(gpu, "inputs", &t, dy, (s.oh(), s.ow(), s.co), 2 - s.padding)?;
-    let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.ci])?;
-    products::input_grad(gpu, &product, &v, &u, &m)?;
-    outputs(gpu, &t, &m, Epilogue::default(), None, out)
+    for group in groups(Pass::InputGrad, s, size, scratch) {
+        let part = Conv2d { n: group.1, ..*s };
+        let t = tiling(Pass::InputGrad, &part, size);
+        let product = product(Pass::InputGrad, &part, size);
+        let dy = images(dy, group, s.y_shape())?;
+        let v = transform(gpu, "inputs", &t, &dy, (s.oh(), s.ow(), s.co), 2 - s.padding)?;
+        let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.ci])?;
+        products::input_grad(gpu, &product, &v, &u, &m)?;
+        let dx = Target { tensor: images(&out.tensor, group, s.x_shape())?, accumulate: out.accumulate };
+        outputs(gpu, &t, &m, Epilogue::default(), None, &dx)?;
+    }
+    Ok(())
 }
 
 pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, size: usize) -> Result<()> {
