@@ -1,4 +1,5 @@
-        // Adds the BK terms in `tile` to the sums s{row}_{piece} of the invocation (tx, ty).
+// One step of a tile's product: adds the BK terms in `tile` to the sums s{row}_{piece} of the invocation (tx, ty).
+// Included in the body of the kernels that load tiles. Memory: reads of workgroup memory alone.
 #for k in 0..BK / 4
 #for j in 0..TN / 4
 #if B_TERMS

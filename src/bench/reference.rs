@@ -1,4 +1,4 @@
-//! What the steps must compute: losses known from another machine, so that a driver that computes wrong values, however fast,
+//! What the steps must compute: losses recorded beforehand, so that a driver that computes wrong values, however fast,
 //! has no score.
 //!
 //! The values were measured with Mesa's lavapipe 22.3.6, whose kernels are held against the f64 twins by the test suite, with

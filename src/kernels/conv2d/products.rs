@@ -9,7 +9,7 @@ use crate::gpu::{Gpu, Profile};
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
 
-/// `count` products that lie one behind the other; each is a 1x1 convolution of `shape.n` images of one pixel.
+/// `count` products that lie one behind the other; each is a 1x1 convolution of one image, a pixel a row of the product.
 pub(super) struct Product {
     pub count: usize,
     pub shape: Conv2d,
