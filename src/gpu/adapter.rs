@@ -85,8 +85,8 @@ impl Profile {
     }
 
     /// Floating-point operations after which a submission is closed, so that none runs into a driver's watchdog
-    /// (two seconds on Windows). Software adapters have no watchdog, and a second submission waits there for the first, so
-    /// a whole step should be one; the bound is for loops that nobody waits for.
+    /// (two seconds on Windows). Software adapters have no watchdog, and a second submission waits for the first there, so
+    /// that a step is best left in one; a bound keeps Ctrl-C in hand.
     pub fn submit_budget(&self) -> u64 {
         match self.class {
             AdapterClass::DiscreteMatrix | AdapterClass::Discrete => 1_000_000_000_000,
