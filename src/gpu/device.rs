@@ -223,7 +223,7 @@ impl Gpu {
         let group = recording.group(&self.inner.device, &self.inner.params, &kernel, &views);
         recording.note(&views);
         if let Some(capture) = recording.capturing() {
-            capture.dispatch(&kernel, views, words, groups, cost);
+            capture.dispatch(&kernel, &views, words, groups, cost);
         }
         let slot = kernel.interface.params.is_some().then(|| {
             let at = recording.params.len();

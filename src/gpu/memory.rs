@@ -52,16 +52,24 @@ impl Gpu {
         if let Some(buffer) = self.inner.pool.take(size, kind) {
             return Ok(buffer);
         }
-        let raw = match self.create(size) {
-            Some(raw) => raw,
-            None => {
-                // Buffers that only wait in the pool are memory too: give them back and try once more.
-                self.trim()?;
-                self.wait()?;
-                self.create(size).ok_or_else(|| self.out_of_memory("allocating a buffer"))?
-            }
-        };
+        let raw = self.create_or_trim(size)?;
         Ok(self.inner.pool.adopt(raw, size, kind))
+    }
+
+    /// A new buffer of exactly `size` bytes, a multiple of 256 and no more than some buffer had before, for a program.
+    pub(super) fn obtain_for_program(&self, size: u64) -> Result<Arc<Buffer>> {
+        let raw = self.create_or_trim(size)?;
+        Ok(Arc::new(self.inner.pool.adopt(raw, size, Kind::Program)))
+    }
+
+    fn create_or_trim(&self, size: u64) -> Result<wgpu::Buffer> {
+        if let Some(raw) = self.create(size) {
+            return Ok(raw);
+        }
+        // Buffers that only wait in the pool are memory too: give them back and try once more.
+        self.trim()?;
+        self.wait()?;
+        self.create(size).ok_or_else(|| self.out_of_memory("allocating a buffer"))
     }
 
     /// A new buffer; `None` where the device has no memory for it.
@@ -173,7 +181,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// Lets [`super::PoolStats::peak`] start anew from what is in use now, so that the peak of one piece of work can be told.
+    /// Lets the peaks of [`super::PoolStats`] start anew from what is in use now, so that those of one piece of work can be told.
     pub fn reset_peak(&self) {
         self.inner.pool.reset_peak();
     }

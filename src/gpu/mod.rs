@@ -5,10 +5,12 @@
 mod adapter;
 mod builders;
 mod cache_dir;
+mod capture;
 mod choices;
 mod clock;
 mod device;
 mod expr;
+mod layout;
 mod memory;
 mod pipeline;
 mod pipeline_store;

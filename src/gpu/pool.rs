@@ -14,6 +14,9 @@ pub struct PoolStats {
     pub in_use: u64,
     /// The most bytes in use at one time.
     pub peak: u64,
+    /// The most bytes of all buffers, in use or waiting, at one time. While a step is recorded it runs on buffers that are
+    /// freed before the program gets memory of its own; they count here.
+    pub peak_allocated: u64,
     /// Buffers created.
     pub created: u64,
     /// Requests served by a returned buffer.
@@ -26,6 +29,9 @@ pub struct PoolStats {
 pub(super) enum Kind {
     Compute,
     Upload,
+    /// A program's own memory, of just the size it needs. It serves nobody else, so it does not wait for the next request
+    /// but is freed.
+    Program,
 }
 
 /// A GPU buffer; dropping it returns it to the pool.
@@ -35,13 +41,13 @@ pub struct Buffer {
     id: u64,
     size: u64,
     kind: Kind,
-    arena: Option<ArenaId>,
+    loan: Option<(RecordingId, u64)>,
     pool: Arc<Pool>,
 }
 
-/// The memory of one recorded program: see [`Pool::open_arena`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ArenaId(u64);
+/// One recording of a step: see [`Pool::begin_recording`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecordingId(u64);
 
 impl Buffer {
     pub(super) fn raw(&self) -> &wgpu::Buffer {
@@ -61,16 +67,16 @@ impl Buffer {
         self.size
     }
 
-    /// Whose memory it is, if it was handed out while a program was recorded.
-    pub(super) fn arena(&self) -> Option<ArenaId> {
-        self.arena
+    /// Which loan this is, if it was handed out to the step that `recording` records.
+    pub(super) fn loan_of(&self, recording: RecordingId) -> Option<u64> {
+        self.loan.filter(|(to, _)| *to == recording).map(|(_, loan)| loan)
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.pool.give(raw, self.id, self.size, self.kind, self.arena);
+            self.pool.give(raw, self.id, self.size, self.kind);
         }
     }
 }
@@ -84,33 +90,15 @@ struct State {
     free: Free,
     /// Upload buffers returned since the last submission.
     resting: Vec<(u64, wgpu::Buffer, u64)>,
-    arenas: HashMap<ArenaId, Arena>,
-    /// The arena that requests of this thread are served from.
-    recording: Option<(ThreadId, ArenaId)>,
+    /// The thread whose step is recorded.
+    recording: Option<(ThreadId, RecordingId)>,
     stats: PoolStats,
     next_id: u64,
 }
 
-#[derive(Debug, Default)]
-struct Arena {
-    free: Free,
-    /// The program is complete: nothing is handed out any more.
-    sealed: bool,
-}
-
-/// How much larger than the request a buffer of an arena may be. A program holds its memory for good, so it is worth more
-/// there to let a buffer serve a smaller request than to have one of each size; much larger ones are soon needed again.
+/// How much larger than the request a buffer may be while a step is recorded. All that waits is freed afterwards, so it is
+/// worth more there to let a buffer serve a smaller request than to create one; much larger ones are soon needed again.
 const SLACK: u64 = 2;
-
-impl Arena {
-    /// The smallest returned buffer that `size` bytes fit in, and its size.
-    fn fit(&mut self, size: u64) -> Option<(u64, u64, wgpu::Buffer)> {
-        let fits = self.free.iter().filter(|((class, _), l)| (size..=SLACK * size).contains(class) && !l.is_empty());
-        let class = *fits.map(|(class, _)| class).min_by_key(|class| class.0)?;
-        let (id, raw) = self.free.get_mut(&class)?.pop_first()?;
-        Some((id, class.0, raw))
-    }
-}
 
 fn bytes_of(free: &Free) -> u64 {
     free.iter().map(|((size, _), list)| size * list.len() as u64).sum()
@@ -138,92 +126,58 @@ impl Pool {
     pub(super) fn take(self: &Arc<Self>, size: u64, kind: Kind) -> Option<Buffer> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let arena = state.arena_for(kind);
-        let own = arena.and_then(|id| state.arenas.get_mut(&id)?.fit(size));
-        if let Some((id, size, raw)) = own {
-            state.stats.reused += 1;
-            state.grow(size);
-            return Some(Buffer { raw: Some(raw), id, size, kind, arena, pool: self.clone() });
-        }
+        let loan = state.lend(kind);
+        let size = if loan.is_some() { state.fit(size, kind)? } else { size };
         let (id, raw) = state.free.get_mut(&(size, kind))?.pop_first()?;
         state.stats.reused += 1;
         state.grow(size);
-        Some(Buffer { raw: Some(raw), id, size, kind, arena, pool: self.clone() })
+        Some(Buffer { raw: Some(raw), id, size, kind, loan, pool: self.clone() })
     }
 
     /// Takes a new buffer under the pool's care.
     pub(super) fn adopt(self: &Arc<Self>, raw: wgpu::Buffer, size: u64, kind: Kind) -> Buffer {
         let mut state = self.lock();
-        let arena = state.arena_for(kind);
+        let loan = state.lend(kind);
         state.next_id += 1;
-        state.stats.created += 1;
-        state.stats.allocated += size;
+        let stats = &mut state.stats;
+        stats.created += 1;
+        stats.allocated += size;
+        stats.peak_allocated = stats.peak_allocated.max(stats.allocated);
         state.grow(size);
-        Buffer { raw: Some(raw), id: state.next_id, size, kind, arena, pool: self.clone() }
+        Buffer { raw: Some(raw), id: state.next_id, size, kind, loan, pool: self.clone() }
     }
 
-    fn give(&self, raw: wgpu::Buffer, id: u64, size: u64, kind: Kind, arena: Option<ArenaId>) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if let Some(arena) = arena.and_then(|id| state.arenas.get_mut(&id)) {
-            arena.free.entry((size, kind)).or_default().insert(id, raw);
-            if !arena.sealed {
-                state.stats.in_use -= size;
-            }
-            return;
-        }
+    fn give(&self, raw: wgpu::Buffer, id: u64, size: u64, kind: Kind) {
+        let mut state = self.lock();
         state.stats.in_use -= size;
         match kind {
             Kind::Compute => {
                 state.free.entry((size, kind)).or_default().insert(id, raw);
             }
             Kind::Upload => state.resting.push((size, raw, id)),
+            Kind::Program => state.stats.allocated -= size,
         }
     }
 
-    /// From now on, whatever this thread asks for that kernels write belongs to a new arena: it comes from the free lists
-    /// or is new, and returns to the arena, not to the pool. A program that is replayed writes this memory each time, so
-    /// nobody else may hold any of it, however briefly the recording used it.
-    pub(super) fn open_arena(&self) -> ArenaId {
+    /// From now on, what this thread asks for that kernels write is marked as the recorded step's own.
+    pub(super) fn begin_recording(&self) -> RecordingId {
         let mut state = self.lock();
         state.next_id += 1;
-        let id = ArenaId(state.next_id);
-        state.arenas.insert(id, Arena::default());
+        let id = RecordingId(state.next_id);
         state.recording = Some((thread::current().id(), id));
         id
     }
 
-    /// Ends the recording; the arena's memory is now kept for the program.
-    pub(super) fn seal_arena(&self, id: ArenaId) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        state.recording = None;
-        let Some(arena) = state.arenas.get_mut(&id) else { return };
-        arena.sealed = true;
-        let kept = bytes_of(&arena.free);
-        state.grow(kept);
+    /// Ends it, unless another has begun since.
+    pub(super) fn end_recording(&self, id: RecordingId) {
+        self.lock().recording.take_if(|(_, open)| *open == id);
     }
 
-    /// Gives the arena's memory to everybody: the program is gone, or was never finished.
-    pub(super) fn release_arena(&self, id: ArenaId) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if state.recording.is_some_and(|(_, open)| open == id) {
-            state.recording = None;
-        }
-        let Some(arena) = state.arenas.remove(&id) else { return };
-        if arena.sealed {
-            state.stats.in_use -= bytes_of(&arena.free);
-        }
-        for (class, list) in arena.free {
-            state.free.entry(class).or_default().extend(list);
-        }
-    }
-
-    /// Forgets the peak: it starts anew from what is in use now.
+    /// Forgets the peaks: they start anew from what there is now.
     pub(super) fn reset_peak(&self) {
         let mut state = self.lock();
         state.stats.peak = state.stats.in_use;
+        state.stats.peak_allocated = state.stats.allocated;
     }
 
     /// After a submission, returned upload buffers may be written again.
@@ -247,10 +201,24 @@ impl Pool {
 }
 
 impl State {
-    /// Uploads inside a recording are constants of the program, which holds them itself.
-    fn arena_for(&self, kind: Kind) -> Option<ArenaId> {
+    /// A number for what is about to be handed out, if a recorded step asks for it. Uploads inside a recording are constants
+    /// of the program, which holds them itself.
+    fn lend(&mut self, kind: Kind) -> Option<(RecordingId, u64)> {
         let (thread, id) = self.recording?;
-        (kind == Kind::Compute && thread == thread::current().id()).then_some(id)
+        if kind != Kind::Compute || thread != thread::current().id() {
+            return None;
+        }
+        self.next_id += 1;
+        Some((id, self.next_id))
+    }
+
+    /// The smallest class of returned buffers that `size` bytes fit in.
+    fn fit(&self, size: u64, kind: Kind) -> Option<u64> {
+        let lists = self
+            .free
+            .iter()
+            .filter(|((class, of), list)| *of == kind && (size..=SLACK * size).contains(class) && !list.is_empty());
+        lists.map(|((class, _), _)| *class).min()
     }
 
     fn grow(&mut self, size: u64) {

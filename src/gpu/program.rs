@@ -4,84 +4,33 @@
 //! plain data. A program owns what a replay needs: pipelines, bind groups, its own uniform buffer with every parameter, and
 //! the memory that its dispatches write. A replay therefore creates nothing and rewrites nothing; it only encodes.
 //!
+//! That first execution uses buffers of the pool. Only when it is over is it known how long each temporary lives: then the
+//! pool's are freed, and the program gets memory of its own in which temporaries share ([`super::layout`]).
+//!
 //! What changes from step to step (the batch, the learning rate) lies in buffers that kernels read, and is written between
 //! replays with [`Gpu::write`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 
+use super::capture::{Capture, Operand, Own, Step};
 use super::device::{Gpu, lock};
-use super::pipeline::Kernel;
-use super::pool::{ArenaId, Buffer};
+use super::layout::{Apart, lay_out};
+use super::pool::{Buffer, RecordingId};
 use super::record::{Command, Region, SLOT, View, bind_group};
 use crate::{Error, Result};
 
-/// One command as it was recorded.
-enum Step {
-    Dispatch { kernel: Arc<Kernel>, storage: Vec<Region>, words: Vec<u8>, groups: [u32; 3], cost: u64 },
-    Copy { from: Region, to: Region },
-}
-
-/// A program in the making.
-pub(super) struct Capture {
-    thread: ThreadId,
-    arena: ArenaId,
-    steps: Vec<Step>,
-    held: HashMap<u64, Arc<Buffer>>,
-}
-
-impl Capture {
-    /// Whether it records this thread: others may use the device meanwhile, and none of that belongs to the program.
-    pub(super) fn is_mine(&self) -> bool {
-        self.thread == thread::current().id()
-    }
-
-    /// Keeps what was there before, and uploads, for as long as the program lives; its own memory is in its arena.
-    fn hold(&mut self, view: &View) {
-        if view.buffer.arena() != Some(self.arena) {
-            self.held.entry(view.buffer.id()).or_insert_with(|| view.buffer.clone());
-        }
-    }
-
-    pub(super) fn copy(&mut self, from: &View, to: &View) {
-        self.hold(from);
-        self.hold(to);
-        self.steps.push(Step::Copy { from: Region::of(from), to: Region::of(to) });
-    }
-
-    pub(super) fn dispatch(
-        &mut self,
-        kernel: &Arc<Kernel>,
-        views: Vec<View>,
-        words: &[u8],
-        groups: [u32; 3],
-        cost: u64,
-    ) {
-        views.iter().for_each(|v| self.hold(v));
-        let storage = views.iter().map(Region::of).collect();
-        self.steps.push(Step::Dispatch { kernel: kernel.clone(), storage, words: words.to_vec(), groups, cost });
-    }
-}
-
-/// A recorded step; see [`Gpu::capture`]. Dropping it returns its memory to the pool.
+/// A recorded step; see [`Gpu::capture`]. Dropping it frees its memory.
 pub struct Program {
     gpu: Gpu,
-    arena: ArenaId,
     /// One list for each submission.
     submissions: Vec<Vec<Command>>,
+    /// All that the commands use.
     _held: Vec<Arc<Buffer>>,
 }
 
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Program({} dispatches, {} submissions)", self.dispatches(), self.submissions.len())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.gpu.inner.pool.release_arena(self.arena);
     }
 }
 
@@ -107,19 +56,18 @@ impl Program {
     }
 }
 
-/// Forgets an unfinished capture when its closure fails or panics.
+/// Ends a recording, also when its closure fails or panics.
 struct Attempt<'a> {
     gpu: &'a Gpu,
-    arena: ArenaId,
-    finished: bool,
+    id: RecordingId,
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if !self.finished {
-            lock(&self.gpu.inner.recording).capture = None;
-            self.gpu.inner.pool.release_arena(self.arena);
-        }
+        // One lock for both, so that another thread's recording begins after this one's end.
+        let mut recording = lock(&self.gpu.inner.recording);
+        recording.capture.take_if(|capture| capture.id == self.id);
+        self.gpu.inner.pool.end_recording(self.id);
     }
 }
 
@@ -128,37 +76,59 @@ impl Gpu {
     ///
     /// Tensors that existed before are the program's inputs and outputs, wherever it reads or writes them; they may be
     /// written between replays ([`Gpu::write`]). What `step` uploads is a constant of the program. A tensor that `step`
-    /// makes and returns holds the newest replay's values. Parameters of dispatches are as recorded.
+    /// makes and somebody still has afterwards holds the newest replay's values. Parameters of dispatches are as recorded.
+    ///
+    /// Waits once for the GPU and frees what waits in the pool ([`Gpu::trim`]), so that the program's memory does not come on
+    /// top of what this first execution used.
     ///
     /// # Errors
     /// Whatever `step` fails with: nothing is recorded then, and the device goes on as before. [`Error::Invalid`] where
     /// `step` reads a value back, writes to a buffer, replays or captures, none of which a replay could repeat.
     pub fn capture<T>(&self, step: impl FnOnce() -> Result<T>) -> Result<(Program, T)> {
-        let arena = {
+        let attempt = {
             let mut recording = lock(&self.inner.recording);
             if recording.capture.is_some() {
                 return Err(Error::Invalid("a step is being recorded already; record one after the other".into()));
             }
             self.submit(&mut recording)?;
-            let arena = self.inner.pool.open_arena();
-            let thread = thread::current().id();
-            recording.capture = Some(Capture { thread, arena, steps: Vec::new(), held: HashMap::new() });
-            arena
+            let id = self.inner.pool.begin_recording();
+            recording.capture = Some(Capture::new(id));
+            Attempt { gpu: self, id }
         };
-        let mut attempt = Attempt { gpu: self, arena, finished: false };
         let value = step()?;
         self.flush()?;
         let taken = lock(&self.inner.recording).capture.take();
-        let capture = taken.ok_or_else(|| Error::Invalid("the recording is gone".into()))?;
-        let submissions = self.assemble(capture.steps)?;
-        attempt.finished = true;
-        self.inner.pool.seal_arena(arena);
-        let program = Program { gpu: self.clone(), arena, submissions, _held: capture.held.into_values().collect() };
-        Ok((program, value))
+        drop(attempt);
+        let Capture { steps, held, own, apart, .. } =
+            taken.ok_or_else(|| Error::Invalid("the recording is gone".into()))?;
+        self.trim()?;
+        self.wait()?;
+        let memory = self.provide(&own, &apart)?;
+        let submissions = self.assemble(steps, &memory)?;
+        let held = held.into_values().chain(memory.into_iter().map(|view| view.buffer)).collect();
+        Ok((Program { gpu: self.clone(), submissions, _held: held }, value))
+    }
+
+    /// Memory for what the step asked for: what somebody kept stays where it is, the rest shares.
+    fn provide(&self, own: &[Own], apart: &Apart) -> Result<Vec<View>> {
+        let mut memory: Vec<Option<View>> =
+            own.iter().map(|own| own.buffer.upgrade().map(|buffer| View::whole(&buffer))).collect();
+        let shared: Vec<usize> = (0..own.len()).filter(|&i| memory[i].is_none()).collect();
+        let mut among = vec![None; own.len()];
+        shared.iter().enumerate().for_each(|(at, &i)| among[i] = Some(at));
+        let apart: Apart = apart.iter().filter_map(|&(a, b)| Some((among[a]?, among[b]?))).collect();
+        let needs: Vec<_> = shared.iter().map(|&i| own[i].need()).collect();
+        let layout = lay_out(&needs, &apart);
+        let slots: Vec<Arc<Buffer>> =
+            layout.slots.iter().map(|bytes| self.obtain_for_program(*bytes)).collect::<Result<_>>()?;
+        for ((i, (slot, offset)), need) in shared.into_iter().zip(layout.places).zip(&needs) {
+            memory[i] = Some(View { buffer: slots[slot].clone(), offset, size: need.bytes });
+        }
+        Ok(memory.into_iter().flatten().collect())
     }
 
     /// Bind groups and parameters of a program, cut where a submission would run too long.
-    fn assemble(&self, steps: Vec<Step>) -> Result<Vec<Vec<Command>>> {
+    fn assemble(&self, steps: Vec<Step>, memory: &[View]) -> Result<Vec<Vec<Command>>> {
         let (mut words, mut dispatches) = (Vec::new(), 0);
         for step in &steps {
             if let Step::Dispatch { words: own, .. } = step {
@@ -174,17 +144,25 @@ impl Gpu {
             mapped_at_creation: false,
         });
         self.inner.queue.write_buffer(&params, 0, &words);
+        let region = |operand: Operand| match operand {
+            Operand::Lasting(region) => region,
+            Operand::Own { number, offset, size } => {
+                let whole = &memory[number];
+                Region::of(&View { buffer: whole.buffer.clone(), offset: whole.offset + offset, size })
+            }
+        };
         let (mut submissions, mut commands) = (Vec::new(), Vec::new());
         let (mut total, mut at) = (0, 0);
         for step in steps {
             let command = match step {
-                Step::Copy { from, to } => Command::Copy { from, to },
+                Step::Copy { from, to } => Command::Copy { from: region(from), to: region(to) },
                 Step::Dispatch { kernel, storage, words, groups, cost } => {
                     if total > 0 && total + cost > self.inner.profile.submit_budget() {
                         submissions.push(std::mem::take(&mut commands));
                         total = 0;
                     }
                     total += cost;
+                    let storage: Vec<Region> = storage.into_iter().map(region).collect();
                     let group = bind_group(&self.inner.device, &params, &kernel, &storage);
                     let slot = kernel.interface.params.is_some().then_some(at);
                     at += words.len().next_multiple_of(SLOT as usize) as u32;
@@ -238,8 +216,7 @@ impl Repeat {
             Some(program) => program.replay(),
             None => {
                 self.program = Some(gpu.capture(step)?.0);
-                // From here on the step needs nothing of the pool; what setting up has left there may go.
-                gpu.trim()
+                Ok(())
             }
         }
     }

@@ -6,10 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::capture::Capture;
 use super::device::Gpu;
 use super::pipeline::Kernel;
 use super::pool::Buffer;
-use super::program::Capture;
 use super::reflect::WordType;
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
