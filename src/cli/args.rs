@@ -63,7 +63,7 @@ Examples:
   limbeck bench --quick
   limbeck bench --json mine.json
   limbeck bench --quick --only conv2d/resnet20,train
-  limbeck bench compare mine.json benches/results/llvmpipe.json
+  limbeck bench compare mine.json theirs.json
   limbeck bench plot mine.json --out roofline.svg
 
 Every result is checked before it is timed; a wrong one has no score, and the program ends with 1.
