@@ -85,12 +85,13 @@ impl Profile {
     }
 
     /// Floating-point operations after which a submission is closed, so that none runs into a driver's watchdog
-    /// (two seconds on Windows). Software adapters have no watchdog, but a bound keeps Ctrl-C and memory in hand.
+    /// (two seconds on Windows). Software adapters have no watchdog, and a second submission waits for the first there, so
+    /// that a step is best left in one; a bound keeps Ctrl-C in hand.
     pub fn submit_budget(&self) -> u64 {
         match self.class {
             AdapterClass::DiscreteMatrix | AdapterClass::Discrete => 1_000_000_000_000,
             AdapterClass::Apple | AdapterClass::Integrated => 200_000_000_000,
-            AdapterClass::Software => 20_000_000_000,
+            AdapterClass::Software => 500_000_000_000,
         }
     }
 }
