@@ -9,7 +9,7 @@ use crate::gpu::{Options, Profile};
 use crate::{Error, Result};
 
 /// The version of the file's form. It grows whenever a field changes its meaning, or a value the way it is measured.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One run of the benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

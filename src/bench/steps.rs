@@ -328,7 +328,7 @@ pub(super) fn measure(
         }
     }
     if !turns.is_empty() {
-        notes.push("first step: device opened, weights drawn, kernels compiled, one step done; a driver's own cache of compiled kernels may have helped".into());
+        notes.push("first step: device opened, weights drawn, kernels compiled, one step done; compiled kernels that the driver or limbeck kept from earlier runs or cases may have helped".into());
     }
     for round in 0..pace.most {
         for turn in &mut turns {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::gpu::{Defines, Gpu, Source};
+use crate::gpu::{AdapterClass, Defines, Gpu, Profile, Source};
 use crate::kernels::case::{Case, Check, Permutation};
 use crate::tensor::Tensor;
 use crate::{Error, Result, defines};
@@ -56,8 +56,31 @@ impl Op {
         if self == Op::Read { 16 } else { 4 }
     }
 
-    fn defines(self) -> Defines {
-        defines! { OP = self as i64, PER = self.per() }
+    fn defines(self, form: Form) -> Defines {
+        defines! { OP = self as i64, PER = self.per(), INT64 = form.int64, RUN = form.run }
+    }
+}
+
+/// How the arrays are walked over. A software adapter pays by the value rather than the byte, and runs one subgroup after the
+/// other: pairs, and runs of a subgroup, are its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    int64: bool,
+    run: usize,
+}
+
+impl Form {
+    const GPU: Form = Form { int64: false, run: 64 };
+    const ALL: [Form; 4] =
+        [Form::GPU, Form { int64: false, run: 8 }, Form { int64: true, run: 8 }, Form { int64: true, run: 4 }];
+
+    /// What is fastest on an adapter.
+    fn of(profile: &Profile) -> Self {
+        match (profile.class, profile.subgroups) {
+            (AdapterClass::Software, Some((4, _))) => Form { int64: profile.int64, run: 4 },
+            (AdapterClass::Software, _) => Form { int64: profile.int64, run: 8 },
+            _ => Form::GPU,
+        }
     }
 }
 
@@ -98,12 +121,12 @@ impl Arrays {
 }
 
 fn write(gpu: &Gpu, out: &Tensor, value: f32) -> Result<()> {
-    dispatch(gpu, Op::Write, out.len(), value, |launch| launch.bind("out", out))
+    dispatch(gpu, (Op::Write, Form::of(gpu.profile())), out.len(), value, |launch| launch.bind("out", out))
 }
 
 fn dispatch(
     gpu: &Gpu,
-    op: Op,
+    (op, form): (Op, Form),
     words: usize,
     value: f32,
     bind: impl FnOnce(crate::gpu::Launch) -> crate::gpu::Launch,
@@ -112,15 +135,19 @@ fn dispatch(
         return Err(Error::Shape(format!("stream: {words} words are no multiple of {GRAIN}")));
     }
     let blocks = words / (256 * op.per());
-    let launch = gpu.launch(SOURCE, "stream", &op.defines())?.u32("blocks", blocks);
+    let launch = gpu.launch(SOURCE, "stream", &op.defines(form))?.u32("blocks", blocks);
     let launch = if op == Op::Copy { launch.f32("value", 0.0) } else { launch.f32("value", value) };
     bind(launch).groups(blocks)
 }
 
 /// Records `op` over the whole of the arrays.
 pub fn stream(gpu: &Gpu, op: Op, arrays: &Arrays) -> Result<()> {
+    stream_as(gpu, op, Form::of(gpu.profile()), arrays)
+}
+
+fn stream_as(gpu: &Gpu, op: Op, form: Form, arrays: &Arrays) -> Result<()> {
     let Arrays { a, b, out, sums } = arrays;
-    dispatch(gpu, op, arrays.words(), VALUE, |launch| match op {
+    dispatch(gpu, (op, form), arrays.words(), VALUE, |launch| match op {
         Op::Read => launch.bind("a", a).bind("sums", sums),
         Op::Write => launch.bind("out", out),
         Op::Copy => launch.bind("a", a).bind("out", out),
@@ -129,14 +156,14 @@ pub fn stream(gpu: &Gpu, op: Op, arrays: &Arrays) -> Result<()> {
 }
 
 /// What word `i` of the result must be.
-fn twin(op: Op, i: usize) -> f64 {
+fn twin(op: Op, run: usize, i: usize) -> f64 {
     let counted = |vector: usize| (vector % 65_536) as f64;
     let vector = i / 4;
     match op {
         Op::Read => {
-            // Sum `i` is that of the vectors `block · 1024 + 64 k + lane`.
-            let (block, lane) = (i / 64, i % 64);
-            (0..16).map(|k| 4.0 * counted(block * 1024 + 64 * k + lane)).sum::<f64>() + 4.0 * f64::from(VALUE)
+            // Sum `i` is that of 16 vectors of its run, every `run`-th.
+            let first = i / run * run * 16 + i % run;
+            (0..16).map(|k| 4.0 * counted(first + run * k)).sum::<f64>() + 4.0 * f64::from(VALUE)
         }
         Op::Write => counted(vector) + f64::from(VALUE),
         Op::Copy => counted(vector),
@@ -146,15 +173,19 @@ fn twin(op: Op, i: usize) -> f64 {
 
 /// Runs once and compares the first, the middle and the last words. The values are whole numbers: nothing may be off.
 pub fn check(gpu: &Gpu, op: Op, arrays: &Arrays) -> Result<Vec<Check>> {
+    check_as(gpu, op, Form::of(gpu.profile()), arrays)
+}
+
+fn check_as(gpu: &Gpu, op: Op, form: Form, arrays: &Arrays) -> Result<Vec<Check>> {
     let result = if op == Op::Read { &arrays.sums } else { &arrays.out };
     crate::kernels::elementwise::fill(gpu, result, -1.0)?;
-    stream(gpu, op, arrays)?;
+    stream_as(gpu, op, form, arrays)?;
     let len = result.len().min(1024);
     let starts = [0, (result.len() - len) / 128 * 64, result.len() - len];
     let mut checks = Vec::new();
     for start in starts {
         let got = result.slice(start, &[len])?.to_f32(gpu)?;
-        let want = (start..start + len).map(|i| twin(op, i)).collect();
+        let want = (start..start + len).map(|i| twin(op, form.run, i)).collect();
         checks.push(Check { tolerance: 1e-7, ..Check::sum(format!("{op} from {start}"), got, want, 1) });
     }
     Ok(checks)
@@ -162,14 +193,20 @@ pub fn check(gpu: &Gpu, op: Op, arrays: &Arrays) -> Result<Vec<Check>> {
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    Op::ALL.map(|op| Permutation { source: SOURCE, defines: op.defines() }).into()
+    let all = Op::ALL.into_iter().flat_map(|op| Form::ALL.map(|form| (op, form)));
+    all.map(|(op, form)| Permutation { source: SOURCE, defines: op.defines(form) }).collect()
 }
 
-/// One block, several, and more than the numbers repeat after.
+/// One block, several, and more than the numbers repeat after; in every form the adapter can run.
 pub fn cases() -> Vec<Case> {
     let all = Op::ALL.into_iter().flat_map(|op| [1, 3, 64, 100].map(|grains| (op, grains)));
     let case = |(op, grains): (Op, usize)| {
-        Case::new(format!("{op} of {grains} blocks"), move |gpu| check(gpu, op, &Arrays::new(gpu, grains * GRAIN)?))
+        Case::new(format!("{op} of {grains} blocks"), move |gpu| {
+            let arrays = Arrays::new(gpu, grains * GRAIN)?;
+            let forms = Form::ALL.into_iter().filter(|form| !form.int64 || gpu.profile().int64);
+            let checks = forms.map(|form| check_as(gpu, op, form, &arrays)).collect::<Result<Vec<_>>>()?;
+            Ok(checks.into_iter().flatten().collect())
+        })
     };
     all.map(case).collect()
 }
