@@ -6,7 +6,7 @@
 // A subgroup owns ROWS consecutive pixels x LANES · COLUMNS output channels. Lane l loads pixel l + LANES · i as vec4
 // over the input channels; a shuffle with a constant lane, one instruction there, hands each value to all. The weights
 // of a lane's own COLUMNS channels stay with it: channels Q·l … Q·l + Q − 1 of each block of LANES · Q, so that with
-// Q = 4 and OVEC = 1 (CO % 4 == 0) stores are vec4.
+// OVEC = 1 (CO % Q == 0) stores are vecQ.
 // SEGMENT > 0 (3 taps wide, stride and dilation 1, OW % SEGMENT == 0): the pixels are runs of SEGMENT in a row, so a run's
 // SEGMENT + 2 input pixels are loaded once and serve all three taps.
 // STATS = 1 also writes, for each block of ROWS pixels and each channel, the mean of what the block stored and the sum of
@@ -18,6 +18,7 @@
 
 #define SEGMENT 0
 #define STATS 0
+#define GROUP 8
 
 #if COLUMNS > 4
 #define Q 4
@@ -31,10 +32,19 @@ struct Params {
     ci_group: u32, co_group: u32, tiles: u32, accumulate: u32,
 }
 
-#if OVEC
-alias Y = vec4<f32>;
-#else
+// Y: Q channels as they lie in memory, or one.
+#if !OVEC
 alias Y = f32;
+#elif Q == 4
+alias Y = Quad;
+alias V = vec4<f32>;
+fn load(y: Y) -> V { return unquad(y); }
+fn store(v: V) -> Y { return quad(v); }
+#else
+alias Y = Pair;
+alias V = vec2<f32>;
+fn load(y: Y) -> V { return unpair(y); }
+fn store(v: V) -> Y { return pair(v); }
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -42,7 +52,7 @@ alias Y = f32;
 @group(0) @binding(2) var<storage, read> w: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> y: array<Y>;
 #if BIAS
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<Y>;
 #endif
 #if RESIDUAL
 @group(0) @binding(5) var<storage, read> residual: array<Y>;
@@ -94,8 +104,11 @@ fn lanes_forward(
     var a${r}_${j} = 0.0;
 #endfor
 #endfor
-    // A subgroup beyond the last pixel has nothing to sum.
-    let rows = select(0u, p.kh, lead < p.pixels);
+    // Rows of this block; one beyond the last pixel has nothing to sum. All bounds and conditions go by it, because Mesa compiles
+    // a shader anew for the uniform values that alone decide where it goes.
+    let live = min(${ROWS}u, p.pixels - min(lead, p.pixels));
+    let rows = select(0u, p.kh, live > 0u);
+    let turns = select(0u, ci, live > 0u);
     for (var kh = 0u; kh < rows; kh++) {
 #if SEGMENT
 #for i in 0..LOADS
@@ -104,7 +117,7 @@ fn lanes_forward(
         let x${i} = select(0u, ((n${i} + u32(ih${i})) * p.w + u32(v${i})) * ci, in${i});
 #endfor
         let tap = kh * 3u * ci;
-        for (var c = 0u; c < ci; c++) {
+        for (var c = 0u; c < turns; c++) {
 #for i in 0..LOADS
             let f${i} = select(vec4<f32>(0.0), unquad(x[x${i} + c]), in${i});
 #endfor
@@ -127,7 +140,8 @@ fn lanes_forward(
 #endfor
         }
 #else
-        for (var kw = 0u; kw < p.kw; kw++) {
+        let columns = select(0u, p.kw, live > 0u);
+        for (var kw = 0u; kw < columns; kw++) {
             let tap = (kh * p.kw + kw) * ci;
 #for i in 0..ROWS / LANES
             let ih${i} = h${i} + i32(kh * p.dilation);
@@ -135,7 +149,7 @@ fn lanes_forward(
             let in${i} = ih${i} >= 0 && ih${i} < i32(p.h) && iw${i} >= 0 && iw${i} < i32(p.w);
             let x${i} = select(0u, ((n${i} + u32(ih${i})) * p.w + u32(iw${i})) * ci, in${i});
 #endfor
-            for (var c = 0u; c < ci; c++) {
+            for (var c = 0u; c < turns; c++) {
 #for i in 0..ROWS / LANES
                 let f${i} = select(vec4<f32>(0.0), unquad(x[x${i} + c]), in${i});
 #endfor
@@ -154,57 +168,12 @@ fn lanes_forward(
         }
 #endif
     }
-    let base = (wid.z * p.pixels + lead) * p.co;
 #for j in 0..COLUMNS
     let o${j} = oc0 + ${(j / Q) * LANES * Q + j % Q}u;
-#if BIAS
-    let bias${j} = bias[min(o${j}, p.co - 1u)];
-#for r in 0..ROWS
-    a${r}_${j} += bias${j};
-#endfor
-#endif
-#endfor
-#for r in 0..ROWS
-    if lead + ${r}u < p.pixels {
-        let to = base + ${r}u * p.co;
-#if OVEC
-#for j in 0..COLUMNS / 4
-        if o${4 * j} < p.co {
-            var v = vec4<f32>(a${r}_${4 * j}, a${r}_${4 * j + 1}, a${r}_${4 * j + 2}, a${r}_${4 * j + 3});
-#if RESIDUAL
-            v += residual[(to + o${4 * j}) / 4u];
-#endif
-#if RELU
-            v = max(v, vec4<f32>(0.0));
-#endif
-            if p.accumulate != 0u {
-                v += y[(to + o${4 * j}) / 4u];
-            }
-            y[(to + o${4 * j}) / 4u] = v;
-        }
-#endfor
-#else
-#for j in 0..COLUMNS
-        if o${j} < p.co {
-            var v = a${r}_${j};
-#if RESIDUAL
-            v += residual[to + o${j}];
-#endif
-#if RELU
-            v = max(v, 0.0);
-#endif
-            if p.accumulate != 0u {
-                v += y[to + o${j}];
-            }
-            y[to + o${j}] = v;
-        }
-#endfor
-#endif
-    }
 #endfor
 #if STATS
-    let count = f32(min(${ROWS}u, p.pixels - min(lead, p.pixels)));
-    if lead < p.pixels {
+    let count = f32(live);
+    if live > 0u {
 #for j in 0..COLUMNS
         var s${j} = 0.0;
 #for r in 0..ROWS
@@ -223,4 +192,63 @@ fn lanes_forward(
 #endfor
     }
 #endif
+    // One piece of code stores GROUP rows after the other, which move up in between: a driver compiles it the sooner.
+    let base = (wid.z * p.pixels + lead) * p.co;
+    let accumulate = p.accumulate != 0u && live > 0u;
+    for (var first = 0u; first < live; first += ${GROUP}u) {
+#for r in 0..GROUP
+        if first + ${r}u < live {
+            let to = base + (first + ${r}u) * p.co;
+#if OVEC
+#for j in 0..COLUMNS / Q
+            if o${Q * j} < p.co {
+                let at${j} = (to + o${Q * j}) / ${Q}u;
+#if Q == 4
+                var v = V(a${r}_${4 * j}, a${r}_${4 * j + 1}, a${r}_${4 * j + 2}, a${r}_${4 * j + 3});
+#else
+                var v = V(a${r}_${2 * j}, a${r}_${2 * j + 1});
+#endif
+#if BIAS
+                v += load(bias[o${Q * j} / ${Q}u]);
+#endif
+#if RESIDUAL
+                v += load(residual[at${j}]);
+#endif
+#if RELU
+                v = max(v, V(0.0));
+#endif
+                if accumulate {
+                    v += load(y[at${j}]);
+                }
+                y[at${j}] = store(v);
+            }
+#endfor
+#else
+#for j in 0..COLUMNS
+            if o${j} < p.co {
+                var v = a${r}_${j};
+#if BIAS
+                v += bias[o${j}];
+#endif
+#if RESIDUAL
+                v += residual[to + o${j}];
+#endif
+#if RELU
+                v = max(v, 0.0);
+#endif
+                if accumulate {
+                    v += y[to + o${j}];
+                }
+                y[to + o${j}] = v;
+            }
+#endfor
+#endif
+        }
+#endfor
+#for r in 0..ROWS - GROUP
+#for j in 0..COLUMNS
+        a${r}_${j} = a${r + GROUP}_${j};
+#endfor
+#endfor
+    }
 }

@@ -10,6 +10,8 @@
 #import shared/index
 #import shared/quad
 
+#define GROUP 8
+
 #if COLUMNS > 4
 #define Q 4
 #else
@@ -23,20 +25,21 @@ struct Params {
 }
 
 #if Q == 4
-alias W = vec4<f32>;
+alias V = vec4<f32>;
 alias L = Quad;
-#elif Q == 2
-alias W = vec2<f32>;
-alias L = vec2<f32>;
+fn load(l: L) -> V { return unquad(l); }
+fn store(v: V) -> L { return quad(v); }
 #else
-alias W = f32;
-alias L = f32;
+alias V = vec2<f32>;
+alias L = Pair;
+fn load(l: L) -> V { return unpair(l); }
+fn store(v: V) -> L { return pair(v); }
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> dy: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<L>;
-@group(0) @binding(3) var<storage, read_write> dx: array<W>;
+@group(0) @binding(3) var<storage, read_write> dx: array<L>;
 
 // The first tap of a parity class; every `step`-th from there on divides. A loop that runs not at all costs a software
 // adapter a whole turn, so the others are stepped over rather than tested. Adding a multiple of s avoids negative numbers.
@@ -81,9 +84,12 @@ fn lanes_input_grad(
     var a${r}_${j} = 0.0;
 #endfor
 #endfor
-    let last = select(0u, p.kh, lead < p.pixels);
-    for (var kh = first_tap(ph); kh < last; kh += p.step) {
-        for (var kw = first_tap(pw); kw < p.kw; kw += p.step) {
+    // Pixels of this block. All bounds and conditions go by it, see lanes_forward.
+    let live = min(${ROWS}u, p.pixels - min(lead, p.pixels));
+    let taps = select(vec2<u32>(0u), vec2<u32>(p.kh, p.kw), live > 0u);
+    let turns = select(0u, co, live > 0u);
+    for (var kh = first_tap(ph); kh < taps.x; kh += p.step) {
+        for (var kw = first_tap(pw); kw < taps.y; kw += p.step) {
 #for i in 0..ROWS / LANES
             let uh${i} = i32(h${i} + p.padding) - i32(kh * p.dilation);
             let uw${i} = i32(v${i} + p.padding) - i32(kw * p.dilation);
@@ -93,28 +99,20 @@ fn lanes_input_grad(
             let y${i} = select(0u, ((n${i} * p.oh + oh${i}) * p.ow + ow${i}) * co, in${i});
 #endfor
             var wb = (kh * p.kw + kw) * ci;
-            for (var c = 0u; c < co; c++) {
+            for (var c = 0u; c < turns; c++) {
 #for i in 0..ROWS / LANES
                 let f${i} = select(vec4<f32>(0.0), unquad(dy[y${i} + c]), in${i});
 #endfor
 #for e in 0..4
 #for j in 0..COLUMNS / Q
-#if Q == 4
-                let g${e}_${j} = unquad(w[w${j} + wb + ${e}u * row]);
-#else
-                let g${e}_${j} = w[w${j} + wb + ${e}u * row];
-#endif
+                let g${e}_${j} = load(w[w${j} + wb + ${e}u * row]);
 #endfor
 #endfor
 #for r in 0..ROWS
 #for e in 0..4
                 let b${r}_${e} = subgroupShuffle(f${r / LANES}[${e}], ${r % LANES}u);
 #for j in 0..COLUMNS
-#if Q == 1
-                a${r}_${j} = fma(b${r}_${e}, g${e}_${j}, a${r}_${j});
-#else
                 a${r}_${j} = fma(b${r}_${e}, g${e}_${j / Q}[${j % Q}], a${r}_${j});
-#endif
 #endfor
 #endfor
 #endfor
@@ -124,28 +122,38 @@ fn lanes_input_grad(
     }
     // Every lane knows its own pixels; the others' places come by shuffle as well.
 #for i in 0..ROWS / LANES
-    let live${i} = lead + ${LANES * i}u + lane < p.pixels && h${i} < p.h && v${i} < p.w;
-    let place${i} = select(0xffffffffu, ((n${i} * p.h + h${i}) * p.w + v${i}) * ci, live${i});
+    let inside${i} = lead + ${LANES * i}u + lane < p.pixels && h${i} < p.h && v${i} < p.w;
+    var place${i} = select(0xffffffffu, ((n${i} * p.h + h${i}) * p.w + v${i}) * ci, inside${i});
 #endfor
-#for r in 0..ROWS
-    let to${r} = subgroupShuffle(place${r / LANES}, ${r % LANES}u);
-    if to${r} != 0xffffffffu {
+    // Stored as lanes_forward does.
+    let accumulate = p.accumulate != 0u && live > 0u;
+    for (var first = 0u; first < live; first += ${GROUP}u) {
+#for r in 0..GROUP
+        let to${r} = subgroupShuffle(place${r / LANES}, ${r % LANES}u);
+        if to${r} != 0xffffffffu {
 #for j in 0..COLUMNS / Q
-        if ic0 + ${j * LANES * Q}u < p.ci {
-            let at${j} = to${r} + (ic0 + ${j * LANES * Q}u) / ${Q}u;
+            if ic0 + ${j * LANES * Q}u < p.ci {
+                let at${j} = to${r} + (ic0 + ${j * LANES * Q}u) / ${Q}u;
 #if Q == 4
-            var v${j} = vec4<f32>(a${r}_${4 * j}, a${r}_${4 * j + 1}, a${r}_${4 * j + 2}, a${r}_${4 * j + 3});
-#elif Q == 2
-            var v${j} = vec2<f32>(a${r}_${2 * j}, a${r}_${2 * j + 1});
+                var s${j} = V(a${r}_${4 * j}, a${r}_${4 * j + 1}, a${r}_${4 * j + 2}, a${r}_${4 * j + 3});
 #else
-            var v${j} = a${r}_${j};
+                var s${j} = V(a${r}_${2 * j}, a${r}_${2 * j + 1});
 #endif
-            if p.accumulate != 0u {
-                v${j} += dx[at${j}];
+                if accumulate {
+                    s${j} += load(dx[at${j}]);
+                }
+                dx[at${j}] = store(s${j});
             }
-            dx[at${j}] = v${j};
+#endfor
         }
 #endfor
-    }
+#for i in 0..(ROWS - GROUP) / LANES
+        place${i} = place${i + GROUP / LANES};
 #endfor
+#for r in 0..ROWS - GROUP
+#for j in 0..COLUMNS
+        a${r}_${j} = a${r + GROUP}_${j};
+#endfor
+#endfor
+    }
 }

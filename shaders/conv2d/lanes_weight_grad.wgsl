@@ -14,6 +14,7 @@
 #import shared/quad
 
 #define WINDOW 0
+#define GROUP 8
 #define PIXELS 4 * LANES / ROWS
 #if WINDOW
 // Sums of a lane for each output channel.
@@ -31,15 +32,19 @@ struct Params {
 #if VEC == 4
 alias X = vec4<f32>;
 alias L = Quad;
+fn load(l: L) -> X { return unquad(l); }
+fn store(v: X) -> L { return quad(v); }
 #else
 alias X = f32;
 alias L = f32;
+fn load(l: L) -> X { return l; }
+fn store(v: X) -> L { return v; }
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<L>;
 @group(0) @binding(2) var<storage, read> dy: array<Quad>;
-@group(0) @binding(3) var<storage, read_write> part: array<X>;
+@group(0) @binding(3) var<storage, read_write> part: array<L>;
 
 @compute @workgroup_size(64)
 fn lanes_weight_grad(
@@ -74,6 +79,8 @@ fn lanes_weight_grad(
 #endfor
     let first = split * p.chunk;
     let last = select(0u, min(first + p.chunk, p.rows), split < p.splits);
+    // All bounds go by the split, see lanes_forward.
+    let width = select(0u, p.ow, first < last);
     for (var r = first; r < last; r++) {
         let oh = i32((r % p.oh) * p.stride);
         let image = (wid.z * (p.rows / p.oh) + r / p.oh) * p.h;
@@ -88,10 +95,10 @@ fn lanes_weight_grad(
 #for k in 0..2
         let iw${k} = ${k} - i32(p.padding);
         let ok${k} = in0 && iw${k} >= 0 && iw${k} < i32(p.w);
-        var g${k} = select(X(0.0), unquad(x[select(0u, (x0 + u32(iw${k})) * ci + c0, ok${k})]), ok${k});
+        var g${k} = select(X(0.0), load(x[select(0u, (x0 + u32(iw${k})) * ci + c0, ok${k})]), ok${k});
 #endfor
 #endif
-        for (var o = 0u; o < p.ow; o += ${PIXELS}u) {
+        for (var o = 0u; o < width; o += ${PIXELS}u) {
 #if PIXELS > 1
             let f = select(vec4<f32>(0.0), unquad(dy[(yb + min(o + ahead, p.ow - 1u)) * co + quad]), o + ahead < p.ow);
 #else
@@ -101,7 +108,7 @@ fn lanes_weight_grad(
 #for k in 2..PIXELS + 2
             let iw${k} = i32(o) + ${k} - i32(p.padding);
             let ok${k} = in0 && iw${k} >= 0 && iw${k} < i32(p.w);
-            let g${k} = select(X(0.0), unquad(x[select(0u, (x0 + u32(iw${k})) * ci + c0, ok${k})]), ok${k});
+            let g${k} = select(X(0.0), load(x[select(0u, (x0 + u32(iw${k})) * ci + c0, ok${k})]), ok${k});
 #endfor
 #for k in 0..PIXELS
 #for r in 0..ROWS
@@ -119,11 +126,7 @@ fn lanes_weight_grad(
             let iw${k}_${j} = i32((o + ${k}u) * p.stride) + dw${j};
             let ok${k}_${j} = in${j} && iw${k}_${j} >= 0 && iw${k}_${j} < i32(p.w);
             let l${k}_${j} = x[select(0u, (x${j} + u32(iw${k}_${j})) * ci + c${j}, ok${k}_${j})];
-#if VEC == 4
-                let g${k}_${j} = select(X(0.0), unquad(l${k}_${j}), ok${k}_${j});
-#else
-                let g${k}_${j} = select(X(0.0), l${k}_${j}, ok${k}_${j});
-#endif
+            let g${k}_${j} = select(X(0.0), load(l${k}_${j}), ok${k}_${j});
 #endfor
 #for r in 0..ROWS
             let b${k}_${r} = subgroupShuffle(f[${r % 4}], ${k * (ROWS / 4) + r / 4}u);
@@ -135,20 +138,27 @@ fn lanes_weight_grad(
 #endif
         }
     }
-    if split < p.splits {
-        let base = (split * groups.z + wid.z) * p.co;
-#for r in 0..ROWS
+    // Stored as lanes_forward does.
+    let live = select(0u, min(p.co - min(oc0, p.co), ${ROWS}u), split < p.splits);
+    let base = (split * groups.z + wid.z) * p.co + oc0;
+    for (var first = 0u; first < live; first += ${GROUP}u) {
+#for r in 0..GROUP
 #for j in 0..UNITS
-        if oc0 + ${r}u < p.co && u${j} < p.units {
+        if first + ${r}u < live && u${j} < p.units {
 #if WINDOW
-            let to = (base + oc0 + ${r}u) * p.units * 3u + u${j} / ci * 3u * ci + c${j};
+            let to = (base + first + ${r}u) * p.units * 3u + u${j} / ci * 3u * ci + c${j};
 #for k in 0..3
-            part[to + ${k}u * ci] = a${r}_${k};
+            part[to + ${k}u * ci] = store(a${r}_${k});
 #endfor
 #else
-            part[(base + oc0 + ${r}u) * p.units + u${j}] = a${r}_${j};
+            part[(base + first + ${r}u) * p.units + u${j}] = store(a${r}_${j});
 #endif
         }
+#endfor
+#endfor
+#for r in 0..ROWS - GROUP
+#for j in 0..SUMS
+        a${r}_${j} = a${r + GROUP}_${j};
 #endfor
 #endfor
     }

@@ -117,7 +117,7 @@ fn forward_defines(s: &Conv2d, epilogue: &Epilogue, tile: Tile, profile: &Profil
     let lanes = size(profile).unwrap_or(8);
     defines! {
         LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = profile.int64,
-        OVEC = s.co.is_multiple_of(4) && tile.columns.is_multiple_of(4),
+        OVEC = s.co.is_multiple_of(tile.columns.min(4)),
         SEGMENT = segment(s, tile), BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     }
 }
@@ -271,9 +271,6 @@ pub(super) fn permutations() -> Vec<Permutation> {
     for ((lanes, int64), tile) in adapters.clone().flat_map(|a| TILES.map(|t| (a, t))) {
         for bits in 0..16 {
             let on = |bit: usize| bits >> bit & 1 == 1;
-            if on(0) && !tile.columns.is_multiple_of(4) {
-                continue;
-            }
             for segment in [0].into_iter().chain(SEGMENTS).filter(|run| *run == 0 || tile.columns <= 4) {
                 let defines = defines! {
                     LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, SEGMENT = segment,
@@ -286,8 +283,7 @@ pub(super) fn permutations() -> Vec<Permutation> {
         all.push(Permutation { source: INPUT_GRAD, defines: defines.clone() });
         for segment in [0].into_iter().chain(SEGMENTS).filter(|run| *run == 0 || tile.columns <= 4) {
             let mut defines = defines.clone();
-            let vector = tile.columns.is_multiple_of(4);
-            for (name, value) in [("STATS", 1), ("SEGMENT", segment as i64), ("OVEC", vector.into())] {
+            for (name, value) in [("STATS", 1), ("SEGMENT", segment as i64), ("OVEC", 1)] {
                 defines.insert(name.into(), value);
             }
             for name in ["BIAS", "RESIDUAL", "RELU"] {
