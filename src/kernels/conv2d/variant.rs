@@ -154,6 +154,7 @@ mod tests {
             f16: false,
             int64: false,
             cooperative_matrix: class == AdapterClass::DiscreteMatrix,
+            matrix: None,
             timestamps: false,
         }
     }
