@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::depthwise;
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
-use super::{padded, tiled, turned, winograd};
+use super::{matrix, padded, tiled, turned, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -49,6 +49,8 @@ pub enum Variant {
     Depthwise,
     /// Operands in workgroup memory: for GPUs.
     Tiled(Tile),
+    /// Cooperative matrices with operands in f16: for devices that are opened with them.
+    Matrix(Tile),
 }
 
 impl Variant {
@@ -66,6 +68,7 @@ impl Variant {
             .chain(turned)
             .chain(winograd::SIZES.map(Variant::Winograd))
             .chain(tiled::TILES.map(Variant::Tiled))
+            .chain(matrix::TILES.map(Variant::Matrix))
             .chain([Variant::Depthwise])
         {
             if !all.contains(&variant) {
@@ -85,6 +88,7 @@ impl Variant {
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
             Variant::Depthwise => depthwise::serves(s),
             Variant::Tiled(tile) => tiled::serves(s, tile),
+            Variant::Matrix(tile) => matrix::serves(s, tile, profile),
         }
     }
 }
@@ -99,6 +103,7 @@ impl fmt::Display for Variant {
             Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
             Variant::Depthwise => f.write_str("depthwise"),
             Variant::Tiled(tile) => write!(f, "tiled-{}x{}", tile.rows, tile.columns),
+            Variant::Matrix(tile) => write!(f, "matrix-{}x{}", tile.rows, tile.columns),
         }
     }
 }
@@ -130,7 +135,8 @@ pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
     let tiled = || tiled::choose(pass, s, profile.class).map(Variant::Tiled);
     let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
     let any = || Variant::Register(register::choose(pass, s, profile.class));
-    winograd.or_else(tiled).or_else(padded).or_else(turned).or_else(lanes).unwrap_or_else(any)
+    let matrix = matrix::choose(pass, s, profile).map(Variant::Matrix);
+    matrix.or(winograd).or_else(tiled).or_else(padded).or_else(turned).or_else(lanes).unwrap_or_else(any)
 }
 
 #[cfg(test)]
