@@ -112,10 +112,8 @@ fn chunks(s: &Conv2d, partials: &Partials, variant: Variant) -> Vec<Vec<usize>> 
 
 /// A check of a sum of `k` terms that `variant` computed.
 fn sum(variant: Variant, what: String, got: Vec<f32>, want: Vec<f64>, k: usize) -> Check {
-    match variant {
-        Variant::Matrix(_) => matrix::check(what, got, want, k),
-        _ => Check::sum(what, got, want, k),
-    }
+    let check = Check::sum(what, got, want, k);
+    Check { tolerance: check.tolerance + variant.rounding(), ..check }
 }
 
 fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
@@ -209,18 +207,19 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     for tile in matrix::TILES.into_iter().filter(|t| matrix::serves(s, *t, profile)) {
         let plan = |pass, splits| Ok::<_, Error>(matrix::Plan::new(pass, s, tile, profile)?.in_parts(splits));
         for (splits, accumulate) in [(1, true), (2, false), (99, true)] {
-            let named = |what: &str| format!("{what}, {}, {splits} splits", Variant::Matrix(tile));
+            let variant = Variant::Matrix(tile);
+            let named = |what: &str| format!("{what}, {variant}, {splits} splits");
             let y = Tensor::empty(gpu, &s.y_shape())?;
             let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
             matrix::forward(gpu, &plan(Pass::Forward, splits)?, &x, &w, epilogue, &y)?;
-            checks.push(matrix::check(named("relu(y + bias + residual)"), y.to_f32(gpu)?, fused.clone(), k));
+            checks.push(sum(variant, named("relu(y + bias + residual)"), y.to_f32(gpu)?, fused.clone(), k));
             let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
             matrix::input_grad(gpu, &plan(Pass::InputGrad, splits)?, &dy, &w, &out)?;
             let want = added(&there, 1.0, &dx64);
-            checks.push(matrix::check(named("dx"), out.tensor.to_f32(gpu)?, want, s.kh * s.kw * s.co / s.groups));
+            checks.push(sum(variant, named("dx"), out.tensor.to_f32(gpu)?, want, s.kh * s.kw * s.co / s.groups));
             let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;
             matrix::weight_grad(gpu, &plan(Pass::WeightGrad, splits)?, &x, &dy, &out)?;
-            checks.push(matrix::check(named("dw"), out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
+            checks.push(sum(variant, named("dw"), out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
         }
     }
     Ok(checks)

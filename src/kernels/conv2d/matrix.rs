@@ -8,7 +8,7 @@ use super::register::Tile;
 use super::tiled::{Product, grid, in_flight, sum};
 use super::{Epilogue, Pass, gap, geometry, reach};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Matrix, Profile, Source};
-use crate::kernels::case::{Check, Permutation};
+use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
 use crate::{Error, Result, defines};
@@ -221,13 +221,6 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> 
     (layout.padded(&p) <= 4 * p.rows * p.columns * p.groups * p.classes).then_some(layout.tile)
 }
 
-/// A check of a sum of `k` products whose operands were rounded to f16. Rounding moves each by at most 2⁻¹¹ of itself, and a
-/// product by 2⁻¹⁰. These errors are independent, so that of a sum is to the sum as that of one product to the product.
-pub(super) fn check(what: impl Into<String>, got: Vec<f32>, want: Vec<f64>, k: usize) -> Check {
-    let check = Check::sum(what, got, want, k);
-    Check { tolerance: check.tolerance + 1.0 / 1024.0, ..check }
-}
-
 /// Every way the two shaders are compiled: for each size of matrix with the subgroups of those who have it.
 pub(super) fn permutations() -> Vec<Permutation> {
     let on = |bits: i64, bit: i64| bits >> bit & 1;
@@ -244,4 +237,41 @@ pub(super) fn permutations() -> Vec<Permutation> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::parse;
+
+    const FORMS: [Matrix; 4] = [
+        Matrix { edge: 8, lanes: 8 },
+        Matrix { edge: 8, lanes: 32 },
+        Matrix { edge: 16, lanes: 32 },
+        Matrix { edge: 16, lanes: 64 },
+    ];
+
+    #[test]
+    fn tiles_divide_and_take_the_memory_they_say() {
+        for (matrix, layout) in FORMS.into_iter().flat_map(|m| LAYOUTS.iter().map(move |l| (m, l))) {
+            let width = layout.invocations(matrix);
+            // The lanes fetch whole lines, and no line is left out.
+            for (lines, line) in [(layout.tile.rows, TERMS), (layout.tile.columns, TERMS)] {
+                assert!(width % (line / 4) == 0 && width % (lines / 4) == 0);
+            }
+            assert!(layout.tile.rows % (width / (TERMS / 4)) == 0);
+            assert!(layout.tile.rows % (layout.down * matrix.edge) == 0 && TERMS % matrix.edge == 0);
+            assert!(layout.tile.columns % (layout.across * matrix.edge) == 0);
+            let gather = |grad| gather_defines(layout, matrix, grad, &Epilogue::default());
+            let forms = [(GATHER, "matrix", gather(false)), (GATHER, "matrix", gather(true))];
+            for (source, entry, defines) in forms.into_iter().chain([(WEIGHT, "matrix_weight", layout.defines(matrix))])
+            {
+                let interface = parse(source, &defines).unwrap().interface(entry).unwrap();
+                assert_eq!(interface.workgroup_size, [width as u32, 1, 1]);
+                assert!(interface.workgroup_bytes as usize <= layout.bytes(matrix), "{source:?}");
+            }
+        }
+        // One tile fits the least that adapters have.
+        assert!(FORMS.iter().all(|m| LAYOUTS[1].bytes(*m) <= 16 << 10 && LAYOUTS[1].invocations(*m) <= 256));
+    }
 }

@@ -78,6 +78,16 @@ impl Variant {
         all
     }
 
+    /// The relative error that rounding of operands adds to a sum: nothing where all is f32. For f16, see
+    /// [`Options::matrices`](crate::gpu::Options::matrices), each operand moves by at most 2⁻¹¹ of itself and a product by
+    /// 2⁻¹⁰; these errors are independent, so that of a sum is to the sum as that of one product to the product.
+    pub fn rounding(self) -> f64 {
+        match self {
+            Variant::Matrix(_) => 1.0 / 1024.0,
+            _ => 0.0,
+        }
+    }
+
     /// Whether it can compute `pass` of `s` on an adapter with `profile`.
     pub fn serves(self, pass: Pass, s: &Conv2d, profile: &Profile) -> bool {
         match self {
@@ -142,7 +152,7 @@ pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::AdapterClass;
+    use crate::gpu::{AdapterClass, Matrix};
 
     fn profile(class: AdapterClass) -> Profile {
         Profile {
@@ -185,6 +195,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn matrices_compute_forward_passes_of_devices_that_have_them_open() {
+        let opened = |class, edge, kib: u32| Profile {
+            matrix: Some(Matrix { edge, lanes: 32 }),
+            max_workgroup_bytes: kib << 10,
+            ..profile(class)
+        };
+        let wide = Conv2d::square(128, 16, 16, 128, 128, 3, 1, 1);
+        let narrow = Conv2d::square(128, 32, 32, 16, 16, 3, 1, 1);
+        let name = |pass, s: &Conv2d, profile: &Profile| choose(pass, s, profile).to_string();
+        let discrete = opened(AdapterClass::DiscreteMatrix, 16, 48);
+        assert_eq!(name(Pass::Forward, &wide, &discrete), "matrix-128x128");
+        assert_eq!(name(Pass::Forward, &narrow, &discrete), "matrix-128x32");
+        assert_eq!(name(Pass::Forward, &wide, &opened(AdapterClass::Discrete, 16, 16)), "matrix-64x64");
+        assert_eq!(name(Pass::Forward, &wide, &opened(AdapterClass::Apple, 8, 32)), "matrix-128x128");
+        let matrices = |pass, s: &Conv2d, profile: &Profile| {
+            variants(pass, s, profile).into_iter().filter(|v| matches!(v, Variant::Matrix(_))).count()
+        };
+        for s in [&wide, &narrow] {
+            for pass in [Pass::InputGrad, Pass::WeightGrad] {
+                assert!(!name(pass, s, &discrete).starts_with("matrix"), "gradients are f32 by the rule");
+                assert_eq!(matrices(pass, s, &discrete), 3, "but there by name");
+            }
+            assert!(!name(Pass::Forward, s, &opened(AdapterClass::Software, 8, 48)).starts_with("matrix"));
+            let closed = profile(AdapterClass::DiscreteMatrix);
+            assert_eq!(matrices(Pass::Forward, s, &closed), 0, "nobody who did not ask");
+            assert!(!name(Pass::Forward, s, &closed).starts_with("matrix"));
+        }
+        // Channels that do not come in fours, and products that are small.
+        assert_eq!(matrices(Pass::Forward, &Conv2d::square(128, 32, 32, 3, 16, 3, 1, 1), &discrete), 0);
+        assert_eq!(matrices(Pass::Forward, &Conv2d::square(128, 1, 1, 512, 10, 1, 1, 0), &discrete), 0);
+        assert!(!name(Pass::Forward, &Conv2d::square(1, 4, 4, 16, 16, 3, 1, 1), &discrete).starts_with("matrix"));
     }
 
     #[test]
