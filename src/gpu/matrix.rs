@@ -45,7 +45,10 @@ pub(super) fn of(adapter: &wgpu::Adapter, profile: &Profile) -> Option<Matrix> {
 
 /// The operands of the self-test: small multiples of 1/8, which f16 holds and whose sums f32 holds, all exactly.
 fn operands(edge: usize) -> Vec<f32> {
-    (0..12 * edge * edge).map(|i| ((i * 2_654_435_761 >> 7) % 33) as f32 / 8.0 - 2.0).collect()
+    (0..12 * edge * edge)
+        .map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 7) % 33)
+        .map(|v| v as f32 / 8.0 - 2.0)
+        .collect()
 }
 
 /// What the self-test must find.

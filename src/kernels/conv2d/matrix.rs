@@ -260,7 +260,7 @@ mod tests {
                 assert!(width % (line / 4) == 0 && width % (lines / 4) == 0);
             }
             assert!(layout.tile.rows % (width / (TERMS / 4)) == 0);
-            assert!(layout.tile.rows % (layout.down * matrix.edge) == 0 && TERMS % matrix.edge == 0);
+            assert!(layout.tile.rows % (layout.down * matrix.edge) == 0 && TERMS.is_multiple_of(matrix.edge));
             assert!(layout.tile.columns % (layout.across * matrix.edge) == 0);
             let gather = |grad| gather_defines(layout, matrix, grad, &Epilogue::default());
             let forms = [(GATHER, "matrix", gather(false)), (GATHER, "matrix", gather(true))];

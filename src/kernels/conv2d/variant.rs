@@ -79,11 +79,11 @@ impl Variant {
     }
 
     /// The relative error that rounding of operands adds to a sum: nothing where all is f32. For f16, see
-    /// [`Options::matrices`](crate::gpu::Options::matrices), each operand moves by at most 2⁻¹¹ of itself and a product by
-    /// 2⁻¹⁰; these errors are independent, so that of a sum is to the sum as that of one product to the product.
+    /// [`Options::matrices`](crate::gpu::Options::matrices), an operand goes to either neighbour, as the driver likes: it moves by
+    /// at most 2⁻¹⁰ of itself and a product by 2⁻⁹, and the error of a sum of independent terms is to it as that of a product.
     pub fn rounding(self) -> f64 {
         match self {
-            Variant::Matrix(_) => 1.0 / 1024.0,
+            Variant::Matrix(_) => 1.0 / 512.0,
             _ => 0.0,
         }
     }
