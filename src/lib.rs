@@ -74,7 +74,7 @@
 //! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
 //! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
 //! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
-//! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches | [`tensor`], [`shape`], [`twin`] (in the cases) |
+//! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches, but for the probes of `bench` and the self-test of a device | [`tensor`], [`shape`], [`twin`] (in the cases) |
 //! | [`tensor`], [`shape`] | a shape and a pooled buffer | [`gpu`] |
 //! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording and replay | wgpu, which nobody else names |
 //!

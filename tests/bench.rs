@@ -11,6 +11,7 @@ fn bench(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_limbeck"));
     command.current_dir(folder).env("LIMBECK_CACHE_DIR", folder.join("cache"));
     command.env_remove("LIMBECK_CHECKED").env_remove("LIMBECK_POISON").env_remove("LIMBECK_TUNED");
+    command.env_remove("LIMBECK_MATRICES");
     command.arg("bench").args(args).output().unwrap()
 }
 
@@ -29,7 +30,14 @@ fn every_permutation_of_a_probe_validates_and_can_be_written() {
         }
         let (naga, info) = (&module.naga, &module.info);
         spv::write_vec(naga, info, &spv::Options::default(), None).unwrap();
-        msl::write_string(naga, info, &msl::Options::default(), &msl::PipelineOptions::default()).unwrap();
+        // Cooperative matrices need MSL 2.3, and HLSL has none.
+        let matrices = naga.types.iter().any(|(_, t)| matches!(t.inner, naga::TypeInner::CooperativeMatrix { .. }));
+        let lang_version = if matrices { (2, 3) } else { msl::Options::default().lang_version };
+        let options = msl::Options { lang_version, ..msl::Options::default() };
+        msl::write_string(naga, info, &options, &msl::PipelineOptions::default()).unwrap();
+        if matrices {
+            continue;
+        }
         // Types of 16 bits need shader model 6.2.
         let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..hlsl::Options::default() };
         let mut text = String::new();
@@ -40,7 +48,7 @@ fn every_permutation_of_a_probe_validates_and_can_be_written() {
 #[test]
 fn probes_compute_what_they_say_on_poisoned_memory() {
     for checked in [false, true] {
-        let gpu = Gpu::new(Options { poison: true, checked, ..Options::default() }).unwrap();
+        let gpu = Gpu::new(Options { poison: true, checked, matrices: true, ..Options::default() }).unwrap();
         let mut count = 0;
         for kernel in probe::TABLE {
             for case in (kernel.cases)() {
@@ -164,6 +172,29 @@ fn tuned_variants_are_kept_and_used() {
     assert_eq!(variant().as_deref(), Some("register-4x4"));
     std::fs::write(tables[0].path(), format!("{head}\nno table at all")).unwrap();
     assert_ne!(variant().as_deref(), Some("register-4x4"));
+}
+
+/// The one test of what a device with matrices does; where the adapter has none, of what is said about that.
+#[test]
+fn matrices_are_measured_where_the_adapter_has_them_and_noted_where_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = bench(folder.path(), &["--quick", "--only", "fma/matrix,launch/16KiB", "--json", "m.json"]);
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
+    let report = Report::load(folder.path().join("m.json")).unwrap();
+    let open = Gpu::new(Options { matrices: true, ..Options::default() }).unwrap();
+    let measured: Vec<_> = report.records.iter().filter(|r| r.name.starts_with("ceiling/fma/matrix/")).collect();
+    match open.profile().matrix {
+        Some(matrix) => {
+            assert!(measured.len() > 2 && measured.iter().all(|r| r.value.is_some_and(|v| v > 0.0)), "{measured:?}");
+            assert!(measured[0].name.contains(&format!("/mat{}x", matrix.edge)) && report.ceiling.fma_matrix.is_some());
+        }
+        None => {
+            assert!(measured.is_empty() && report.ceiling.fma_matrix.is_none());
+            assert!(report.notes.iter().any(|n| n.starts_with("cooperative matrices: ")), "{:?}", report.notes);
+        }
+    }
+    assert!(!report.settings.matrices, "all else was measured without");
 }
 
 #[test]

@@ -19,17 +19,23 @@ fn every_permutation_validates() {
     assert!(count > 0);
 }
 
-/// SPIR-V, MSL and HLSL.
+/// SPIR-V, MSL and HLSL. Cooperative matrices need MSL 2.3, and HLSL has none.
 fn write(module: &naga::Module, info: &naga::valid::ModuleInfo) {
     use naga::back::{hlsl, msl, spv};
+    let matrices = module.types.iter().any(|(_, t)| matches!(t.inner, naga::TypeInner::CooperativeMatrix { .. }));
     spv::write_vec(module, info, &spv::Options::default(), None).unwrap();
-    msl::write_string(module, info, &msl::Options::default(), &msl::PipelineOptions::default()).unwrap();
+    let lang_version = if matrices { (2, 3) } else { msl::Options::default().lang_version };
+    let options = msl::Options { lang_version, ..msl::Options::default() };
+    msl::write_string(module, info, &options, &msl::PipelineOptions::default()).unwrap();
+    if matrices {
+        return;
+    }
     let (mut text, options) = (String::new(), hlsl::Options::default());
     hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(module, info, None).unwrap();
 }
 
 fn run_all(checked: bool) {
-    let gpu = Gpu::new(Options { poison: true, checked, ..Options::default() }).unwrap();
+    let gpu = Gpu::new(Options { poison: true, checked, matrices: true, ..Options::default() }).unwrap();
     let (mut checks, mut failures) = (0, Vec::new());
     for kernel in TABLE {
         for case in (kernel.cases)() {

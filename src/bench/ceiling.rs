@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::measure::{Entry, Pace, Verify, excuse, interleave};
-use super::probe::{fma, fresh, stream};
+use super::probe::{fma, fresh, matrix, stream};
 use super::schema::{Ceiling, LaunchCost, MemoryPoint, Record, Unit, Verdict};
 use super::{Progress, Selection, stats};
-use crate::gpu::{AdapterClass, Gpu};
+use crate::gpu::{AdapterClass, Gpu, Options};
 use crate::kernels::{Check, Size};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -19,6 +19,7 @@ const MIB: u64 = 1 << 20;
 /// Measures what is selected, and what the percentages of other records need.
 pub(super) fn measure(
     gpu: &Gpu,
+    options: &Options,
     size: Size,
     selection: &Selection,
     pace: &Pace,
@@ -41,6 +42,7 @@ pub(super) fn measure(
     records.extend(interleave(gpu, overhead, pace, progress)?);
     records.extend(interleave(gpu, half, pace, progress)?);
     gpu.trim()?;
+    records.extend(matrices(gpu, options, selection, pace, progress)?);
     let ceiling = summary(&records, &streams);
     if let Some(launch) = ceiling.launch {
         records.push(launch_record(launch));
@@ -66,6 +68,48 @@ fn arithmetic(gpu: &Gpu, half: bool) -> Result<Vec<Entry>> {
         entry.work(chains.flops(rounds) * invocations as u64, 4 * invocations as u64)
     };
     Ok(fma::Chains::all(half).into_iter().map(entry).collect())
+}
+
+/// Whether the user wants a rate of cooperative matrices, of whatever size.
+pub(super) fn wants_matrices(selection: &Selection) -> bool {
+    matrix::Chains::names().any(|name| selection.names(&format!("ceiling/fma/{name}")))
+}
+
+/// Chains of products of cooperative matrices. Where `gpu` was opened without, another device is opened for them alone, so
+/// that whatever else is measured is what is used by default.
+fn matrices(
+    gpu: &Gpu,
+    options: &Options,
+    selection: &Selection,
+    pace: &Pace,
+    progress: &mut Progress,
+) -> Result<Vec<Record>> {
+    // Percentages of kernels that compute with them are taken of them.
+    let needed = selection.ceilings && gpu.profile().matrix.is_some();
+    if !gpu.profile().cooperative_matrix || !needed && !wants_matrices(selection) {
+        return Ok(Vec::new());
+    }
+    let gpu = &if gpu.profile().matrix.is_some() {
+        gpu.clone()
+    } else {
+        Gpu::new(Options { matrices: true, ..options.clone() })?
+    };
+    let (invocations, rounds) =
+        if gpu.profile().class == AdapterClass::Software { (1 << 10, 4) } else { (1 << 20, 64) };
+    let out = Tensor::empty(gpu, &[invocations])?;
+    let entry = |chains: matrix::Chains| {
+        let (checked, timed) = (out.clone(), out.clone());
+        let verify: Verify = Box::new(move |gpu| matrix::check(gpu, chains, rounds, &checked));
+        let entry = Entry::gpu(format!("ceiling/fma/{chains}"), Unit::Flops, verify, move |gpu| {
+            matrix::matrix(gpu, chains, rounds, &timed)
+        });
+        let subgroups = invocations.div_ceil(chains.matrix.lanes) as u64;
+        entry.work(chains.flops(rounds) * subgroups, 4 * invocations as u64)
+    };
+    let mut entries: Vec<Entry> = matrix::Chains::all(gpu).into_iter().map(entry).collect();
+    entries.retain(|e| needed || selection.names(&e.name));
+    progress(super::Event::Group("matrices", entries.len()));
+    interleave(gpu, entries, pace, progress)
 }
 
 /// `64KiB`, `16MiB`.
@@ -230,6 +274,7 @@ fn summary(records: &[Record], streams: &[(Op, u64, bool)]) -> Ceiling {
     Ceiling {
         fma_f32: best("ceiling/fma/f32/"),
         fma_f16: best("ceiling/fma/f16/"),
+        fma_matrix: best("ceiling/fma/matrix/"),
         memory: sizes.into_iter().map(point).filter(|p| p.best().is_some()).collect(),
         launch: stats::fit(&launches).map(|l| LaunchCost { seconds: l.a, bandwidth: l.b, worst: l.worst }),
     }

@@ -80,6 +80,10 @@ fn refuse(first_name: &str, first: &Report, name: &str, other: &Report) -> Resul
     if first.settings.checked != other.settings.checked {
         return differs("checked shaders:", first.settings.checked.to_string(), other.settings.checked.to_string());
     }
+    if first.settings.matrices != other.settings.matrices {
+        let open = |matrices: bool| if matrices { "open" } else { "not open" }.to_string();
+        return differs("cooperative matrices:", open(first.settings.matrices), open(other.settings.matrices));
+    }
     if first.settings.poison != other.settings.poison {
         return differs("poisoned buffers:", first.settings.poison.to_string(), other.settings.poison.to_string());
     }
@@ -188,6 +192,7 @@ pub(super) mod tests {
         refused(&|r| r.schema += 1, "schema");
         refused(&|r| r.settings.checked = true, "checked");
         refused(&|r| r.settings.poison = true, "poisoned");
+        refused(&|r| r.settings.matrices = true, "matrices");
         refused(&|r| r.records.clear(), "in common");
         assert!(compare(&[("a".into(), report(1.0))]).is_err());
         assert!(compare(&[]).is_err());

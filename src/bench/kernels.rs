@@ -79,9 +79,12 @@ fn entry(gpu: &Gpu, name: &str, workload: &Workload, ceiling: &Ceiling) -> Resul
     Ok(entry.work(workload.flops, workload.bytes))
 }
 
-/// The record with its share of the ceiling.
+/// The record with its share of the ceiling: that of cooperative matrices for a variant that multiplies with them.
 pub(super) fn rated(mut record: Record, ceiling: &Ceiling) -> Record {
-    if let (Some(seconds), Some((least, bound))) = (record.seconds, ceiling.least_seconds(record.flops, record.bytes)) {
+    let matrices = record.variant.as_deref().is_some_and(|v| v.starts_with("matrix"));
+    let peak = if matrices { ceiling.fma_matrix } else { ceiling.fma_f32 };
+    let least = peak.and_then(|peak| ceiling.least_seconds_at(peak, record.flops, record.bytes));
+    if let (Some(seconds), Some((least, bound))) = (record.seconds, least) {
         record.percent = Some(100.0 * least / seconds.median);
         record.bound = Some(bound);
     }
@@ -98,7 +101,7 @@ mod tests {
     fn the_share_is_of_the_ceiling_that_binds() {
         let copy = Some(4e9);
         let memory = vec![MemoryPoint { bytes: 1 << 20, copy, ..MemoryPoint::default() }];
-        let ceiling = Ceiling { fma_f32: Some(100e9), memory, ..Ceiling::default() };
+        let ceiling = Ceiling { fma_f32: Some(100e9), fma_matrix: Some(400e9), memory, ..Ceiling::default() };
         let record = |flops, bytes, seconds| {
             let mut r = Record::without("kernel/x", Unit::Flops, Verdict::Passed(0.0));
             (r.flops, r.bytes, r.seconds) = (flops, bytes, Spread::of(&[seconds]));
@@ -106,6 +109,8 @@ mod tests {
         };
         let gemm = record(2_000_000_000, 12 << 20, 0.1);
         assert_eq!((gemm.percent, gemm.bound), (Some(20.0), Some(Bound::Compute)));
+        let product = Record { variant: Some("matrix-64x64".into()), percent: None, ..gemm.clone() };
+        assert_eq!(rated(product, &ceiling).percent, Some(5.0), "a variant on matrices is held against theirs");
         let norm = record(4_000_000, 4_000_000, 0.002);
         assert_eq!((norm.percent, norm.bound), (Some(50.0), Some(Bound::Memory)));
         let none = rated(norm.clone(), &Ceiling::default());

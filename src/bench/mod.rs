@@ -103,6 +103,7 @@ pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Res
     let size = if request.quick { Size::Quick } else { Size::Full };
     let mut settings = Settings::new(options, request.quick, request.only.clone());
     settings.tuned = gpu.choices().len();
+    settings.matrices = gpu.profile().matrix.is_some();
     let mut selection = Selection::of(request.only.as_deref());
     let workloads = kernels::select(&gpu, size, &selection);
     let steps = steps::select(gpu.profile(), size, &selection);
@@ -112,9 +113,11 @@ pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Res
     let pace = pace(size, software, start);
     // Ceilings come first, for all else is rated by them; steps must leave time for the kernels.
     let limit = |share: f64| if size == Size::Quick && software { pace.within(share) } else { pace };
-    let (ceiling, mut records) = ceiling::measure(&gpu, size, &selection, &limit(20.0), progress)?;
+    let (ceiling, mut records) = ceiling::measure(&gpu, options, size, &selection, &limit(20.0), progress)?;
     let share = if workloads.is_empty() { 80.0 } else { 45.0 };
-    let (steps, mut notes) = steps::measure(options, steps, &limit(share), progress)?;
+    // Their losses are held against known ones, which f16 would not meet.
+    let plain = Options { matrices: false, ..options.clone() };
+    let (steps, mut notes) = steps::measure(&plain, steps, &limit(share), progress)?;
     records.extend(kernels::measure(&gpu, workloads, &ceiling, &pace, progress)?);
     records.extend(steps::shares(steps, &ceiling));
     if records.is_empty() {
@@ -124,7 +127,8 @@ pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Res
              kernel, conv2d, resnet18, forward, train, distil, infer"
         )));
     }
-    notes.extend(remarks(&gpu, &pace));
+    let unmeasured = ceiling::wants_matrices(&selection) && ceiling.fma_matrix.is_none();
+    notes.extend(remarks(&gpu, &pace, unmeasured));
     settings.seconds = start.elapsed().as_secs_f64();
     let (program, adapter) = (Program::current(), Adapter::of(gpu.profile()));
     Ok(Report { schema: SCHEMA, program, adapter, settings, ceiling, records, notes })
@@ -164,13 +168,20 @@ fn pace(size: Size, software: bool, start: Instant) -> Pace {
     }
 }
 
-/// What a reader should know of this run.
-fn remarks(gpu: &Gpu, pace: &Pace) -> Vec<String> {
+/// What a reader should know of this run; `unmeasured`: no rate of cooperative matrices though it was wanted.
+fn remarks(gpu: &Gpu, pace: &Pace, unmeasured: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    if gpu.profile().cooperative_matrix {
-        notes.push("cooperative matrices: the adapter has them; limbeck opens devices without that experimental feature, so they were not measured".into());
-    } else {
-        notes.push("cooperative matrices: none on this adapter".into());
+    match (gpu.profile().cooperative_matrix, gpu.profile().matrix) {
+        (false, _) => notes.push("cooperative matrices: none on this adapter".into()),
+        (true, Some(_)) => notes.push(
+            "cooperative matrices were open: forward convolutions multiply in f16 where their variant is called matrix; whole \
+             steps are measured without"
+                .into(),
+        ),
+        (true, None) if unmeasured => notes.push(
+            "cooperative matrices: the adapter has them, but in no form that limbeck uses, or they compute wrong".into(),
+        ),
+        (true, None) => {}
     }
     if !gpu.profile().f16 {
         notes.push("f16: the adapter has none".into());

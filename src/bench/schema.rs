@@ -107,6 +107,9 @@ pub struct Settings {
     pub checked: bool,
     /// Buffers poisoned with NaN.
     pub poison: bool,
+    /// Cooperative matrices open to kernels, so that forward convolutions may multiply in f16.
+    #[serde(default)]
+    pub matrices: bool,
     /// Shapes for which a measurement, not the rule, named the variant.
     pub tuned: usize,
     /// When it began, seconds since 1970.
@@ -124,6 +127,7 @@ impl Settings {
             only,
             checked: options.checked,
             poison: options.poison,
+            matrices: false,
             tuned: 0,
             began: now.map_or(0, |d| d.as_secs()),
             seconds: 0.0,
@@ -138,6 +142,9 @@ pub struct Ceiling {
     pub fma_f32: Option<f64>,
     /// The same in f16.
     pub fma_f16: Option<f64>,
+    /// The same of cooperative matrices, operands in f16 and sums in f32.
+    #[serde(default)]
+    pub fma_matrix: Option<f64>,
     /// Memory bandwidth by the size of an array, in order of size.
     pub memory: Vec<MemoryPoint>,
     /// What a dispatch costs.
@@ -187,7 +194,12 @@ impl Ceiling {
 
     /// The shortest time this machine could need for `flops` and `bytes`, and which of both decides.
     pub fn least_seconds(&self, flops: u64, bytes: u64) -> Option<(f64, Bound)> {
-        let compute = flops as f64 / self.fma_f32?;
+        self.least_seconds_at(self.fma_f32?, flops, bytes)
+    }
+
+    /// The same for arithmetic whose peak is `peak` FLOP/s.
+    pub fn least_seconds_at(&self, peak: f64, flops: u64, bytes: u64) -> Option<(f64, Bound)> {
+        let compute = flops as f64 / peak;
         let memory = bytes as f64 / self.bandwidth(bytes)?;
         Some(if compute >= memory { (compute, Bound::Compute) } else { (memory, Bound::Memory) })
     }

@@ -46,6 +46,7 @@ pub fn text(report: &Report) -> String {
     let mut best = Vec::new();
     best.extend(ceiling.fma_f32.map(|v| format!("{} f32", quantity(v, Unit::Flops))));
     best.extend(ceiling.fma_f16.map(|v| format!("{} f16", quantity(v, Unit::Flops))));
+    best.extend(ceiling.fma_matrix.map(|v| format!("{} matrices", quantity(v, Unit::Flops))));
     if let Some(v) = ceiling.memory.last().and_then(|p| p.best()) {
         best.push(format!("{} from memory", quantity(v, Unit::Bytes)));
     }

@@ -70,13 +70,17 @@ fn decide(name: String, seconds: Vec<(String, f64)>) -> Finding {
 fn best(gpu: &Gpu, timed: Timed, pace: &Pace) -> Result<Vec<(String, f64)>> {
     let inputs = timed.inputs(gpu)?;
     let mut running: Vec<(Variant, usize, Vec<f64>)> = Vec::new();
-    let mut answer: Option<Vec<f32>> = None;
+    let mut answer: Option<(Vec<f32>, f64)> = None;
     for variant in conv2d::candidates(timed.pass, &timed.shape, gpu.profile()) {
         let got = timed.compute(gpu, &inputs, variant)?.to_f32(gpu)?;
         match &answer {
-            None => answer = Some(got),
-            Some(answer) if distance(&got, answer) > 2e-5 * (timed.terms() as f64).sqrt() => continue,
-            Some(_) => {}
+            None => answer = Some((got, variant.rounding())),
+            Some((answer, rounding)) => {
+                let allowed = 2e-5 * (timed.terms() as f64).sqrt() + rounding.max(variant.rounding());
+                if distance(&got, answer) > allowed {
+                    continue;
+                }
+            }
         }
         let once = gpu.time(|| timed.compute(gpu, &inputs, variant).map(drop))?.wall;
         running.push((variant, ((pace.slice / once) as usize).clamp(1, 200), Vec::new()));

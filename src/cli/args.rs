@@ -16,6 +16,7 @@ Environment:
   WGPU_ADAPTER_NAME   part of an adapter's name: use that one
   LIMBECK_CACHE_DIR   where tuned variants are kept
   LIMBECK_TUNED       0: do not use them
+  LIMBECK_MATRICES    1: multiply in f16 on cooperative matrices, where the GPU has them, in forward convolutions
   NO_COLOR            set to anything: no colours";
 
 /// Knowledge distillation on any GPU: several single-task teachers become one small multi-task student.

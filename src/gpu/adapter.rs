@@ -1,5 +1,6 @@
 //! Choosing an adapter, and what is worth knowing about it.
 
+use super::matrix::Matrix;
 use crate::{Error, Result};
 
 /// What kind of machine the kernels are tuned for; the key of every variant rule.
@@ -46,8 +47,11 @@ pub struct Profile {
     pub int64: bool,
     /// Half-precision arithmetic.
     pub f16: bool,
-    /// Cooperative matrices.
+    /// Cooperative matrices, in some form.
     pub cooperative_matrix: bool,
+    /// Those that a device has open; `None` unless [`Options::matrices`](super::Options::matrices) asked for them, the adapter
+    /// has a form that kernels use, and its self-test passed.
+    pub matrix: Option<Matrix>,
     /// GPU timestamps.
     pub timestamps: bool,
 }
@@ -80,6 +84,7 @@ impl Profile {
             int64: features.contains(wgpu::Features::SHADER_INT64),
             f16: features.contains(wgpu::Features::SHADER_F16),
             cooperative_matrix,
+            matrix: None,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         }
     }

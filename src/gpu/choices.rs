@@ -18,9 +18,12 @@ pub struct Choices {
 
 /// What a table holds for; its first line.
 fn owner(profile: &Profile) -> String {
-    let Profile { name, backend, driver, .. } = profile;
+    let Profile { name, backend, driver, matrix, .. } = profile;
+    // What is fastest where f16 is allowed is another question.
+    let matrices = if matrix.is_some() { " | matrices" } else { "" };
     // Line breaks would end the line.
-    format!("limbeck {} | {name} | {backend} | {driver}", env!("CARGO_PKG_VERSION")).replace(['\n', '\r'], " ")
+    format!("limbeck {} | {name} | {backend} | {driver}{matrices}", env!("CARGO_PKG_VERSION"))
+        .replace(['\n', '\r'], " ")
 }
 
 impl Choices {

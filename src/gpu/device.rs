@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::adapter::{self, Profile};
 use super::choices::Choices;
 use super::clock::Stamps;
+use super::matrix;
 use super::memory::NAN_BYTES;
 use super::pipeline::{Cache, Kernel};
 use super::pipeline_store::Store;
@@ -25,14 +26,25 @@ pub struct Options {
     /// Take the variants that `limbeck bench --tune` found best on this adapter, where it was run, rather than the rules' alone.
     /// Another variant sums in another order, so results may differ in their last digits.
     pub tuned: bool,
+    /// Open the adapter's cooperative matrices, where it has them in a form that kernels use and computes right with them
+    /// (each device is tested when it is opened): [`Profile::matrix`] then says so, and forward convolutions multiply in f16
+    /// and add in f32. Results change in the fourth digit, so this is never the default; wgpu calls the feature experimental.
+    pub matrices: bool,
 }
 
 impl Options {
-    /// The defaults, overridden by `LIMBECK_CHECKED=1` and `LIMBECK_POISON=1`; tuned variants unless `LIMBECK_TUNED=0`.
+    /// The defaults, overridden by `LIMBECK_CHECKED=1`, `LIMBECK_POISON=1` and `LIMBECK_MATRICES=1`; tuned variants unless
+    /// `LIMBECK_TUNED=0`.
     pub fn from_env() -> Self {
         let set = |name| std::env::var(name).is_ok_and(|v| v != "0" && !v.is_empty());
         let tuned = std::env::var("LIMBECK_TUNED").map_or(true, |v| v != "0");
-        Options { adapter: None, checked: set("LIMBECK_CHECKED"), poison: set("LIMBECK_POISON"), tuned }
+        Options {
+            adapter: None,
+            checked: set("LIMBECK_CHECKED"),
+            poison: set("LIMBECK_POISON"),
+            tuned,
+            matrices: set("LIMBECK_MATRICES"),
+        }
     }
 }
 
@@ -114,7 +126,26 @@ impl Gpu {
     pub fn new(options: Options) -> Result<Gpu> {
         let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
         let (adapter, profile) = adapter::choose(name.as_deref())?;
-        let features = adapter.features()
+        if let Some(matrix) = options.matrices.then(|| matrix::of(&adapter, &profile)).flatten() {
+            let opened = Gpu::with(&adapter, Profile { matrix: Some(matrix), ..profile.clone() }, &options);
+            // A driver that computes wrong or fails may have lost this device: another is opened, without.
+            if let Some(gpu) = opened.ok().filter(|gpu| matrix::agrees(gpu, matrix).unwrap_or(false)) {
+                return Ok(gpu);
+            }
+        }
+        Gpu::with(&adapter, profile, &options)
+    }
+
+    /// Opens `adapter`, with the cooperative matrices that `profile` names.
+    fn with(adapter: &wgpu::Adapter, profile: Profile, options: &Options) -> Result<Gpu> {
+        let (mut features, mut experimental) = (wgpu::Features::empty(), wgpu::ExperimentalFeatures::disabled());
+        if profile.matrix.is_some() {
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: the caller asked for what wgpu calls experimental. Matrices are loaded from and stored to workgroup
+            // memory alone, whole and within its bounds, and by all invocations of a subgroup.
+            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
+        features |= adapter.features()
             & (wgpu::Features::SUBGROUP
                 | wgpu::Features::SHADER_F16
                 | wgpu::Features::SHADER_INT64
@@ -124,6 +155,7 @@ impl Gpu {
             label: Some("limbeck"),
             required_features: features,
             required_limits: adapter.limits(),
+            experimental_features: experimental,
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)

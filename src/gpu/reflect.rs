@@ -66,7 +66,8 @@ pub struct Module {
 /// What our shaders may use beyond the base of WGSL.
 const CAPABILITIES: naga::valid::Capabilities = naga::valid::Capabilities::SUBGROUP
     .union(naga::valid::Capabilities::SHADER_FLOAT16)
-    .union(naga::valid::Capabilities::SHADER_INT64);
+    .union(naga::valid::Capabilities::SHADER_INT64)
+    .union(naga::valid::Capabilities::COOPERATIVE_MATRIX);
 
 /// Expands, parses and validates `source`.
 pub fn parse(source: Source, defines: &Defines) -> Result<Module> {

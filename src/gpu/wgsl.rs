@@ -32,7 +32,10 @@ const SHARED: &[Source] = &[
     Source { name: "shared/index", text: include_str!("../../shaders/shared/index.wgsl") },
     Source { name: "shared/quad", text: include_str!("../../shaders/shared/quad.wgsl") },
     Source { name: "shared/rows", text: include_str!("../../shaders/shared/rows.wgsl") },
+    Source { name: "shared/places", text: include_str!("../../shaders/shared/places.wgsl") },
     Source { name: "shared/present", text: include_str!("../../shaders/shared/present.wgsl") },
+    Source { name: "shared/matrix", text: include_str!("../../shaders/shared/matrix.wgsl") },
+    Source { name: "shared/matrix_step", text: include_str!("../../shaders/shared/matrix_step.wgsl") },
     Source { name: "shared/tile", text: include_str!("../../shaders/shared/tile.wgsl") },
     Source { name: "shared/tile_step", text: include_str!("../../shaders/shared/tile_step.wgsl") },
 ];

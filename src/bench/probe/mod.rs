@@ -3,6 +3,7 @@
 
 pub mod fma;
 pub mod fresh;
+pub mod matrix;
 pub mod stream;
 
 use crate::kernels::{Kernel, no_workloads};
@@ -11,5 +12,6 @@ use crate::kernels::{Kernel, no_workloads};
 pub const TABLE: &[Kernel] = &[
     Kernel { name: "bench/fma", cases: fma::cases, permutations: fma::permutations, workloads: no_workloads },
     Kernel { name: "bench/fresh", cases: fresh::cases, permutations: fresh::permutations, workloads: no_workloads },
+    Kernel { name: "bench/matrix", cases: matrix::cases, permutations: matrix::permutations, workloads: no_workloads },
     Kernel { name: "bench/stream", cases: stream::cases, permutations: stream::permutations, workloads: no_workloads },
 ];

@@ -1,8 +1,8 @@
 //! What every variant of the convolution is tried with.
 
 use super::{
-    Epilogue, Pass, Variant, depthwise, forward_stats_with, forward_with, input_grad_with, lanes, padded, register,
-    tiled, turned, variants, weight_grad_with, winograd,
+    Epilogue, Pass, Variant, depthwise, forward_stats_with, forward_with, input_grad_with, lanes, matrix, padded,
+    register, tiled, turned, variants, weight_grad_with, winograd,
 };
 use crate::gpu::Gpu;
 use crate::kernels::batch_norm::Partials;
@@ -21,6 +21,7 @@ pub fn permutations() -> Vec<Permutation> {
         turned::permutations(),
         winograd::permutations(),
         tiled::permutations(),
+        matrix::permutations(),
         depthwise::permutations(),
     ]
     .concat()
@@ -109,6 +110,12 @@ fn chunks(s: &Conv2d, partials: &Partials, variant: Variant) -> Vec<Vec<usize>> 
     pixels.chunks(partials.rows).map(<[usize]>::to_vec).collect()
 }
 
+/// A check of a sum of `k` terms that `variant` computed.
+fn sum(variant: Variant, what: String, got: Vec<f32>, want: Vec<f64>, k: usize) -> Check {
+    let check = Check::sum(what, got, want, k);
+    Check { tolerance: check.tolerance + variant.rounding(), ..check }
+}
+
 fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     let random = |seed, shape: &[usize]| {
         let data = values(seed, shape.iter().product());
@@ -127,14 +134,14 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     let profile = gpu.profile();
     for variant in variants(Pass::Forward, s, profile) {
         let y = forward_with(gpu, s, &x, &w, Epilogue::default(), variant)?;
-        checks.push(Check::sum(format!("y, {variant}"), y.to_f32(gpu)?, plain.clone(), k));
+        checks.push(sum(variant, format!("y, {variant}"), y.to_f32(gpu)?, plain.clone(), k));
         let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
         let y = forward_with(gpu, s, &x, &w, epilogue, variant)?;
-        checks.push(Check::sum(format!("relu(y + bias + residual), {variant}"), y.to_f32(gpu)?, fused.clone(), k));
+        checks.push(sum(variant, format!("relu(y + bias + residual), {variant}"), y.to_f32(gpu)?, fused.clone(), k));
     }
     for variant in variants(Pass::Forward, s, profile) {
         let (y, partials) = forward_stats_with(gpu, s, &x, &w, variant)?;
-        checks.push(Check::sum(format!("y beside its sums, {variant}"), y.to_f32(gpu)?, plain.clone(), k));
+        checks.push(sum(variant, format!("y beside its sums, {variant}"), y.to_f32(gpu)?, plain.clone(), k));
         if let Some(partials) = partials {
             let want = twin::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, variant));
             checks.push(Check::sum(format!("sums, {variant}"), partials.part.to_f32(gpu)?, want, k));
@@ -146,7 +153,7 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
             input_grad_with(gpu, s, &dy, &w, &out, variant)?;
             let what = format!("dx, {variant}, accumulate {accumulate}");
             let terms = s.kh * s.kw * s.co / s.groups;
-            checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dx64), terms));
+            checks.push(sum(variant, what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dx64), terms));
         }
     }
     let terms = s.n * s.oh() * s.ow();
@@ -155,7 +162,7 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
             let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;
             weight_grad_with(gpu, s, &x, &dy, &out, variant)?;
             let what = format!("dw, {variant}, accumulate {accumulate}");
-            checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
+            checks.push(sum(variant, what, out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
         }
     }
     // An image at a time, as where memory is short.
@@ -195,6 +202,24 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
             let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;
             tiled::weight_grad(gpu, &plan(Pass::WeightGrad, tile, splits), &x, &dy, &out)?;
             checks.push(Check::sum(named("dw"), out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
+        }
+    }
+    for tile in matrix::TILES.into_iter().filter(|t| matrix::serves(s, *t, profile)) {
+        let plan = |pass, splits| Ok::<_, Error>(matrix::Plan::new(pass, s, tile, profile)?.in_parts(splits));
+        for (splits, accumulate) in [(1, true), (2, false), (99, true)] {
+            let variant = Variant::Matrix(tile);
+            let named = |what: &str| format!("{what}, {variant}, {splits} splits");
+            let y = Tensor::empty(gpu, &s.y_shape())?;
+            let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
+            matrix::forward(gpu, &plan(Pass::Forward, splits)?, &x, &w, epilogue, &y)?;
+            checks.push(sum(variant, named("relu(y + bias + residual)"), y.to_f32(gpu)?, fused.clone(), k));
+            let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
+            matrix::input_grad(gpu, &plan(Pass::InputGrad, splits)?, &dy, &w, &out)?;
+            let want = added(&there, 1.0, &dx64);
+            checks.push(sum(variant, named("dx"), out.tensor.to_f32(gpu)?, want, s.kh * s.kw * s.co / s.groups));
+            let (out, there) = destination(gpu, &s.w_shape(), accumulate)?;
+            matrix::weight_grad(gpu, &plan(Pass::WeightGrad, splits)?, &x, &dy, &out)?;
+            checks.push(sum(variant, named("dw"), out.tensor.to_f32(gpu)?, added(&there, 1.0, &dw64), terms));
         }
     }
     Ok(checks)

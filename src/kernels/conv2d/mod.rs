@@ -7,6 +7,7 @@
 mod cases;
 mod depthwise;
 mod lanes;
+mod matrix;
 mod padded;
 mod products;
 mod register;
@@ -129,6 +130,9 @@ fn run_forward(
         Variant::Padded(tile) => padded::forward(gpu, s, (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?,
         Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
+        Variant::Matrix(tile) => {
+            matrix::forward(gpu, &matrix::Plan::new(Pass::Forward, s, tile, gpu.profile())?, x, w, epilogue, &y)?;
+        }
         Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
     }
     Ok(y)
@@ -153,6 +157,9 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
         Variant::Turned(tile) => turned::input_grad(gpu, s, dy, w, out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, (size, winograd::scratch(gpu))),
         Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
+        Variant::Matrix(tile) => {
+            matrix::input_grad(gpu, &matrix::Plan::new(Pass::InputGrad, s, tile, gpu.profile())?, dy, w, out)
+        }
         Variant::Tiled(tile) => tiled::input_grad(gpu, &plan(gpu, Pass::InputGrad, s, tile), dy, w, out),
     }
 }
@@ -176,6 +183,9 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
         Variant::Turned(_) => Err(unserved(s, Pass::WeightGrad, variant)),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),
         Variant::Depthwise => depthwise::weight_grad(gpu, s, x, dy, out),
+        Variant::Matrix(tile) => {
+            matrix::weight_grad(gpu, &matrix::Plan::new(Pass::WeightGrad, s, tile, gpu.profile())?, x, dy, out)
+        }
         Variant::Tiled(tile) => tiled::weight_grad(gpu, &plan(gpu, Pass::WeightGrad, s, tile), x, dy, out),
     }
 }

@@ -3,7 +3,7 @@
 
 mod plan;
 
-pub(super) use plan::{Plan, TILES, best, choose, serves};
+pub(super) use plan::{Plan, Product, TILES, best, choose, in_flight, serves};
 
 use plan::{SHAPES, Shape};
 
@@ -128,7 +128,7 @@ fn dispatch(gpu: &Gpu, launch: Launch, plan: &Plan, out: &Target) -> Result<()> 
 }
 
 /// `groups` folded into two dimensions of at most `max`, with `deep` in the third.
-fn grid(groups: usize, deep: usize, max: usize) -> [usize; 3] {
+pub(super) fn grid(groups: usize, deep: usize, max: usize) -> [usize; 3] {
     let fold = groups.div_ceil(max).max(1);
     [groups.div_ceil(fold), fold, deep]
 }
@@ -141,7 +141,14 @@ fn sum_defines(strands: usize, ovec: bool, epilogue: &Epilogue) -> Defines {
 }
 
 /// `out (+)= epilogue(Σ parts)`, where the last dimension of `out` is `channels`.
-fn sum(gpu: &Gpu, part: &Tensor, parts: usize, channels: usize, epilogue: Epilogue, out: &Target) -> Result<()> {
+pub(super) fn sum(
+    gpu: &Gpu,
+    part: &Tensor,
+    parts: usize,
+    channels: usize,
+    epilogue: Epilogue,
+    out: &Target,
+) -> Result<()> {
     let vec = if channels.is_multiple_of(4) && out.tensor.len().is_multiple_of(4) { 4 } else { 1 };
     let plain = epilogue.bias.is_none() && epilogue.residual.is_none() && !epilogue.relu;
     let strands = if plain && parts >= 16 { 8 } else { 1 };

@@ -24,7 +24,9 @@ const CANDIDATES: usize = 4;
 pub fn candidates(pass: Pass, s: &Conv2d, profile: &Profile) -> Vec<Variant> {
     let rule = choose(pass, s, profile);
     let (family, size) = parts(rule);
-    let mut others: Vec<Variant> = variants(pass, s, profile).into_iter().filter(|v| *v != rule).collect();
+    // Rounding to f16 is the rule's to choose, not the clock's.
+    let allowed = |v: &Variant| *v != rule && v.rounding() <= rule.rounding();
+    let mut others: Vec<Variant> = variants(pass, s, profile).into_iter().filter(allowed).collect();
     others.sort_by(|a, b| (parts(*a).1 / size).ln().abs().total_cmp(&(parts(*b).1 / size).ln().abs()));
     let mut all = vec![rule];
     let mut families = vec![family.clone()];
@@ -52,17 +54,26 @@ fn parts(variant: Variant) -> (String, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{AdapterClass, devices};
+    use crate::gpu::{AdapterClass, Matrix, devices};
 
     #[test]
     fn candidates_are_few_different_and_serve() {
         let mut profile = devices().into_iter().next().unwrap();
-        for class in [AdapterClass::Software, AdapterClass::Discrete, AdapterClass::Apple] {
-            profile.class = class;
+        let matrix = Some(Matrix { edge: 16, lanes: 32 });
+        for (class, matrix) in [
+            (AdapterClass::Software, None),
+            (AdapterClass::Discrete, None),
+            (AdapterClass::DiscreteMatrix, matrix),
+            (AdapterClass::Apple, None),
+        ] {
+            (profile.class, profile.matrix) = (class, matrix);
             for timed in super::super::distinct(class) {
                 let all = candidates(timed.pass, &timed.shape, &profile);
                 assert!((2..=CANDIDATES).contains(&all.len()), "{timed:?}: {all:?}");
                 assert_eq!(all[0], choose(timed.pass, &timed.shape, &profile));
+                // Nobody gets f16 who did not ask for it, and no gradient does.
+                let rounds = all.iter().any(|v| v.rounding() > 0.0);
+                assert!(!rounds || matrix.is_some() && timed.pass == Pass::Forward, "{timed:?}: {all:?}");
                 for (i, v) in all.iter().enumerate() {
                     assert!(
                         v.serves(timed.pass, &timed.shape, &profile) && !all[..i].contains(v),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::depthwise;
 use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
-use super::{padded, tiled, turned, winograd};
+use super::{matrix, padded, tiled, turned, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -49,6 +49,8 @@ pub enum Variant {
     Depthwise,
     /// Operands in workgroup memory: for GPUs.
     Tiled(Tile),
+    /// Cooperative matrices with operands in f16: for devices that are opened with them.
+    Matrix(Tile),
 }
 
 impl Variant {
@@ -66,6 +68,7 @@ impl Variant {
             .chain(turned)
             .chain(winograd::SIZES.map(Variant::Winograd))
             .chain(tiled::TILES.map(Variant::Tiled))
+            .chain(matrix::TILES.map(Variant::Matrix))
             .chain([Variant::Depthwise])
         {
             if !all.contains(&variant) {
@@ -73,6 +76,16 @@ impl Variant {
             }
         }
         all
+    }
+
+    /// The relative error that rounding of operands adds to a sum: nothing where all is f32. For f16, see
+    /// [`Options::matrices`](crate::gpu::Options::matrices), an operand goes to either neighbour, as the driver likes: it moves by
+    /// at most 2⁻¹⁰ of itself and a product by 2⁻⁹, and the error of a sum of independent terms is to it as that of a product.
+    pub fn rounding(self) -> f64 {
+        match self {
+            Variant::Matrix(_) => 1.0 / 512.0,
+            _ => 0.0,
+        }
     }
 
     /// Whether it can compute `pass` of `s` on an adapter with `profile`.
@@ -85,6 +98,7 @@ impl Variant {
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
             Variant::Depthwise => depthwise::serves(s),
             Variant::Tiled(tile) => tiled::serves(s, tile),
+            Variant::Matrix(tile) => matrix::serves(s, tile, profile),
         }
     }
 }
@@ -99,6 +113,7 @@ impl fmt::Display for Variant {
             Variant::Winograd(size) => write!(f, "winograd-{size}x{size}"),
             Variant::Depthwise => f.write_str("depthwise"),
             Variant::Tiled(tile) => write!(f, "tiled-{}x{}", tile.rows, tile.columns),
+            Variant::Matrix(tile) => write!(f, "matrix-{}x{}", tile.rows, tile.columns),
         }
     }
 }
@@ -130,13 +145,14 @@ pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
     let tiled = || tiled::choose(pass, s, profile.class).map(Variant::Tiled);
     let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
     let any = || Variant::Register(register::choose(pass, s, profile.class));
-    winograd.or_else(tiled).or_else(padded).or_else(turned).or_else(lanes).unwrap_or_else(any)
+    let matrix = matrix::choose(pass, s, profile).map(Variant::Matrix);
+    matrix.or(winograd).or_else(tiled).or_else(padded).or_else(turned).or_else(lanes).unwrap_or_else(any)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::AdapterClass;
+    use crate::gpu::{AdapterClass, Matrix};
 
     fn profile(class: AdapterClass) -> Profile {
         Profile {
@@ -154,6 +170,7 @@ mod tests {
             f16: false,
             int64: false,
             cooperative_matrix: class == AdapterClass::DiscreteMatrix,
+            matrix: None,
             timestamps: false,
         }
     }
@@ -178,6 +195,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn matrices_compute_forward_passes_of_devices_that_have_them_open() {
+        let opened = |class, edge, kib: u32| Profile {
+            matrix: Some(Matrix { edge, lanes: 32 }),
+            max_workgroup_bytes: kib << 10,
+            ..profile(class)
+        };
+        let wide = Conv2d::square(128, 16, 16, 128, 128, 3, 1, 1);
+        let narrow = Conv2d::square(128, 32, 32, 16, 16, 3, 1, 1);
+        let name = |pass, s: &Conv2d, profile: &Profile| choose(pass, s, profile).to_string();
+        let discrete = opened(AdapterClass::DiscreteMatrix, 16, 48);
+        assert_eq!(name(Pass::Forward, &wide, &discrete), "matrix-128x128");
+        assert_eq!(name(Pass::Forward, &narrow, &discrete), "matrix-128x32");
+        assert_eq!(name(Pass::Forward, &wide, &opened(AdapterClass::Discrete, 16, 16)), "matrix-64x64");
+        assert_eq!(name(Pass::Forward, &wide, &opened(AdapterClass::Apple, 8, 32)), "matrix-128x128");
+        let matrices = |pass, s: &Conv2d, profile: &Profile| {
+            variants(pass, s, profile).into_iter().filter(|v| matches!(v, Variant::Matrix(_))).count()
+        };
+        for s in [&wide, &narrow] {
+            for pass in [Pass::InputGrad, Pass::WeightGrad] {
+                assert!(!name(pass, s, &discrete).starts_with("matrix"), "gradients are f32 by the rule");
+                assert_eq!(matrices(pass, s, &discrete), 3, "but there by name");
+            }
+            assert!(!name(Pass::Forward, s, &opened(AdapterClass::Software, 8, 48)).starts_with("matrix"));
+            let closed = profile(AdapterClass::DiscreteMatrix);
+            assert_eq!(matrices(Pass::Forward, s, &closed), 0, "nobody who did not ask");
+            assert!(!name(Pass::Forward, s, &closed).starts_with("matrix"));
+        }
+        // Channels that do not come in fours, and products that are small.
+        assert_eq!(matrices(Pass::Forward, &Conv2d::square(128, 32, 32, 3, 16, 3, 1, 1), &discrete), 0);
+        assert_eq!(matrices(Pass::Forward, &Conv2d::square(128, 1, 1, 512, 10, 1, 1, 0), &discrete), 0);
+        assert!(!name(Pass::Forward, &Conv2d::square(1, 4, 4, 16, 16, 3, 1, 1), &discrete).starts_with("matrix"));
     }
 
     #[test]

@@ -92,7 +92,8 @@ fn prepare(gpu: &Gpu, timed: Timed) -> Result<Prepared> {
         run: Box::new(move |gpu| timed.compute(gpu, &inputs, variant).map(|_| ())),
         check: Box::new(move |gpu| {
             let got = timed.compute(gpu, &again, variant)?.to_f32(gpu)?;
-            Ok(vec![spot_check(&timed, &drawn, &got)])
+            let check = spot_check(&timed, &drawn, &got);
+            Ok(vec![Check { tolerance: check.tolerance + variant.rounding(), ..check }])
         }),
     })
 }

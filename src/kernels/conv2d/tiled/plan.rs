@@ -33,7 +33,7 @@ const PART_COST: usize = 64;
 pub const TILES: [Tile; 5] = [SHAPES[0].tile, SHAPES[1].tile, SHAPES[2].tile, SHAPES[3].tile, SHAPES[4].tile];
 
 /// A pass as a matrix product.
-pub(super) struct Product {
+pub struct Product {
     /// Rows of one product.
     pub rows: usize,
     /// Columns in a group of channels.
@@ -75,15 +75,9 @@ impl Shape {
         self.tiles(p) * self.tile.rows * self.tile.columns
     }
 
-    /// The most parts a sum of `p` may have: `PART_TERMS` terms a part, and at most 64 MiB of parts.
-    fn most_splits(&self, p: &Product) -> usize {
-        let memory = (1 << 24) / (p.size * p.batch).max(1);
-        (p.terms / PART_TERMS).min(memory).clamp(1, 256)
-    }
-
-    /// The parts of the sums of `p`: enough workgroups to fill the adapter.
+    /// The parts of the sums of `p`.
     pub fn splits(&self, p: &Product, class: AdapterClass) -> usize {
-        (in_flight(class) / self.invocations() / self.tiles(p)).clamp(1, self.most_splits(p))
+        p.splits(self.tiles(p), self.invocations(), class)
     }
 }
 
@@ -128,7 +122,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Invocations that keep an adapter busy.
-fn in_flight(class: AdapterClass) -> usize {
+pub fn in_flight(class: AdapterClass) -> usize {
     match class {
         AdapterClass::DiscreteMatrix | AdapterClass::Discrete => 1 << 16,
         AdapterClass::Apple => 1 << 15,
@@ -138,6 +132,14 @@ fn in_flight(class: AdapterClass) -> usize {
 }
 
 impl Product {
+    /// The parts of each sum, where `tiles` workgroups of so many invocations compute whole ones: enough to fill the adapter,
+    /// with `PART_TERMS` terms a part and at most 64 MiB of parts.
+    pub fn splits(&self, tiles: usize, invocations: usize, class: AdapterClass) -> usize {
+        let memory = (1 << 24) / (self.size * self.batch).max(1);
+        let most = (self.terms / PART_TERMS).min(memory).clamp(1, 256);
+        (in_flight(class) / invocations / tiles).clamp(1, most)
+    }
+
     pub fn of(pass: Pass, s: &Conv2d, batch: usize) -> Product {
         let (ci, co, groups) = (s.ci / s.groups, s.co / s.groups, s.groups);
         let (taps, pixels) = (s.kh * s.kw, s.n * s.oh() * s.ow());
