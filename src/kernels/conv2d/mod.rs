@@ -99,6 +99,7 @@ pub fn forward_stats_with(
     let rows = match variant {
         Variant::Lanes(tile) | Variant::Padded(tile) => Some(tile.rows),
         Variant::Winograd(size) => winograd::stats_rows(s, size),
+        Variant::Tiled(tile) => tiled::stats_rows(&plan(gpu, Pass::Forward, s, tile)),
         _ => None,
     };
     let chunks = |rows| (s.n * s.oh() * s.ow()).div_ceil(rows);
@@ -129,7 +130,9 @@ fn run_forward(
         Variant::Padded(tile) => padded::forward(gpu, s, (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?,
         Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
-        Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
+        Variant::Tiled(tile) => {
+            tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), (x, w), (epilogue, sums), &y)?;
+        }
     }
     Ok(y)
 }
