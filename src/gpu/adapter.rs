@@ -1,5 +1,6 @@
 //! Choosing an adapter, and what is worth knowing about it.
 
+use super::device::Feature;
 use crate::{Error, Result};
 
 /// What kind of machine the kernels are tuned for; the key of every variant rule.
@@ -81,6 +82,14 @@ impl Profile {
             f16: features.contains(wgpu::Features::SHADER_F16),
             cooperative_matrix,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        }
+    }
+
+    /// Forgets a feature that the device is opened without.
+    pub(super) fn leave_out(&mut self, feature: Feature) {
+        match feature {
+            Feature::Int64 => self.int64 = false,
+            Feature::Subgroups => self.subgroups = None,
         }
     }
 

@@ -13,6 +13,15 @@ use super::record::{Command, Recording, SLOT, SLOTS, View};
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
 
+/// What a device can do without: kernels have another form for adapters that have none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// 64-bit integers in shaders.
+    Int64,
+    /// Operations across the lanes of a subgroup.
+    Subgroups,
+}
+
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -25,6 +34,8 @@ pub struct Options {
     /// Take the variants that `limbeck bench --tune` found best on this adapter, where it was run, rather than the rules' alone.
     /// Another variant sums in another order, so results may differ in their last digits.
     pub tuned: bool,
+    /// Features to leave unused though the adapter has them, so that the forms for lesser adapters are run on any.
+    pub without: Vec<Feature>,
 }
 
 impl Options {
@@ -32,7 +43,8 @@ impl Options {
     pub fn from_env() -> Self {
         let set = |name| std::env::var(name).is_ok_and(|v| v != "0" && !v.is_empty());
         let tuned = std::env::var("LIMBECK_TUNED").map_or(true, |v| v != "0");
-        Options { adapter: None, checked: set("LIMBECK_CHECKED"), poison: set("LIMBECK_POISON"), tuned }
+        let (checked, poison) = (set("LIMBECK_CHECKED"), set("LIMBECK_POISON"));
+        Options { checked, poison, tuned, ..Options::default() }
     }
 }
 
@@ -113,13 +125,20 @@ impl Gpu {
     /// [`Error::NoAdapter`] with what to install, or [`Error::Device`] where the driver refuses.
     pub fn new(options: Options) -> Result<Gpu> {
         let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
-        let (adapter, profile) = adapter::choose(name.as_deref())?;
-        let features = adapter.features()
+        let (adapter, mut profile) = adapter::choose(name.as_deref())?;
+        let mut features = adapter.features()
             & (wgpu::Features::SUBGROUP
                 | wgpu::Features::SHADER_F16
                 | wgpu::Features::SHADER_INT64
                 | wgpu::Features::PIPELINE_CACHE
                 | wgpu::Features::TIMESTAMP_QUERY);
+        for feature in &options.without {
+            features.remove(match feature {
+                Feature::Int64 => wgpu::Features::SHADER_INT64,
+                Feature::Subgroups => wgpu::Features::SUBGROUP,
+            });
+            profile.leave_out(*feature);
+        }
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limbeck"),
             required_features: features,
