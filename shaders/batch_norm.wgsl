@@ -3,12 +3,11 @@
 //   y = relu( γ · (x − μ) / √(σ² + ε) + β + residual )
 //
 // partial_stats  one invocation: VEC channels × one chunk of rows → its mean and sum of squared deviations
-// finish_stats   one invocation: one channel; combines the chunks in order (Chan et al. 1979), writes
-//                stats = [μ, 1/√(σ²+ε)], and the running mean and (unbiased) variance
+//                batch_norm/finish combines the chunks: stats = [μ, 1/√(σ²+ε)], and the running values
 // running_stats  stats from the running values (evaluation)
 // normalise      one invocation: VEC channels × ROWS rows
 // partial_grads  Σ dz and Σ dz·x̂ of a chunk, dz = dy · [y > 0]
-// finish_grads   dβ (+)= Σ dz, dγ (+)= Σ dz·x̂, the four coefficients of dx, and β for the mask
+//                batch_norm/finish combines them: dβ, dγ, the four coefficients of dx, and β for the mask
 // input_grad     dx (+)= A·dz + B·(x − μ) + K, residual gradient (+)= dz
 // fold           weights and bias of a convolution whose batch norm is folded in
 //
@@ -87,38 +86,10 @@ fn partial_stats(
     part[(k * 2u + 1u) * p.vectors + c] = store(max(squares - sum * sum / n, V(0.0)));
 }
 
-struct Finish { rows: u32, channels: u32, chunk: u32, chunks: u32, eps: f32, momentum: f32 }
+struct Running { channels: u32, eps: f32 }
 
-@group(0) @binding(0) var<uniform> f: Finish;
-@group(0) @binding(1) var<storage, read> parts: array<f32>;
+@group(0) @binding(0) var<uniform> f: Running;
 @group(0) @binding(2) var<storage, read_write> stats: array<f32>;
-@group(0) @binding(3) var<storage, read_write> running: array<f32>;
-
-@compute @workgroup_size(64)
-fn finish_stats(@builtin(global_invocation_id) id: vec3<u32>) {
-    let c = id.x;
-    if c >= f.channels {
-        return;
-    }
-    var mean = 0.0;
-    var m2 = 0.0;
-    var n = 0.0;
-    for (var k = 0u; k < f.chunks; k++) {
-        let nk = f32(min((k + 1u) * f.chunk, f.rows) - k * f.chunk);
-        let d = parts[k * 2u * f.channels + c] - mean;
-        let total = n + nk;
-        mean += d * nk / total;
-        m2 += parts[(k * 2u + 1u) * f.channels + c] + d * d * (n * nk / total);
-        n = total;
-    }
-    let variance = max(m2 / n, 0.0);
-    stats[c] = mean;
-    stats[f.channels + c] = 1.0 / sqrt(variance + f.eps);
-    let unbiased = m2 / max(n - 1.0, 1.0);
-    running[c] = mix(running[c], mean, f.momentum);
-    running[f.channels + c] = mix(running[f.channels + c], unbiased, f.momentum);
-}
-
 @group(0) @binding(1) var<storage, read> known: array<f32>;
 
 @compute @workgroup_size(64)
@@ -226,41 +197,6 @@ fn partial_grads(
     }
     part[k * 2u * p.vectors + c] = store(sum);
     part[(k * 2u + 1u) * p.vectors + c] = store(dot);
-}
-
-struct FinishGrads { rows: u32, channels: u32, chunks: u32, training: u32, accumulate_gamma: u32, accumulate_beta: u32 }
-
-@group(0) @binding(0) var<uniform> g: FinishGrads;
-@group(0) @binding(2) var<storage, read> stats_in: array<f32>;
-@group(0) @binding(3) var<storage, read> gamma_in: array<f32>;
-@group(0) @binding(4) var<storage, read_write> coefficients: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dbeta: array<f32>;
-@group(0) @binding(7) var<storage, read> beta_in: array<f32>;
-
-@compute @workgroup_size(64)
-fn finish_grads(@builtin(global_invocation_id) id: vec3<u32>) {
-    let c = id.x;
-    if c >= g.channels {
-        return;
-    }
-    var sum = 0.0;
-    var dot = 0.0;
-    for (var k = 0u; k < g.chunks; k++) {
-        sum += parts[k * 2u * g.channels + c];
-        dot += parts[(k * 2u + 1u) * g.channels + c];
-    }
-    dgamma[c] = dot + select(0.0, dgamma[c], g.accumulate_gamma != 0u);
-    dbeta[c] = sum + select(0.0, dbeta[c], g.accumulate_beta != 0u);
-    let rstd = stats_in[g.channels + c];
-    let a = gamma_in[c] * rstd;
-    let n = f32(g.rows);
-    let training = f32(g.training);
-    coefficients[c] = a;
-    coefficients[g.channels + c] = -training * a * rstd * dot / n;
-    coefficients[2u * g.channels + c] = -training * a * sum / n;
-    coefficients[3u * g.channels + c] = stats_in[c];
-    coefficients[4u * g.channels + c] = beta_in[c];
 }
 
 struct InputGrad { rows: u32, vectors: u32, blocks: u32, accumulate: u32, accumulate_residual: u32 }

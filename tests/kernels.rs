@@ -1,7 +1,9 @@
-//! Every kernel against its twin, checked and unchecked, outputs poisoned; and every shader through every writer.
+//! Every kernel against its twin, checked and unchecked, outputs poisoned; some again on a device with fewer features; and every
+//! shader through every writer.
 
-use limbeck::gpu::{Gpu, Options, parse};
+use limbeck::gpu::{AdapterClass, Feature, Gpu, Options, parse};
 use limbeck::kernels::TABLE;
+use limbeck::kernels::case::{Case, Check};
 
 #[test]
 fn every_permutation_validates() {
@@ -34,23 +36,44 @@ fn write(module: &naga::Module, info: &naga::valid::ModuleInfo) {
     hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(module, info, None).unwrap();
 }
 
-fn run_all(checked: bool) {
-    let gpu = Gpu::new(Options { poison: true, checked, matrices: true, ..Options::default() }).unwrap();
-    let (mut checks, mut failures) = (0, Vec::new());
-    for kernel in TABLE {
-        for case in (kernel.cases)() {
-            for check in (case.run)(&gpu).unwrap_or_else(|e| panic!("{} {}: {e}", kernel.name, case.name)) {
-                checks += 1;
-                if !check.passes() {
-                    let (what, error, tolerance) = (&check.what, check.error(), check.tolerance);
-                    failures.push(format!("{} {}, {what}: {error:.2e} > {tolerance:.2e}", kernel.name, case.name));
-                }
+/// Runs `cases`; what each of them checked.
+fn run<'a>(gpu: &Gpu, cases: impl IntoIterator<Item = (&'a str, Case)>) -> Vec<Check> {
+    let (mut checks, mut failures) = (Vec::new(), Vec::new());
+    for (kernel, case) in cases {
+        for check in (case.run)(gpu).unwrap_or_else(|e| panic!("{kernel} {}: {e}", case.name)) {
+            if !check.passes() {
+                let (what, error, tolerance) = (&check.what, check.error(), check.tolerance);
+                failures.push(format!("{kernel} {}, {what}: {error:.2e} > {tolerance:.2e}", case.name));
             }
+            checks.push(check);
         }
     }
-    assert!(failures.is_empty(), "{} of {checks} checks fail:\n{}", failures.len(), failures.join("\n"));
-    assert!(checks > 0, "no check ran");
-    eprintln!("{checks} checks");
+    assert!(failures.is_empty(), "{} of {} checks fail:\n{}", failures.len(), checks.len(), failures.join("\n"));
+    assert!(!checks.is_empty(), "no check ran");
+    eprintln!("{} checks", checks.len());
+    checks
+}
+
+fn run_all(checked: bool) {
+    let gpu = Gpu::new(Options { poison: true, checked, matrices: true, ..Options::default() }).unwrap();
+    run(&gpu, TABLE.iter().flat_map(|kernel| (kernel.cases)().into_iter().map(|case| (kernel.name, case))));
+}
+
+/// The cases of the kernel called `name` at these places in its list.
+fn some(name: &'static str, places: &[usize]) -> Vec<(&'static str, Case)> {
+    let kernel = TABLE.iter().find(|kernel| kernel.name == name).unwrap();
+    let all = (kernel.cases)().into_iter().enumerate();
+    all.filter(|(i, _)| places.contains(i)).map(|(_, case)| (name, case)).collect()
+}
+
+/// Asserts that every family computed the passes beside it, so that the few cases reach every shader.
+fn assert_reached(checks: &[Check], families: &[(&str, &[&str])]) {
+    for (family, passes) in families {
+        for pass in *passes {
+            let named = |c: &Check| c.what.starts_with(pass) && c.what.contains(family);
+            assert!(checks.iter().any(named), "no {pass:?} by {family}");
+        }
+    }
 }
 
 #[test]
@@ -61,4 +84,34 @@ fn values_and_gradients_unchecked() {
 #[test]
 fn values_and_gradients_checked() {
     run_all(true);
+}
+
+#[test]
+fn values_and_gradients_without_64_bit_integers() {
+    let gpu = Gpu::new(Options { poison: true, without: vec![Feature::Int64], ..Options::default() }).unwrap();
+    assert!(!gpu.profile().int64);
+    let cases = some("conv2d", &[0, 1, 2, 15, 18]).into_iter().chain(some("batch_norm", &[2, 8, 22]));
+    let checks = run(&gpu, cases);
+    assert_reached(
+        &checks,
+        &[("winograd-4x4", &["y", "sums", "dx", "dw"]), ("winograd-2x2", &["y", "sums", "dx", "dw"])],
+    );
+    // The family of software adapters; others have no subgroups of one size.
+    if gpu.profile().class == AdapterClass::Software {
+        assert_reached(
+            &checks,
+            &[("lanes-", &["y", "sums", "dx", "dw"]), ("padded-", &["y", "sums", "dw"]), ("turned-", &["dx"])],
+        );
+    }
+}
+
+/// Winograd's products are then those of GPUs, tiles in workgroup memory.
+#[test]
+fn values_and_gradients_without_subgroups() {
+    let without = vec![Feature::Int64, Feature::Subgroups];
+    let gpu = Gpu::new(Options { poison: true, without, ..Options::default() }).unwrap();
+    assert_eq!(gpu.profile().subgroups, None);
+    let checks = run(&gpu, some("conv2d", &[15]));
+    assert_reached(&checks, &[("winograd-4x4", &["y", "dx", "dw"]), ("tiled-", &["y", "sums", "dx", "dw"])]);
+    assert!(!checks.iter().any(|c| c.what.contains("lanes-")));
 }

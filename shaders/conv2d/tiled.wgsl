@@ -17,11 +17,16 @@
 // VEC = 4: the channels of a term are a multiple of 4, loads are vec4; VEC = 1: any number, scalar loads.
 // DEEP = 1: at least BK channels, so that a place in the image is found anew only where the tap changes.
 // OVEC = 1: the channels of the result are a multiple of 4: stores, and the gradient's loads of w, are vec4.
+// STATS = 1 (forward, whole sums, one item, no epilogue): the group also writes, for each of its channels, the mean of what it
+// stored and the sum of squared deviations from it (batch_norm.wgsl combines them), so the statistics cost no read of y. The
+// sums of a channel's lines meet in the workgroup memory of the tiles, added in the order of the lines: no atomics.
 //
 // Memory: every float a group loads meets BM · BN / (BM + BN) multiply-adds: 64 for 128x128, 43 for 128x64, 32 for 64x64,
 // 26 for 128x32, 13 for 64x16. A term costs an invocation (TM + TN) / 4 vec4 loads from workgroup memory for TM · TN
 // multiply-adds: 16 a load for 8x8, 11 for 8x4, 8 for 4x4. Registers: TM · TN sums, TN + 4 operands times 4 at most,
 // 8 to 20 for the next tile, 20 to 30 for places; compiled for RDNA 2 by Mesa 88 to 128, none of them spilled.
+
+#define STATS 0
 
 #define A_TERMS 1
 #if GRAD
@@ -78,6 +83,9 @@ alias W = S;
 #endif
 #if RESIDUAL
 @group(0) @binding(5) var<storage, read> residual: array<Y>;
+#endif
+#if STATS
+@group(0) @binding(6) var<storage, read_write> part: array<Y>;
 #endif
 
 #import shared/places
@@ -358,4 +366,56 @@ fn tiled(
 #endfor
     }
 #endfor
+#if STATS
+    // The tiles' memory is free: behind the last barrier nothing is read from it. Two rounds, first the sums of the lines'
+    // values, then those of their squared deviations from the mean; every line adds up all, so the mean needs no third.
+    let count = f32(min(${BM}u, p.pixels - min(top, p.pixels)));
+#for j in 0..TN / 4
+    var sum${j} = vec4<f32>(0.0);
+#for r in 0..TM
+    sum${j} += select(vec4<f32>(0.0), s${r}_${j}, o${r} < p.pixels);
+#endfor
+    tile[ty * ${BN / 4}u + tx + ${j * ACROSS}u] = sum${j};
+#endfor
+    workgroupBarrier();
+#for j in 0..TN / 4
+    var mean${j} = vec4<f32>(0.0);
+#for l in 0..LINES
+    mean${j} += tile[${l * (BN / 4) + j * ACROSS}u + tx];
+#endfor
+    mean${j} /= max(count, 1.0);
+    var squares${j} = vec4<f32>(0.0);
+#for r in 0..TM
+    let d${r}_${j} = select(vec4<f32>(0.0), s${r}_${j} - mean${j}, o${r} < p.pixels);
+    squares${j} = fma(d${r}_${j}, d${r}_${j}, squares${j});
+#endfor
+#endfor
+    workgroupBarrier();
+#for j in 0..TN / 4
+    tile[ty * ${BN / 4}u + tx + ${j * ACROSS}u] = squares${j};
+#endfor
+    workgroupBarrier();
+    // Groups beyond the last row, where the grid folds, have nothing to write.
+    if ty == 0u && top < p.pixels {
+        let to = (top / ${BM}u) * 2u * p.co + block * columns;
+#for j in 0..TN / 4
+#for l in 1..LINES
+        squares${j} += tile[${l * (BN / 4) + j * ACROSS}u + tx];
+#endfor
+#if OVEC
+        if col${j} < columns {
+            part[(to + col${j}) / 4u] = mean${j};
+            part[(to + p.co + col${j}) / 4u] = squares${j};
+        }
+#else
+#for q in 0..4
+        if col${j} + ${q}u < columns {
+            part[to + col${j} + ${q}u] = mean${j}[${q}];
+            part[to + p.co + col${j} + ${q}u] = squares${j}[${q}];
+        }
+#endfor
+#endif
+#endfor
+    }
+#endif
 }

@@ -1,5 +1,6 @@
 //! Choosing an adapter, and what is worth knowing about it.
 
+use super::device::Feature;
 use super::matrix::Matrix;
 use crate::{Error, Result};
 
@@ -86,6 +87,14 @@ impl Profile {
             cooperative_matrix,
             matrix: None,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        }
+    }
+
+    /// Forgets a feature that the device is opened without.
+    pub(super) fn leave_out(&mut self, feature: Feature) {
+        match feature {
+            Feature::Int64 => self.int64 = false,
+            Feature::Subgroups => self.subgroups = None,
         }
     }
 

@@ -14,6 +14,15 @@ use super::record::{Command, Recording, SLOT, SLOTS, View};
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
 
+/// What a device can do without: kernels have another form for adapters that have none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// 64-bit integers in shaders.
+    Int64,
+    /// Operations across the lanes of a subgroup.
+    Subgroups,
+}
+
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -30,6 +39,8 @@ pub struct Options {
     /// (each device is tested when it is opened): [`Profile::matrix`] then says so, and forward convolutions multiply in f16
     /// and add in f32. Results change in the fourth digit, so this is never the default; wgpu calls the feature experimental.
     pub matrices: bool,
+    /// Features to leave unused though the adapter has them, so that the forms for lesser adapters are run on any.
+    pub without: Vec<Feature>,
 }
 
 impl Options {
@@ -38,13 +49,8 @@ impl Options {
     pub fn from_env() -> Self {
         let set = |name| std::env::var(name).is_ok_and(|v| v != "0" && !v.is_empty());
         let tuned = std::env::var("LIMBECK_TUNED").map_or(true, |v| v != "0");
-        Options {
-            adapter: None,
-            checked: set("LIMBECK_CHECKED"),
-            poison: set("LIMBECK_POISON"),
-            tuned,
-            matrices: set("LIMBECK_MATRICES"),
-        }
+        let (checked, poison, matrices) = (set("LIMBECK_CHECKED"), set("LIMBECK_POISON"), set("LIMBECK_MATRICES"));
+        Options { checked, poison, tuned, matrices, ..Options::default() }
     }
 }
 
@@ -125,7 +131,10 @@ impl Gpu {
     /// [`Error::NoAdapter`] with what to install, or [`Error::Device`] where the driver refuses.
     pub fn new(options: Options) -> Result<Gpu> {
         let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
-        let (adapter, profile) = adapter::choose(name.as_deref())?;
+        let (adapter, mut profile) = adapter::choose(name.as_deref())?;
+        for feature in &options.without {
+            profile.leave_out(*feature);
+        }
         if let Some(matrix) = options.matrices.then(|| matrix::of(&adapter, &profile)).flatten() {
             let opened = Gpu::with(&adapter, Profile { matrix: Some(matrix), ..profile.clone() }, &options);
             // A driver that computes wrong or fails may have lost this device: another is opened, without.
@@ -151,6 +160,12 @@ impl Gpu {
                 | wgpu::Features::SHADER_INT64
                 | wgpu::Features::PIPELINE_CACHE
                 | wgpu::Features::TIMESTAMP_QUERY);
+        for feature in &options.without {
+            features.remove(match feature {
+                Feature::Int64 => wgpu::Features::SHADER_INT64,
+                Feature::Subgroups => wgpu::Features::SUBGROUP,
+            });
+        }
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limbeck"),
             required_features: features,

@@ -32,9 +32,10 @@ pub(super) fn of(adapter: &wgpu::Adapter, profile: &Profile) -> Option<Matrix> {
     if !profile.cooperative_matrix || !profile.f16 || backend == wgpu::Backend::Dx12 {
         return None;
     }
+    let subgroups = profile.subgroups?;
     let edge = edge(&adapter.cooperative_matrix_properties())?;
     // Metal says 4 to 64 of all; those that have matrices run 32 at a time.
-    let lanes = if backend == wgpu::Backend::Metal { 32 } else { profile.subgroups?.1 };
+    let lanes = if backend == wgpu::Backend::Metal { 32 } else { subgroups.1 };
     Some(Matrix { edge: edge as usize, lanes: lanes as usize })
 }
 

@@ -25,7 +25,7 @@ pub use adapter::{AdapterClass, Profile, devices};
 pub use cache_dir::cache_dir;
 pub use choices::Choices;
 pub use clock::{Clock, Timing};
-pub use device::{Gpu, GpuStats, Options};
+pub use device::{Feature, Gpu, GpuStats, Options};
 pub use matrix::Matrix;
 pub use pool::{Buffer, PoolStats};
 pub use program::{Program, Repeat};

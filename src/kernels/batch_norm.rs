@@ -1,5 +1,6 @@
 //! Batch normalisation (Ioffe & Szegedy 2015) over rows x channels, fused with residual addition and ReLU.
 
+mod finish;
 mod workloads;
 
 pub use workloads::workloads;
@@ -88,27 +89,19 @@ fn check_norm(x: &Tensor, norm: &Norm) -> Result<()> {
 pub fn batch_stats(gpu: &Gpu, x: &Tensor, norm: &Norm, partials: Option<Partials>) -> Result<Tensor> {
     check_norm(x, norm)?;
     let (rows, c) = (x.rows(), x.columns());
-    let Partials { part, rows: chunk } = match partials {
+    let partials = match partials {
         Some(partials) => partials,
         None => partial_stats(gpu, x)?,
     };
-    let chunks = rows.div_ceil(chunk);
-    if part.len() != chunks * 2 * c {
-        return Err(Error::Shape(format!("batch norm of {:?} from partial sums {:?}", x.shape(), part.shape())));
+    let chunks = rows.div_ceil(partials.rows);
+    if partials.part.len() != chunks * 2 * c {
+        return Err(Error::Shape(format!(
+            "batch norm of {:?} from partial sums {:?}",
+            x.shape(),
+            partials.part.shape()
+        )));
     }
-    let stats = Tensor::empty(gpu, &[2, c])?;
-    gpu.launch(SOURCE, "finish_stats", &permutation(gpu, c, false, false))?
-        .bind("parts", &part)
-        .bind("stats", &stats)
-        .bind("running", &norm.running)
-        .u32("rows", rows)
-        .u32("channels", c)
-        .u32("chunk", chunk)
-        .u32("chunks", chunks)
-        .f32("eps", norm.eps)
-        .f32("momentum", norm.momentum)
-        .threads(c)?;
-    Ok(stats)
+    finish::stats(gpu, &partials, rows, norm, finish::strands(chunks, gpu.profile().class))
 }
 
 /// The partial sums of `x` by a pass of their own.
@@ -140,12 +133,8 @@ pub fn running_stats(gpu: &Gpu, norm: &Norm) -> Result<Tensor> {
     gpu.launch(SOURCE, "running_stats", &permutation(gpu, c, false, false))?
         .bind("known", &norm.running)
         .bind("stats", &stats)
-        .u32("rows", 0)
         .u32("channels", c)
-        .u32("chunk", 0)
-        .u32("chunks", 0)
         .f32("eps", norm.eps)
-        .f32("momentum", 0.0)
         .threads(c)?;
     Ok(stats)
 }
@@ -215,22 +204,8 @@ pub fn backward(
         (false, false) => {}
     }
     launch.threads(c / vec(c) * chunks)?;
-    let coefficients = Tensor::empty(gpu, &[5, c])?;
-    gpu.launch(SOURCE, "finish_grads", &defines)?
-        .bind("parts", &part)
-        .bind("stats_in", stats)
-        .bind("gamma_in", &norm.gamma)
-        .bind("beta_in", &norm.beta)
-        .bind("coefficients", &coefficients)
-        .bind("dgamma", &out.dgamma.tensor)
-        .bind("dbeta", &out.dbeta.tensor)
-        .u32("rows", rows)
-        .u32("channels", c)
-        .u32("chunks", chunks)
-        .u32("training", usize::from(training))
-        .u32("accumulate_gamma", out.dgamma.flag())
-        .u32("accumulate_beta", out.dbeta.flag())
-        .threads(c)?;
+    let strands = finish::strands(chunks, gpu.profile().class);
+    let coefficients = finish::grads(gpu, (&part, rows), stats, norm, training, (out.dgamma, out.dbeta), strands)?;
     // Without a gradient for x the residual still needs its own; dx then goes to memory nobody reads.
     let scratch;
     let dx = match (out.dx, out.dresidual) {
@@ -296,6 +271,7 @@ pub fn permutations() -> Vec<Permutation> {
             VEC = 1 + 3 * wide, ROWS = ROWS, RELU = relu, RESIDUAL = residual, RESIDUAL_GRAD = grad, MASK = mask, INT64 = int64,
         },
     })
+    .chain(finish::permutations())
     .collect()
 }
 
@@ -306,7 +282,7 @@ pub fn cases() -> Vec<Case> {
     let case = |(m, c, (residual, relu)): (usize, usize, (bool, bool))| {
         Case::new(format!("[{m}, {c}] residual {residual} relu {relu}"), move |gpu| run(gpu, m, c, residual, relu))
     };
-    all.map(case).collect()
+    all.map(case).chain(finish::cases()).collect()
 }
 
 fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<Check>> {

@@ -85,7 +85,7 @@ fn run_batch(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
         let plan = |pass| tiled::Plan::new(pass, s, 3, tile, gpu.profile().class).in_parts(splits).in_rows_of(2);
         let out = |len| Tensor::empty(gpu, &[len]).map(Target::fresh);
         let (y, dx, dw) = (out(y64.len())?, out(dx64.len())?, out(dw64.len())?);
-        tiled::forward(gpu, &plan(Pass::Forward), &x, &w, Epilogue::default(), &y.tensor)?;
+        tiled::forward(gpu, &plan(Pass::Forward), (&x, &w), (Epilogue::default(), None), &y.tensor)?;
         tiled::input_grad(gpu, &plan(Pass::InputGrad), &dy, &w, &dx)?;
         tiled::weight_grad(gpu, &plan(Pass::WeightGrad), &x, &dy, &dw)?;
         for (what, got, want) in [("y", y, &y64), ("dx", dx, &dx64), ("dw", dw, &dw64)] {
@@ -147,6 +147,18 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
             checks.push(Check::sum(format!("sums, {variant}"), partials.part.to_f32(gpu)?, want, k));
         }
     }
+    // The tiled family's sums on a grid that folds, with workgroups to spare.
+    for tile in tiled::TILES {
+        let y = Tensor::empty(gpu, &s.y_shape())?;
+        let plan = tiled::Plan::new(Pass::Forward, s, 1, tile, profile.class).in_parts(1).in_rows_of(3);
+        let rows = tile.rows;
+        let part = Tensor::empty(gpu, &[(s.n * s.oh() * s.ow()).div_ceil(rows), 2, s.co])?;
+        tiled::forward(gpu, &plan, (&x, &w), (Epilogue::default(), Some(&part)), &y)?;
+        let partials = Partials { part, rows };
+        let want = twin::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, Variant::Tiled(tile)));
+        let what = format!("sums, tiled-{}x{}, folded", tile.rows, tile.columns);
+        checks.push(Check::sum(what, partials.part.to_f32(gpu)?, want, k));
+    }
     for variant in variants(Pass::InputGrad, s, profile) {
         for accumulate in [false, true] {
             let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;
@@ -192,7 +204,7 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
         let named = |what: &str| format!("{what}, tiled-{}x{}, {splits} splits", tile.rows, tile.columns);
         let y = Tensor::empty(gpu, &s.y_shape())?;
         let epilogue = Epilogue { bias: Some(&b), residual: Some(&r), relu: true };
-        tiled::forward(gpu, &plan(Pass::Forward, tile, splits), &x, &w, epilogue, &y)?;
+        tiled::forward(gpu, &plan(Pass::Forward, tile, splits), (&x, &w), (epilogue, None), &y)?;
         checks.push(Check::sum(named("relu(y + bias + residual)"), y.to_f32(gpu)?, fused.clone(), k));
         for accumulate in [false, true] {
             let (out, there) = destination(gpu, &s.x_shape(), accumulate)?;

@@ -100,6 +100,7 @@ pub fn forward_stats_with(
     let rows = match variant {
         Variant::Lanes(tile) | Variant::Padded(tile) => Some(tile.rows),
         Variant::Winograd(size) => winograd::stats_rows(s, size),
+        Variant::Tiled(tile) => tiled::stats_rows(&plan(gpu, Pass::Forward, s, tile)),
         _ => None,
     };
     let chunks = |rows| (s.n * s.oh() * s.ow()).div_ceil(rows);
@@ -133,7 +134,9 @@ fn run_forward(
         Variant::Matrix(tile) => {
             matrix::forward(gpu, &matrix::Plan::new(Pass::Forward, s, tile, gpu.profile())?, x, w, epilogue, &y)?;
         }
-        Variant::Tiled(tile) => tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), x, w, epilogue, &y)?,
+        Variant::Tiled(tile) => {
+            tiled::forward(gpu, &plan(gpu, Pass::Forward, s, tile), (x, w), (epilogue, sums), &y)?;
+        }
     }
     Ok(y)
 }

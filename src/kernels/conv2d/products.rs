@@ -49,7 +49,7 @@ pub(super) fn forward(gpu: &Gpu, p: &Product, v: &Tensor, u: &Tensor, m: &Tensor
         Family::Lanes(tile) => {
             lanes::forward(gpu, &p.shape, Batch(p.count), (v, u), (none, None), &Target::fresh(m.clone()), tile)
         }
-        Family::Tiled(tile) => tiled::forward(gpu, &p.plan(Pass::Forward, tile, gpu), v, u, none, m),
+        Family::Tiled(tile) => tiled::forward(gpu, &p.plan(Pass::Forward, tile, gpu), (v, u), (none, None), m),
     }
 }
 

@@ -27,22 +27,30 @@ fn gather_defines(shape: &Shape, grad: bool, channels: usize, columns: usize, ep
     shape.defines().into_iter().chain(rest).collect()
 }
 
-pub(super) fn forward(gpu: &Gpu, plan: &Plan, x: &Tensor, w: &Tensor, epilogue: Epilogue, y: &Tensor) -> Result<()> {
+/// `sums`: where the partial sums of the batch norm's statistics go, see [`stats_rows`].
+pub(super) fn forward(
+    gpu: &Gpu,
+    plan: &Plan,
+    (x, w): (&Tensor, &Tensor),
+    (epilogue, sums): (Epilogue, Option<&Tensor>),
+    y: &Tensor,
+) -> Result<()> {
     let s = plan.s;
     // Parts are plain sums: what follows them follows in the second pass.
     let within = if plan.splits == 1 { epilogue } else { Epilogue::default() };
     let out = Target::fresh(y.clone());
     let part = parts(gpu, plan, &out)?;
-    let mut launch = gpu
-        .launch(GATHER, "tiled", &gather_defines(plan.shape, false, s.ci / s.groups, s.co / s.groups, &within))?
-        .bind("source", x)
-        .bind("w", w)
-        .bind("out", &part.tensor);
+    let mut defines = gather_defines(plan.shape, false, s.ci / s.groups, s.co / s.groups, &within);
+    defines.insert("STATS".into(), sums.is_some().into());
+    let mut launch = gpu.launch(GATHER, "tiled", &defines)?.bind("source", x).bind("w", w).bind("out", &part.tensor);
     if let Some(bias) = within.bias {
         launch = launch.bind("bias", bias);
     }
     if let Some(residual) = within.residual {
         launch = launch.bind("residual", residual);
+    }
+    if let Some(sums) = sums {
+        launch = launch.bind("part", sums);
     }
     let launch = launch
         .u32("high", s.oh())
@@ -53,6 +61,12 @@ pub(super) fn forward(gpu: &Gpu, plan: &Plan, x: &Tensor, w: &Tensor, epilogue: 
         .u32("source_size", s.n * s.h * s.w * s.ci);
     dispatch(gpu, launch, plan, &part)?;
     if plan.splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, plan.splits, s.co, epilogue, &out) }
+}
+
+/// Rows of the partial sums that [`forward`] can leave for the batch norm after it; `None` where sums are split, so that no
+/// workgroup knows a value.
+pub(super) fn stats_rows(plan: &Plan) -> Option<usize> {
+    (plan.splits == 1 && plan.product.batch == 1).then_some(plan.shape.tile.rows)
 }
 
 pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
@@ -189,6 +203,9 @@ pub(super) fn permutations() -> Vec<Permutation> {
             }
             let rest = defines! { GRAD = 1, VEC = vec, DEEP = deep, OVEC = ovec, BIAS = 0, RESIDUAL = 0, RELU = 0 };
             push(GATHER, &tile, rest);
+            let rest =
+                defines! { GRAD = 0, VEC = vec, DEEP = deep, OVEC = ovec, BIAS = 0, RESIDUAL = 0, RELU = 0, STATS = 1 };
+            push(GATHER, &tile, rest);
         }
         for bits in 0..4 {
             push(WEIGHT, &tile, defines! { XVEC = on(bits, 0), YVEC = on(bits, 1) });
@@ -222,8 +239,15 @@ mod tests {
                 };
                 parsed(GATHER, rest).interface("tiled").unwrap()
             };
+            let stats = defines! {
+                GRAD = 0, VEC = 4, DEEP = 1, OVEC = 1, BIAS = 0, RESIDUAL = 0, RELU = 0, STATS = 1,
+            };
+            let stats = parsed(GATHER, stats).interface("tiled").unwrap();
+            // The sums of every line fit where the tiles were.
+            let invocations: u32 = stats.workgroup_size.iter().product();
+            assert!(invocations as usize * shape.columns * 4 <= stats.workgroup_bytes as usize);
             let weight = parsed(WEIGHT, defines! { XVEC = 1, YVEC = 1 }).interface("tiled_weight").unwrap();
-            for interface in [gather(0, 1), gather(1, 0), weight] {
+            for interface in [gather(0, 1), gather(1, 0), stats, weight] {
                 let invocations: u32 = interface.workgroup_size.iter().product();
                 assert!((64..=256).contains(&invocations), "{invocations} invocations");
                 assert!(interface.workgroup_bytes <= 16 << 10, "{} bytes", interface.workgroup_bytes);

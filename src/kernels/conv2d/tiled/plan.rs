@@ -11,7 +11,7 @@ pub(super) struct Shape {
     pub tile: Tile,
     pub terms: usize,
     rows: usize,
-    columns: usize,
+    pub columns: usize,
     /// What a multiply-add costs beside the largest tile's, in percent: loads grow as tiles shrink.
     cost: usize,
 }

@@ -1,0 +1,186 @@
+//! The second passes: what the chunks of rows have left becomes the statistics, or the gradients of scale and shift and the
+//! coefficients of the input's.
+
+use super::{Norm, Partials};
+use crate::gpu::{AdapterClass, Gpu, Launch, Source};
+use crate::kernels::case::{Case, Check, Permutation, f64s, values};
+use crate::kernels::rows::{added, destination};
+use crate::tensor::{Target, Tensor};
+use crate::{Result, defines, twin};
+
+const SOURCE: Source =
+    Source { name: "batch_norm/finish", text: include_str!("../../../shaders/batch_norm/finish.wgsl") };
+
+/// Invocations that may share the chunks of a channel.
+const STRANDS: [usize; 3] = [1, 16, 128];
+
+/// Channels of a workgroup whose invocations share chunks: 256 / strands.
+const WIDTH: usize = 256;
+
+/// The strands for `chunks` chunks: up to eight are soon walked through by one invocation. More are shared on GPUs, where a
+/// lonely invocation waits for each load: first so that neighbours still read neighbouring channels, many so that a lane has few.
+/// Software adapters, whose barriers cost more than arithmetic, have one strand.
+pub(super) fn strands(chunks: usize, class: AdapterClass) -> usize {
+    match chunks {
+        _ if class == AdapterClass::Software => STRANDS[0],
+        0..=8 => STRANDS[0],
+        9..=256 => STRANDS[1],
+        _ => STRANDS[2],
+    }
+}
+
+fn dispatch(launch: Launch, channels: usize, strands: usize) -> Result<()> {
+    if strands == 1 { launch.threads(channels) } else { launch.groups(channels.div_ceil(WIDTH / strands)) }
+}
+
+/// `[2, c]`: the mean and `1/√(σ²+ε)` of `rows` rows; updates the running values.
+pub(super) fn stats(gpu: &Gpu, partials: &Partials, rows: usize, norm: &Norm, strands: usize) -> Result<Tensor> {
+    let c = norm.gamma.len();
+    let stats = Tensor::empty(gpu, &[2, c])?;
+    let launch = gpu
+        .launch(SOURCE, "finish_stats", &defines! { STRANDS = strands })?
+        .bind("parts", &partials.part)
+        .bind("stats", &stats)
+        .bind("running", &norm.running)
+        .u32("rows", rows)
+        .u32("channels", c)
+        .u32("chunk", partials.rows)
+        .u32("chunks", rows.div_ceil(partials.rows))
+        .f32("eps", norm.eps)
+        .f32("momentum", norm.momentum);
+    dispatch(launch, c, strands)?;
+    Ok(stats)
+}
+
+/// `[5, c]`: the coefficients of the input's gradient, from the chunks' sums `part` `[chunks, 2, c]` over `rows` rows. Writes
+/// the gradients of scale and shift.
+pub(super) fn grads(
+    gpu: &Gpu,
+    (part, rows): (&Tensor, usize),
+    stats: &Tensor,
+    norm: &Norm,
+    training: bool,
+    (dgamma, dbeta): (&Target, &Target),
+    strands: usize,
+) -> Result<Tensor> {
+    let c = norm.gamma.len();
+    let coefficients = Tensor::empty(gpu, &[5, c])?;
+    let launch = gpu
+        .launch(SOURCE, "finish_grads", &defines! { STRANDS = strands })?
+        .bind("parts", part)
+        .bind("stats_in", stats)
+        .bind("gamma_in", &norm.gamma)
+        .bind("beta_in", &norm.beta)
+        .bind("coefficients", &coefficients)
+        .bind("dgamma", &dgamma.tensor)
+        .bind("dbeta", &dbeta.tensor)
+        .u32("rows", rows)
+        .u32("channels", c)
+        .u32("chunks", part.len() / (2 * c))
+        .u32("training", usize::from(training))
+        .u32("accumulate_gamma", dgamma.flag())
+        .u32("accumulate_beta", dbeta.flag());
+    dispatch(launch, c, strands)?;
+    Ok(coefficients)
+}
+
+/// Every way the shader is compiled.
+pub(super) fn permutations() -> Vec<Permutation> {
+    STRANDS.map(|strands| Permutation { source: SOURCE, defines: defines! { STRANDS = strands } }).into()
+}
+
+/// Fewer and more chunks than strands, a short last one, channels that fill no workgroup; every number of strands.
+pub(super) fn cases() -> Vec<Case> {
+    let shapes = [(1000, 3, 5), (1, 4, 1), (777, 64, 16), (2085, 8, 33), (131, 1, 3), (40, 2, 300)];
+    let case = |(rows, chunk, c)| {
+        Case::new(format!("[{rows}, {c}] in chunks of {chunk}"), move |gpu| run(gpu, rows, chunk, c))
+    };
+    shapes.map(case).into()
+}
+
+fn run(gpu: &Gpu, rows: usize, chunk: usize, c: usize) -> Result<Vec<Check>> {
+    // A mean far from zero, and chunks that differ.
+    let data = values(1, rows * c).into_iter().enumerate();
+    let x: Vec<f64> = data.map(|(i, v)| f64::from(v) + 3.0 * (i % c % 3) as f64 + 0.01 * (i / c) as f64).collect();
+    let order: Vec<usize> = (0..rows).collect();
+    let chunks: Vec<Vec<usize>> = order.chunks(chunk).map(<[usize]>::to_vec).collect();
+    let f32s = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<f32>>();
+    let of_x = f32s(&twin::batch_norm::chunk_stats(&x, c, &chunks));
+    let of_dz = values(2, chunks.len() * 2 * c);
+    let (gamma, beta, before) = (values(3, c), values(4, c), values(5, 2 * c));
+    let up = |v: &[f32], shape: &[usize]| Tensor::from_f32(gpu, v, shape);
+    let shape = [chunks.len(), 2, c];
+    let (partials, part) = (Partials { part: up(&of_x, &shape)?, rows: chunk }, up(&of_dz, &shape)?);
+
+    let (mean, var) = twin::batch_norm::stats(&x, c);
+    let rstd: Vec<f64> = var.iter().map(|v| 1.0 / (v + 1e-5).sqrt()).collect();
+    let before64 = f64s(&before);
+    let (mut running_mean, mut running_var) = (before64[..c].to_vec(), before64[c..].to_vec());
+    twin::batch_norm::update_running(&mut running_mean, &mut running_var, &mean, &var, rows, 0.1);
+    let sum = |which: usize| -> Vec<f64> {
+        let of = |j| of_dz.iter().skip(which * c + j).step_by(2 * c).map(|v| f64::from(*v)).sum();
+        (0..c).map(of).collect()
+    };
+    let (dz, dot, n) = (sum(0), sum(1), rows as f64);
+    let mut checks = Vec::new();
+    for strands in STRANDS {
+        let running = Tensor::empty(gpu, &[2, c])?;
+        running.copy_from(gpu, &up(&before, &[2, c])?)?;
+        let norm = Norm { gamma: up(&gamma, &[c])?, beta: up(&beta, &[c])?, running, eps: 1e-5, momentum: 0.1 };
+        let got = stats(gpu, &partials, rows, &norm, strands)?;
+        let mut push = |what: &str, got: &Tensor, want: Vec<f64>, terms| {
+            got.to_f32(gpu).map(|got| checks.push(Check::sum(format!("{what}, {strands} strands"), got, want, terms)))
+        };
+        push("statistics", &got, [&mean[..], &rstd].concat(), chunks.len())?;
+        push("running", &norm.running, [&running_mean[..], &running_var].concat(), chunks.len())?;
+        let saved = f64s(&got.to_f32(gpu)?);
+        for (training, accumulate) in [(true, false), (false, true)] {
+            let ((dgamma, dgamma0), (dbeta, dbeta0)) =
+                (destination(gpu, &[c], accumulate)?, destination(gpu, &[c], accumulate)?);
+            let got = grads(gpu, (&part, rows), &got, &norm, training, (&dgamma, &dbeta), strands)?;
+            let share = if training { -1.0 / n } else { 0.0 };
+            let a: Vec<f64> = (0..c).map(|j| f64::from(gamma[j]) * saved[c + j]).collect();
+            let b = (0..c).map(|j| share * a[j] * saved[c + j] * dot[j]).collect::<Vec<_>>();
+            let k = (0..c).map(|j| share * a[j] * dz[j]).collect::<Vec<_>>();
+            let want = [&a[..], &b, &k, &saved[..c], &f64s(&beta)].concat();
+            push(&format!("coefficients, training {training}"), &got, want, chunks.len())?;
+            push(
+                &format!("dgamma, accumulate {accumulate}"),
+                &dgamma.tensor,
+                added(&dgamma0, 1.0, &dot),
+                chunks.len(),
+            )?;
+            push(&format!("dbeta, accumulate {accumulate}"), &dbeta.tensor, added(&dbeta0, 1.0, &dz), chunks.len())?;
+        }
+    }
+    Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::parse;
+
+    #[test]
+    fn strands_grow_with_the_chunks_but_not_on_software_adapters() {
+        for class in
+            [AdapterClass::DiscreteMatrix, AdapterClass::Discrete, AdapterClass::Apple, AdapterClass::Integrated]
+        {
+            assert_eq!([1, 8, 9, 256, 257, 1 << 20].map(|n| strands(n, class)), [1, 1, 16, 16, 128, 128]);
+        }
+        assert_eq!([1, 100, 1 << 20].map(|n| strands(n, AdapterClass::Software)), [1, 1, 1]);
+    }
+
+    #[test]
+    fn every_form_keeps_to_the_limits_that_all_adapters_have() {
+        for permutation in permutations() {
+            let parsed = parse(permutation.source, &permutation.defines).unwrap();
+            for entry in ["finish_stats", "finish_grads"] {
+                let interface = parsed.interface(entry).unwrap();
+                let invocations: u32 = interface.workgroup_size.iter().product();
+                assert!((64..=256).contains(&invocations));
+                assert!(interface.workgroup_bytes <= 16 << 10);
+            }
+        }
+    }
+}
