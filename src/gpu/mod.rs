@@ -29,6 +29,6 @@ pub use device::{Feature, Gpu, GpuStats, Options};
 pub use matrix::Matrix;
 pub use pool::{Buffer, PoolStats};
 pub use program::{Program, Repeat};
-pub use record::{Launch, View};
+pub use record::{Launch, MAX_TURNS, View};
 pub use reflect::{Binding, Interface, Module, Param, WordType, parse};
 pub use wgsl::{Defines, Expanded, Source, preprocess};

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::adapter::AdapterClass;
 use super::capture::Capture;
 use super::device::Gpu;
 use super::pipeline::Kernel;
@@ -58,6 +59,11 @@ pub(super) enum Command {
     Dispatch { kernel: Arc<Kernel>, group: wgpu::BindGroup, slot: Option<u32>, groups: [u32; 3] },
     Copy { from: Region, to: Region },
 }
+
+/// Turns of loops, of all its loops together, after which Mesa's llvmpipe ends the loops of an invocation without a word
+/// (`LP_MAX_TGSI_LOOP_ITERATIONS` in its `lp_bld_limits.h`): longer sums lose their rest there. Kernels stay below it wherever
+/// they run, by cutting sums into parts, and [`Launch::turns`] refuses what would not.
+pub const MAX_TURNS: usize = 65_535;
 
 type GroupKey = (u64, Vec<(u64, u64, u64)>);
 
@@ -159,6 +165,21 @@ impl Launch<'_> {
     /// States the floating-point operations of this dispatch, so that submissions stay short.
     pub fn cost(mut self, flops: u64) -> Self {
         self.cost = flops;
+        self
+    }
+
+    /// States how many turns of loops, of all its loops together, an invocation makes at most. To be called by every kernel for
+    /// which that grows with data: software adapters stop at [`MAX_TURNS`].
+    pub fn turns(mut self, turns: usize) -> Self {
+        if turns > MAX_TURNS && self.gpu.profile().class == AdapterClass::Software {
+            self.error.get_or_insert(Error::Limit {
+                what: format!("kernel {} (turns of loops an invocation)", self.kernel.name),
+                needed: turns as u64,
+                limit: MAX_TURNS as u64,
+                name: "LP_MAX_TGSI_LOOP_ITERATIONS of Mesa's software driver",
+                hint: "Run it on a GPU, or make the tensors smaller",
+            });
+        }
         self
     }
 

@@ -5,6 +5,7 @@ mod workloads;
 
 pub use workloads::workloads;
 
+use super::PART;
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Defines, Gpu, Source};
@@ -66,7 +67,7 @@ pub struct Partials {
 fn chunk(rows: usize, channels: usize) -> usize {
     let vectors = channels / vec(channels);
     let chunks = (4096 / vectors.max(1)).clamp(1, 128).min(rows.div_ceil(8));
-    rows.div_ceil(chunks.max(1))
+    rows.div_ceil(chunks.max(1)).min(PART)
 }
 
 fn check(x: &Tensor, others: &[&Tensor]) -> Result<()> {
@@ -124,6 +125,7 @@ fn partial<'a>(launch: crate::gpu::Launch<'a>, rows: usize, c: usize, chunk: usi
         .u32("vectors", c / vec(c))
         .u32("chunk", chunk)
         .u32("chunks", rows.div_ceil(chunk))
+        .turns(chunk)
 }
 
 /// `[2, c]`: the running mean and `1/√(σ²+ε)`, for evaluation.

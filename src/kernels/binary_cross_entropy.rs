@@ -58,13 +58,13 @@ pub fn binary_cross_entropy_with<'a>(
             .u32("accumulate", flag(dz))
             .f32("weight", weight)
     };
-    let count = counting.count(gpu, SOURCE, &defines, prepare)?;
+    let count = counting.count(gpu, SOURCE, &defines, z.len(), prepare)?;
     let launch = prepare(gpu.launch(SOURCE, "binary_cross_entropy", &defines)?)
         .bind("z", z)
         .bind("row_loss", row_loss)
         .cost(30 * z.len() as u64);
     let launch = counted(bind_gradient(launch, "dz", dz), count.as_ref());
-    rows.dispatch(launch, z.rows())
+    rows.dispatch(launch, [z.rows(), z.columns()])
 }
 
 /// Every variant.

@@ -23,6 +23,7 @@ pub fn confusion(gpu: &Gpu, z: &Tensor, labels: &Tensor, valid: usize, counts: &
         .bind("counts", counts)
         .u32("rows", valid)
         .u32("columns", classes)
+        .turns(classes)
         .cost(2 * z.len() as u64)
         .threads(valid)
 }
@@ -35,6 +36,7 @@ pub fn argmax(gpu: &Gpu, z: &Tensor) -> Result<Tensor> {
         .bind("predictions", &predictions)
         .u32("rows", z.rows())
         .u32("columns", z.columns())
+        .turns(z.columns())
         .cost(2 * z.len() as u64)
         .threads(z.rows())?;
     Ok(predictions)

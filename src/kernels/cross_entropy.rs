@@ -63,13 +63,13 @@ pub fn cross_entropy_with<'a>(
             .f32("weight", weight)
     };
     let (rows, counting) = variant;
-    let count = counting.count(gpu, SOURCE, &defines, prepare)?;
+    let count = counting.count(gpu, SOURCE, &defines, z.rows(), prepare)?;
     let launch = prepare(gpu.launch(SOURCE, "cross_entropy", &defines)?)
         .bind("z", z)
         .bind("row_loss", row_loss)
         .cost(30 * z.len() as u64);
     let launch = counted(bind_gradient(launch, "dz", dz), count.as_ref());
-    rows.dispatch(launch, z.rows())
+    rows.dispatch(launch, [z.rows(), z.columns()])
 }
 
 /// Every variant.

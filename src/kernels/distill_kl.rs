@@ -74,7 +74,7 @@ pub fn distill_kl_with(
         .f32("eps", standardise.unwrap_or(0.0))
         .f32("weight", weight)
         .cost(80 * zs.len() as u64);
-    rows.dispatch(bind_gradient(launch, "dzs", dzs), zs.rows())
+    rows.dispatch(bind_gradient(launch, "dzs", dzs), [zs.rows(), zs.columns()])
 }
 
 /// Every way the shader is compiled.

@@ -89,7 +89,7 @@ pub fn feature_loss_with(
         .f32("eps", eps)
         .f32("weight", weight)
         .cost(20 * s.len() as u64);
-    variant.1.dispatch(bind_gradient(launch, "ds", ds), s.rows())
+    variant.1.dispatch(bind_gradient(launch, "ds", ds), [s.rows(), s.columns()])
 }
 
 /// Every variant that can serve `channels`.

@@ -17,6 +17,7 @@ pub fn clip(gpu: &Gpu, grad: &Tensor, max_norm: f32) -> Result<Tensor> {
             .bind("out", out)
             .u32("length", grad.len())
             .u32("parts", parts)
+            .turns(grad.len().div_ceil(256 * parts).max(parts))
             .f32("max_norm", max_norm)
             .groups(groups)
     };

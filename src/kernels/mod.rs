@@ -3,6 +3,10 @@
 //! `shaders/x.wgsl`, `kernels/x.rs` and `twin/x.rs` belong together; a row of [`TABLE`] brings a kernel to the tests,
 //! the shader validation and the benchmark.
 
+/// Turns of loops that an invocation may spend on its part of a sum: half of [`MAX_TURNS`](crate::gpu::MAX_TURNS), so that there
+/// is room for what surrounds it.
+const PART: usize = 1 << 15;
+
 pub mod augment;
 pub mod batch_norm;
 pub mod binary_cross_entropy;

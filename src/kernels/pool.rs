@@ -37,6 +37,15 @@ fn launch<'a>(
     vec: usize,
 ) -> Result<(Launch<'a>, usize)> {
     let total = shape.iter().product::<usize>() / vec;
+    let window = s.kernel * (s.kernel + 1);
+    // The windows a pixel lies in, and the loops over their rows.
+    let windows = s.kernel.div_ceil(s.stride).pow(2) + s.kernel.div_ceil(s.stride);
+    let turns = match entry {
+        "global_avg" => s.h * s.w,
+        "max_pool_grad" => windows * (1 + window),
+        "avg_pool_grad" => windows,
+        _ => window,
+    };
     let launch = gpu
         .launch(SOURCE, entry, &variant_defines(vec, s.stride))?
         .u32("total", total)
@@ -49,6 +58,7 @@ fn launch<'a>(
         .u32("stride", s.stride)
         .u32("padding", s.padding)
         .u32("accumulate", out.map_or(0, Target::flag))
+        .turns(turns)
         .cost((shape.iter().product::<usize>() * s.kernel * s.kernel) as u64 * 2);
     Ok((launch, total))
 }

@@ -1,5 +1,6 @@
 //! Sums in a fixed order: the same input gives the same bits.
 
+use super::PART;
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Source};
@@ -14,7 +15,7 @@ pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target) -> Result<()>
     if out.tensor.len() != columns || x.is_empty() {
         return Err(Error::Shape(format!("column sum of {:?} into {:?}", x.shape(), out.tensor.shape())));
     }
-    let chunks = (8192 / columns).clamp(1, 64).min(rows.div_ceil(16)).max(1);
+    let chunks = (8192 / columns).clamp(1, 64).min(rows.div_ceil(16)).max(rows.div_ceil(PART));
     let chunk = rows.div_ceil(chunks);
     let chunks = rows.div_ceil(chunk);
     let pass = |entry, x: &Tensor, y: &Tensor, chunks: usize, accumulate: usize, threads: usize| {
@@ -27,6 +28,7 @@ pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target) -> Result<()>
             .u32("chunks", chunks)
             .u32("accumulate", accumulate)
             .f32("scale", scale)
+            .turns(chunk.max(chunks))
             .threads(threads)
     };
     if chunks == 1 {
@@ -53,6 +55,7 @@ pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &Tensor, cursor: &Tensor, c
         .u32("columns", out.columns())
         .u32("column", column)
         .f32("scale", scale)
+        .turns(x.len().div_ceil(256))
         .groups(1)
 }
 
@@ -61,9 +64,9 @@ pub fn permutations() -> Vec<Permutation> {
     vec![Permutation { source: SOURCE, defines: defines! {} }]
 }
 
-/// Odd rows and columns, one chunk and many.
+/// Odd rows and columns, one chunk and many, and more rows than 64 invocations may see.
 pub fn cases() -> Vec<Case> {
-    let shapes = [(1, 1), (3, 5), (17, 33), (65, 3), (1000, 10), (5, 1000), (40_000, 3), (9216, 16)];
+    let shapes = [(1, 1), (3, 5), (17, 33), (65, 3), (1000, 10), (5, 1000), (40_000, 3), (9216, 16), (4_200_000, 1)];
     shapes.into_iter().map(|(m, c)| Case::new(format!("{m} x {c}"), move |gpu| run(gpu, m, c))).collect()
 }
 

@@ -31,8 +31,10 @@ impl Rows {
         i64::from(self == Rows::Workgroup)
     }
 
-    /// Records `launch` over `rows` rows.
-    pub(super) fn dispatch(self, launch: Launch, rows: usize) -> Result<()> {
+    /// Records `launch` over the rows of a `[rows, columns]` matrix, through which it goes six times at most.
+    pub(super) fn dispatch(self, launch: Launch, [rows, columns]: [usize; 2]) -> Result<()> {
+        let step = if self == Rows::Workgroup { 64 } else { 1 };
+        let launch = launch.turns(6 * columns.div_ceil(step));
         match self {
             Rows::Invocation => launch.threads(rows),
             Rows::Workgroup => launch.groups(rows),
@@ -71,13 +73,17 @@ impl Counting {
         gpu: &'a Gpu,
         source: Source,
         defines: &Defines,
+        samples: usize,
         prepare: impl Fn(Launch<'a>) -> Launch<'a>,
     ) -> Result<Option<Tensor>> {
         if self == Counting::Fused {
             return Ok(None);
         }
         let count = Tensor::empty(gpu, &[1])?;
-        prepare(gpu.launch(source, "count_present", defines)?).bind("count_out", &count).groups(1)?;
+        prepare(gpu.launch(source, "count_present", defines)?)
+            .bind("count_out", &count)
+            .turns(samples.div_ceil(64))
+            .groups(1)?;
         Ok(Some(count))
     }
 }

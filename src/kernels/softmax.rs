@@ -68,7 +68,7 @@ pub fn forward_with(gpu: &Gpu, z: &Tensor, temperature: f32, form: Form, rows: R
         .u32("accumulate", 0)
         .f32("temperature", temperature)
         .cost(20 * z.len() as u64);
-    rows.dispatch(launch, z.rows())?;
+    rows.dispatch(launch, [z.rows(), z.columns()])?;
     Ok(y)
 }
 
@@ -95,7 +95,7 @@ pub fn grad_with(
         .u32("accumulate", out.flag())
         .f32("temperature", temperature)
         .cost(20 * y.len() as u64);
-    rows.dispatch(launch, y.rows())
+    rows.dispatch(launch, [y.rows(), y.columns()])
 }
 
 /// Every way the shader is compiled.

@@ -63,7 +63,29 @@ pub fn cases() -> Vec<Case> {
     ];
     let batches = [square(150, 1, 1, 20, 36, 1, 1, 0), square(2, 15, 9, 6, 9, 3, 1, 1)];
     let batches = batches.into_iter().map(|s| Case::new(format!("3 of {s:?}"), move |gpu| run_batch(gpu, &s)));
-    shapes.into_iter().map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s))).chain(batches).collect()
+    // More pixels than an invocation may see: software adapters lose the rest without a word.
+    let long = Case::new("sums over 71,680 pixels", move |gpu| run_long(gpu, &square(70, 32, 32, 3, 8, 3, 1, 1)));
+    shapes
+        .into_iter()
+        .map(|s| Case::new(format!("{s:?}"), move |gpu| run(gpu, &s)))
+        .chain(batches)
+        .chain([long])
+        .collect()
+}
+
+/// The weight gradient by every variant.
+fn run_long(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
+    let (x, dy) = (values(1, s.x_shape().iter().product()), values(2, s.y_shape().iter().product()));
+    let want = twin::conv2d::weight_grad(s, &f64s(&x), &f64s(&dy));
+    let (x, dy) = (Tensor::from_f32(gpu, &x, &s.x_shape())?, Tensor::from_f32(gpu, &dy, &s.y_shape())?);
+    let mut checks = Vec::new();
+    for variant in variants(Pass::WeightGrad, s, gpu.profile()) {
+        let dw = Target::fresh(Tensor::empty(gpu, &s.w_shape())?);
+        weight_grad_with(gpu, s, &x, &dy, &dw, variant)?;
+        let (name, terms) = (format!("dw, {variant}"), s.n * s.oh() * s.ow());
+        checks.push(sum(variant, name, dw.tensor.to_f32(gpu)?, want.clone(), terms));
+    }
+    Ok(checks)
 }
 
 /// Three convolutions of one shape in one dispatch, over a grid that folds, with workgroups to spare.

@@ -1,6 +1,6 @@
 //! Depthwise convolution, one filter a channel: a family of its own on every adapter, as there is no product to tile.
 
-use super::register::sum_parts;
+use super::register::{most_rows, sum_parts};
 use super::{Epilogue, gap, reach};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::kernels::case::Permutation;
@@ -94,7 +94,7 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
     let lanes = s.kh * s.kw * s.co / vec(s);
     // Enough invocations to fill the adapter, of at least eight rows each.
     let wanted = if gpu.profile().class == AdapterClass::Software { 1 << 9 } else { 1 << 15 };
-    let chunk = rows.div_ceil((wanted / lanes).clamp(1, rows.div_ceil(8)));
+    let chunk = rows.div_ceil((wanted / lanes).clamp(1, rows.div_ceil(8))).min(most_rows(s));
     let splits = rows.div_ceil(chunk);
     let direct = splits == 1 && !out.accumulate;
     let part = if direct { out.tensor.clone() } else { Tensor::empty(gpu, &[splits, out.tensor.len()])? };
@@ -106,7 +106,8 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
         .u32("rows", rows)
         .u32("runs", 0)
         .u32("chunk", chunk)
-        .u32("accumulate", 0);
+        .u32("accumulate", 0)
+        .turns(chunk * (s.ow() + 1));
     dispatch(gpu, geometry(launch, s), lanes, splits)?;
     if direct { Ok(()) } else { sum_parts(gpu, &part, out) }
 }

@@ -2,7 +2,7 @@
 //!
 //! A load there is a loop over the lanes, a shuffle with a constant lane is one instruction.
 
-use super::register::{Tile, sum_parts};
+use super::register::{Tile, most_rows, sum_parts};
 use super::{Epilogue, Pass, geometry};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Profile, Source};
 use crate::kernels::case::Permutation;
@@ -157,6 +157,7 @@ pub(super) fn forward(
         .u32("pixels", pixels)
         .u32("tiles", tiles)
         .u32("accumulate", y.flag())
+        .turns(s.kh * (1 + s.kw * (1 + s.ci / 4)) + tile.rows)
         .cost(2 * s.macs() * count as u64);
     if let Some(bias) = epilogue.bias {
         launch = launch.bind("bias", bias);
@@ -198,6 +199,7 @@ pub(super) fn input_grad(
         .u32("tiles", tiles)
         .u32("step", s.stride / gcd(s.stride, s.dilation))
         .u32("accumulate", out.flag())
+        .turns(s.stride + s.kh * (1 + s.kw * (1 + s.co / 4)) + tile.rows)
         .cost(2 * s.macs() * count as u64);
     dispatch(geometry(launch, s), gpu, tiles * pixels.div_ceil(tile.rows), count * s.stride * s.stride)
 }
@@ -207,7 +209,7 @@ pub(super) fn splits(gpu: &Gpu, s: &Conv2d, Batch(count): Batch, tile: Tile) -> 
     let lanes = lanes_of(gpu);
     let tiles = s.co.div_ceil(tile.rows) * (s.kh * s.kw * s.ci / vec(s.ci)).div_ceil(tile.columns * lanes);
     let rows = s.n * s.oh();
-    let chunk = rows.div_ceil(BUSY.div_ceil(tiles * count).clamp(1, rows));
+    let chunk = rows.div_ceil(BUSY.div_ceil(tiles * count).clamp(1, rows)).min(most_rows(s));
     rows.div_ceil(chunk)
 }
 
@@ -246,6 +248,7 @@ pub(super) fn weight_grad_parts(
         .u32("unit_tiles", unit_tiles)
         .u32("splits", splits)
         .u32("chunk", rows.div_ceil(splits))
+        .turns(rows.div_ceil(splits) * (1 + s.ow()))
         .cost(2 * s.macs() * count as u64);
     dispatch(geometry(launch, s), gpu, tiles * unit_tiles * splits, count)
 }

@@ -8,6 +8,7 @@ use super::register::Tile;
 use super::tiled::{Product, grid, in_flight, sum};
 use super::{Epilogue, Pass, gap, geometry, reach};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Matrix, Profile, Source};
+use crate::kernels::PART;
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
@@ -97,10 +98,10 @@ impl<'a> Plan<'a> {
         Ok(Plan { s, layout, matrix, product, splits, chunk: 0 }.in_parts(splits))
     }
 
-    /// The same with another number of parts, as far as there are tiles of terms for them.
+    /// The same with another number of parts, as far as there are tiles of terms for them and no part is too long.
     pub fn in_parts(mut self, splits: usize) -> Self {
         let tiles = self.product.terms.div_ceil(TERMS);
-        self.chunk = tiles.div_ceil(splits.max(1));
+        self.chunk = tiles.div_ceil(splits.max(1)).min(PART);
         self.splits = tiles.div_ceil(self.chunk);
         self
     }

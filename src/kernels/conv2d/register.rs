@@ -2,6 +2,7 @@
 
 use super::{Epilogue, Pass, geometry};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
+use crate::kernels::PART;
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{Target, Tensor};
@@ -87,7 +88,13 @@ fn choose_tile(pixels: usize, columns: usize, groups: usize, class: AdapterClass
 fn weight_splits(s: &Conv2d, tile: Tile, class: AdapterClass) -> usize {
     let groups = (s.kh * s.kw * (s.ci / s.groups).div_ceil(tile.rows)).div_ceil(64) * s.co.div_ceil(tile.columns);
     let wanted = if class == AdapterClass::Software { 8 } else { 1024 };
-    (wanted / groups).clamp(1, (s.n * s.oh()).div_ceil(4))
+    let rows = s.n * s.oh();
+    (wanted / groups).clamp(1, rows.div_ceil(4)).max(rows.div_ceil(most_rows(s)))
+}
+
+/// Rows of the output that an invocation may add up, see [`PART`].
+pub(super) fn most_rows(s: &Conv2d) -> usize {
+    (PART / (s.ow() + 1)).max(1)
 }
 
 /// The permutation of the forward shader for `s`.
@@ -98,6 +105,12 @@ fn forward_defines(s: &Conv2d, epilogue: &Epilogue, tile: Tile) -> Defines {
         TM = tile.rows, TN = tile.columns, VEC = vec, OVEC = ovec,
         BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     }
+}
+
+/// Turns of the loops over the taps and, four at a time where they come in fours, `channels`.
+fn turns(s: &Conv2d, channels: usize) -> usize {
+    let vectors = if channels.is_multiple_of(4) { channels / 4 } else { channels };
+    s.kh * (1 + s.kw * (1 + vectors))
 }
 
 pub(super) fn forward(
@@ -118,6 +131,7 @@ pub(super) fn forward(
         .bind("y", y)
         .u32("pixels", pixels)
         .u32("tiles", tiles)
+        .turns(turns(s, s.ci / s.groups))
         .cost(2 * s.macs());
     if let Some(bias) = epilogue.bias {
         launch = launch.bind("bias", bias);
@@ -149,6 +163,7 @@ pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &T
         .u32("pixels", pixels)
         .u32("tiles", tiles)
         .u32("accumulate", out.flag())
+        .turns(turns(s, s.co / s.groups))
         .cost(2 * s.macs());
     let groups = tiles * pixels.div_ceil(64 * tile.rows);
     let max = gpu.profile().max_groups as usize;
@@ -197,6 +212,7 @@ pub(super) fn weight_grad_split(
         .u32("input_tiles", input_tiles)
         .u32("lanes", lanes)
         .u32("chunk", chunk)
+        .turns(chunk * (s.ow() + 1))
         .cost(2 * s.macs());
     geometry(launch, s).grid([tiles * lanes.div_ceil(64), 1, splits])?;
     if direct {
@@ -214,6 +230,7 @@ pub(super) fn sum_parts(gpu: &Gpu, part: &Tensor, out: &Target) -> Result<()> {
         .u32("size", size)
         .u32("parts", part.len() / size)
         .u32("accumulate", out.flag())
+        .turns(part.len() / size)
         .threads(size)
 }
 
@@ -249,6 +266,7 @@ pub(super) fn permutations() -> Vec<Permutation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::MAX_TURNS;
 
     const CLASSES: [AdapterClass; 5] = [
         AdapterClass::DiscreteMatrix,
@@ -271,6 +289,18 @@ mod tests {
                     assert!(serves(Pass::WeightGrad, &s, tile) && weight_splits(&s, tile, class) >= 1, "{s:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_weight_gradient_is_longer_than_an_invocation_may_loop() {
+        for (n, size) in [(64, 32), (1 << 12, 32), (1 << 12, 224), (1, 1 << 12), (2, 40_000)] {
+            let s = Conv2d::square(n, size, size, 3, 16, 3, 1, 1);
+            for (tile, class) in WEIGHT_TILES.into_iter().flat_map(|t| CLASSES.map(|c| (t, c))) {
+                let chunk = (n * size).div_ceil(weight_splits(&s, tile, class));
+                assert!(chunk * (size + 1) <= MAX_TURNS, "{s:?}: {chunk} rows");
+            }
+            assert!(most_rows(&s) >= 1 && most_rows(&s) * (size + 1) <= MAX_TURNS);
         }
     }
 

@@ -4,6 +4,7 @@ use super::super::register::Tile;
 use super::super::{Pass, gap};
 use crate::defines;
 use crate::gpu::{AdapterClass, Defines};
+use crate::kernels::PART;
 use crate::shape::Conv2d;
 
 /// How a workgroup's tile is made: terms held at a time, and the sums of an invocation.
@@ -112,10 +113,10 @@ impl<'a> Plan<'a> {
         Plan { row: groups, ..self }
     }
 
-    /// The same with another number of parts, as far as there are tiles of terms for them.
+    /// The same with another number of parts, as far as there are tiles of terms for them and no part is too long.
     pub fn in_parts(mut self, splits: usize) -> Self {
         let tiles = self.product.terms.div_ceil(self.shape.terms);
-        self.chunk = tiles.div_ceil(splits.max(1));
+        self.chunk = tiles.div_ceil(splits.max(1)).min(PART);
         self.splits = tiles.div_ceil(self.chunk);
         self
     }
@@ -264,6 +265,7 @@ mod tests {
             for (pass, shape) in PASSES.into_iter().flat_map(|p| SHAPES.iter().map(move |s| (p, s))) {
                 let Plan { product: p, splits, chunk, .. } = Plan::new(pass, s, 1, shape.tile, class);
                 let tiles = p.terms.div_ceil(shape.terms);
+                assert!(chunk <= PART, "{s:?} {pass}");
                 assert!(splits * chunk >= tiles && (splits - 1) * chunk < tiles, "{s:?} {pass}");
                 assert!(splits * p.size <= (1 << 24).max(p.size) && splits * p.classes <= 65_535, "{s:?} {pass}");
             }
