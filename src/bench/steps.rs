@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::kernels::rated;
 use super::measure::{LATE, Pace, excuse};
-use super::reference;
+use super::reference::{self, Outcome};
 use super::schema::{Ceiling, Record, Unit, Verdict};
 use super::stats::{Spread, quantile};
 use super::{Event, Progress, Selection};
@@ -164,10 +164,16 @@ impl Bench {
 
     /// The dispatches of a step, the same each time.
     fn pass(&self) -> Result<()> {
-        let gpu = &self.gpu;
-        let Some(Student { network, optimizer, ledger, labels }) = &self.student else {
+        let Some(student) = &self.student else {
             return self.infer();
         };
+        self.gradients(student)?;
+        student.optimizer.apply(&self.gpu, student.network.params())
+    }
+
+    /// Forward and backward.
+    fn gradients(&self, Student { network, ledger, labels, .. }: &Student) -> Result<()> {
+        let gpu = &self.gpu;
         let mut tape = Tape::new();
         let outputs = network.forward(gpu, &mut tape, Mode::Train, &Var::constant(self.x.clone()))?;
         let mut losses = Losses { gpu, tape: &mut tape, ledger };
@@ -178,7 +184,7 @@ impl Bench {
         }
         drop(outputs);
         tape.backward(gpu)?;
-        optimizer.apply(gpu, network.params())
+        Ok(())
     }
 
     /// A pass of the frozen network.
@@ -192,6 +198,12 @@ impl Bench {
         let done = alone.run(&self.gpu, || self.infer());
         self.alone = alone;
         done
+    }
+
+    /// What the last step's gradients were, all of them in two numbers; `None` of an inference.
+    fn gradients_checksum(&self) -> Result<Option<[f64; 2]>> {
+        let exported = self.student.as_ref().map(|s| s.network.params().export_grads(&self.gpu)).transpose()?;
+        Ok(exported.map(|all| reference::checksum(&all)))
     }
 
     /// The losses of the first steps; of an inference the mean size of the logits and the first of them.
@@ -245,6 +257,7 @@ impl Turn {
         bench.step()?;
         bench.gpu.wait()?;
         let first = start.elapsed().as_secs_f64();
+        let gradients = bench.gradients_checksum()?;
         let mut second = bench.seconds(1, Bench::step)?;
         // Where a step takes long, the second loss must do: it has seen every gradient and the optimiser.
         if second < LONG {
@@ -252,7 +265,8 @@ impl Turn {
                 second = bench.seconds(1, Bench::step)?;
             }
         }
-        let verdict = reference::judge(reference::find(&case.name()), &bench.checksum()?);
+        let outcome = Outcome { values: bench.checksum()?, gradients };
+        let verdict = reference::judge(reference::find(&case.name()), &outcome);
         // A step weighs more than a kernel, so it may take ten times as long.
         let steps = ((10.0 * pace.slice / second) as usize).clamp(1, 50);
         let wanted = ((20.0 * pace.entry / (steps as f64 * second)) as usize).clamp(pace.least, pace.most);
@@ -347,6 +361,9 @@ pub(super) fn shares(records: Vec<Record>, ceiling: &Ceiling) -> Vec<Record> {
 }
 
 #[cfg(test)]
+mod faults;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::gpu;
@@ -360,6 +377,7 @@ mod tests {
                 for case in select(&profile, size, &Selection::of(None)) {
                     let known = reference::find(&case.name()).unwrap_or_else(|| panic!("{} has none", case.name()));
                     assert!(known.values.iter().all(|v| v.is_finite() && *v != 0.0));
+                    assert_eq!(known.gradients.is_some(), case.kind != Kind::Infer, "{}", case.name());
                 }
             }
         }
