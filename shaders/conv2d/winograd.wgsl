@@ -241,6 +241,8 @@ fn outputs(
     let top = tile / p.columns % p.rows * ${M}u;
     let left = tile % p.columns * ${M}u;
     let base = ((tile / (p.columns * p.rows) * p.h + top) * p.w + left) * channels + i % channels;
+    // Goes by the tile too, see lanes_forward.
+    let accumulate = p.accumulate != 0u && top < p.h;
 #for r in 0..A
 #for k in 0..A
     let m${r}_${k} = unquad(m[${r * A + k}u * size + i]);
@@ -276,7 +278,7 @@ fn outputs(
 #if RELU
         s = max(s, V(0.0));
 #endif
-        if p.accumulate != 0u {
+        if accumulate {
             s += unquad(y[at]);
         }
         y[at] = quad(s);
@@ -317,6 +319,7 @@ fn taps(
     if i >= size {
         return;
     }
+    let accumulate = q.accumulate != 0u && i / ci < q.co;
 #for k in 0..A * A
     var d${k / A}_${k % A} = V(0.0);
 #endfor
@@ -341,7 +344,7 @@ fn taps(
     var w${r}_${k} = t${k}(h${r}_0, h${r}_1, h${r}_2, h${r}_3);
 #endif
     let to${r}_${k} = (i / ci * 9u + ${3 * r + k}u) * ci + i % ci;
-    if q.accumulate != 0u {
+    if accumulate {
         w${r}_${k} += unquad(dw[to${r}_${k}]);
     }
     dw[to${r}_${k}] = quad(w${r}_${k});

@@ -11,6 +11,7 @@ use super::pipeline::{Cache, Kernel};
 use super::pipeline_store::Store;
 use super::pool::{Buffer, Pool, PoolStats};
 use super::record::{Command, Recording, SLOT, SLOTS, View};
+use super::spare::Spares;
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
 
@@ -185,12 +186,13 @@ impl Gpu {
         });
         let choices = if options.tuned { Choices::load(&profile) } else { Choices::default() };
         let store = Store::open(&device, &adapter.get_info());
+        let spares = Spares::new(adapter, &profile, features);
         let inner = Inner {
             device,
             queue,
             profile,
             pool: Arc::default(),
-            cache: Cache::new(store),
+            cache: Cache::new(store, spares),
             params,
             nan: None,
             recording: Mutex::default(),

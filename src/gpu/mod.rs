@@ -19,6 +19,7 @@ mod pool;
 mod program;
 mod record;
 mod reflect;
+mod spare;
 mod wgsl;
 
 pub use adapter::{AdapterClass, Profile, devices};

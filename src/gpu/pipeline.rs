@@ -8,6 +8,7 @@ use super::adapter::Profile;
 use super::builders::Builders;
 use super::pipeline_store::Store;
 use super::reflect::{self, Interface};
+use super::spare::Spares;
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
 
@@ -48,6 +49,7 @@ pub(super) struct Cache {
     kernels: Mutex<HashMap<Key, Arc<Kernel>>>,
     builders: Builders,
     store: Option<Store>,
+    spares: Option<Arc<Spares>>,
 }
 
 impl Drop for Cache {
@@ -60,8 +62,8 @@ impl Drop for Cache {
 }
 
 impl Cache {
-    pub(super) fn new(store: Option<Store>) -> Self {
-        Cache { kernels: Mutex::default(), builders: Builders::default(), store }
+    pub(super) fn new(store: Option<Store>, spares: Option<Arc<Spares>>) -> Self {
+        Cache { kernels: Mutex::default(), builders: Builders::default(), store, spares }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -110,7 +112,12 @@ impl Cache {
         let kernel = Kernel { id, name: name.clone(), interface, layout: layout.clone(), pipeline: Arc::default() };
         let (device, promise) = (device.clone(), Promise(kernel.pipeline.clone()));
         let cache = self.store.as_ref().map(|s| s.cache.clone());
+        let spares = self.spares.clone();
         self.builders.run(move || {
+            if let Some(spares) = spares {
+                let module = module.naga.clone();
+                spares.compile(&entries, |device, layout| build(device, &name, module, entry, layout, checked, None));
+            }
             let built = build(&device, &name, module.naga, entry, &layout, checked, cache.as_ref());
             let _ = promise.0.set(Some(built));
         });

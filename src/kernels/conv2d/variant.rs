@@ -198,6 +198,26 @@ mod tests {
     }
 
     #[test]
+    fn software_adapters_use_winograd_where_it_has_been_measured_to_pay() {
+        let profile = Profile { subgroups: Some((8, 8)), ..profile(AdapterClass::Software) };
+        let name = |pass, n, size, channels| {
+            choose(pass, &Conv2d::square(n, size, size, channels, channels, 3, 1, 1), &profile).to_string()
+        };
+        for (n, size, channels, forward, weight) in [
+            (64, 32, 16, "lanes-32x2", "lanes-16x3"),
+            (8, 16, 32, "lanes-32x4", "lanes-16x3"),
+            (64, 16, 32, "winograd-4x4", "lanes-16x3"),
+            (8, 8, 64, "winograd-4x4", "lanes-16x3"),
+            (7, 8, 64, "lanes-32x4", "lanes-16x3"),
+            (32, 16, 128, "winograd-4x4", "winograd-4x4"),
+        ] {
+            assert_eq!(name(Pass::Forward, n, size, channels), forward);
+            assert_eq!(name(Pass::InputGrad, n, size, channels), forward.replace("lanes", "turned"));
+            assert_eq!(name(Pass::WeightGrad, n, size, channels), weight);
+        }
+    }
+
+    #[test]
     fn matrices_compute_forward_passes_of_devices_that_have_them_open() {
         let opened = |class, edge, kib: u32| Profile {
             matrix: Some(Matrix { edge, lanes: 32 }),

@@ -81,7 +81,10 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, size: usize, profile: &Profile) -> 
 pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<usize> {
     // The weight gradient transforms two maps, and without Winograd its taps share their loads.
     let weight = pass == Pass::WeightGrad;
-    let pays = s.ci.min(s.co) >= if weight { 128 } else { 64 } && s.n * s.oh() * s.ow() >= 512;
+    let (channels, pixels) = (s.ci.min(s.co), s.n * s.oh() * s.ow());
+    // Few channels pay where they hide the transform of the weights.
+    let pays = pixels >= 512 && channels >= if weight { 128 } else { 64 };
+    let pays = pays || !weight && pixels >= 4096 && channels >= 32;
     // With few tiles its products are small beside the sums over the frequencies.
     let size = if weight && tiling(pass, s, 4).tiles() < 64 { 2 } else { 4 };
     let pays = pays && products::shares_loads(profile);
