@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::measure::{Entry, Pace, Verify, excuse, interleave};
 use super::probe::{fma, fresh, matrix, stream};
 use super::schema::{Ceiling, LaunchCost, MemoryPoint, Record, Unit, Verdict};
-use super::{Progress, Selection, stats};
+use super::{NEEDED, Progress, Selection, stats};
 use crate::gpu::{AdapterClass, Gpu, Options};
 use crate::kernels::{Check, Size};
 use crate::tensor::Tensor;
@@ -48,6 +48,18 @@ pub(super) fn measure(
         records.push(launch_record(launch));
     }
     Ok((ceiling, records))
+}
+
+/// How much the best f32 rate has moved since `records` were measured: now over then. `None` where there is none, or no time to
+/// measure it again.
+pub(super) fn moved(gpu: &Gpu, records: &[Record], pace: &Pace) -> Result<Option<f64>> {
+    let rates = records.iter().filter(|r| r.name.starts_with(NEEDED[0]) && r.value.is_some());
+    let Some(best) = rates.max_by(|a, b| a.value.unwrap_or(0.0).total_cmp(&b.value.unwrap_or(0.0))) else {
+        return Ok(None);
+    };
+    let entries = arithmetic(gpu, false)?.into_iter().filter(|e| e.name == best.name).collect();
+    let again = interleave(gpu, entries, pace, &mut |_| ())?;
+    Ok(again.first().and_then(|r| r.value).zip(best.value).map(|(now, then)| now / then))
 }
 
 /// A chain of fused multiply-adds in every form.

@@ -129,6 +129,7 @@ pub fn run(options: &Options, request: &Request, progress: &mut Progress) -> Res
     }
     let unmeasured = ceiling::wants_matrices(&selection) && ceiling.fma_matrix.is_none();
     notes.extend(remarks(&gpu, &pace, unmeasured));
+    notes.extend(ceiling::moved(&gpu, &records, &pace)?.and_then(unsteady));
     settings.seconds = start.elapsed().as_secs_f64();
     let (program, adapter) = (Program::current(), Adapter::of(gpu.profile()));
     Ok(Report { schema: SCHEMA, program, adapter, settings, ceiling, records, notes })
@@ -168,6 +169,17 @@ fn pace(size: Size, software: bool, start: Instant) -> Pace {
     }
 }
 
+/// Says that the machine was not the same at the end as at the beginning, where its best f32 rate `moved` by more than a tenth.
+fn unsteady(moved: f64) -> Option<String> {
+    let percent = 100.0 * (moved - 1.0);
+    (percent.abs() > 10.0).then(|| {
+        format!(
+            "unsteady: the best f32 rate moved by {percent:+.0} % between beginning and end, so shares of the ceiling \
+             are as far off; run again with nothing else running"
+        )
+    })
+}
+
 /// What a reader should know of this run; `unmeasured`: no rate of cooperative matrices though it was wanted.
 fn remarks(gpu: &Gpu, pace: &Pace, unmeasured: bool) -> Vec<String> {
     let mut notes = Vec::new();
@@ -200,6 +212,12 @@ fn remarks(gpu: &Gpu, pace: &Pace, unmeasured: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_that_changed_is_told_of() {
+        assert!([0.91, 1.0, 1.09].iter().all(|moved| unsteady(*moved).is_none()));
+        assert!(unsteady(0.8).unwrap().contains("-20 %") && unsteady(1.5).unwrap().contains("+50 %"));
+    }
 
     #[test]
     fn patterns_select_parts_of_names() {
