@@ -9,6 +9,7 @@
 // OVEC = 1 (CO % Q == 0) stores are vecQ.
 // SEGMENT > 0 (3 taps wide, stride and dilation 1, OW % SEGMENT == 0): the pixels are runs of SEGMENT in a row, so a run's
 // SEGMENT + 2 input pixels are loaded once and serve all three taps.
+// POINT = 1 (one tap): no loops over taps, which cost a long sum a thirtieth.
 // STATS = 1 also writes, for each block of ROWS pixels and each channel, the mean of what the block stored and the sum of
 // squared deviations from it (batch_norm.wgsl combines them), so the statistics cost no read of y.
 // Memory: ROWS / LANES + COLUMNS loads of vec4 for 4 · ROWS · COLUMNS multiply-adds; no workgroup memory.
@@ -17,6 +18,7 @@
 #import shared/quad
 
 #define SEGMENT 0
+#define POINT 0
 #define STATS 0
 #define GROUP 8
 
@@ -107,7 +109,11 @@ fn lanes_forward(
     // Rows of this block; one beyond the last pixel has nothing to sum. All bounds and conditions go by it, because Mesa compiles
     // a shader anew for the uniform values that alone decide where it goes.
     let live = min(${ROWS}u, p.pixels - min(lead, p.pixels));
+#if POINT
+    let rows = 1u;
+#else
     let rows = select(0u, p.kh, live > 0u);
+#endif
     let turns = select(0u, ci, live > 0u);
     for (var kh = 0u; kh < rows; kh++) {
 #if SEGMENT
@@ -140,7 +146,11 @@ fn lanes_forward(
 #endfor
         }
 #else
+#if POINT
+        let columns = 1u;
+#else
         let columns = select(0u, p.kw, live > 0u);
+#endif
         for (var kw = 0u; kw < columns; kw++) {
             let tap = (kh * p.kw + kw) * ci;
 #for i in 0..ROWS / LANES

@@ -124,9 +124,14 @@ fn forward_defines(s: &Conv2d, epilogue: &Epilogue, tile: Tile, profile: &Profil
     let lanes = size(profile).unwrap_or(8);
     defines! {
         LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = profile.int64,
-        OVEC = s.co.is_multiple_of(tile.columns.min(4)),
+        OVEC = s.co.is_multiple_of(tile.columns.min(4)), POINT = point(s),
         SEGMENT = segment(s, tile), BIAS = epilogue.bias.is_some(), RESIDUAL = epilogue.residual.is_some(), RELU = epilogue.relu,
     }
+}
+
+/// Whether there is but one tap.
+fn point(s: &Conv2d) -> bool {
+    s.kh * s.kw == 1
 }
 
 /// The runs of pixels within a row that share their loads between the taps; 0 where they cannot.
@@ -155,7 +160,11 @@ pub(super) fn forward(
     let pixels = s.n * s.oh() * s.ow();
     let tiles = s.co.div_ceil(lanes * tile.columns);
     let mut defines = forward_defines(s, &epilogue, tile, gpu.profile());
-    defines.insert("STATS".into(), sums.is_some().into());
+    // With statistics it would be a kernel more, for small layers alone.
+    if sums.is_some() {
+        defines.insert("STATS".into(), 1);
+        defines.insert("POINT".into(), 0);
+    }
     let mut launch = gpu
         .launch(FORWARD, "lanes_forward", &defines)?
         .bind("x", x)
@@ -282,11 +291,13 @@ pub(super) fn permutations() -> Vec<Permutation> {
         for bits in 0..16 {
             let on = |bit: usize| bits >> bit & 1 == 1;
             for segment in [0].into_iter().chain(SEGMENTS).filter(|run| *run == 0 || tile.columns <= 4) {
-                let defines = defines! {
-                    LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, SEGMENT = segment,
-                    OVEC = on(0), BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
-                };
-                all.push(Permutation { source: FORWARD, defines });
+                for point in [0, 1].into_iter().filter(|point| segment == 0 || *point == 0) {
+                    let defines = defines! {
+                        LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64, SEGMENT = segment,
+                        POINT = point, OVEC = on(0), BIAS = on(1), RESIDUAL = on(2), RELU = on(3),
+                    };
+                    all.push(Permutation { source: FORWARD, defines });
+                }
             }
         }
         let defines = defines! { LANES = lanes, ROWS = tile.rows, COLUMNS = tile.columns, INT64 = int64 };
