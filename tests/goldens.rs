@@ -15,7 +15,7 @@ use limbeck::{
     kernels::{
         batch_norm::{self, Norm, NormTargets},
         binary_cross_entropy::binary_cross_entropy,
-        conv2d::{self, Epilogue},
+        conv2d::{self, Epilogue, Pass},
         cross_entropy::cross_entropy,
         distill_kl::distill_kl,
         linear,
@@ -73,6 +73,35 @@ fn goldens_name_only_known_groups() {
     assert_eq!(goldens::groups(), covered);
 }
 
+/// Compares a convolution's values and gradients by each variant that serves it, with and without bounds checks.
+fn by_every_variant(case: &Case, s: &Conv2d) -> Result<()> {
+    for checked in [false, true] {
+        let gpu = &Gpu::new(Options { checked, poison: true, ..Options::default() })?;
+        let upload = |what: &str, shape: [usize; 4]| Tensor::from_f32(gpu, &case.floats(what).nhwc().data, &shape);
+        let (x, weight) = (upload("input.x", s.x_shape())?, upload("input.weight", s.w_shape())?);
+        let dy = upload("cotangent.y", s.y_shape())?;
+        let bias = Tensor::from_f32(gpu, &case.floats("input.bias").data, &[s.co])?;
+        let values = |got: &Tensor| got.to_f32(gpu).expect("the values do not come back");
+        let check = |what, got: &Tensor| case.check(what, values(got), TOLERANCE);
+        for variant in conv2d::variants(Pass::Forward, s, gpu.profile()) {
+            let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
+            check("output.y", &conv2d::forward_with(gpu, s, &x, &weight, epilogue, variant)?);
+        }
+        let fresh = |shape: [usize; 4]| Tensor::empty(gpu, &shape).map(Target::fresh);
+        for variant in conv2d::variants(Pass::InputGrad, s, gpu.profile()) {
+            let dx = fresh(s.x_shape())?;
+            conv2d::input_grad_with(gpu, s, &dy, &weight, &dx, variant)?;
+            check("grad.x", &dx.tensor);
+        }
+        for variant in conv2d::variants(Pass::WeightGrad, s, gpu.profile()) {
+            let dw = fresh(s.w_shape())?;
+            conv2d::weight_grad_with(gpu, s, &x, &dy, &dw, variant)?;
+            check("grad.weight", &dw.tensor);
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn goldens_conv2d() -> Result<()> {
     let group = Group::load("conv2d");
@@ -93,6 +122,7 @@ fn goldens_conv2d() -> Result<()> {
         check(&case, "grad.x", &dx.tensor);
         check(&case, "grad.weight", &dweight.tensor);
         check(&case, "grad.bias", &dbias.tensor);
+        by_every_variant(&case, &s)?;
     }
     group.assert_complete();
     Ok(())
@@ -205,6 +235,8 @@ fn goldens_linear() -> Result<()> {
         check(&case, "grad.x", &dx.tensor);
         check(&case, "grad.weight", &dweight.tensor);
         check(&case, "grad.bias", &dbias.tensor);
+        // The products are convolutions of single pixels.
+        by_every_variant(&case, &Conv2d::square(x.rows(), 1, 1, x.columns(), dy.columns(), 1, 1, 0))?;
     }
     group.assert_complete();
     Ok(())

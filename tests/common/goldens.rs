@@ -93,7 +93,7 @@ pub struct Group {
     manifest: Value,
     floats: HashMap<String, Tensor<f32>>,
     ints: HashMap<String, Tensor<i64>>,
-    /// The relative error of every tensor that has been compared, by its full name.
+    /// The largest relative error of every tensor that has been compared, by its full name.
     compared: RefCell<BTreeMap<String, f64>>,
 }
 
@@ -189,7 +189,9 @@ impl Group {
     #[track_caller]
     pub fn check(&self, key: &str, got: impl IntoIterator<Item = impl Into<f64>>, tolerance: f64) {
         let error = relative_error(got, self.floats(key).nhwc().data);
-        self.compared.borrow_mut().insert(key.into(), error);
+        let mut compared = self.compared.borrow_mut();
+        let worst = compared.entry(key.into()).or_insert(error);
+        *worst = worst.max(error);
         assert!(error <= tolerance, "{} {key}: relative error {error:.3e}, allowed {tolerance:.0e}", self.name);
     }
 
