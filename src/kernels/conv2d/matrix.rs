@@ -125,6 +125,7 @@ impl<'a> Plan<'a> {
             .u32("chunk", self.chunk)
             .u32("size", p.size)
             .u32("accumulate", part.flag())
+            .turns(self.chunk)
             .cost(2 * self.s.macs())
             .grid(grid(groups, p.classes * self.splits, gpu.profile().max_groups as usize))
     }

@@ -38,6 +38,7 @@ fn pad(gpu: &Gpu, x: &Tensor, channels: usize) -> Result<Tensor> {
         .u32("rows", rows)
         .u32("channels", channels)
         .u32("accumulate", 0)
+        .turns(channels.div_ceil(4))
         .threads(rows)?;
     Ok(wide)
 }

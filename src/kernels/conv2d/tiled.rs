@@ -137,6 +137,7 @@ fn dispatch(gpu: &Gpu, launch: Launch, plan: &Plan, out: &Target) -> Result<()> 
         .u32("size", p.size)
         .u32("batch", p.batch)
         .u32("accumulate", out.flag())
+        .turns(plan.chunk)
         .cost(2 * plan.s.macs() * p.batch as u64)
         .grid(grid(groups, p.classes * p.batch * plan.splits, plan.row.min(gpu.profile().max_groups as usize)))
 }
@@ -174,7 +175,8 @@ pub(super) fn sum(
         .u32("size", size)
         .u32("parts", parts)
         .u32("channels", channels / vec)
-        .u32("accumulate", out.flag());
+        .u32("accumulate", out.flag())
+        .turns(parts);
     if let Some(bias) = epilogue.bias {
         launch = launch.bind("bias", bias);
     }

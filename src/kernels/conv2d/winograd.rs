@@ -262,6 +262,7 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
     .u32("ci", s.ci)
     .u32("parts", part.shape()[0])
     .u32("accumulate", out.flag())
+    .turns(part.shape()[0])
     .threads(s.co * s.ci / 4)
 }
 
