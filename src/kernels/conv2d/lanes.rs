@@ -48,6 +48,9 @@ const BUSY: usize = 64;
 /// tenth faster.
 const WIDE: u64 = 4 << 20;
 
+/// Multiply-adds from which a tile pays that is half in vain.
+const NARROW: u64 = 1 << 20;
+
 /// The size of every subgroup, where the adapter is software and has but one size that divides the shader's tiles.
 pub(super) fn size(profile: &Profile) -> Option<usize> {
     match profile.subgroups {
@@ -83,27 +86,53 @@ pub(super) fn serves(pass: Pass, s: &Conv2d, tile: Tile, profile: &Profile) -> b
         }
 }
 
-/// The tile for `pass` of `s`: as wide as the channels fill; `None` where another family is better.
+/// What a multiply-add costs with `tile` beside the others, in percent, where none is in vain: wide tiles load less for it. Measured
+/// with lavapipe.
+fn cost(pass: Pass, tile: Tile) -> usize {
+    match (pass, tile.rows, tile.columns) {
+        // Wider ones load less still, but their body leaves the processor's cache.
+        (Pass::Forward, _, 8) => 150,
+        (Pass::Forward, _, 4) => 100,
+        (Pass::Forward, ..) => 110,
+        (Pass::InputGrad, _, 8) => 87,
+        (Pass::InputGrad, _, 4) => 100,
+        (Pass::InputGrad, ..) => 128,
+        // Taps that share their loads come first, see `choose`.
+        (Pass::WeightGrad, 16, WINDOW) => 20,
+        (Pass::WeightGrad, _, WINDOW) => 25,
+        (Pass::WeightGrad, 32, 2) => 100,
+        (Pass::WeightGrad, 32, _) => 115,
+        (Pass::WeightGrad, _, 2) => 125,
+        (Pass::WeightGrad, ..) => 144,
+    }
+}
+
+/// Multiply-adds of `pass` of `s` with `tile`, for each pixel and channel (or tap) that all tiles share, with those in vain.
+fn padded(pass: Pass, s: &Conv2d, tile: Tile, lanes: usize) -> usize {
+    let up = |count: usize, to: usize| count.div_ceil(to) * to;
+    match pass {
+        Pass::Forward => up(s.co, tile.columns * lanes),
+        Pass::InputGrad => up(s.ci, tile.columns * lanes),
+        Pass::WeightGrad => {
+            let units = s.kh * s.kw * s.ci / vec(s.ci);
+            up(s.co, tile.rows) * if tile.columns == WINDOW { units } else { up(units, tile.columns * lanes) }
+        }
+    }
+}
+
+/// The tile for `pass` of `s` that computes it soonest; `None` where another family is better.
 pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> {
     let lanes = size(profile)?;
-    let find = |tiles: &[Tile], fits: &dyn Fn(&Tile) -> bool| {
-        tiles.iter().copied().find(|t| fits(t) && serves(pass, s, *t, profile))
-    };
-    match pass {
-        // Wider ones load less for a multiplication, but their body leaves the processor's cache.
-        Pass::Forward if s.n * s.oh() * s.ow() >= 32 => find(&TILES[1..], &|t| t.columns * lanes <= s.co),
+    let (tiles, pixels, channels) = match pass {
+        Pass::Forward => (&TILES[..], s.n * s.oh() * s.ow(), s.co),
         // The widest takes long to compile, and gains nothing where there is little to do.
-        Pass::InputGrad if s.n * s.h * s.w >= 32 => {
-            find(&TILES[usize::from(s.macs() < WIDE)..], &|t| t.columns * lanes <= s.ci)
-        }
-        Pass::WeightGrad if s.co >= 16 => {
-            let units = s.kh * s.kw * s.ci / vec(s.ci);
-            // The last tile's idle lanes are at most an eighth of all.
-            let full = |t: &Tile| (units.div_ceil(t.columns * lanes) * t.columns * lanes - units) * 8 <= units;
-            find(&WEIGHT_TILES, &|t| t.rows <= s.co && ([1, WINDOW].contains(&t.columns) || full(t)))
-        }
-        _ => None,
-    }
+        Pass::InputGrad => (&TILES[usize::from(s.macs() < WIDE)..], s.n * s.h * s.w, s.ci),
+        Pass::WeightGrad => (&WEIGHT_TILES[..], usize::MAX, s.co),
+    };
+    // With channels for half a tile there must be much to do.
+    let worth = pixels >= 32 && (channels >= 16 || channels >= 8 && s.macs() >= NARROW);
+    let serving = tiles.iter().copied().filter(|t| worth && serves(pass, s, *t, profile));
+    serving.min_by_key(|t| padded(pass, s, *t, lanes) * cost(pass, *t))
 }
 
 /// The narrowest tile that serves `pass` of `s` at all.

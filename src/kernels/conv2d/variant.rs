@@ -198,13 +198,16 @@ mod tests {
     }
 
     #[test]
-    fn software_adapters_use_winograd_where_it_has_been_measured_to_pay() {
+    fn software_adapters_use_what_has_been_measured_to_pay() {
         let profile = Profile { subgroups: Some((8, 8)), ..profile(AdapterClass::Software) };
         let name = |pass, n, size, channels| {
             choose(pass, &Conv2d::square(n, size, size, channels, channels, 3, 1, 1), &profile).to_string()
         };
         for (n, size, channels, forward, weight) in [
+            (32, 32, 8, "lanes-32x2", "lanes-16x3"),
+            (32, 36, 12, "lanes-32x2", "lanes-16x3"),
             (64, 32, 16, "lanes-32x2", "lanes-16x3"),
+            (32, 28, 20, "lanes-32x4", "lanes-16x3"),
             (8, 16, 32, "lanes-32x4", "lanes-16x3"),
             (64, 16, 32, "winograd-4x4", "lanes-16x3"),
             (8, 8, 64, "winograd-4x4", "lanes-16x3"),
