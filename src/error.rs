@@ -54,7 +54,7 @@ pub enum Error {
         needed: u64,
         /// How much there is.
         limit: u64,
-        /// The limit's name in wgpu.
+        /// The limit's name in wgpu, or what else it is known by.
         name: &'static str,
         /// What to do.
         hint: &'static str,

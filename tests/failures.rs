@@ -4,7 +4,7 @@
 mod support;
 
 use image::{Rgb, RgbImage};
-use limbeck::gpu::{Gpu, Options, Source, View, devices};
+use limbeck::gpu::{AdapterClass, Gpu, Options, Source, View, devices};
 use limbeck::tensor::Tensor;
 use limbeck::train::checkpoint;
 use limbeck::train::event::read_records;
@@ -273,6 +273,24 @@ fn buffers_beyond_the_limit_are_refused() {
     // The device is as good as before.
     let x = Tensor::from_f32(&gpu, &[1.0, -2.0], &[2]).unwrap();
     assert_eq!(limbeck::kernels::elementwise::relu(&gpu, &x).unwrap().to_f32(&gpu).unwrap(), [1.0, 0.0]);
+}
+
+/// Software adapters would leave out the rest of the pixels without a word.
+#[test]
+fn loops_that_a_software_adapter_would_not_finish_are_refused() {
+    let gpu = gpu();
+    let mean = |size: usize| {
+        let x = Tensor::from_f32(&gpu, &vec![2.0; size * size], &[1, size, size, 1])?;
+        limbeck::kernels::pool::global_avg(&gpu, &x)?.to_f32(&gpu)
+    };
+    assert_eq!(mean(255).unwrap(), [2.0]);
+    match (mean(256), gpu.profile().class) {
+        (Err(error), AdapterClass::Software) => {
+            assert!(matches!(error, Error::Limit { needed: 65_536, limit: 65_535, .. }), "{error:?}");
+            says(&error, &["pool/global_avg", "turns", "GPU"]);
+        }
+        (result, class) => assert_eq!(result.unwrap(), [2.0], "{class:?}"),
+    }
 }
 
 const SCALE: Source = Source {
