@@ -2,7 +2,7 @@
 //! fast, has no score.
 //!
 //! Losses alone are no good witness of gradients: the second one moves by less than rounding lets it where one layer's gradient
-//! is 5 % too large. So the gradients of the first step are compared themselves, see [`checksum`].
+//! is 5 % too large. So the gradients of the first step are compared themselves.
 //!
 //! The values were measured with Mesa's lavapipe 22.3.6, whose kernels are held against the f64 twins by the test suite, with
 //! the same seeds and batches ([`super::steps`]).
@@ -17,7 +17,7 @@ pub struct Reference {
     pub name: &'static str,
     /// The loss of each of the first steps, or a measure of the logits.
     pub values: &'static [f32],
-    /// The [`checksum`] of the first step's gradients; `None` of an inference.
+    /// The first step's gradients in two numbers; `None` of an inference.
     pub gradients: Option<[f64; 2]>,
 }
 
