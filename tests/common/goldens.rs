@@ -1,6 +1,6 @@
 //! Golden values: inputs, outputs and gradients computed by PyTorch in f64, stored as f32 (`tests/goldens/`).
 //!
-//! One safetensors file per group; `manifest.json` lists each group's cases with their attributes. A tensor is named
+//! One safetensors file per group; `<group>.json`, or else `manifest.json`, lists its cases with their attributes. A tensor is named
 //! `<case>.<kind>.<name>`, kind one of `input`, `output`, `cotangent`, `grad`. A gradient is that of
 //! `sum(output * cotangent)` over all outputs, or of the loss where the case's output is one.
 //! Layouts are PyTorch's: NCHW, OIHW, `[out, in]`.
@@ -132,8 +132,13 @@ pub fn groups() -> Vec<String> {
 impl Group {
     /// Reads `<name>.safetensors` and the manifest.
     pub fn load(name: &str) -> Group {
-        let manifest: Value = serde_json::from_slice(&read("manifest.json")).expect("manifest.json is not JSON");
-        let manifest = manifest["groups"][name].clone();
+        let own = format!("{name}.json");
+        let manifest: Value = if folder().join(&own).exists() {
+            serde_json::from_slice(&read(&own)).unwrap_or_else(|e| panic!("{own}: {e}"))
+        } else {
+            let all: Value = serde_json::from_slice(&read("manifest.json")).expect("manifest.json is not JSON");
+            all["groups"][name].clone()
+        };
         assert!(manifest.is_object(), "manifest.json has no group {name}");
         let bytes = read(&format!("{name}.safetensors"));
         let file = SafeTensors::deserialize(&bytes).unwrap_or_else(|e| panic!("{name}.safetensors: {e}"));
