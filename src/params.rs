@@ -71,6 +71,16 @@ impl Builder {
         RunningId(append(&mut self.running, &mut self.statistics, name.into(), &[2, channels], &values))
     }
 
+    /// The length of the arena so far: where the next parameter begins.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// Uploads everything.
     pub fn build(mut self, gpu: &Gpu) -> Result<Params> {
         for data in [&mut self.values, &mut self.statistics] {
@@ -154,7 +164,13 @@ impl Params {
 
     /// Sets to zero the gradients that a backward pass did not reach (the head of a task that was not trained).
     pub fn zero_untouched(&self, gpu: &Gpu, grads: &Grads) -> Result<()> {
-        self.params.iter().filter(|p| !grads.touched(p)).try_for_each(|p| elementwise::fill(gpu, &p.grad, 0.0))
+        self.zero_untouched_in(gpu, grads, &self.grads)
+    }
+
+    /// [`Params::zero_untouched`] for the parameters in one part of the arena of gradients.
+    pub fn zero_untouched_in(&self, gpu: &Gpu, grads: &Grads, part: &Tensor) -> Result<()> {
+        let mut missed = self.params.iter().filter(|p| p.grad.start_in(part).is_some() && !grads.touched(p));
+        missed.try_for_each(|p| elementwise::fill(gpu, &p.grad, 0.0))
     }
 
     fn cut(entries: &[Entry], data: &[f32]) -> Vec<Named> {

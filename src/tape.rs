@@ -6,7 +6,7 @@
 //! [`Tape::backward`] walks the list in reverse and drops each node as it goes, so saved buffers return to the pool and
 //! serve the gradients that follow.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::Result;
 use crate::gpu::Gpu;
@@ -56,6 +56,15 @@ impl Slot {
     }
 }
 
+/// Sends the gradients of the parameters in one part of an arena to other memory of the same layout.
+#[derive(Debug, Clone)]
+pub struct Redirect {
+    /// The part of the arena of gradients.
+    pub from: Tensor,
+    /// Where its values go instead, position by position.
+    pub to: Tensor,
+}
+
 type Backward = Box<dyn Fn(&Gpu, &Tensor, &mut Grads) -> Result<()>>;
 
 struct Node {
@@ -73,6 +82,10 @@ struct Held {
 #[derive(Default)]
 pub struct Grads {
     held: Vec<Option<Held>>,
+    /// Memory that the first contribution to a leaf is to be written to.
+    places: HashMap<usize, Tensor>,
+    /// Arenas whose parameters' gradients go elsewhere.
+    redirected: Vec<Redirect>,
     /// Where the gradients of touched parameters lie: several arenas may take part (a network and its adaptors), so a
     /// position in one of them says nothing.
     touched: HashSet<(u64, u64)>,
@@ -89,7 +102,10 @@ impl Grads {
         let entry = &mut self.held[id];
         Ok(Some(match entry {
             None => {
-                let tensor = Tensor::empty(gpu, &slot.shape)?;
+                let tensor = match self.places.get(&id) {
+                    Some(place) => place.reshape(&slot.shape)?,
+                    None => Tensor::empty(gpu, &slot.shape)?,
+                };
                 *entry = Some(Held { tensor: tensor.clone(), shared: false });
                 Target { tensor, accumulate: false }
             }
@@ -108,7 +124,7 @@ impl Grads {
     /// Hands a finished gradient on to `slot`: moved if it is the first, added otherwise.
     pub fn pass(&mut self, gpu: &Gpu, slot: &Slot, grad: &Tensor) -> Result<()> {
         let Some(id) = slot.id else { return Ok(()) };
-        if self.held.get(id).is_some_and(Option::is_some) {
+        if self.places.contains_key(&id) || self.held.get(id).is_some_and(Option::is_some) {
             return match self.target(gpu, slot)? {
                 Some(target) => crate::kernels::elementwise::axpy(gpu, 1.0, grad, &target),
                 None => Ok(()),
@@ -122,8 +138,17 @@ impl Grads {
     }
 
     /// Where a contribution to a parameter's gradient is to be written.
-    pub fn param(&mut self, param: &Param) -> Target {
-        Target { tensor: param.grad.clone(), accumulate: !self.touched.insert(param.grad.place()) }
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where a [`Redirect`] leads to memory that is too small.
+    pub fn param(&mut self, param: &Param) -> Result<Target> {
+        let accumulate = !self.touched.insert(param.grad.place());
+        for redirect in &self.redirected {
+            if let Some(start) = param.grad.start_in(&redirect.from) {
+                return Ok(Target { tensor: redirect.to.slice(start, param.grad.shape())?, accumulate });
+            }
+        }
+        Ok(Target { tensor: param.grad.clone(), accumulate })
     }
 
     /// Whether a parameter has received a gradient.
@@ -166,6 +191,29 @@ impl Tape {
         Var { value, id }
     }
 
+    /// A leaf whose gradient is written to `place`, which keeps what it has where no gradient comes.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where `place` has another length.
+    pub fn leaf_at(&mut self, value: Tensor, place: &Tensor) -> Result<Var> {
+        let place = place.reshape(value.shape())?;
+        let leaf = self.leaf(value);
+        if let Some(id) = leaf.id {
+            self.grads.places.insert(id, place);
+        }
+        Ok(leaf)
+    }
+
+    /// Sends gradients of parameters elsewhere in the backward pass of this tape.
+    pub fn redirect(&mut self, redirect: Redirect) {
+        self.grads.redirected.push(redirect);
+    }
+
+    /// Adds `gradient` to that of `var`, as a loss on it would.
+    pub fn seed(&mut self, gpu: &Gpu, var: &Var, gradient: &Tensor) -> Result<()> {
+        self.grads.pass(gpu, &var.slot(), gradient)
+    }
+
     /// The output of an operation. `backward` receives the output's gradient, complete, and adds to its inputs' through
     /// [`Grads::target`], [`Grads::pass`] and [`Grads::param`].
     pub fn push(&mut self, value: Tensor, backward: impl Fn(&Gpu, &Tensor, &mut Grads) -> Result<()> + 'static) -> Var {
@@ -185,6 +233,21 @@ impl Tape {
     /// Where a loss writes its gradient with respect to `var`.
     pub fn target(&mut self, gpu: &Gpu, var: &Var) -> Result<Option<Target>> {
         self.grads.target(gpu, &var.slot())
+    }
+
+    /// The backward pass from `seeds`, gradients of values of this tape, with the operations kept: for several passes over
+    /// one forward pass. What losses have written into this tape takes no part.
+    pub fn retrace(&self, gpu: &Gpu, seeds: &[(&Var, &Tensor)], redirect: Redirect) -> Result<Grads> {
+        let mut grads = Grads { redirected: vec![redirect], ..Grads::default() };
+        for (var, gradient) in seeds {
+            grads.pass(gpu, &var.slot(), gradient)?;
+        }
+        for node in self.nodes.iter().rev() {
+            if let Some(dy) = grads.take(node.output) {
+                (node.backward)(gpu, &dy, &mut grads)?;
+            }
+        }
+        Ok(grads)
     }
 
     /// Walks the operations in reverse, from the gradients that losses have written. Leaves keep theirs in the result.

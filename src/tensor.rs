@@ -96,6 +96,12 @@ impl Tensor {
         (self.buffer.id(), self.offset)
     }
 
+    /// Where it begins inside `whole`, in values; `None` where it is not a part of it.
+    pub(crate) fn start_in(&self, whole: &Tensor) -> Option<usize> {
+        let start = self.offset.checked_sub(whole.offset)? as usize / 4;
+        (self.buffer.id() == whole.buffer.id() && start + self.len() <= whole.len()).then_some(start)
+    }
+
     /// The sizes of its dimensions.
     pub fn shape(&self) -> &[usize] {
         &self.shape

@@ -18,6 +18,7 @@ pub mod distill_kl;
 pub mod elementwise;
 pub mod feature_loss;
 pub mod gradient_norm;
+pub mod gramian;
 pub mod linear;
 pub mod optimizer;
 pub mod pool;
@@ -79,6 +80,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: gradient_norm::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "gramian", cases: gramian::cases, permutations: gramian::permutations, workloads: no_workloads },
     Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations, workloads: linear::workloads },
     Kernel {
         name: "optimizer",

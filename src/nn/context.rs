@@ -44,7 +44,7 @@ impl Context<'_> {
             if let Some(dx) = grads.target(gpu, &slot)? {
                 conv2d::input_grad(gpu, &s, dy, &weight.value, &dx)?;
             }
-            conv2d::weight_grad(gpu, &s, &input, dy, &grads.param(&weight))
+            conv2d::weight_grad(gpu, &s, &input, dy, &grads.param(&weight)?)
         })
     }
 
@@ -108,8 +108,8 @@ impl Context<'_> {
             };
             let out = NormTargets {
                 dx: dx.as_ref(),
-                dgamma: &grads.param(&gamma),
-                dbeta: &grads.param(&beta),
+                dgamma: &grads.param(&gamma)?,
+                dbeta: &grads.param(&beta)?,
                 dresidual: dresidual.as_ref(),
             };
             batch_norm::backward(
@@ -165,9 +165,9 @@ impl Context<'_> {
                 linear::input_grad(gpu, &input, &dz, &weight.value, &dx)?;
             }
             if let Some(bias) = &bias {
-                reduce::column_sum(gpu, &dz, 1.0, &grads.param(bias))?;
+                reduce::column_sum(gpu, &dz, 1.0, &grads.param(bias)?)?;
             }
-            linear::weight_grad(gpu, &input, &dz, &weight.value, &grads.param(&weight))
+            linear::weight_grad(gpu, &input, &dz, &weight.value, &grads.param(&weight)?)
         }))
     }
 }

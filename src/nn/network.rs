@@ -49,6 +49,8 @@ pub struct Network {
     trunk: ResNet<ConvNorm>,
     heads: Vec<Vec<Linear>>,
     params: Params,
+    /// Where the heads' parameters begin in the arena.
+    shared: usize,
 }
 
 /// What a network says of a batch.
@@ -71,6 +73,7 @@ impl Network {
     pub fn new(gpu: &Gpu, spec: NetworkSpec, seed: u64) -> Result<Self> {
         let (mut builder, mut init) = (Builder::default(), Initializer::new(seed, spec.init));
         let trunk = ResNet::new(&mut builder, &mut init, &spec.trunk, spec.channels);
+        let shared = builder.len();
         let mut heads = Vec::new();
         for head in &spec.heads {
             let mut widths = vec![trunk.channels()];
@@ -84,7 +87,7 @@ impl Network {
             }
             heads.push(layers);
         }
-        Ok(Network { trunk, heads, params: builder.build(gpu)?, spec })
+        Ok(Network { trunk, heads, params: builder.build(gpu)?, shared, spec })
     }
 
     /// What it was made from.
@@ -108,24 +111,42 @@ impl Network {
         convs + self.heads.iter().flatten().map(|l| (l.inputs * l.outputs) as u64).sum::<u64>()
     }
 
+    /// The gradients of the trunk's parameters, `[shared]`: what all tasks have in common.
+    pub fn shared_grads(&self) -> Result<Tensor> {
+        self.params.grads().slice(0, &[self.shared])
+    }
+
+    /// The gradients of the heads' parameters.
+    pub fn head_grads(&self) -> Result<Tensor> {
+        let grads = self.params.grads();
+        grads.slice(self.shared, &[grads.len() - self.shared])
+    }
+
     /// The forward pass over `x` `[n, h, w, c]`; operations go onto `tape`.
     pub fn forward(&self, gpu: &Gpu, tape: &mut Tape, mode: Mode, x: &Var) -> Result<Outputs<Var>> {
+        let features = self.features(gpu, tape, mode, x)?;
+        let logits = (0..self.heads.len()).map(|k| self.head(gpu, tape, k, &features.pooled)).collect::<Result<_>>()?;
+        Ok(Outputs { logits, features })
+    }
+
+    /// The trunk's part of [`Network::forward`].
+    pub fn features(&self, gpu: &Gpu, tape: &mut Tape, mode: Mode, x: &Var) -> Result<Features<Var>> {
         if x.value().columns() != self.spec.channels {
             let message = format!("images {:?} for a network of {} channels", x.value().shape(), self.spec.channels);
             return Err(Error::Shape(message));
         }
         check_batch(mode, x.value().shape())?;
-        let mut ctx = Context { gpu, tape, params: &self.params, mode };
-        let features = self.trunk.forward(&mut ctx, x)?;
-        let mut logits = Vec::new();
-        for head in &self.heads {
-            let mut z = features.pooled.clone();
-            for layer in head {
-                z = layer.forward(&mut ctx, &z)?;
-            }
-            logits.push(z);
-        }
-        Ok(Outputs { logits, features })
+        self.trunk.forward(&mut Context { gpu, tape, params: &self.params, mode }, x)
+    }
+
+    /// The logits of head `k`, `[n, classes]`, from the pooled features `[n, c]`.
+    pub fn head(&self, gpu: &Gpu, tape: &mut Tape, k: usize, pooled: &Var) -> Result<Var> {
+        let Some(layers) = self.heads.get(k) else {
+            return Err(Error::Invalid(format!("head {k} of a network of {} heads", self.heads.len())));
+        };
+        // Heads have no batch norm: training and evaluation are the same.
+        let mut ctx = Context { gpu, tape, params: &self.params, mode: Mode::Eval };
+        layers.iter().try_fold(pooled.clone(), |z, layer| layer.forward(&mut ctx, &z))
     }
 
     /// A copy that can only infer: batch norm folded, no tape, no gradient. Later training does not change it.

@@ -22,6 +22,7 @@ pub mod distill_kl;
 pub mod elementwise;
 pub mod feature_loss;
 pub mod gradient_norm;
+pub mod gramian;
 pub mod linear;
 pub mod optimizer;
 pub mod pool;

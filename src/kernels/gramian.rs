@@ -1,0 +1,150 @@
+//! Gradients of several tasks side by side: their products with each other and their weighted sum (Quinton & Rey 2024).
+
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::destination;
+use super::{PART, elementwise};
+use crate::gpu::{Defines, Gpu, Source};
+use crate::tensor::{Target, Tensor};
+use crate::{Error, Result, defines, twin};
+
+const SOURCE: Source = Source { name: "gramian", text: include_str!("../../shaders/gramian.wgsl") };
+
+/// Rows begin at multiples of this many values, as parts of a tensor must ([`Tensor::slice`]).
+const ALIGN: usize = 64;
+
+/// One gradient of `len` values for each of several tasks, in one piece of memory.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    all: Tensor,
+    tasks: usize,
+    len: usize,
+}
+
+impl Rows {
+    /// Zeros. A row that nobody writes stays so.
+    pub fn new(gpu: &Gpu, tasks: usize, len: usize) -> Result<Self> {
+        let all = Tensor::empty(gpu, &[tasks, len.next_multiple_of(ALIGN)])?;
+        elementwise::fill(gpu, &all, 0.0)?;
+        Ok(Rows { all, tasks, len })
+    }
+
+    /// The number of rows.
+    pub fn tasks(&self) -> usize {
+        self.tasks
+    }
+
+    /// The gradient of task `k`, of the given shape.
+    pub fn row(&self, k: usize, shape: &[usize]) -> Result<Tensor> {
+        let len: usize = shape.iter().product();
+        if k >= self.tasks || len > self.all.columns() {
+            return Err(Error::Shape(format!("row {k} as {shape:?} of {} gradients of {}", self.tasks, self.len)));
+        }
+        self.all.slice(k * self.all.columns(), shape)
+    }
+
+    /// `gramian` (+)= the products of the rows with each other, `[tasks, tasks]`.
+    pub fn products(&self, gpu: &Gpu, gramian: &Target) -> Result<()> {
+        let tile = self.tasks.min(4);
+        self.products_with(gpu, gramian, tile)
+    }
+
+    /// [`Rows::products`] in blocks of `tile` x `tile` tasks.
+    pub fn products_with(&self, gpu: &Gpu, gramian: &Target, tile: usize) -> Result<()> {
+        if gramian.tensor.len() != self.tasks * self.tasks {
+            let shape = gramian.tensor.shape();
+            return Err(Error::Shape(format!("the products of {} gradients into {shape:?}", self.tasks)));
+        }
+        let quads = self.all.columns() / 4;
+        // At least 32 loads a share, so that the shares' sums weigh little beside them.
+        let parts = (quads / 32).clamp(1, 16_384).max(quads.div_ceil(PART)).next_multiple_of(64);
+        let across = self.tasks.div_ceil(tile);
+        let blocks = across * (across + 1) / 2;
+        let part = Tensor::empty(gpu, &[blocks * tile * tile, parts])?;
+        let launch = |entry| {
+            Ok::<_, Error>(
+                gpu.launch(SOURCE, entry, &tiles(tile))?
+                    .u32("tasks", self.tasks)
+                    .u32("stride", quads)
+                    .u32("quads", quads)
+                    .u32("parts", parts)
+                    .u32("first", 0)
+                    .u32("accumulate", gramian.flag())
+                    .turns(quads.div_ceil(parts).max(parts.div_ceil(64)) + across)
+                    .cost((8 * self.all.len() * self.tasks) as u64),
+            )
+        };
+        launch("products")?.bind("rows", &self.all).bind("part", &part).threads(blocks * parts)?;
+        let finish = launch("finish")?.bind("parts", &part).bind("gram", &gramian.tensor);
+        finish.groups(self.tasks * self.tasks)
+    }
+
+    /// `out (+)= Σ_k weights[k] · row k`; `weights` may have been written since the call was recorded.
+    pub fn combine(&self, gpu: &Gpu, weights: &Tensor, out: &Target) -> Result<()> {
+        self.combine_from(gpu, weights, 0, out)
+    }
+
+    /// [`Rows::combine`] with the weights from `first` on.
+    pub fn combine_from(&self, gpu: &Gpu, weights: &Tensor, first: usize, out: &Target) -> Result<()> {
+        let quads = out.tensor.len().div_ceil(4);
+        if out.tensor.len() != self.len || first + self.tasks > weights.len() {
+            let (out, weights) = (out.tensor.shape(), weights.shape());
+            return Err(Error::Shape(format!(
+                "{} gradients of {} combined by {weights:?} from {first} into {out:?}",
+                self.tasks, self.len
+            )));
+        }
+        gpu.launch(SOURCE, "combine", &tiles(1))?
+            .bind("rows", &self.all)
+            .bind("weights", weights)
+            .bind("sum", &out.tensor)
+            .u32("tasks", self.tasks)
+            .u32("stride", self.all.columns() / 4)
+            .u32("quads", quads)
+            .u32("parts", 1)
+            .u32("first", first)
+            .u32("accumulate", out.flag())
+            .turns(self.tasks)
+            .threads(quads)
+    }
+}
+
+fn tiles(tile: usize) -> Defines {
+    defines! { TILE = tile }
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    (1..=4).map(|tile| Permutation { source: SOURCE, defines: tiles(tile) }).collect()
+}
+
+/// One task to many, short gradients and long ones.
+pub fn cases() -> Vec<Case> {
+    let shapes =
+        [(1, 1), (1, 70), (2, 64), (2, 100_003), (3, 65), (4, 4096), (5, 1000), (9, 33), (17, 130), (2, 5_000_000)];
+    shapes.into_iter().map(|(k, d)| Case::new(format!("{k} x {d}"), move |gpu| run(gpu, k, d))).collect()
+}
+
+fn run(gpu: &Gpu, k: usize, d: usize) -> Result<Vec<Check>> {
+    let (j, w) = (values(1, k * d), values(2, k + 3));
+    let rows = Rows::new(gpu, k, d)?;
+    for (i, row) in j.chunks_exact(d).enumerate() {
+        rows.row(i, &[d])?.copy_from(gpu, &Tensor::from_f32(gpu, row, &[d])?)?;
+    }
+    let (j, w64) = (f64s(&j), f64s(&w));
+    let w = Tensor::from_f32(gpu, &w, &[k + 3])?;
+    let mut checks = Vec::new();
+    for accumulate in [false, true] {
+        for tile in 1..=k.min(4) {
+            let (out, there) = destination(gpu, &[k, k], accumulate)?;
+            rows.products_with(gpu, &out, tile)?;
+            let want = twin::gramian::products(&j, k).iter().zip(&there).map(|(a, b)| a + b).collect();
+            let what = format!("products, tile {tile}, accumulate {accumulate}");
+            checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, want, 16));
+        }
+        let (out, there) = destination(gpu, &[d], accumulate)?;
+        rows.combine_from(gpu, &w, 3, &out)?;
+        let want = twin::gramian::combine(&j, &w64[3..]).iter().zip(&there).map(|(a, b)| a + b).collect();
+        checks.push(Check::sum(format!("combine, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, k));
+    }
+    Ok(checks)
+}
