@@ -79,7 +79,9 @@ pub(super) enum Domain {
 pub(super) fn quadratic(q: &[f64], b: &[f64], domain: Domain) -> Vec<f64> {
     let n = b.len();
     let size = (0..n).map(|k| q[k * (n + 1)]).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
-    let at = |i: usize, j: usize| q[i * n + j] + if i == j { 1e-13 * size } else { 0.0 };
+    // In units of its size, so that the multiplier's ones beside it have one.
+    let at = |i: usize, j: usize| q[i * n + j] / size + if i == j { 1e-13 } else { 0.0 };
+    let b: Vec<f64> = b.iter().map(|b| b / size).collect();
     let sum = usize::from(domain == Domain::Simplex);
     let mut x = vec![0.0; n];
     let mut free = vec![false; n];
@@ -118,7 +120,7 @@ pub(super) fn quadratic(q: &[f64], b: &[f64], domain: Domain) -> Vec<f64> {
         let slope = |k: usize| (0..n).map(|j| at(k, j) * x[j]).sum::<f64>() + b[k] - level;
         let bound = (0..n).filter(|k| !free[*k]).map(|k| (slope(k), k)).min_by(|a, b| a.0.total_cmp(&b.0));
         match bound {
-            Some((slope, k)) if slope < -1e-13 * size => free[k] = true,
+            Some((slope, k)) if slope < -1e-13 => free[k] = true,
             _ => break,
         }
     }
