@@ -108,8 +108,8 @@ fn resident(gpu: &Gpu, data: &[f32]) -> Result<Tensor> {
     Ok(tensor)
 }
 
-/// All parameters of a network.
-#[derive(Debug)]
+/// All parameters of a network. Cloning shares their memory, as with tensors.
+#[derive(Debug, Clone)]
 pub struct Params {
     values: Tensor,
     grads: Tensor,

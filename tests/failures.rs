@@ -424,19 +424,6 @@ fn shaders_of_one_name_are_told_apart() {
 }
 
 #[test]
-fn features_of_unlike_trunks_are_refused_before_any_work() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    let text = "[data]\nsource = \"digits\"\n[teacher]\narch = \"resnet18\"\n[distill]\nfeature = \"normalised\"\n";
-    let config = limbeck::train::Config::parse(text, std::path::Path::new("unlike.toml"), &[]).unwrap();
-    let gpu = limbeck::gpu::Gpu::open().unwrap();
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let error = limbeck::train::run(&config, &out, &gpu, &stop, &mut |_| panic!("work began")).unwrap_err().to_string();
-    assert!(error.contains("distill.feature") && error.contains("4 stages") && error.contains("3 stages"), "{error}");
-    assert!(!out.exists());
-}
-
-#[test]
 fn an_unfit_ready_made_teacher_is_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = folder.path().join("teacher.safetensors");

@@ -448,7 +448,7 @@ fn a_checkpoint_that_does_not_fit_says_which_tensor() {
 fn long_config() -> Config {
     digits_config(
         "[train]\nepochs = 4\nbatch = 4\nlr = 0.02\nwarmup_epochs = 0.5\n\
-         [distill]\nfeature = \"normalised\"\nfeature_weight = 1.0\n\
+         [distill]\nmethods = [\"kd\", \"normalised\"]\n\
          [distill.train]\noptimizer = \"adamw\"\nlr = 0.002\n",
     )
 }
@@ -597,8 +597,9 @@ fn selection(dir: &Path, gpu: &Gpu) {
 #[test]
 fn interrupted_at_any_moment_it_ends_with_the_same_bits() {
     let (gpu, folder) = (gpu(), tempdir().unwrap());
-    let config =
-        digits_config("[train]\nepochs = 2\nbatch = 8\nlr = 0.02\nclip_norm = 2.0\n[distill]\nfeature = \"fitnet\"\n");
+    let config = digits_config(
+        "[train]\nepochs = 2\nbatch = 8\nlr = 0.02\nclip_norm = 2.0\n[distill]\nmethods = [\"kd\", \"fitnet\"]\n",
+    );
     let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
     finish(&config, &whole, &gpu).unwrap();
     // The clock decides where; each attempt is given a little longer, so that the last one arrives.

@@ -1,6 +1,7 @@
 //! Gradients made orthogonal and of one length.
 
 use super::gramian::Gramian;
+use super::method::{Method, Needs, Plain};
 use super::solve::eigen;
 
 /// Aligned-MTL (Senushkin et al. 2023, arXiv 2305.19000): `w = B p` with `B = √λ_min · V Λ^{-1/2} Vᵀ` from the eigenvalues of the
@@ -21,3 +22,12 @@ pub fn aligned_mtl(gramian: &Gramian) -> Vec<f64> {
     }
     weights
 }
+
+pub(super) const ALIGNED_MTL: Method = Method {
+    name: "aligned_mtl",
+    needs: Needs::Gramian,
+    heads: false,
+    after: false,
+    keys: &[],
+    make: |_| Box::new(Plain(|seen: &super::Seen| Ok(aligned_mtl(seen.gramian()?)))),
+};

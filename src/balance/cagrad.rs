@@ -1,6 +1,7 @@
 //! The best for the worst task near the mean.
 
 use super::gramian::Gramian;
+use super::method::{Key, Method, Needs, Plain};
 use super::solve::{Domain, quadratic};
 
 /// CAGrad (Liu et al. 2021, arXiv 2110.14048): `d = g_0 + c ‖g_0‖ / ‖g_w‖ · g_w`, `g_0` the mean gradient and `w` the point of the
@@ -50,3 +51,16 @@ impl CaGrad {
         mean.iter().zip(w).map(|(m, w)| scale * (m + share * w)).collect()
     }
 }
+
+/// `c`: how far from the mean gradient, in its lengths.
+pub(super) const CAGRAD: Method = Method {
+    name: "cagrad",
+    needs: Needs::Gramian,
+    heads: false,
+    after: false,
+    keys: &[Key { name: "c", default: 0.5, range: (0.0, 100.0) }],
+    make: |s| {
+        let method = CaGrad { c: s.number("c"), rescale: true };
+        Box::new(Plain(move |seen: &super::Seen| Ok(method.weights(seen.gramian()?))))
+    },
+};

@@ -1,6 +1,7 @@
 //! Weights that let no task get worse: projections onto the dual cone of the gradients.
 
 use super::gramian::Gramian;
+use super::method::{Method, Needs, Plain};
 use super::solve::{Domain, quadratic};
 
 /// Added to the diagonal of the Gramian of trace 1, so that nearly parallel gradients have one projection (TorchJD's default).
@@ -38,3 +39,21 @@ pub fn dual_proj(gramian: &Gramian) -> Vec<f64> {
         None => mean,
     }
 }
+
+pub(super) const UPGRAD: Method = Method {
+    name: "upgrad",
+    needs: Needs::Gramian,
+    heads: false,
+    after: false,
+    keys: &[],
+    make: |_| Box::new(Plain(|seen: &super::Seen| Ok(upgrad(seen.gramian()?)))),
+};
+
+pub(super) const DUAL_PROJ: Method = Method {
+    name: "dual_proj",
+    needs: Needs::Gramian,
+    heads: false,
+    after: false,
+    keys: &[],
+    make: |_| Box::new(Plain(|seen: &super::Seen| Ok(dual_proj(seen.gramian()?)))),
+};

@@ -1,6 +1,7 @@
 //! Equal projections.
 
 use super::gramian::Gramian;
+use super::method::{Method, Needs, Plain};
 use super::solve::eigen;
 
 /// IMTL-G (Liu et al. 2021, "Towards impartial multi-task learning", ICLR): the combination, with weights of sum 1, whose
@@ -23,3 +24,12 @@ pub fn imtl_g(gramian: &Gramian) -> Vec<f64> {
     }
     v.iter().map(|v| v / sum).collect()
 }
+
+pub(super) const IMTL_G: Method = Method {
+    name: "imtl_g",
+    needs: Needs::Gramian,
+    heads: false,
+    after: false,
+    keys: &[],
+    make: |_| Box::new(Plain(|seen: &super::Seen| Ok(imtl_g(seen.gramian()?)))),
+};

@@ -1,6 +1,7 @@
 //! The shortest combination.
 
 use super::gramian::Gramian;
+use super::method::{Method, Needs, Plain};
 use super::solve::{Domain, quadratic};
 
 /// MGDA (Désidéri 2012; Sener & Koltun 2018, arXiv 1810.04650): the shortest convex combination of the gradients,
@@ -9,3 +10,12 @@ use super::solve::{Domain, quadratic};
 pub fn mgda(gramian: &Gramian) -> Vec<f64> {
     quadratic(gramian.values(), &vec![0.0; gramian.tasks()], Domain::Simplex)
 }
+
+pub(super) const MGDA: Method = Method {
+    name: "mgda",
+    needs: Needs::Gramian,
+    heads: false,
+    after: false,
+    keys: &[],
+    make: |_| Box::new(Plain(|seen: &super::Seen| Ok(mgda(seen.gramian()?)))),
+};

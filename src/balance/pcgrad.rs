@@ -1,6 +1,8 @@
 //! Conflicts projected away, pair by pair.
 
 use super::gramian::Gramian;
+use super::method::{Method, Needs, Plain};
+use super::simple::{stream, uniform};
 
 /// PCGrad (Yu et al. 2020, arXiv 2001.06782): each gradient in turn meets the others in random order, and loses its component
 /// along every one that it is in conflict with (a negative product); the results are added. `order` gives, for task `k`, the order
@@ -14,7 +16,7 @@ pub fn pcgrad(gramian: &Gramian, order: impl Fn(usize) -> Vec<usize>) -> Vec<f64
         let mut own: Vec<f64> = (0..tasks).map(|i| if i == k { 1.0 } else { 0.0 }).collect();
         for j in order(k).into_iter().filter(|j| *j != k && *j < tasks) {
             let product: f64 = (0..tasks).map(|i| gramian.at(j, i) * own[i]).sum();
-            if product < 0.0 {
+            if product < 0.0 && gramian.at(j, j) > 0.0 {
                 own[j] -= product / gramian.at(j, j);
             }
         }
@@ -22,3 +24,26 @@ pub fn pcgrad(gramian: &Gramian, order: impl Fn(usize) -> Vec<usize>) -> Vec<f64
     }
     sum
 }
+
+/// The order in which task `k` meets the others at a step, by Fisher and Yates.
+pub(super) fn order(seed: u64, step: u64, k: usize, tasks: usize) -> Vec<usize> {
+    let mut rng = stream(seed, step * tasks as u64 + k as u64);
+    let mut others: Vec<usize> = (0..tasks).filter(|j| *j != k).collect();
+    for i in (1..others.len()).rev() {
+        let j = (uniform(&mut rng) * (i + 1) as f64) as usize;
+        others.swap(i, j.min(i));
+    }
+    others
+}
+
+pub(super) const PCGRAD: Method = Method {
+    name: "pcgrad",
+    needs: Needs::Gramian,
+    heads: false,
+    after: false,
+    keys: &[],
+    make: |s| {
+        let (seed, tasks) = (s.seed, s.tasks);
+        Box::new(Plain(move |seen: &super::Seen| Ok(pcgrad(seen.gramian()?, |k| order(seed, seen.step, k, tasks)))))
+    },
+};

@@ -87,8 +87,8 @@ impl Progress {
                 self.finished += 1;
                 self.line(&format!("{} {label}: already finished", self.counter(self.finished)));
             }
-            Event::Stage { index, label, epochs, steps, params, macs, resumed } => {
-                self.stage((*index, label), (*epochs, *steps), (*params, *macs), *resumed, now);
+            Event::Stage { index, label, epochs, steps, params, beside, macs, resumed } => {
+                self.stage((*index, label), (*epochs, *steps), (*params, *beside, *macs), *resumed, now);
             }
             Event::Step { epoch, step, loss, images } => self.step(*epoch, *step, *loss, *images, now),
             Event::Epoch(record) => self.epoch(record, now),
@@ -109,7 +109,7 @@ impl Progress {
         &mut self,
         of: (usize, &str),
         size: (usize, usize),
-        cost: (usize, u64),
+        cost: (usize, usize, u64),
         resumed: Option<(usize, usize)>,
         now: f64,
     ) {
@@ -128,9 +128,13 @@ impl Progress {
             }
             _ => {
                 let from = resumed.map(|(e, s)| format!(", going on at epoch {}, step {s}", e + 1)).unwrap_or_default();
-                let (params, macs) = (count(cost.0 as u64), count(cost.1));
+                let (params, macs) = (count(cost.0 as u64), count(cost.2));
+                let beside = match cost.1 {
+                    0 => String::new(),
+                    n => format!(" (and {} beside it)", count(n as u64)),
+                };
                 self.line(&format!(
-                    "{counter} {label}: {epochs} epochs of {steps} steps, {params} parameters, {macs} MACs{from}"
+                    "{counter} {label}: {epochs} epochs of {steps} steps, {params} parameters{beside}, {macs} MACs{from}"
                 ));
             }
         }
@@ -233,7 +237,16 @@ mod tests {
         let resumed = Some((1, 5));
         let label = "seed 0 · joint";
         progress.show_at(
-            &Event::Stage { index: 1, label, epochs: 10, steps: 10, params: 77_432, macs: 1_234_567, resumed },
+            &Event::Stage {
+                index: 1,
+                label,
+                epochs: 10,
+                steps: 10,
+                params: 77_432,
+                beside: 0,
+                macs: 1_234_567,
+                resumed,
+            },
             0.0,
         );
         progress.show_at(&Event::Step { epoch: 1, step: 10, loss: 0.5, images: 320 }, 4.0);

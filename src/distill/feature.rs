@@ -1,5 +1,6 @@
 //! Distillation of feature maps through a 1x1 adaptor.
 
+use super::method::{Distil, Given, Layers, Look, Method, Setup, Tap};
 use crate::gpu::Gpu;
 use crate::kernels::feature_loss;
 use crate::loss::Losses;
@@ -92,3 +93,46 @@ impl FeatureLoss {
         })
     }
 }
+
+/// A [`FeatureLoss`] between two layers, behind an adaptor.
+struct Hint {
+    loss: FeatureLoss,
+    adaptor: Adaptor,
+    student: Tap,
+    teacher: Tap,
+}
+
+impl Distil for Hint {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        let map = given.student(self.student)?;
+        self.loss.apply(losses, term, weight, (map, &self.adaptor), given.teacher.at(self.teacher)?)
+    }
+
+    fn params(&self) -> Vec<&Params> {
+        vec![self.adaptor.params()]
+    }
+}
+
+fn make(setup: &Setup, loss: FeatureLoss) -> Result<Box<dyn Distil>> {
+    let ((student, from), (teacher, to)) = setup.layer()?;
+    let adaptor = Adaptor::new(setup.gpu, setup.name, from, to, setup.seed)?;
+    Ok(Box::new(Hint { loss, adaptor, student, teacher }))
+}
+
+/// Weight 100 on the stage in the middle (RepDistiller).
+pub(super) const FITNET: Method = Method {
+    name: "fitnet",
+    weight: 100.0,
+    look: Look::Layer(Layers::Middle),
+    keys: &[],
+    make: |s| make(s, FeatureLoss::FitNet),
+};
+
+/// Weight 1 on the end of the shared trunk (KD4MTL).
+pub(super) const NORMALISED: Method = Method {
+    name: "normalised",
+    weight: 1.0,
+    look: Look::Layer(Layers::Last),
+    keys: &[],
+    make: |s| make(s, FeatureLoss::Normalised),
+};

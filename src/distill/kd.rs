@@ -1,5 +1,6 @@
 //! Soft-label distillation.
 
+use super::method::{Distil, Domain, Given, Key, Look, Method, Setup};
 use crate::Result;
 use crate::kernels::distill_kl;
 use crate::loss::Losses;
@@ -40,3 +41,49 @@ impl Kd {
         })
     }
 }
+
+/// [`Kd`] whose temperature goes from `from` to `to` over the training, in a straight line, epoch by epoch (annealed
+/// distillation: Jafari et al. 2021, arXiv 2104.07163).
+struct Annealed {
+    kd: Kd,
+    from: f32,
+    to: f32,
+}
+
+impl Distil for Annealed {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        self.kd.apply(losses, term, weight, given.logits, given.teacher_logits()?)
+    }
+
+    fn advance(&mut self, progress: f64) -> bool {
+        let temperature = self.from + (self.to - self.from) * progress as f32;
+        let changed = temperature != self.kd.temperature;
+        self.kd.temperature = temperature;
+        changed
+    }
+}
+
+fn make(setup: &Setup, standardise: bool) -> Result<Box<dyn Distil>> {
+    let from = setup.number("temperature")?;
+    let to = match setup.number("temperature_end")? {
+        0.0 => from,
+        to => to,
+    };
+    Ok(Box::new(Annealed { kd: Kd { temperature: from, standardise }, from, to }))
+}
+
+const fn keys(temperature: f64) -> [Key; 2] {
+    [
+        Key { name: "temperature", default: temperature, domain: Domain::Positive },
+        // 0: the temperature stays.
+        Key { name: "temperature_end", default: 0.0, domain: Domain::NotNegative },
+    ]
+}
+
+/// T = 4, mixed 0.9 to 0.1 with the labels (mdistiller, RepDistiller).
+pub(super) const KD: Method =
+    Method { name: "kd", weight: 0.9, look: Look::Logits, keys: &keys(4.0), make: |s| make(s, false) };
+
+/// T = 2, weight 9 (Sun et al. 2024).
+pub(super) const STANDARDISED: Method =
+    Method { name: "standardised_kd", weight: 9.0, look: Look::Logits, keys: &keys(2.0), make: |s| make(s, true) };

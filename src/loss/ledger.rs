@@ -69,6 +69,13 @@ impl Ledger {
         Ok(term)
     }
 
+    /// Waits for the GPU and gives the row under way, one value per term, which stays where it is.
+    pub fn peek(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        let values = self.ring.to_f32(gpu)?;
+        let terms = self.terms.len().max(1);
+        Ok(values.chunks(terms).nth(self.filled).map(<[f32]>::to_vec).unwrap_or_default())
+    }
+
     /// Closes this step's row.
     pub fn advance(&mut self) {
         self.filled += 1;

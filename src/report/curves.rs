@@ -228,6 +228,8 @@ mod tests {
                     lr: 0.1,
                     train_loss: 2.3 * left + 0.02,
                     losses: BTreeMap::new(),
+                    weights: BTreeMap::new(),
+                    pulls: None,
                     val,
                     best: true,
                     seconds: 1.0,

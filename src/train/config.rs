@@ -4,7 +4,9 @@
 //! with the file, the line, the key and a suggestion. [`Config::to_toml`] writes the complete configuration, which reads back
 //! as an equal one.
 
+mod balancing;
 mod check;
+mod distillation;
 mod keys;
 mod origin;
 mod read;
@@ -12,6 +14,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+use crate::distill::{self, Method};
 use crate::nn::arch::{self, ArchSpec};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -40,6 +43,8 @@ pub struct Config {
     pub student: StudentConfig,
     /// How the student learns from the teachers.
     pub distill: DistillConfig,
+    /// How the tasks are balanced, in the joint and in the distilled student.
+    pub balance: BalanceConfig,
     /// Weight of each task's losses; every task of the data is listed.
     pub tasks: BTreeMap<String, f64>,
 }
@@ -297,14 +302,35 @@ pub enum Init {
 /// The teachers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TeacherConfig {
+    /// Who teaches.
+    pub kind: TeacherKind,
+    /// Teachers trained for each task (of each kind but `self`), each from its own seed.
+    pub count: usize,
     /// Their network.
     #[serde(flatten)]
     pub net: NetConfig,
     /// How they are trained.
     pub train: TrainConfig,
-    /// Ready-made teachers by task, relative to the working directory; the other tasks' teachers are trained.
+    /// Ready-made teachers by task, relative to the working directory; none are trained for these tasks. An empty list: the
+    /// task has no teacher.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub paths: BTreeMap<String, PathBuf>,
+    pub paths: BTreeMap<String, Vec<PathBuf>>,
+    /// Weights of a task's ready-made teachers; equal where absent.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, Vec<f64>>,
+}
+
+/// Who teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TeacherKind {
+    /// Each task its own teacher.
+    Single,
+    /// One teacher for all tasks, trained on them jointly.
+    Joint,
+    /// The joint student itself (self-distillation: Furlanello et al. 2018, arXiv 1805.04770).
+    #[serde(rename = "self")]
+    Own,
 }
 
 /// The student.
@@ -320,39 +346,81 @@ pub struct StudentConfig {
 /// The distilled stage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DistillConfig {
-    /// Softens both networks' logits.
-    pub temperature: f64,
+    /// The methods, by their names in [`crate::distill::METHODS`].
+    pub methods: Vec<String>,
     /// Weight of the loss on the labels.
     pub task_weight: f64,
-    /// Weight of `T² KL(teacher || student)`.
-    pub kd_weight: f64,
-    /// Standardise the logits of each sample first (Sun et al. 2024).
-    pub logit_standardisation: bool,
-    /// The loss on features.
-    pub feature: Feature,
-    /// Its weight.
-    pub feature_weight: f64,
+    /// The learning rate of what methods train beside the student, in that of the student.
+    pub adaptor_lr_factor: f64,
+    /// Each method's settings, by its name; also of methods that are not used.
+    #[serde(flatten)]
+    pub tables: BTreeMap<String, MethodConfig>,
     /// How the distilled student is trained: the student's settings and the overrides of `[distill.train]`.
     pub train: TrainConfig,
 }
 
 impl DistillConfig {
-    /// The weight of the feature loss that takes effect: zero without one.
-    pub fn effective_feature_weight(&self) -> f64 {
-        if self.feature == Feature::None { 0.0 } else { self.feature_weight }
+    /// The methods in use with their settings, in the order of the list.
+    pub fn used(&self) -> impl Iterator<Item = (&'static Method, &MethodConfig)> {
+        self.methods.iter().filter_map(|name| Some((distill::method(name)?, self.tables.get(name)?)))
     }
 }
 
-/// Feature losses.
+/// How the tasks are balanced.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BalanceConfig {
+    /// The method, by its name in [`crate::balance::METHODS`]; `fixed`: the weights of `[tasks]` alone.
+    pub method: String,
+    /// What is balanced.
+    pub over: Over,
+    /// Where methods on gradients compare them.
+    pub level: BalanceLevel,
+    /// Measure each term's gradient and the tasks' agreement at every epoch's first step.
+    pub probe: bool,
+    /// The method's own settings.
+    #[serde(flatten)]
+    pub settings: BTreeMap<String, f64>,
+}
+
+/// What is balanced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Feature {
-    /// None.
-    None,
-    /// FitNet (Romero et al. 2015).
-    FitNet,
-    /// Channel-normalised features behind a 1x1 adaptor: KD4MTL (Li and Bilen 2020).
-    Normalised,
+pub enum Over {
+    /// The tasks, each with all its terms.
+    Tasks,
+    /// Every term of every task.
+    Terms,
+}
+
+/// Where gradients are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BalanceLevel {
+    /// At the trunk's output: one backward pass through the trunk.
+    Features,
+    /// At the trunk's parameters: one backward pass for each task.
+    Parameters,
+}
+
+/// One distillation method.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MethodConfig {
+    /// Its weight beside the loss on the labels.
+    pub weight: f64,
+    /// Scale it at the first step, so that a weight of 1 means: as strong as the loss on the labels.
+    pub normalise: bool,
+    /// The tasks it is used for; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
+    /// The student's layers it looks at (`layer1`, …, `pooled`); empty: the method's usual ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
+    /// The teacher's; empty: those of the same names, or the usual ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub teacher_layers: Vec<String>,
+    /// Its own settings.
+    #[serde(flatten)]
+    pub settings: BTreeMap<String, f64>,
 }
 
 impl Config {
@@ -395,6 +463,16 @@ impl Config {
             Source::Pair(pair) => vec![&pair.first.task, &pair.second.task],
             Source::Idx(idx) => vec![&idx.files.task],
             Source::Folder(folder) => vec![&folder.task],
+        }
+    }
+
+    /// Teachers that each seed trains.
+    pub fn trained_teachers(&self) -> usize {
+        let open = self.task_names().iter().filter(|t| !self.teacher.paths.contains_key(**t)).count();
+        match self.teacher.kind {
+            TeacherKind::Single => open * self.teacher.count,
+            TeacherKind::Joint => open.min(1) * self.teacher.count,
+            TeacherKind::Own => 0,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a run tells while it goes on. Nothing below the command line prints: the loop sends [`Event`]s, and whoever started it
 //! shows them, or not.
 
+use super::step::Pulls;
 use crate::metrics::TaskMetrics;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -33,8 +34,10 @@ pub enum Event<'a> {
         epochs: usize,
         /// Steps in an epoch.
         steps: usize,
-        /// Trained parameters.
+        /// Trained parameters of the network.
         params: usize,
+        /// Parameters trained beside it, which are no part of it.
+        beside: usize,
         /// Multiply-accumulates of one image's forward pass.
         macs: u64,
         /// Epoch and step at which it goes on.
@@ -84,6 +87,12 @@ pub struct EpochRecord {
     pub train_loss: f64,
     /// Each term of the loss before weighting, such as `digit/ce` and `digit/kd`.
     pub losses: BTreeMap<String, f64>,
+    /// The balancing method's weights of tasks or terms, mean over the epoch's steps; empty where weights are constants.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f64>,
+    /// Each term's gradient and the tasks' agreement at the epoch's first step, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulls: Option<Pulls>,
     /// Metrics by task on the validation split.
     pub val: BTreeMap<String, TaskMetrics>,
     /// Whether these weights are the best so far.
@@ -151,6 +160,8 @@ mod tests {
             lr: 0.5,
             train_loss: loss,
             losses: BTreeMap::from([("digit/ce".into(), loss)]),
+            weights: BTreeMap::new(),
+            pulls: None,
             val: BTreeMap::from([("digit".into(), metrics)]),
             best: true,
             seconds: 2.0,

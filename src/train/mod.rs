@@ -1,17 +1,21 @@
 //! Training: the run's file, its stages, what they report and what they leave on disk.
 
 mod apply;
+mod balancing;
 pub mod checkpoint;
 pub mod config;
 mod dataset;
 pub mod event;
 mod feed;
 mod files;
+mod judge;
 mod objective;
 mod progress;
 mod run;
 mod session;
 mod stage;
+mod stages;
+mod step;
 pub mod summary;
 mod teachers;
 
@@ -20,4 +24,5 @@ pub use config::Config;
 pub use event::{EpochRecord, Event};
 pub use files::write_atomic;
 pub use run::{names, run};
+pub use step::Pulls;
 pub use summary::{StageResult, Summary};

@@ -1,116 +1,149 @@
 //! What a stage minimises: labels for every task, and teachers where it distils.
 
-use super::config::{DistillConfig, Feature};
-use crate::balance::Fixed;
-use crate::distill::{Adaptor, FeatureLoss, Kd};
+use std::collections::BTreeSet;
+
+use super::config::DistillConfig;
+use super::teachers::{Lesson, Teacher};
+use crate::data::seed;
+use crate::distill::{Distil, Given, Look, Method, Setup, Tap, Taught};
 use crate::gpu::Gpu;
 use crate::loss::{CrossEntropy, Losses};
-use crate::nn::{Frozen, Network, Outputs, TrunkSpec};
+use crate::nn::{Features, Network};
+use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
-/// A frozen teacher of one task.
-#[derive(Debug, Clone)]
-pub(super) struct Teacher {
-    pub network: Frozen,
-    /// Its trunk's shape.
-    pub trunk: TrunkSpec,
-    /// Channels of each stage's map.
-    pub channels: Vec<usize>,
-    /// Hash of everything it computes with, on this adapter: must not change while it teaches.
-    pub fingerprint: u64,
-    /// Hash of its file: must be the same when a distillation is resumed, on whatever adapter.
-    pub file_hash: u64,
-}
-
 /// The terms of a stage's loss.
-pub(super) struct Objective<'a> {
-    cross_entropy: CrossEntropy,
-    weights: Vec<f32>,
-    distill: Option<Distill<'a>>,
+pub(super) struct Objective {
+    terms: Vec<Term>,
     names: Vec<String>,
-    factors: Vec<f32>,
+    teachers: Vec<Teacher>,
+    /// What each teacher is to keep of its features.
+    kept: Vec<Vec<Tap>>,
+    /// Where the student is tapped.
+    tapped: BTreeSet<Tap>,
 }
 
-struct Distill<'a> {
-    teachers: Vec<&'a Teacher>,
-    kd: Kd,
-    feature: Option<(FeatureLoss, usize)>,
-    adaptors: Vec<Adaptor>,
-    task_weight: f32,
-    kd_weight: f32,
-    feature_weight: f32,
+/// One term: a task's labels, or one method against one teacher of the task.
+pub(super) struct Term {
+    /// The task, by its head in the student.
+    pub task: usize,
+    /// Its weight in the total.
+    pub factor: f32,
+    /// Scale it at the first step to the size of the loss on the labels.
+    pub normalise: bool,
+    kind: Kind,
 }
 
-impl<'a> Objective<'a> {
-    /// Labels alone.
-    pub(super) fn labels(tasks: &[&str], balance: &Fixed, label_smoothing: f64) -> Self {
-        Objective {
-            cross_entropy: CrossEntropy { label_smoothing: label_smoothing as f32 },
-            weights: balance.weights().to_vec(),
-            distill: None,
-            names: tasks.iter().map(|t| format!("{t}/ce")).collect(),
-            factors: balance.weights().to_vec(),
+enum Kind {
+    Labels(CrossEntropy),
+    Taught { loss: Box<dyn Distil>, teacher: usize, head: usize },
+}
+
+impl Term {
+    /// Whether it is the task's own loss.
+    pub fn is_labels(&self) -> bool {
+        matches!(self.kind, Kind::Labels(_))
+    }
+}
+
+/// What a student learns from beside the labels.
+pub(super) struct Teaching<'a> {
+    pub config: &'a DistillConfig,
+    /// Every teacher once.
+    pub teachers: Vec<Teacher>,
+    /// Who teaches each task.
+    pub lessons: Vec<Vec<Lesson>>,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Seed of the adaptors.
+    pub seed: u64,
+}
+
+impl Objective {
+    /// Labels alone; `weights` are the tasks'.
+    pub(super) fn labels(tasks: &[&str], weights: &[f32], label_smoothing: f64) -> Self {
+        let mut objective = Objective {
+            terms: Vec::new(),
+            names: Vec::new(),
+            teachers: Vec::new(),
+            kept: Vec::new(),
+            tapped: BTreeSet::new(),
+        };
+        for (task, (name, weight)) in tasks.iter().zip(weights).enumerate() {
+            objective.push_labels(task, name, *weight, label_smoothing);
         }
+        objective
     }
 
-    /// Labels and one teacher per task. The adaptors a feature loss needs are drawn from `seed`.
+    /// Labels and teachers.
     pub(super) fn distilled(
         gpu: &Gpu,
         tasks: &[&str],
-        balance: &Fixed,
+        weights: &[f32],
         label_smoothing: f64,
-        config: &DistillConfig,
-        teachers: Vec<&'a Teacher>,
+        teaching: Teaching,
         student: &Network,
-        seed: u64,
     ) -> Result<Self> {
-        if teachers.len() != tasks.len() {
-            return Err(Error::Invalid(format!("{} teachers for {} tasks", teachers.len(), tasks.len())));
-        }
-        let feature = match config.feature {
-            Feature::None => None,
-            // The hint layer of Romero et al. is in the middle; KD4MTL takes the end of the shared trunk.
-            Feature::FitNet => Some((FeatureLoss::FitNet, "fitnet", 1)),
-            Feature::Normalised => Some((FeatureLoss::Normalised, "normalised", student.stage_channels().len() - 1)),
-        };
-        let mut adaptors = Vec::new();
-        for (i, (task, teacher)) in tasks.iter().zip(&teachers).enumerate() {
-            if let Some((_, _, tap)) = feature {
-                // Both trunks have as many stages: the run has checked it.
-                let no_map = || Error::Shape(format!("the teacher of {task} has no stage {}", tap + 1));
-                let (from, to) = (student.stage_channels()[tap], *teacher.channels.get(tap).ok_or_else(no_map)?);
-                let seed = crate::data::seed::derive_n(seed, i as u64);
-                adaptors.push(Adaptor::new(gpu, &format!("adaptors.{task}"), from, to, seed)?);
+        let Teaching { config, teachers, lessons, batch, seed } = teaching;
+        let mut objective = Self::labels(&[], &[], label_smoothing);
+        objective.kept = vec![Vec::new(); teachers.len()];
+        objective.teachers = teachers;
+        let mut draws = 0;
+        for (task, (name, weight)) in tasks.iter().zip(weights).enumerate() {
+            objective.push_labels(task, name, weight * config.task_weight as f32, label_smoothing);
+            let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
+            for (method, settings) in config.used() {
+                let idle = !settings.tasks.is_empty() && !settings.tasks.iter().any(|t| t == name);
+                if idle || settings.weight == 0.0 {
+                    continue;
+                }
+                for (number, lesson) in lessons[task].iter().enumerate() {
+                    let teacher = &objective.teachers[lesson.teacher];
+                    let pairs = settings.taps(method, student.stage_channels().len(), teacher.channels.len());
+                    for (layer, taps) in parts(method, pairs) {
+                        let mut term = format!("{name}/{}{layer}", method.name);
+                        if lessons[task].len() > 1 {
+                            term += &format!("#{}", number + 1);
+                        }
+                        let teacher = &objective.teachers[lesson.teacher];
+                        let (student, teacher) = channels(&term, &taps, student, teacher)?;
+                        let setup = Setup {
+                            gpu,
+                            name: &format!("adaptors.{term}"),
+                            settings: &settings.settings,
+                            student: &student,
+                            teacher: &teacher,
+                            batch,
+                            seed: seed::derive_n(seed, draws),
+                        };
+                        draws += 1;
+                        let loss = (method.make)(&setup)?;
+                        objective.tapped.extend(student.iter().map(|(tap, _)| *tap));
+                        objective.kept[lesson.teacher].extend(teacher.iter().map(|(tap, _)| *tap));
+                        objective.names.push(term);
+                        objective.terms.push(Term {
+                            task,
+                            factor: weight * settings.weight as f32 * lesson.weight / total,
+                            normalise: settings.normalise,
+                            kind: Kind::Taught { loss, teacher: lesson.teacher, head: lesson.head },
+                        });
+                    }
+                }
             }
         }
-        let (task_weight, kd_weight) = (config.task_weight as f32, config.kd_weight as f32);
-        let feature_weight = config.effective_feature_weight() as f32;
-        let (mut names, mut factors) = (Vec::new(), Vec::new());
-        for (task, weight) in tasks.iter().zip(balance.weights()) {
-            let terms = [("ce", task_weight), ("kd", kd_weight)];
-            let terms = terms.into_iter().chain(feature.map(|(_, name, _)| (name, feature_weight)));
-            for (term, factor) in terms {
-                names.push(format!("{task}/{term}"));
-                factors.push(weight * factor);
-            }
+        for taps in &mut objective.kept {
+            taps.sort();
+            taps.dedup();
         }
-        Ok(Objective {
-            cross_entropy: CrossEntropy { label_smoothing: label_smoothing as f32 },
-            weights: balance.weights().to_vec(),
-            names,
-            factors,
-            distill: Some(Distill {
-                teachers,
-                kd: Kd { temperature: config.temperature as f32, standardise: config.logit_standardisation },
-                feature: feature.map(|(loss, _, tap)| (loss, tap)),
-                adaptors,
-                task_weight,
-                kd_weight,
-                feature_weight,
-            }),
-        })
+        Ok(objective)
+    }
+
+    fn push_labels(&mut self, task: usize, name: &str, factor: f32, label_smoothing: f64) {
+        self.names.push(format!("{name}/ce"));
+        let kind = Kind::Labels(CrossEntropy { label_smoothing: label_smoothing as f32 });
+        self.terms.push(Term { task, factor, normalise: false, kind });
     }
 
     /// The terms' names: `task/ce`, `task/kd`, ….
@@ -118,47 +151,140 @@ impl<'a> Objective<'a> {
         &self.names
     }
 
-    /// Each term's weight in the total.
-    pub(super) fn factors(&self) -> &[f32] {
-        &self.factors
+    /// The terms.
+    pub(super) fn terms(&self) -> &[Term] {
+        &self.terms
     }
 
-    /// What is trained beside the network.
-    pub(super) fn adaptors(&self) -> &[Adaptor] {
-        self.distill.as_ref().map_or(&[], |d| &d.adaptors)
+    /// Each term's weight in the total.
+    pub(super) fn factors(&self) -> Vec<f32> {
+        self.terms.iter().map(|t| t.factor).collect()
+    }
+
+    /// Multiplies the terms' weights.
+    pub(super) fn scale(&mut self, by: &[f32]) {
+        self.terms.iter_mut().zip(by).for_each(|(term, by)| term.factor *= by);
+    }
+
+    /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the
+    /// labels with weight 1; 1 for the other terms, and where one of the two does not pull at all. `products` are those of the
+    /// terms' weighted gradients.
+    pub(super) fn scales(&self, products: &[f64]) -> Vec<f32> {
+        let pull = |i: usize| {
+            let factor = f64::from(self.terms[i].factor);
+            if factor > 0.0 { products[i * (self.terms.len() + 1)].max(0.0).sqrt() / factor } else { 0.0 }
+        };
+        let labels = |task: usize| self.terms.iter().position(|t| t.task == task && t.is_labels()).map_or(0.0, pull);
+        let one = |(i, term): (usize, &Term)| match (labels(term.task), pull(i)) {
+            (labels, own) if term.normalise && labels > 0.0 && own > 0.0 => (labels / own) as f32,
+            _ => 1.0,
+        };
+        self.terms.iter().enumerate().map(one).collect()
+    }
+
+    /// Where the student is tapped.
+    pub(super) fn tapped(&self) -> &BTreeSet<Tap> {
+        &self.tapped
+    }
+
+    /// What is trained beside the network, by the term it belongs to.
+    pub(super) fn adaptors(&self) -> Vec<(usize, &Params)> {
+        let mut all = Vec::new();
+        for (i, term) in self.terms.iter().enumerate() {
+            if let Kind::Taught { loss, .. } = &term.kind {
+                all.extend(loss.params().into_iter().map(|params| (i, params)));
+            }
+        }
+        all
     }
 
     /// The hashes of the teachers' files.
     pub(super) fn fingerprints(&self) -> Vec<String> {
-        let teachers = self.distill.iter().flat_map(|d| &d.teachers);
-        teachers.map(|t| format!("{:016x}", t.file_hash)).collect()
+        self.teachers.iter().map(|t| format!("{:016x}", t.file_hash)).collect()
     }
 
-    /// Adds every term of a batch: `outputs` of the student for `x`, `labels[head]`. The teachers see the same `x`.
+    /// Makes ready for the part of the training from `progress` (0..1) on; true where a recorded step must be recorded again.
+    pub(super) fn advance(&mut self, progress: f64) -> bool {
+        let mut changed = false;
+        for term in &mut self.terms {
+            if let Kind::Taught { loss, .. } = &mut term.kind {
+                changed |= loss.advance(progress);
+            }
+        }
+        changed
+    }
+
+    /// What every teacher says of `x`. One after the other, each keeping only what is asked for, so that no more than one
+    /// teacher's activations exist at a time.
+    pub(super) fn teach(&self, gpu: &Gpu, x: &Tensor) -> Result<Vec<Taught>> {
+        let one = |(teacher, taps): (&Teacher, &Vec<Tap>)| Taught::keep(teacher.network.infer(gpu, x)?, taps);
+        self.teachers.iter().zip(&self.kept).map(one).collect()
+    }
+
+    /// Adds the terms `chosen` of a batch: the student's `features`, what its teachers said of it, `labels[head]`.
     pub(super) fn apply(
         &self,
         losses: &mut Losses,
-        x: &Tensor,
-        outputs: &Outputs<Var>,
+        chosen: &[usize],
+        network: &Network,
+        features: &Features<Var>,
+        taught: &[Taught],
         labels: &[Tensor],
     ) -> Result<()> {
-        let mut term = 0;
-        for (head, (logits, weight)) in outputs.logits.iter().zip(&self.weights).enumerate() {
-            let Some(distill) = &self.distill else {
-                self.cross_entropy.apply(losses, term, *weight, logits, &labels[head])?;
-                term += 1;
-                continue;
+        let mut logits: Vec<Option<Var>> = vec![None; labels.len()];
+        for &i in chosen {
+            let term = &self.terms[i];
+            let z = match &logits[term.task] {
+                Some(z) => z.clone(),
+                None => network.head(losses.gpu, losses.tape, term.task, &features.pooled)?,
             };
-            self.cross_entropy.apply(losses, term, weight * distill.task_weight, logits, &labels[head])?;
-            let taught = distill.teachers[head].network.infer(losses.gpu, x)?;
-            distill.kd.apply(losses, term + 1, weight * distill.kd_weight, logits, &taught.logits[0])?;
-            term += 2;
-            if let Some((loss, tap)) = distill.feature {
-                let map = (&outputs.features.maps[tap], &distill.adaptors[head]);
-                loss.apply(losses, term, weight * distill.feature_weight, map, &taught.features.maps[tap])?;
-                term += 1;
+            logits[term.task] = Some(z.clone());
+            match &term.kind {
+                Kind::Labels(loss) => loss.apply(losses, i, term.factor, &z, &labels[term.task])?,
+                Kind::Taught { loss, teacher, head } => {
+                    let given = Given {
+                        logits: &z,
+                        features,
+                        labels: &labels[term.task],
+                        teacher: &taught[*teacher],
+                        head: *head,
+                    };
+                    loss.apply(losses, i, term.factor, &given)?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// A method's terms: one for each layer, unless it looks at logits or at all its layers together.
+fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)>)> {
+    match method.look {
+        Look::Layer(_) if pairs.len() > 1 => {
+            pairs.into_iter().map(|pair| (format!("@{}", pair.0), vec![pair])).collect()
+        }
+        _ => vec![(String::new(), pairs)],
+    }
+}
+
+type Tapped = Vec<(Tap, usize)>;
+
+/// The channels at both ends of each pair.
+fn channels(term: &str, taps: &[(Tap, Tap)], student: &Network, teacher: &Teacher) -> Result<(Tapped, Tapped)> {
+    let at = |who: &str, tap: Tap, stages: &[usize]| {
+        match tap {
+            Tap::Pooled => stages.last().copied(),
+            Tap::Stage(i) => stages.get(i).copied(),
+        }
+        .ok_or_else(|| {
+            Error::Invalid(format!("{term}: the {who} has layer1 to layer{} and pooled, not {tap}", stages.len()))
+        })
+    };
+    let own = student.stage_channels();
+    let mut both = (Vec::new(), Vec::new());
+    for (s, t) in taps {
+        both.0.push((*s, at("student", *s, &own)?));
+        both.1.push((*t, at("teacher", *t, &teacher.channels)?));
+    }
+    Ok(both)
 }

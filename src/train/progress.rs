@@ -5,47 +5,60 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::balancing::BalanceState;
 use super::checkpoint::{Bundle, Stored, from_json, read, to_json};
-use crate::distill::Adaptor;
+use super::objective::Objective;
+use super::step::Pulls;
 use crate::gpu::Gpu;
 use crate::nn::Network;
 use crate::optim::{Optimizer, Rule};
+use crate::params::Params;
 use crate::{Error, Result};
 
-/// All that a stage trains: the network and the adaptors beside it, each with its optimiser.
+/// All that a stage trains: the network and what its methods train beside it, each with its optimiser.
 pub(super) struct Trainables<'a> {
     network: &'a Network,
     optimizer: Optimizer,
-    adaptors: Vec<(&'a Adaptor, Optimizer)>,
+    beside: Vec<(Params, Optimizer)>,
+    /// Learning rate of what is beside the network, in that of the network.
+    lr_factor: f32,
 }
 
 impl<'a> Trainables<'a> {
     pub(super) fn new(
         gpu: &Gpu,
         network: &'a Network,
-        adaptors: &'a [Adaptor],
+        objective: &Objective,
         rule: Rule,
         clip_norm: Option<f64>,
+        lr_factor: f64,
     ) -> Result<Self> {
         let clip = clip_norm.map(|c| c as f32);
-        let with = |a: &'a Adaptor| Ok((a, Optimizer::new(gpu, a.params(), rule, clip)?));
+        let with = |(_, params): (usize, &Params)| Ok((params.clone(), Optimizer::new(gpu, params, rule, clip)?));
         Ok(Trainables {
             network,
             optimizer: Optimizer::new(gpu, network.params(), rule, clip)?,
-            adaptors: adaptors.iter().map(with).collect::<Result<_>>()?,
+            beside: objective.adaptors().into_iter().map(with).collect::<Result<_>>()?,
+            lr_factor: lr_factor as f32,
         })
     }
 
     /// Begins a step of everything: what changes from step to step is written.
     pub(super) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
         self.optimizer.prepare(gpu, lr)?;
-        self.adaptors.iter_mut().try_for_each(|(_, optimizer)| optimizer.prepare(gpu, lr))
+        let beside = lr * self.lr_factor;
+        self.beside.iter_mut().try_for_each(|(_, optimizer)| optimizer.prepare(gpu, beside))
     }
 
     /// The dispatches of a step, the same each time.
     pub(super) fn apply(&self, gpu: &Gpu) -> Result<()> {
         self.optimizer.apply(gpu, self.network.params())?;
-        self.adaptors.iter().try_for_each(|(adaptor, optimizer)| optimizer.apply(gpu, adaptor.params()))
+        self.beside.iter().try_for_each(|(params, optimizer)| optimizer.apply(gpu, params))
+    }
+
+    /// Learned values beside the network.
+    pub(super) fn count_beside(&self) -> usize {
+        self.beside.iter().map(|(params, _)| params.count()).sum()
     }
 }
 
@@ -69,6 +82,12 @@ pub(super) struct Progress {
     optimizer_steps: u64,
     data: String,
     teachers: Vec<String>,
+    /// The balancing method's state.
+    pub balance: Option<BalanceState>,
+    /// Factors found at the first step for the terms that are normalised; empty before it.
+    pub scales: Vec<f32>,
+    /// What was measured at the first step of the epoch under way.
+    pub pulls: Option<Pulls>,
 }
 
 impl Progress {
@@ -86,6 +105,9 @@ impl Progress {
             optimizer_steps: 0,
             data: format!("{data_fingerprint:016x}"),
             teachers,
+            balance: None,
+            scales: Vec::new(),
+            pulls: None,
         }
     }
 
@@ -98,8 +120,13 @@ impl Progress {
     }
 
     /// Each term's mean over the epoch.
-    pub(super) fn means(&self, names: &[String]) -> BTreeMap<String, f64> {
-        names.iter().cloned().zip(self.sums.iter().map(|s| s / self.count.max(1) as f64)).collect()
+    pub(super) fn means(&self) -> Vec<f64> {
+        self.sums.iter().map(|s| s / self.count.max(1) as f64).collect()
+    }
+
+    /// The same by the terms' names.
+    pub(super) fn named_means(&self, names: &[String]) -> BTreeMap<String, f64> {
+        names.iter().cloned().zip(self.means()).collect()
     }
 
     /// The weighted total's mean over the epoch.
@@ -114,6 +141,7 @@ impl Progress {
         self.seconds = 0.0;
         self.step = 0;
         self.count = 0;
+        self.pulls = None;
         self.sums.fill(0.0);
     }
 
@@ -125,12 +153,12 @@ impl Progress {
         for (i, values) in parts.optimizer.export(gpu)?.iter().enumerate() {
             bundle.add(format!("optimizer.{i}"), vec![values.len()], values);
         }
-        for (k, (adaptor, optimizer)) in parts.adaptors.iter().enumerate() {
-            for named in adaptor.params().export(gpu)? {
-                bundle.add(format!("adaptor.{k}"), vec![named.data.len()], &named.data);
+        for (k, (params, optimizer)) in parts.beside.iter().enumerate() {
+            for named in params.export(gpu)? {
+                bundle.add(format!("beside.{k}.{}", named.name), named.shape, &named.data);
             }
             for (i, values) in optimizer.export(gpu)?.iter().enumerate() {
-                bundle.add(format!("adaptor.{k}.optimizer.{i}"), vec![values.len()], values);
+                bundle.add(format!("beside.{k}.optimizer.{i}"), vec![values.len()], values);
             }
         }
         bundle.write(path, to_json(self)?)
@@ -163,9 +191,9 @@ impl Progress {
         };
         let moments = parts.optimizer.moments();
         parts.optimizer.import(gpu, &state("", moments)?, found.optimizer_steps)?;
-        for (k, (adaptor, optimizer)) in parts.adaptors.iter_mut().enumerate() {
-            adaptor.params().import(gpu, |_, _| Ok(stored.get(&format!("adaptor.{k}"))?.1))?;
-            optimizer.import(gpu, &state(&format!("adaptor.{k}."), moments)?, found.optimizer_steps)?;
+        for (k, (params, optimizer)) in parts.beside.iter_mut().enumerate() {
+            params.import(gpu, |name, _| Ok(stored.get(&format!("beside.{k}.{name}"))?.1))?;
+            optimizer.import(gpu, &state(&format!("beside.{k}."), moments)?, found.optimizer_steps)?;
         }
         Ok(found)
     }

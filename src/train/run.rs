@@ -2,24 +2,20 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::checkpoint;
 use super::config::Config;
+use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
 use super::files::write_atomic;
-use super::objective::{Objective, Teacher};
-use super::session::Session;
-use super::stage::{Bench, Finished, Stage};
-use super::summary::{StageResult, Summary};
-use super::{config, dataset};
-use crate::balance::Fixed;
+use super::stage::Bench;
+use super::stages::Stages;
+use super::summary::Summary;
+use crate::data::Dataset;
 use crate::data::augment::Augment;
-use crate::data::{Dataset, seed};
 use crate::gpu::Gpu;
-use crate::nn::Network;
 use crate::{Error, Result};
 
 /// The names of a run's files.
@@ -51,12 +47,11 @@ pub fn run(
     let augment = augmentation(config);
     augment.check(&data.tasks)?;
     let notes = notes(&data);
-    let trained = data.tasks.iter().filter(|t| !config.teacher.paths.contains_key(&t.name)).count();
-    let per_seed = trained + data.tasks.len() + 2;
+    let per_seed = config.trained_teachers() + data.tasks.len() + 2;
     let (out, data_fingerprint) = (out.to_path_buf(), data.fingerprint());
     let bench = Bench { gpu, out, data_fingerprint, feed: Feed::new(data, augment), stop };
     let given = bench.given_teachers(config)?;
-    bench.check_features(config, &given, &resolved)?;
+    bench.check_layers(config, &given, &resolved)?;
     // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.
     if !resolved.exists() {
         write_atomic(&resolved, config.to_toml().as_bytes())?;
@@ -70,10 +65,11 @@ pub fn run(
         stages: per_seed * config.seeds.len(),
         notes: &notes,
     });
-    let mut run = Run { config, bench: &bench, given, on_event, journal: bench.out.join(names::METRICS), index: 0 };
+    let journal = bench.out.join(names::METRICS);
+    let mut stages = Stages::new(config, &bench, given, on_event, &journal);
     let mut results = Vec::new();
     for seed in &config.seeds {
-        results.extend(run.seed(*seed)?);
+        results.extend(stages.seed(*seed)?);
     }
     let seconds = results.iter().map(|r| r.seconds).sum();
     let summary = Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?;
@@ -118,131 +114,6 @@ fn check_claim(config: &Config, path: &Path) -> Result<()> {
     })
 }
 
-struct Run<'a> {
-    config: &'a Config,
-    bench: &'a Bench<'a>,
-    /// Ready-made teachers, by task.
-    given: Vec<Option<Teacher>>,
-    on_event: &'a mut dyn FnMut(Event),
-    journal: PathBuf,
-    index: usize,
-}
-
-impl Run<'_> {
-    /// Every stage of one seed.
-    fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
-        let (config, tasks) = (self.config, self.bench.feed.tasks.len());
-        let mut results = Vec::new();
-        let mut teachers = Vec::new();
-        for task in 0..tasks {
-            let name = self.bench.feed.tasks[task].name.clone();
-            if let Some(teacher) = &self.given[task] {
-                teachers.push(teacher.clone());
-                continue;
-            }
-            let stage =
-                self.stage(format!("teacher/{name}"), seed, &config.teacher.net, &config.teacher.train, vec![task]);
-            results.push(self.single(&stage)?);
-            teachers.push(self.bench.load_teacher(&self.bench.path(&stage, ".safetensors"))?);
-        }
-        let student = &config.student;
-        for task in 0..tasks {
-            let name = format!("single/{}", self.bench.feed.tasks[task].name);
-            let stage = self.stage(name, seed, &student.net, &student.train, vec![task]);
-            results.push(self.single(&stage)?);
-        }
-        let balance = self.balance()?;
-        let all: Vec<usize> = (0..tasks).collect();
-        let stage = self.stage("joint".into(), seed, &student.net, &student.train, all.clone());
-        let names = self.bench.task_names(&stage);
-        let objective = Objective::labels(&names, &balance, student.train.label_smoothing);
-        let network = self.bench.network(&stage, self.student_seed(seed))?;
-        results.push(self.train(&stage, &network, &objective)?);
-        let distill = &config.distill;
-        let stage = self.stage("distilled".into(), seed, &student.net, &distill.train, all);
-        let network = self.bench.network(&stage, self.student_seed(seed))?;
-        let objective = Objective::distilled(
-            self.bench.gpu,
-            &names,
-            &balance,
-            distill.train.label_smoothing,
-            distill,
-            teachers.iter().collect(),
-            &network,
-            seed::derive(seed, "adaptors"),
-        )?;
-        results.push(self.train(&stage, &network, &objective)?);
-        // What taught must be what was loaded.
-        for (teacher, task) in teachers.iter().zip(&self.bench.feed.tasks) {
-            if teacher.network.fingerprint(self.bench.gpu)? != teacher.fingerprint {
-                return Err(Error::Invalid(format!(
-                    "the frozen teacher of {} changed while it taught; please report this",
-                    task.name
-                )));
-            }
-        }
-        Ok(results)
-    }
-
-    /// Joint and distilled student begin with the same weights and see the same batches, so that they differ by the
-    /// distillation alone.
-    fn student_seed(&self, seed: u64) -> u64 {
-        seed::derive(seed, "student")
-    }
-
-    fn stage<'b>(
-        &mut self,
-        name: String,
-        seed: u64,
-        net: &'b config::NetConfig,
-        train: &'b config::TrainConfig,
-        tasks: Vec<usize>,
-    ) -> Stage<'b> {
-        let branch = if name.starts_with("teacher/") { name.as_str() } else { "student" };
-        let data_seed = seed::derive(seed::derive(seed, branch), "data");
-        self.index += 1;
-        Stage { data_seed, name, seed, index: self.index - 1, net, train, tasks }
-    }
-
-    fn balance(&self) -> Result<Fixed> {
-        let weight = |t: &crate::data::Task| self.config.tasks.get(&t.name).map_or(1.0, |w| *w as f32);
-        Fixed::new(self.bench.feed.tasks.iter().map(weight).collect())
-    }
-
-    /// A network of one head, trained on labels.
-    fn single(&mut self, stage: &Stage) -> Result<StageResult> {
-        let init = match stage.name.starts_with("teacher/") {
-            true => seed::derive(seed::derive(stage.seed, &stage.name), "init"),
-            false => self.student_seed(stage.seed),
-        };
-        let network = self.bench.network(stage, init)?;
-        let names = self.bench.task_names(stage);
-        let objective = Objective::labels(&names, &Fixed::equal(1), stage.train.label_smoothing);
-        self.train(stage, &network, &objective)
-    }
-
-    /// Trains a stage, or takes its result from an earlier run.
-    fn train(&mut self, stage: &Stage, network: &Network, objective: &Objective) -> Result<StageResult> {
-        let path = self.bench.path(stage, ".json");
-        if path.exists() {
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-            let finished: Finished = checkpoint::from_json(&path, &text)?;
-            finished.check(self.bench.data_fingerprint, &objective.fingerprints(), &path)?;
-            (self.on_event)(Event::Cached { label: &stage.label() });
-            return Ok(finished.result);
-        }
-        let (on_event, journal) = (&mut *self.on_event, &self.journal);
-        let mut tell = |event: Event| {
-            if let Event::Epoch(record) = &event {
-                append(journal, &record.to_line()?)?;
-            }
-            on_event(event);
-            Ok(())
-        };
-        Session::open(self.bench, stage, network, objective, &mut tell)?.run()
-    }
-}
-
 /// Cuts off the half line that a killed run or a full disk may have left at the journal's end: the next line would
 /// otherwise be glued to it. Its epoch is run again, as the state is only saved after the line.
 fn mend(path: &Path) -> Result<()> {
@@ -259,7 +130,7 @@ fn mend(path: &Path) -> Result<()> {
 }
 
 /// Adds a line to the journal.
-fn append(path: &Path, line: &str) -> Result<()> {
+pub(super) fn append(path: &Path, line: &str) -> Result<()> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     let mut file = opened.map_err(|e| Error::io(path, "open", e))?;
     file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::io(path, "append to", e))?;

@@ -5,22 +5,21 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::balancing::Balancing;
 use super::checkpoint::{self, to_json};
 use super::event::{EpochRecord, Event};
-use super::feed::Place;
 use super::files::write_atomic;
 use super::objective::Objective;
 use super::progress::{Progress, Trainables};
 use super::stage::{Bench, Finished, Stage, rule, schedule};
+use super::step::{Cycle, Parts, Pulls};
 use super::summary::StageResult;
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
-use crate::gpu::Repeat;
-use crate::loss::{Ledger, Losses};
+use crate::loss::Ledger;
 use crate::metrics::Confusion;
-use crate::nn::{Frozen, Mode, Network};
+use crate::nn::{Frozen, Network};
 use crate::optim::Schedule;
-use crate::tape::{Tape, Var};
 use crate::{Error, Result};
 
 /// Steps between two looks at the losses: each look waits for the GPU.
@@ -31,7 +30,8 @@ pub(super) struct Session<'a> {
     bench: &'a Bench<'a>,
     stage: &'a Stage<'a>,
     network: &'a Network,
-    objective: &'a Objective<'a>,
+    objective: Objective,
+    balancing: Option<Balancing>,
     journal: &'a mut dyn FnMut(Event) -> Result<()>,
     parts: Trainables<'a>,
     ledger: Ledger,
@@ -43,34 +43,40 @@ pub(super) struct Session<'a> {
     cycle: Option<Cycle>,
 }
 
-/// Steps that follow one another in the same memory.
-struct Cycle {
-    place: Place,
-    work: Repeat,
-}
-
 impl<'a> Session<'a> {
     /// A session at the place where an interrupted run stopped, or at the start.
     pub(super) fn open(
         bench: &'a Bench<'a>,
         stage: &'a Stage<'a>,
         network: &'a Network,
-        objective: &'a Objective<'a>,
+        mut objective: Objective,
         journal: &'a mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Self> {
         let (gpu, train) = (bench.gpu, stage.train);
         let steps = Loader::train_steps(bench.feed.train.len(), train.batch);
-        let mut parts = Trainables::new(gpu, network, objective.adaptors(), rule(train), train.clip_norm)?;
+        let clip = train.clip_norm;
+        let mut parts = Trainables::new(gpu, network, &objective, rule(train), clip, stage.adaptor_lr_factor)?;
         let state = bench.path(stage, ".state.safetensors");
         let fresh = Progress::new(bench.data_fingerprint, objective.fingerprints(), objective.names().len());
+        let progress = fresh.resume(gpu, &state, &mut parts)?;
+        objective.scale(&progress.scales);
+        let seed = seed::derive(stage.data_seed, "balance");
+        let mut balancing = match stage.balance {
+            Some(config) => Balancing::new(config, &objective, &bench.task_names(stage), seed)?,
+            None => None,
+        };
+        if let (Some(balancing), Some(stored)) = (&mut balancing, &progress.balance) {
+            balancing.restore(stored)?;
+        }
         Ok(Session {
-            progress: fresh.resume(gpu, &state, &mut parts)?,
+            progress,
             ledger: Ledger::new(gpu, objective.names().to_vec(), LOOK)?,
             schedule: schedule(train, steps),
             bench,
             stage,
             network,
             objective,
+            balancing,
             journal,
             parts,
             steps,
@@ -89,6 +95,7 @@ impl<'a> Session<'a> {
             epochs: self.stage.train.epochs,
             steps: self.steps,
             params: self.network.params().count(),
+            beside: self.parts.count_beside(),
             macs: self.network.macs(h, w),
             resumed: ((epoch, step) != (0, 0)).then_some((epoch, step)),
         })?;
@@ -102,7 +109,11 @@ impl<'a> Session<'a> {
 
     /// The rest of the epoch under way; gives the last learning rate.
     fn epoch(&mut self, clock: &Instant) -> Result<f32> {
-        let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
+        let feed = &self.bench.feed;
+        let last = self.stage.train.epochs.saturating_sub(1).max(1);
+        if self.objective.advance(self.progress.epoch as f64 / last as f64) {
+            self.cycle.iter_mut().for_each(Cycle::forget);
+        }
         let epoch_seed = seed::derive_n(self.stage.data_seed, self.progress.epoch as u64);
         let first = self.progress.step;
         let loader = Loader::train(feed.train.clone(), self.stage.train.batch, epoch_seed, feed.augment, first);
@@ -111,7 +122,7 @@ impl<'a> Session<'a> {
             if self.bench.stop.load(Ordering::Relaxed) {
                 self.look()?;
                 self.progress.seconds += clock.elapsed().as_secs_f64();
-                self.progress.save(gpu, &self.state, &self.parts)?;
+                self.save()?;
                 return Err(Error::Interrupted { at: self.place(self.progress.step) });
             }
             lr = self.schedule.at(self.progress.epoch * self.steps + self.progress.step);
@@ -126,36 +137,54 @@ impl<'a> Session<'a> {
         Ok(lr)
     }
 
-    /// One step: what changes is written, then the work is done plainly, recorded or replayed. Nothing is read back.
+    /// One step: what changes is written, then the work is done plainly, recorded or replayed.
     fn step(&mut self, batch: &Batch, lr: f32) -> Result<()> {
-        let gpu = self.bench.gpu;
+        let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let mut cycle = match self.cycle.take() {
-            Some(cycle) if cycle.place.fits(batch) => {
-                cycle.place.write(gpu, batch)?;
+            Some(cycle) if cycle.fits(batch) => {
+                cycle.write(gpu, batch)?;
                 cycle
             }
-            _ => Cycle { place: self.bench.feed.place(gpu, batch, &self.stage.tasks)?, work: Repeat::default() },
+            _ => Cycle::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
         };
+        if self.progress.step == 0 {
+            self.measure(&mut cycle)?;
+        }
         self.ledger.prepare(gpu)?;
         self.parts.prepare(gpu, lr)?;
-        cycle.work.run(gpu, || self.work(&cycle.place))?;
+        let (network, objective, ledger) = (self.network, &self.objective, &self.ledger);
+        let parts = Parts { gpu, feed, network, objective, trained: &self.parts, ledger };
+        let done = cycle.run(&parts, self.balancing.as_mut());
+        let at = || self.place(self.progress.step + 1);
+        done.map_err(|e| match e {
+            Error::NonFinite { what, value, .. } => Error::NonFinite { what, value, at: at() },
+            other => other,
+        })?;
         self.cycle = Some(cycle);
         Ok(())
     }
 
-    /// Forward, losses, backward and update on the batch in `place`.
-    fn work(&self, place: &Place) -> Result<()> {
-        let gpu = self.bench.gpu;
-        let x = self.bench.feed.training_input(gpu, place)?;
-        let mut tape = Tape::new();
-        let outputs = self.network.forward(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
-        let mut losses = Losses { gpu, tape: &mut tape, ledger: &self.ledger };
-        self.objective.apply(&mut losses, &x, &outputs, &place.labels)?;
-        // The tape holds what the way back needs; the rest may go.
-        drop(outputs);
-        let grads = tape.backward(gpu)?;
-        self.network.params().zero_untouched(gpu, &grads)?;
-        self.parts.apply(gpu)
+    /// What is measured at the first step of an epoch: the terms' gradients, and at the very first the scales of those that are
+    /// normalised.
+    fn measure(&mut self, cycle: &mut Cycle) -> Result<()> {
+        let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
+        let normalise = self.objective.terms().iter().any(|t| t.normalise) && self.progress.scales.is_empty();
+        if !normalise && !self.stage.probe {
+            return Ok(());
+        }
+        let (network, ledger) = (self.network, &self.ledger);
+        let parts = Parts { gpu, feed, network, objective: &self.objective, trained: &self.parts, ledger };
+        let products = cycle.probe(&parts)?;
+        if normalise {
+            self.progress.scales = self.objective.scales(&products);
+            let scales = self.progress.scales.clone();
+            self.objective.scale(&scales);
+            cycle.forget();
+        }
+        if self.stage.probe {
+            self.progress.pulls = Some(Pulls::of(&self.objective, &products));
+        }
+        Ok(())
     }
 
     /// Brings the losses of the last steps back, refuses what is not finite, and tells of the progress.
@@ -164,9 +193,10 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let rows = self.ledger.take(self.bench.gpu)?;
+        let factors = self.objective.factors();
         let mut total = 0.0;
         for (i, row) in rows.iter().enumerate() {
-            for ((value, name), factor) in row.iter().zip(self.objective.names()).zip(self.objective.factors()) {
+            for ((value, name), factor) in row.iter().zip(self.objective.names()).zip(&factors) {
                 if !value.is_finite() {
                     let at = self.place(self.progress.step + 1 + i - rows.len());
                     return Err(Error::NonFinite { what: format!("the loss {name}"), value: *value, at });
@@ -199,13 +229,20 @@ impl<'a> Session<'a> {
             let card = bench.card(stage, self.network, self.progress.epoch, score)?;
             checkpoint::save(gpu, &bench.path(stage, ".safetensors"), self.network, &card)?;
         }
+        let means = self.progress.means();
+        let weights = match &mut self.balancing {
+            Some(balancing) => balancing.end_epoch(&self.objective, &means)?.into_iter().collect(),
+            None => BTreeMap::new(),
+        };
         let record = EpochRecord {
             stage: stage.name.clone(),
             seed: stage.seed,
             epoch: self.progress.epoch - 1,
             lr,
-            train_loss: self.progress.mean_total(self.objective.factors()),
-            losses: self.progress.means(self.objective.names()),
+            train_loss: self.progress.mean_total(&self.objective.factors()),
+            losses: self.progress.named_means(self.objective.names()),
+            weights,
+            pulls: self.progress.pulls.take(),
             val: bench.task_names(stage).iter().zip(&val).map(|(t, c)| (t.to_string(), c.metrics())).collect(),
             best,
             seconds: self.progress.seconds + clock.elapsed().as_secs_f64(),
@@ -213,7 +250,12 @@ impl<'a> Session<'a> {
         };
         (self.journal)(Event::Epoch(&record))?;
         self.progress.close_epoch(clock.elapsed().as_secs_f64());
-        self.progress.save(gpu, &self.state, &self.parts)
+        self.save()
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.progress.balance = self.balancing.as_ref().map(Balancing::state);
+        self.progress.save(self.bench.gpu, &self.state, &self.parts)
     }
 
     /// Tests the best and the last weights and stores the result, which marks the stage as finished.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Card;
-use super::config::{self, NetConfig, TrainConfig};
+use super::config::{self, BalanceConfig, NetConfig, TrainConfig};
 use super::feed::Feed;
 use super::summary::StageResult;
 use crate::data::Task;
@@ -32,6 +32,12 @@ pub(super) struct Stage<'a> {
     pub tasks: Vec<usize>,
     /// Seed of the order of the samples and of their variation.
     pub data_seed: u64,
+    /// How the tasks are balanced; `None`: not at all.
+    pub balance: Option<&'a BalanceConfig>,
+    /// Measure gradients at every epoch's first step.
+    pub probe: bool,
+    /// Learning rate of what is trained beside the network, in that of the network.
+    pub adaptor_lr_factor: f64,
 }
 
 /// What every stage of a run shares.

@@ -3,46 +3,114 @@
 use std::path::Path;
 
 use super::checkpoint;
-use super::config::{Config, Feature};
-use super::objective::Teacher;
-use super::stage::{Bench, network_spec};
+use super::config::{Config, NetConfig};
+use super::stage::Bench;
 use crate::data::{FNV_OFFSET, fnv1a};
-use crate::nn::TrunkSpec;
+use crate::gpu::Gpu;
+use crate::nn::{Frozen, TrunkSpec};
 use crate::{Error, Result};
 
-impl Bench<'_> {
-    /// The ready-made teachers of `[teacher.paths]`, by task; read before any work starts.
-    pub(super) fn given_teachers(&self, config: &Config) -> Result<Vec<Option<Teacher>>> {
-        let given = |(task, t): (usize, &crate::data::Task)| {
-            config.teacher.paths.get(&t.name).map(|path| self.given_teacher(path, task)).transpose()
-        };
-        self.feed.tasks.iter().enumerate().map(given).collect()
+/// A frozen teacher.
+#[derive(Debug, Clone)]
+pub(super) struct Teacher {
+    pub network: Frozen,
+    /// Channels of each stage's map.
+    pub channels: Vec<usize>,
+    /// The tasks of its heads.
+    pub tasks: Vec<String>,
+    /// Hash of everything it computes with, on this adapter: must not change while it teaches.
+    pub fingerprint: u64,
+    /// Hash of its file: must be the same when a distillation is resumed, on whatever adapter.
+    pub file_hash: u64,
+}
+
+/// Who teaches a task.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Lesson {
+    /// The teacher, among all.
+    pub teacher: usize,
+    /// Its head for the task.
+    pub head: usize,
+    /// Its weight among the teachers of the task.
+    pub weight: f32,
+}
+
+/// All teachers of a student, and who teaches what.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Staff {
+    pub teachers: Vec<Teacher>,
+    /// By task.
+    pub lessons: Vec<Vec<Lesson>>,
+}
+
+impl Staff {
+    /// A staff for so many tasks.
+    pub(super) fn new(tasks: usize) -> Self {
+        Staff { teachers: Vec::new(), lessons: vec![Vec::new(); tasks] }
     }
 
-    /// Refuses feature distillation between trunks whose maps cannot be laid over each other.
-    pub(super) fn check_features(&self, config: &Config, given: &[Option<Teacher>], path: &Path) -> Result<()> {
-        if config.distill.feature == Feature::None {
-            return Ok(());
+    /// Adds a teacher, or finds it among the others, and gives its number. One file is loaded and run once, however many tasks
+    /// it teaches.
+    pub(super) fn add(&mut self, teacher: Teacher) -> usize {
+        if let Some(known) = self.teachers.iter().position(|t| t.file_hash == teacher.file_hash) {
+            return known;
         }
-        let channels = self.feed.image()[2];
-        let student = network_spec(&config.student.net, &[], channels)?.trunk;
-        let trained = network_spec(&config.teacher.net, &[], channels)?.trunk;
-        let form = |t: &TrunkSpec| (t.stages().len(), t.stem);
-        for (teacher, task) in given.iter().zip(&self.feed.tasks) {
-            let trunk = teacher.as_ref().map_or(trained, |t| t.trunk);
-            if form(&trunk) != form(&student) {
+        self.teachers.push(teacher);
+        self.teachers.len() - 1
+    }
+
+    /// Lets `teacher` teach `task` with its head of that number.
+    pub(super) fn assign(&mut self, task: usize, teacher: usize, head: usize, weight: f32) {
+        self.lessons[task].push(Lesson { teacher, head, weight });
+    }
+
+    /// Refuses teachers that are no longer what was loaded.
+    pub(super) fn check_unchanged(&self, gpu: &Gpu) -> Result<()> {
+        for teacher in &self.teachers {
+            if teacher.network.fingerprint(gpu)? != teacher.fingerprint {
+                let message = format!(
+                    "the frozen teacher of {} changed while it taught; please report this",
+                    teacher.tasks.join(", ")
+                );
+                return Err(Error::Invalid(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Bench<'_> {
+    /// The ready-made teachers of `[teacher.paths]`; read before any work starts.
+    pub(super) fn given_teachers(&self, config: &Config) -> Result<Staff> {
+        let mut staff = Staff::new(self.feed.tasks.len());
+        for (task, t) in self.feed.tasks.iter().enumerate() {
+            for (i, path) in config.teacher.paths.get(&t.name).into_iter().flatten().enumerate() {
+                let (teacher, head) = self.given_teacher(path, task)?;
+                let number = staff.add(teacher);
+                let weight = config.teacher.weights.get(&t.name).and_then(|w| w.get(i)).copied().unwrap_or(1.0);
+                staff.assign(task, number, head, weight as f32);
+            }
+        }
+        Ok(staff)
+    }
+
+    /// Refuses, before any work, methods that look at every layer of trunks that have not as many.
+    pub(super) fn check_layers(&self, config: &Config, given: &Staff, path: &Path) -> Result<()> {
+        let student = trunk_stages(&config.student.net)?;
+        let mut teachers: Vec<usize> = given.teachers.iter().map(|t| t.channels.len()).collect();
+        if config.trained_teachers() > 0 {
+            teachers.push(trunk_stages(&config.teacher.net)?);
+        }
+        for (method, settings) in config.distill.used() {
+            let Some(teacher) = teachers.iter().find(|t| **t != student) else { break };
+            if settings.layers.is_empty() && method.looks_at_all() {
                 return Err(Error::Config {
                     path: path.to_path_buf(),
                     line: None,
-                    key: "distill.feature".into(),
+                    key: format!("distill.{}.layers", method.name),
                     message: format!(
-                        "the teacher of {:?} ({}, {} stages) and the student ({}, {} stages) have maps of different sizes; take \
-                         both from one family with one stem, or set distill.feature = \"none\"",
-                        task.name,
-                        trunk.arch,
-                        trunk.stages().len(),
-                        student.arch,
-                        student.stages().len()
+                        "the student has {student} stages and a teacher {teacher}, so which belong together must be said; give \
+                         `layers` and `teacher_layers`, such as [\"layer{student}\"] and [\"layer{teacher}\"]"
                     ),
                 });
             }
@@ -52,21 +120,25 @@ impl Bench<'_> {
 
     pub(super) fn load_teacher(&self, path: &Path) -> Result<Teacher> {
         let gpu = self.gpu;
-        let (network, _) = checkpoint::load(gpu, path)?;
+        let (network, card) = checkpoint::load(gpu, path)?;
         let file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
-        let (channels, trunk) = (network.stage_channels(), network.spec().trunk);
+        let channels = network.stage_channels();
         let network = network.freeze(gpu)?;
-        Ok(Teacher { fingerprint: network.fingerprint(gpu)?, network, channels, trunk, file_hash })
+        let tasks = card.tasks.into_iter().map(|t| t.name).collect();
+        Ok(Teacher { fingerprint: network.fingerprint(gpu)?, network, channels, tasks, file_hash })
     }
 
-    /// A ready-made teacher, checked against the task it is to teach.
-    fn given_teacher(&self, path: &Path, task: usize) -> Result<Teacher> {
+    /// A ready-made teacher, checked against the task it is to teach, and its head for it: the one of that name, or the only
+    /// one.
+    fn given_teacher(&self, path: &Path, task: usize) -> Result<(Teacher, usize)> {
         let (_, card) = checkpoint::load(self.gpu, path)?;
         let want = &self.feed.tasks[task];
-        let fits = card.tasks.len() == 1 && card.tasks[0].classes == want.classes && card.image == self.feed.image();
-        if !fits {
+        let named = card.tasks.iter().position(|t| t.name == want.name);
+        let head = named.or((card.tasks.len() == 1).then_some(0));
+        let fits = |head: &usize| card.tasks[*head].classes == want.classes && card.image == self.feed.image();
+        let Some(head) = head.filter(fits) else {
             let message = format!(
-                "cannot teach {:?}: it knows {} on images {:?}, needed is one task of {} classes on images {:?}",
+                "cannot teach {:?}: it knows {} on images {:?}, needed is that task, or one alone, of {} classes on images {:?}",
                 want.name,
                 card.tasks
                     .iter()
@@ -78,11 +150,15 @@ impl Bench<'_> {
                 self.feed.image()
             );
             return Err(Error::checkpoint(path, message));
-        }
+        };
         if (&card.mean, &card.std) != (&self.feed.mean, &self.feed.std) {
             let message = "was trained on images normalised in another way; train it on the same data";
             return Err(Error::checkpoint(path, message));
         }
-        self.load_teacher(path)
+        Ok((self.load_teacher(path)?, head))
     }
+}
+
+fn trunk_stages(net: &NetConfig) -> Result<usize> {
+    Ok(TrunkSpec::new(net.spec()?).stages().len())
 }

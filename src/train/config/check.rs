@@ -17,7 +17,7 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
     ] {
         stage(table, train, origin)?;
     }
-    distillation(&config.distill, origin)?;
+    distillation::check(config, origin)?;
     if let Source::Folder(folder) = &config.data.source
         && folder.val_fraction + folder.test_fraction >= 1.0
     {
@@ -114,20 +114,6 @@ fn stage(table: &str, train: &TrainConfig, origin: &Origin) -> Result<()> {
     Ok(())
 }
 
-fn distillation(distill: &DistillConfig, origin: &Origin) -> Result<()> {
-    if distill.kd_weight > 0.0 || distill.effective_feature_weight() > 0.0 {
-        return Ok(());
-    }
-    let (key, why) = match distill.feature {
-        Feature::None => ("kd_weight", "kd_weight = 0 and feature = \"none\""),
-        _ => ("feature_weight", "kd_weight = 0 and feature_weight = 0"),
-    };
-    let message = format!(
-        "there is nothing to distil with {why}; raise kd_weight (0.9 is usual) or choose a feature loss with a weight"
-    );
-    Err(origin.error(&["distill", key], message))
-}
-
 /// Looks for every file the run will read.
 pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
     let root = &config.data.root;
@@ -140,7 +126,8 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
         Source::Idx(source) => idx("files", &source.files, root, origin)?,
         Source::Folder(source) => folder(&source.folder, root, origin)?,
     }
-    for (task, path) in &config.teacher.paths {
+    let paths = config.teacher.paths.iter().flat_map(|(task, paths)| paths.iter().map(move |p| (task, p)));
+    for (task, path) in paths {
         if !path.is_file() {
             let message = format!(
                 "{}; give the .safetensors file of a trained teacher, or remove the key to train one",

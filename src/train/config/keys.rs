@@ -2,6 +2,7 @@
 
 use super::origin::Origin;
 use super::read::{either, nearest};
+use super::{balancing, distillation};
 use crate::{Error, Result};
 
 const FILES: &[&str] = &["task", "train_images", "train_labels", "test_images", "test_labels", "classes"];
@@ -25,7 +26,7 @@ const TRAIN: &[&str] = &[
 
 /// The tables of the file with their keys, in the order in which they are explained.
 const TABLES: &[(&str, &[&str])] = &[
-    ("", &["name", "seeds", "data", "augment", "train", "teacher", "student", "distill", "tasks"]),
+    ("", &["name", "seeds", "data", "augment", "train", "teacher", "student", "distill", "balance", "tasks"]),
     (
         "data",
         &[
@@ -54,12 +55,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("data.second", FILES),
     ("augment", &["shift", "flip", "noise"]),
     ("train", TRAIN),
-    ("teacher", &["arch", "width", "stem", "head", "init", "train", "paths"]),
+    ("teacher", &["kind", "count", "arch", "width", "stem", "head", "init", "train", "paths", "weights"]),
     ("student", &["arch", "width", "stem", "head", "init", "train"]),
-    (
-        "distill",
-        &["temperature", "task_weight", "kd_weight", "logit_standardisation", "feature", "feature_weight", "train"],
-    ),
     ("teacher.train", TRAIN),
     ("student.train", TRAIN),
     ("distill.train", TRAIN),
@@ -104,8 +101,17 @@ fn collect<'v>(values: &'v toml::Table, path: &mut Vec<&'v str>, unknown: &mut V
     }
 }
 
-fn keys_of(table: &str) -> Option<&'static [&'static str]> {
-    TABLES.iter().find(|(name, _)| *name == table).map(|(_, keys)| *keys)
+fn keys_of(table: &str) -> Option<Vec<&'static str>> {
+    if table == "balance" {
+        return Some(balancing::keys());
+    }
+    if table == "distill" {
+        return Some(distillation::KEYS.iter().copied().chain(distillation::names()).collect());
+    }
+    if let Some(method) = table.strip_prefix("distill.").and_then(distillation::keys) {
+        return Some(method);
+    }
+    TABLES.iter().find(|(name, _)| *name == table).map(|(_, keys)| keys.to_vec())
 }
 
 fn refusal(path: &[&str], origin: &Origin) -> Error {
@@ -117,7 +123,7 @@ fn refusal(path: &[&str], origin: &Origin) -> Error {
         format!("unknown key; did you mean `{meant}`?")
     } else if !homes.is_empty() {
         format!("unknown key here; `{key}` belongs in {}", either(&homes))
-    } else if let Some(meant) = nearest(key, known) {
+    } else if let Some(meant) = nearest(key, &known) {
         format!("unknown key; did you mean `{meant}`?")
     } else {
         format!("unknown key; the keys here are {}", known.join(", "))
@@ -135,5 +141,10 @@ fn homes(key: &str) -> Vec<String> {
         TABLES.iter().filter(fits).map(|(name, _)| say(name)).collect()
     };
     let main = tables(false);
-    if main.is_empty() { tables(true) } else { main }
+    let methods = distillation::homes(key);
+    match (main.is_empty(), methods.is_empty()) {
+        (false, _) => main,
+        (true, false) => methods,
+        (true, true) => tables(true),
+    }
 }

@@ -52,6 +52,11 @@ impl<'a> Section<'a> {
         self.get(key).is_some()
     }
 
+    /// Whether the key holds a list.
+    pub(super) fn is_list(&self, key: &str) -> bool {
+        self.get(key).is_some_and(Value::is_array)
+    }
+
     /// An error about one of this table's keys.
     pub(super) fn error(&self, key: &str, message: impl Into<String>) -> Error {
         self.error_in(key, None, message.into())

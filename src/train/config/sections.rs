@@ -9,6 +9,10 @@ const MANY: usize = usize::MAX;
 impl Choice for Optimizer {
     const WORDS: &'static [(&'static str, Self)] = &[("sgd", Self::Sgd), ("adam", Self::Adam), ("adamw", Self::AdamW)];
 }
+impl Choice for TeacherKind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("single", Self::Single), ("joint", Self::Joint), ("self", Self::Own)];
+}
 impl Choice for Schedule {
     const WORDS: &'static [(&'static str, Self)] =
         &[("cosine", Self::Cosine), ("step", Self::Step), ("constant", Self::Constant)];
@@ -24,11 +28,6 @@ impl Choice for Init {
         ("xavier_uniform", Self::XavierUniform),
     ];
 }
-impl Choice for Feature {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("none", Self::None), ("fitnet", Self::FitNet), ("normalised", Self::Normalised)];
-}
-
 /// The sources' names with the keys that only they understand.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -59,6 +58,8 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
 pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     let train = train(&s.table("train")?, &TrainConfig::default())?;
     let student = student(&s.table("student")?, &train)?;
+    let distill = s.table("distill")?;
+    let distill_train = self::train(&distill.table("train")?, &student.train)?;
     let data = data(&s.table("data")?)?;
     let mut config = Config {
         name: name(s, path)?,
@@ -66,7 +67,8 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
         data,
         augment: augment(&s.table("augment")?)?,
         teacher: teacher(&s.table("teacher")?, &train)?,
-        distill: distill(&s.table("distill")?, &student.train)?,
+        distill: distillation::section(&distill, distill_train)?,
+        balance: balancing::section(&s.table("balance")?)?,
         train,
         student,
         tasks: BTreeMap::new(),
@@ -74,6 +76,7 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     let weights = s.table("tasks")?;
     known_tasks(&weights, &config)?;
     known_tasks(&s.table("teacher")?.table("paths")?, &config)?;
+    known_tasks(&s.table("teacher")?.table("weights")?, &config)?;
     let weight = |task: &str| weights.number(task, 1.0, "a weight of at least 0", |x| x >= 0.0);
     config.tasks = config.task_names().into_iter().map(|t| Ok((t.to_string(), weight(t)?))).collect::<Result<_>>()?;
     Ok(config)
@@ -250,7 +253,7 @@ impl Default for TrainConfig {
 }
 
 /// A stage's settings: what is written, and `base` for the rest.
-fn train(s: &Section, base: &TrainConfig) -> Result<TrainConfig> {
+pub(super) fn train(s: &Section, base: &TrainConfig) -> Result<TrainConfig> {
     let below_one = |x: f64| (0.0..1.0).contains(&x);
     let inside = |v: &Value| as_number(v).filter(|x| *x > 0.0 && *x < 1.0);
     let betas = s.list("betas", "two numbers of at least 0 and below 1, such as [0.9, 0.999]", |v| {
@@ -326,31 +329,37 @@ fn net(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
 
 fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> {
     let files = s.table("paths")?;
+    let what = "a teacher's .safetensors file, or a list of them; [] for no teacher";
     let mut paths = BTreeMap::new();
     for task in files.keys() {
-        paths.insert(task.to_string(), files.required(task, "a teacher's .safetensors file")?.into());
+        let list = match files.is_list(task) {
+            true => {
+                files.list(task, what, |v| v.as_str().filter(|t| !t.is_empty()).map(PathBuf::from))?.unwrap_or_default()
+            }
+            false => vec![files.required(task, what)?.into()],
+        };
+        paths.insert(task.to_string(), list);
     }
-    Ok(TeacherConfig { net: net(s, "resnet14", 1.0)?, train: train(&s.table("train")?, base)?, paths })
+    let given = s.table("weights")?;
+    let mut weights = BTreeMap::new();
+    for task in given.keys() {
+        let what = "a list of weights above 0, one for each file in [teacher.paths]";
+        let list = given.list(task, what, |v| as_number(v).filter(|w| *w > 0.0))?.unwrap_or_default();
+        let files = paths.get(task).map_or(0, Vec::len);
+        if list.len() != files {
+            return Err(given.error(task, format!("{} weights for {files} ready-made teachers of {task}", list.len())));
+        }
+        weights.insert(task.to_string(), list);
+    }
+    let kind = s.choice("kind", TeacherKind::Single)?;
+    let count = s.integer("count", 1, 1, 64)?;
+    if kind == TeacherKind::Own && count > 1 {
+        return Err(s.error("count", "the student itself is one teacher; leave `count` out"));
+    }
+    let (net, train) = (net(s, "resnet14", 1.0)?, train(&s.table("train")?, base)?);
+    Ok(TeacherConfig { kind, count, net, train, paths, weights })
 }
 
 fn student(s: &Section, base: &TrainConfig) -> Result<StudentConfig> {
     Ok(StudentConfig { net: net(s, "resnet8", 0.5)?, train: train(&s.table("train")?, base)? })
-}
-
-fn distill(s: &Section, base: &TrainConfig) -> Result<DistillConfig> {
-    let weight = |key, default| s.number(key, default, "a weight of at least 0", |x| x >= 0.0);
-    // Each method's published defaults: Sun et al. 2024 use T = 2 and a weight of 9 on standardised logits, Hinton et al.'s
-    // loss is customarily mixed 0.1 to 0.9 at T = 4, FitNet's mean-squared hint has a weight of 100.
-    let logit_standardisation = s.flag("logit_standardisation", false)?;
-    let (temperature, task_weight, kd_weight) = if logit_standardisation { (2.0, 1.0, 9.0) } else { (4.0, 0.1, 0.9) };
-    let feature = s.choice("feature", Feature::None)?;
-    Ok(DistillConfig {
-        temperature: s.number("temperature", temperature, "a number above 0", |x| x > 0.0)?,
-        task_weight: weight("task_weight", task_weight)?,
-        kd_weight: weight("kd_weight", kd_weight)?,
-        logit_standardisation,
-        feature,
-        feature_weight: weight("feature_weight", if feature == Feature::FitNet { 100.0 } else { 1.0 })?,
-        train: train(&s.table("train")?, base)?,
-    })
 }

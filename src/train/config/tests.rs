@@ -70,19 +70,32 @@ stem = "imagenet"
 head = [64, 32]
 init = "xavier_uniform"
 train = { epochs = 20, lr = 0.1 }
-paths = { digit = "t.safetensors" }
+paths = { digit = ["t.safetensors", "u.safetensors"] }
+weights = { digit = [1, 2.5] }
 [student]
 arch = "resnet8x4"
 width = 0.25
 [student.train]
 epochs = 7
 [distill]
-temperature = 2
-feature = "normalised"
-feature_weight = 3.5
-logit_standardisation = true
+methods = ["standardised_kd", "normalised"]
+adaptor_lr_factor = 10
+[distill.standardised_kd]
+temperature = 3
+tasks = ["article"]
+[distill.normalised]
+weight = 3.5
+normalise = true
+layers = ["layer2", "layer3"]
+[distill.fitnet]
+weight = 7
 [distill.train]
 batch = 16
+[balance]
+method = "cagrad"
+over = "terms"
+level = "parameters"
+c = 0.4
 [tasks]
 digit = 0.5
 "#;
@@ -99,7 +112,11 @@ fn an_empty_file_is_the_embedded_digits_with_every_default() {
     assert_eq!(config.train, TrainConfig::default());
     assert_eq!((config.teacher.net.arch.as_str(), config.teacher.net.width), ("resnet14", 1.0));
     assert_eq!((config.student.net.arch.as_str(), config.student.net.width), ("resnet8", 0.5));
-    assert_eq!((config.distill.temperature, config.distill.task_weight, config.distill.kd_weight), (4.0, 0.1, 0.9));
+    assert_eq!((config.distill.methods.as_slice(), config.distill.task_weight), (&["kd".to_string()][..], 0.1));
+    let kd = &config.distill.tables["kd"];
+    assert_eq!((kd.weight, kd.settings["temperature"], kd.normalise), (0.9, 4.0, false));
+    assert_eq!((config.teacher.kind, config.teacher.count), (TeacherKind::Single, 1));
+    assert_eq!((config.balance.method.as_str(), config.balance.over), ("fixed", Over::Tasks));
     assert_eq!(config.tasks, BTreeMap::from([("first".into(), 1.0), ("second".into(), 1.0)]));
 }
 
@@ -115,6 +132,11 @@ fn overrides_are_merged_in_their_order() {
         (7, 16, Some(5.0))
     );
     assert_eq!(config.tasks, BTreeMap::from([("article".into(), 1.0), ("digit".into(), 0.5)]));
+    let used: Vec<(&str, f64)> = config.distill.used().map(|(m, c)| (m.name, c.weight)).collect();
+    assert_eq!(used, [("standardised_kd", 9.0), ("normalised", 3.5)]);
+    assert_eq!((config.distill.task_weight, config.distill.tables["fitnet"].weight), (1.0, 7.0));
+    assert_eq!(config.balance.settings, BTreeMap::from([("c".into(), 0.4)]));
+    assert_eq!(config.teacher.weights["digit"], [1.0, 2.5]);
     assert_eq!(config.teacher.net.stem, Some(Stem::ImageNet));
     assert_eq!(config.teacher.net.spec().unwrap().family, arch::Family::ImageNet { depth: 18 });
 }
@@ -136,8 +158,8 @@ fn the_resolved_file_reads_back_equal() {
 #[test]
 fn differences_are_told_by_key() {
     let differences =
-        with("", &["distill.temperature=2", "train.clip_norm=5"]).unwrap().differences(&parse("").unwrap());
-    assert!(differences.contains(&"distill.temperature: 2.0, was 4.0".to_string()), "{differences:?}");
+        with("", &["distill.kd.temperature=2", "train.clip_norm=5"]).unwrap().differences(&parse("").unwrap());
+    assert!(differences.contains(&"distill.kd.temperature: 2.0, was 4.0".to_string()), "{differences:?}");
     assert!(differences.contains(&"train.clip_norm: 5.0, was not set".to_string()), "{differences:?}");
 }
 
@@ -150,10 +172,9 @@ fn broken_toml() {
 
 #[test]
 fn unknown_keys() {
-    expect("[distill]\ntemprature = 2.0\n", "run.toml:2: distill.temprature: ", "did you mean `temperature`?");
     expect("[train]\n\n# note\nlearning_rate = 0.1\n", "run.toml:4: train.learning_rate: ", "did you mean `lr`?");
     expect("[train]\nwarmup-epochs = 1\n", "run.toml:2: ", "did you mean `warmup_epochs`?");
-    expect("[train]\ntemperature = 1\n", "run.toml:2: train.temperature: ", "`temperature` belongs in [distill]");
+    expect("[train]\ntemperature = 1\n", "run.toml:2: train.temperature: ", "`temperature` belongs in [distill.kd]");
     expect("[train]\nseeds = [1]\n", "run.toml:2: ", "belongs in the top of the file");
     expect(
         "[data]\nsource = \"idx\"\ntrain_images = \"a\"\n",
@@ -211,8 +232,26 @@ fn values_out_of_range() {
     expect("[train]\nclip_norm = 0\n", "run.toml:2: train.clip_norm: ", "above 0");
     expect("[train]\ngamma = 1.5\n", "run.toml:2: train.gamma: ", "at most 1");
     expect("[train]\nmilestones = [0.6, 1.2]\n", "run.toml:2: train.milestones: ", "found 1.2 as element 2");
-    expect("[distill]\ntemperature = 0\n", "run.toml:2: distill.temperature: ", "above 0, found 0");
-    expect("[distill]\nkd_weight = -0.1\n", "run.toml:2: distill.kd_weight: ", "at least 0");
+    expect("[distill.kd]\ntemperature = 0\n", "run.toml:2: distill.kd.temperature: ", "above 0, found 0");
+    expect("[distill.kd]\nweight = -0.1\n", "run.toml:2: distill.kd.weight: ", "at least 0");
+    expect("[distill.kd]\ntemprature = 2\n", "run.toml:2: distill.kd.temprature: ", "did you mean `temperature`?");
+    expect("[distill.kd]\nlayers = [\"layer1\"]\n", "run.toml:2: distill.kd.layers: ", "unknown key");
+    expect("[distill]\nmethods = [\"fitnt\"]\n", "run.toml:2: distill.methods: ", "did you mean \"fitnet\"?");
+    expect("[distill]\nmethods = []\n", "run.toml:2: distill.methods: ", "an empty list");
+    expect("[distill]\nmethods = [\"kd\", \"kd\"]\n", "run.toml:2: distill.methods: ", "stands twice");
+    expect("[distill.fitnet]\nlayers = [\"stage1\"]\n", "run.toml:2: distill.fitnet.layers: ", "found \"stage1\"");
+    expect("[distill.fitnet]\nlayers = [\"layer4\"]\n", "run.toml:2: distill.fitnet.layers: ", "layer1 to layer3");
+    expect(
+        "[distill.fitnet]\nlayers = [\"layer1\"]\nteacher_layers = [\"layer1\", \"layer2\"]\n",
+        "run.toml:3: distill.fitnet.teacher_layers: ",
+        "names 2 layers, but `layers` names 1",
+    );
+    expect("[distill.kd]\ntasks = [\"third\"]\n", "run.toml:2: distill.kd.tasks: ", "no task `third`");
+    expect("[balance]\nmethod = \"cagrd\"\n", "run.toml:2: balance.method: ", "did you mean \"cagrad\"?");
+    expect("[balance]\nmethod = \"mgda\"\nc = 1\n", "run.toml:3: balance.c: ", "has no settings");
+    expect("[balance]\nmethod = \"dwa\"\ntemperature = 0\n", "run.toml:3: balance.temperature: ", "found 0");
+    expect("[teacher]\nkind = \"self\"\ncount = 2\n", "run.toml:3: teacher.count: ", "one teacher");
+    expect("[teacher.weights]\nfirst = [1]\n", "run.toml:2: teacher.weights.first: ", "1 weights for 0");
     expect("[tasks]\nfirst = -1\n", "run.toml:2: tasks.first: ", "at least 0");
     expect("seeds = []\n", "run.toml:1: seeds: ", "an empty list");
     expect("seeds = [1,\n2,\n1]\n", "run.toml:3: seeds: ", "1 stands twice");
@@ -277,10 +316,10 @@ fn combinations_that_cannot_work() {
     expect("[tasks]\nthird = 1.0\n", "run.toml:2: tasks.third: ", "no task `third`; its tasks are first, second");
     expect("[teacher.paths]\nthird = \"x\"\n", "run.toml:2: teacher.paths.third: ", "no task `third`");
     expect("[tasks]\nfirst = 0\nsecond = 0\n", "run.toml:1: tasks: ", "every task has the weight 0");
-    expect("[distill]\nkd_weight = 0\n", "run.toml:2: distill.kd_weight: ", "nothing to distil");
+    expect("[distill.kd]\nweight = 0\n", "run.toml:2: distill.kd.weight: ", "nothing to distil");
     expect(
-        "[distill]\nkd_weight = 0\nfeature = \"fitnet\"\nfeature_weight = 0\n",
-        "run.toml:4: distill.feature_weight: ",
+        "[distill]\nkd = { weight = 0 }\nfitnet = { weight = 0 }\n",
+        "run.toml:2: distill.kd.weight: ",
         "nothing to distil",
     );
     expect("[augment]\nshift = 12\n", "run.toml:2: augment.shift: ", "images of 12x12 out of sight");

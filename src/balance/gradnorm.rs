@@ -1,0 +1,75 @@
+//! Gradients of like size, larger for tasks that fall behind.
+
+use super::adam::Adam;
+use super::method::{Balance, Key, Method, Needs, Seen, Setup};
+use crate::Result;
+
+/// GradNorm (Chen et al. 2018, arXiv 1711.02257): the weights learn to bring `‖w_k ∇L_k‖` to `Ḡ r_k^α`, with `Ḡ` the mean of these
+/// norms and `r_k` the task's loss over its first one, relative to the mean of that: minimise `Σ_k |‖w_k ∇L_k‖ − Ḡ r_k^α|`, the target
+/// taken as a constant; after each step the weights are scaled to the sum K. The norms are those at the level at which gradients
+/// are compared; the paper takes the last shared layer's parameters.
+struct GradNorm {
+    alpha: f64,
+    weights: Vec<f64>,
+    adam: Adam,
+    /// The first step's losses; zeros before it.
+    first: Vec<f64>,
+}
+
+/// The least share of a task, so that no weight turns negative.
+const LEAST: f64 = 1e-3;
+
+impl Balance for GradNorm {
+    fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
+        let (losses, gramian) = (seen.positive()?, seen.gramian()?);
+        let tasks = losses.len() as f64;
+        if self.first.iter().all(|l| *l == 0.0) {
+            self.first = losses.to_vec();
+        }
+        let given = self.weights.clone();
+        let norms: Vec<f64> = (0..losses.len()).map(|k| gramian.norm(k)).collect();
+        let mean = norms.iter().zip(&given).map(|(n, w)| n * w).sum::<f64>() / tasks;
+        let ratios: Vec<f64> = losses.iter().zip(&self.first).map(|(l, f)| l / f).collect();
+        let middle = ratios.iter().sum::<f64>() / tasks;
+        let slope = |k: usize| {
+            let distance = norms[k] * given[k] - mean * (ratios[k] / middle).powf(self.alpha);
+            if distance == 0.0 { 0.0 } else { distance.signum() * norms[k] }
+        };
+        let gradient: Vec<f64> = (0..losses.len()).map(slope).collect();
+        self.adam.step(&mut self.weights, &gradient);
+        self.weights.iter_mut().for_each(|w| *w = w.max(LEAST));
+        let sum: f64 = self.weights.iter().sum();
+        self.weights.iter_mut().for_each(|w| *w *= tasks / sum);
+        Ok(given)
+    }
+
+    fn state(&self) -> Vec<f64> {
+        [self.weights.clone(), self.first.clone(), self.adam.state()].concat()
+    }
+
+    fn restore(&mut self, state: &[f64]) {
+        let n = self.weights.len();
+        self.weights.copy_from_slice(&state[..n]);
+        self.first.copy_from_slice(&state[n..2 * n]);
+        self.adam.restore(&state[2 * n..]);
+    }
+}
+
+fn make(setup: &Setup) -> Box<dyn Balance> {
+    let (n, lr) = (setup.tasks, setup.number("lr"));
+    let adam = Adam::new(n, lr, 0.0);
+    Box::new(GradNorm { alpha: setup.number("alpha"), weights: vec![1.0; n], adam, first: vec![0.0; n] })
+}
+
+/// `alpha`: how hard tasks that fall behind are pulled. `lr`: of the weights (the paper's).
+pub(super) const GRADNORM: Method = Method {
+    name: "gradnorm",
+    needs: Needs::Gramian,
+    heads: true,
+    after: false,
+    keys: &[
+        Key { name: "alpha", default: 1.5, range: (0.0, 100.0) },
+        Key { name: "lr", default: 0.025, range: (1e-9, 10.0) },
+    ],
+    make,
+};

@@ -1,0 +1,152 @@
+//! `[distill]` and a table for each of its methods.
+
+use super::origin::Origin;
+use super::read::{Section, either, nearest};
+use super::sections::unknown_task;
+use super::*;
+use crate::distill::{Look, METHODS, Tap};
+
+/// Keys of `[distill]` itself.
+pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];
+/// Keys that every method has.
+const COMMON: &[&str] = &["weight", "normalise", "tasks"];
+/// Keys of methods that look at layers.
+const LAYERS: &[&str] = &["layers", "teacher_layers"];
+
+/// The keys of `[distill.<name>]`.
+pub(super) fn keys(name: &str) -> Option<Vec<&'static str>> {
+    let method = distill::method(name)?;
+    let layers = if method.look == Look::Logits { &[] } else { LAYERS };
+    Some(COMMON.iter().chain(layers).copied().chain(method.keys.iter().map(|k| k.name)).collect())
+}
+
+/// The tables of methods that have a setting of this name.
+pub(super) fn homes(key: &str) -> Vec<String> {
+    let has = |m: &&Method| m.keys.iter().any(|k| k.name == key);
+    METHODS.iter().filter(has).map(|m| format!("[distill.{}]", m.name)).collect()
+}
+
+/// The names of all methods.
+pub(super) fn names() -> Vec<&'static str> {
+    METHODS.iter().map(|m| m.name).collect()
+}
+
+pub(super) fn section(s: &Section, train: TrainConfig) -> Result<DistillConfig> {
+    let methods = methods(s)?;
+    let mut tables = BTreeMap::new();
+    for method in METHODS {
+        if s.has(method.name) || methods.iter().any(|m| m == method.name) {
+            tables.insert(method.name.to_string(), table(&s.table(method.name)?, method)?);
+        }
+    }
+    // Beside soft labels the others' weight is customarily low (Hinton et al. 2015), beside everything else it is 1.
+    let task_weight = if methods.iter().any(|m| m == "kd") { 0.1 } else { 1.0 };
+    Ok(DistillConfig {
+        methods,
+        task_weight: s.number("task_weight", task_weight, "a weight of at least 0", |x| x >= 0.0)?,
+        adaptor_lr_factor: s.number("adaptor_lr_factor", 1.0, "a factor above 0", |x| x > 0.0)?,
+        tables,
+        train,
+    })
+}
+
+/// What `methods` lists; without it the methods that have tables; without any, `kd`.
+fn methods(s: &Section) -> Result<Vec<String>> {
+    let names = names();
+    let what = "a list of methods in quotes, such as [\"kd\", \"normalised\"]";
+    let Some(given) = s.list("methods", what, |v| v.as_str().map(str::to_string))? else {
+        let written: Vec<String> = names.iter().filter(|n| s.has(n)).map(|n| n.to_string()).collect();
+        return Ok(if written.is_empty() { vec!["kd".into()] } else { written });
+    };
+    if given.is_empty() {
+        return Err(s.error("methods", format!("expected {what}, found an empty list")));
+    }
+    for (i, name) in given.iter().enumerate() {
+        if given[..i].contains(name) {
+            return Err(s.element_error("methods", i, format!("{name:?} stands twice; remove the second")));
+        }
+        if !names.contains(&name.as_str()) {
+            let quoted: Vec<String> = names.iter().map(|n| format!("{n:?}")).collect();
+            let hint = nearest(name, &names).map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+            let message = format!("expected {}, found {name:?}{hint}", either(&quoted));
+            return Err(s.element_error("methods", i, message));
+        }
+    }
+    Ok(given)
+}
+
+fn table(s: &Section, method: &Method) -> Result<MethodConfig> {
+    let texts = |key, what| Ok(s.list(key, what, |v| v.as_str().map(str::to_string))?.unwrap_or_default());
+    let layers = "a list of layers in quotes, such as [\"layer2\", \"layer3\"] or [\"pooled\"]";
+    let config = MethodConfig {
+        weight: s.number(
+            "weight",
+            if s.flag("normalise", false)? { 1.0 } else { method.weight },
+            "a weight of at least 0",
+            |x| x >= 0.0,
+        )?,
+        normalise: s.flag("normalise", false)?,
+        tasks: texts("tasks", "a list of task names in quotes")?,
+        layers: texts("layers", layers)?,
+        teacher_layers: texts("teacher_layers", layers)?,
+        settings: method
+            .keys
+            .iter()
+            .map(|k| Ok((k.name.to_string(), s.number(k.name, k.default, k.domain.describe(), |x| k.domain.holds(x))?)))
+            .collect::<Result<_>>()?,
+    };
+    for (key, names) in [("layers", &config.layers), ("teacher_layers", &config.teacher_layers)] {
+        if let Some(i) = names.iter().position(|n| Tap::parse(n).is_none()) {
+            let message = format!("expected layer1, layer2, … or pooled, found {:?}", names[i]);
+            return Err(s.element_error(key, i, message));
+        }
+    }
+    let (student, teacher) = (config.layers.len(), config.teacher_layers.len());
+    if teacher > 0 && student != teacher {
+        let message = format!("names {teacher} layers, but `layers` names {student}; they are compared one by one");
+        return Err(s.error("teacher_layers", message));
+    }
+    Ok(config)
+}
+
+/// Refuses what contradicts the rest of the configuration.
+pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
+    let distill = &config.distill;
+    if distill.used().all(|(_, m)| m.weight == 0.0) {
+        let first = distill.methods.first().map_or("kd", String::as_str);
+        let message = "every method has the weight 0, so there is nothing to distil; raise one of them";
+        return Err(origin.error(&["distill", first, "weight"], message));
+    }
+    let tasks = config.task_names();
+    let stages = crate::nn::TrunkSpec::new(config.student.net.spec()?).stages().len();
+    for (name, method) in &distill.tables {
+        for (i, task) in method.tasks.iter().enumerate() {
+            if !tasks.contains(&task.as_str()) {
+                return Err(origin.error_in(&["distill", name, "tasks"], Some(i), unknown_task(task, &tasks)));
+            }
+        }
+        for (i, layer) in method.layers.iter().enumerate() {
+            if matches!(Tap::parse(layer), Some(Tap::Stage(stage)) if stage >= stages) {
+                let message = format!("the student has layer1 to layer{stages} and pooled, not {layer:?}");
+                return Err(origin.error_in(&["distill", name, "layers"], Some(i), message));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl MethodConfig {
+    /// The student's and the teacher's taps, pair by pair, for trunks of so many stages.
+    pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(Tap, Tap)> {
+        let usual = |stages: usize| match method.look {
+            Look::Logits => Vec::new(),
+            Look::Layer(layers) | Look::Together(layers) => layers.taps(stages),
+        };
+        let parse = |names: &[String]| -> Vec<Tap> { names.iter().filter_map(|n| Tap::parse(n)).collect() };
+        match (parse(&self.layers), parse(&self.teacher_layers)) {
+            (s, t) if s.is_empty() && t.is_empty() => usual(student).into_iter().zip(usual(teacher)).collect(),
+            (s, t) if t.is_empty() => s.iter().map(|tap| (*tap, *tap)).collect(),
+            (s, t) => s.into_iter().zip(t).collect(),
+        }
+    }
+}

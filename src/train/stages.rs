@@ -1,0 +1,185 @@
+//! The stages of one seed: teachers, single-task baselines, the joint and the distilled student.
+
+use std::path::Path;
+
+use super::checkpoint;
+use super::config::{Config, NetConfig, TeacherKind, TrainConfig};
+use super::event::Event;
+use super::objective::{Objective, Teaching};
+use super::run::append;
+use super::session::Session;
+use super::stage::{Bench, Finished, Stage};
+use super::summary::StageResult;
+use super::teachers::Staff;
+use crate::data::seed;
+use crate::nn::Network;
+use crate::{Error, Result};
+
+/// Runs the stages of a configuration.
+pub(super) struct Stages<'a> {
+    config: &'a Config,
+    bench: &'a Bench<'a>,
+    /// Ready-made teachers.
+    given: Staff,
+    on_event: &'a mut dyn FnMut(Event),
+    journal: &'a Path,
+    index: usize,
+}
+
+impl<'a> Stages<'a> {
+    pub(super) fn new(
+        config: &'a Config,
+        bench: &'a Bench<'a>,
+        given: Staff,
+        on_event: &'a mut dyn FnMut(Event),
+        journal: &'a Path,
+    ) -> Self {
+        Stages { config, bench, given, on_event, journal, index: 0 }
+    }
+
+    /// Every stage of one seed.
+    pub(super) fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
+        let mut results = Vec::new();
+        let mut staff = self.teachers(seed, &mut results)?;
+        results.extend(self.singles(seed)?);
+        results.push(self.joint(seed, Some(&mut staff))?);
+        results.push(self.distilled(seed, &staff)?);
+        // What taught must be what was loaded.
+        staff.check_unchanged(self.bench.gpu)?;
+        Ok(results)
+    }
+
+    /// Tasks without ready-made teachers.
+    fn open_tasks(&self) -> Vec<usize> {
+        let open = |task: &usize| !self.config.teacher.paths.contains_key(&self.bench.feed.tasks[*task].name);
+        self.all().into_iter().filter(open).collect()
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.bench.feed.tasks.len()).collect()
+    }
+
+    /// The tasks' weights.
+    fn weights(&self) -> Vec<f32> {
+        let weight = |t: &crate::data::Task| self.config.tasks.get(&t.name).map_or(1.0, |w| *w as f32);
+        self.bench.feed.tasks.iter().map(weight).collect()
+    }
+
+    /// Trains the seed's teachers.
+    pub(super) fn teachers(&mut self, seed: u64, results: &mut Vec<StageResult>) -> Result<Staff> {
+        let (config, bench, open) = (self.config, self.bench, self.open_tasks());
+        let groups: Vec<(String, Vec<usize>)> = match config.teacher.kind {
+            TeacherKind::Single => open.iter().map(|t| (bench.feed.tasks[*t].name.clone(), vec![*t])).collect(),
+            TeacherKind::Joint if !open.is_empty() => vec![("all".to_string(), open)],
+            _ => Vec::new(),
+        };
+        let mut staff = self.given.clone();
+        for (name, tasks) in groups {
+            for number in 1..=config.teacher.count {
+                let name = match number {
+                    1 => format!("teacher/{name}"),
+                    n => format!("teacher/{name}-{n}"),
+                };
+                let init = seed::derive(seed::derive(seed, &name), "init");
+                let stage = self.stage(name, seed, &config.teacher.net, &config.teacher.train, tasks.clone());
+                results.push(self.labels(&stage, init, &vec![1.0; tasks.len()])?);
+                let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
+                tasks.iter().enumerate().for_each(|(head, task)| staff.assign(*task, teacher, head, 1.0));
+            }
+        }
+        Ok(staff)
+    }
+
+    /// Networks of the student's size, one for each task.
+    pub(super) fn singles(&mut self, seed: u64) -> Result<Vec<StageResult>> {
+        let (bench, student) = (self.bench, &self.config.student);
+        let mut results = Vec::new();
+        for task in self.all() {
+            let name = format!("single/{}", bench.feed.tasks[task].name);
+            let stage = self.stage(name, seed, &student.net, &student.train, vec![task]);
+            results.push(self.labels(&stage, student_seed(seed), &[1.0])?);
+        }
+        Ok(results)
+    }
+
+    /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`.
+    pub(super) fn joint(&mut self, seed: u64, staff: Option<&mut Staff>) -> Result<StageResult> {
+        let (config, bench) = (self.config, self.bench);
+        let stage = self.stage("joint".into(), seed, &config.student.net, &config.student.train, self.all());
+        let stage = Stage { balance: Some(&config.balance), probe: config.balance.probe, ..stage };
+        let result = self.labels(&stage, student_seed(seed), &self.weights())?;
+        if let (Some(staff), TeacherKind::Own) = (staff, config.teacher.kind) {
+            let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
+            self.open_tasks().into_iter().for_each(|task| staff.assign(task, teacher, task, 1.0));
+        }
+        Ok(result)
+    }
+
+    /// The student of all tasks with its teachers.
+    pub(super) fn distilled(&mut self, seed: u64, staff: &Staff) -> Result<StageResult> {
+        let (config, bench, distill) = (self.config, self.bench, &self.config.distill);
+        let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all());
+        let adaptor_lr_factor = distill.adaptor_lr_factor;
+        let stage = Stage { balance: Some(&config.balance), probe: config.balance.probe, adaptor_lr_factor, ..stage };
+        let network = bench.network(&stage, student_seed(seed))?;
+        let teaching = Teaching {
+            config: distill,
+            teachers: staff.teachers.clone(),
+            lessons: staff.lessons.clone(),
+            batch: distill.train.batch,
+            seed: seed::derive(seed, "adaptors"),
+        };
+        let (tasks, smoothing) = (bench.task_names(&stage), distill.train.label_smoothing);
+        let objective = Objective::distilled(bench.gpu, &tasks, &self.weights(), smoothing, teaching, &network)?;
+        self.train(&stage, &network, objective)
+    }
+
+    fn stage<'b>(
+        &mut self,
+        name: String,
+        seed: u64,
+        net: &'b NetConfig,
+        train: &'b TrainConfig,
+        tasks: Vec<usize>,
+    ) -> Stage<'b> {
+        let branch = if name.starts_with("teacher/") { name.as_str() } else { "student" };
+        let data_seed = seed::derive(seed::derive(seed, branch), "data");
+        self.index += 1;
+        let index = self.index - 1;
+        Stage { data_seed, name, seed, index, net, train, tasks, balance: None, probe: false, adaptor_lr_factor: 1.0 }
+    }
+
+    /// Trains a stage on labels alone.
+    fn labels(&mut self, stage: &Stage, init: u64, weights: &[f32]) -> Result<StageResult> {
+        let network = self.bench.network(stage, init)?;
+        let objective = Objective::labels(&self.bench.task_names(stage), weights, stage.train.label_smoothing);
+        self.train(stage, &network, objective)
+    }
+
+    /// Trains a stage, or takes its result from an earlier run.
+    fn train(&mut self, stage: &Stage, network: &Network, objective: Objective) -> Result<StageResult> {
+        let path = self.bench.path(stage, ".json");
+        if path.exists() {
+            let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
+            let finished: Finished = checkpoint::from_json(&path, &text)?;
+            finished.check(self.bench.data_fingerprint, &objective.fingerprints(), &path)?;
+            (self.on_event)(Event::Cached { label: &stage.label() });
+            return Ok(finished.result);
+        }
+        let (on_event, journal) = (&mut *self.on_event, self.journal);
+        let mut tell = |event: Event| {
+            if let Event::Epoch(record) = &event {
+                append(journal, &record.to_line()?)?;
+            }
+            on_event(event);
+            Ok(())
+        };
+        Session::open(self.bench, stage, network, objective, &mut tell)?.run()
+    }
+}
+
+/// Joint and distilled student begin with the same weights and see the same batches, so that they differ by the distillation
+/// alone.
+fn student_seed(seed: u64) -> u64 {
+    seed::derive(seed, "student")
+}

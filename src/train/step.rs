@@ -1,0 +1,210 @@
+//! One training step, recorded the first time and replayed afterwards.
+//!
+//! Where the terms' weights are constants a step is one recording. Otherwise it is two: the first gives the losses and, where
+//! the method wants it, the products of the groups' gradients; the weights are found on the processor; the second goes on
+//! with them. Some dozen numbers cross over, no gradient does.
+
+use std::collections::BTreeMap;
+
+use super::balancing::Balancing;
+use super::feed::{Feed, Place};
+use super::judge::{Judge, Level};
+use super::objective::Objective;
+use super::progress::Trainables;
+use crate::data::loader::Batch;
+use crate::gpu::{Gpu, Program, Repeat};
+use crate::loss::{Ledger, Losses};
+use crate::nn::{Mode, Network};
+use crate::tape::{Tape, Var};
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+
+/// What a step works on.
+pub(super) struct Parts<'a> {
+    pub gpu: &'a Gpu,
+    pub feed: &'a Feed,
+    pub network: &'a Network,
+    pub objective: &'a Objective,
+    pub trained: &'a Trainables<'a>,
+    pub ledger: &'a Ledger,
+}
+
+/// Steps that follow one another in the same memory.
+pub(super) struct Cycle {
+    place: Place,
+    work: Work,
+}
+
+enum Work {
+    Whole(Repeat),
+    Halves(Option<Box<Halves>>),
+}
+
+/// A step in two recordings, with what passes between them.
+struct Halves {
+    first: Program,
+    second: Program,
+    gramian: Tensor,
+    weights: Tensor,
+    own: Tensor,
+    after: Option<(Repeat, Ledger)>,
+}
+
+impl Cycle {
+    /// For batches like this one, which it holds already.
+    pub(super) fn new(gpu: &Gpu, feed: &Feed, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
+        let work = if balanced { Work::Halves(None) } else { Work::Whole(Repeat::default()) };
+        Ok(Cycle { place: feed.place(gpu, batch, tasks)?, work })
+    }
+
+    /// Whether `batch` has the shape of the others.
+    pub(super) fn fits(&self, batch: &Batch) -> bool {
+        self.place.fits(batch)
+    }
+
+    /// Takes the next batch.
+    pub(super) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
+        self.place.write(gpu, batch)
+    }
+
+    /// Forgets what was recorded: something that was constant has changed.
+    pub(super) fn forget(&mut self) {
+        self.work = match self.work {
+            Work::Whole(_) => Work::Whole(Repeat::default()),
+            Work::Halves(_) => Work::Halves(None),
+        };
+    }
+
+    /// A step on the batch at hand.
+    pub(super) fn run(&mut self, parts: &Parts, balancing: Option<&mut Balancing>) -> Result<()> {
+        let place = &self.place;
+        match (&mut self.work, balancing) {
+            (Work::Whole(repeat), None) => repeat.run(parts.gpu, || parts.whole(place)),
+            (Work::Halves(halves), Some(balancing)) => parts.halves(place, halves, balancing),
+            _ => Err(Error::Invalid("a step was prepared for another way of balancing".into())),
+        }
+    }
+
+    /// How strongly each term pulls at the trunk's output: the products of the terms' gradients with each other,
+    /// `[terms, terms]`. Changes nothing.
+    pub(super) fn probe(&self, parts: &Parts) -> Result<Vec<f64>> {
+        let gpu = parts.gpu;
+        let groups: Vec<Vec<usize>> = (0..parts.objective.terms().len()).map(|i| vec![i]).collect();
+        let ledger = Ledger::new(gpu, parts.objective.names().to_vec(), 1)?;
+        let statistics = parts.network.params().statistics();
+        let kept = Tensor::empty(gpu, statistics.shape())?;
+        kept.copy_from(gpu, statistics)?;
+        let judged = parts.judge(&groups, Level::Features).run(&self.place, &ledger)?;
+        statistics.copy_from(gpu, &kept)?;
+        Ok(judged.gramian.to_f32(gpu)?.into_iter().map(f64::from).collect())
+    }
+}
+
+impl Parts<'_> {
+    fn judge<'a>(&'a self, groups: &'a [Vec<usize>], level: Level) -> Judge<'a> {
+        Judge { gpu: self.gpu, feed: self.feed, network: self.network, objective: self.objective, groups, level }
+    }
+
+    /// Forward, losses, backward and update on the batch in `place`.
+    fn whole(&self, place: &Place) -> Result<()> {
+        let gpu = self.gpu;
+        let x = self.feed.training_input(gpu, place)?;
+        // The teachers first: none of their activations then lies beside the student's.
+        let taught = self.objective.teach(gpu, &x)?;
+        let mut tape = Tape::new();
+        let features = self.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x))?;
+        let all: Vec<usize> = (0..self.objective.terms().len()).collect();
+        let mut losses = Losses { gpu, tape: &mut tape, ledger: self.ledger };
+        self.objective.apply(&mut losses, &all, self.network, &features, &taught, &place.labels)?;
+        // The tape holds what the way back needs; the rest may go.
+        drop((features, taught));
+        let grads = tape.backward(gpu)?;
+        self.network.params().zero_untouched(gpu, &grads)?;
+        self.trained.apply(gpu)
+    }
+
+    fn halves(&self, place: &Place, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
+        let gpu = self.gpu;
+        let groups = balancing.groups().to_vec();
+        let judge = self.judge(&groups, balancing.level());
+        match halves {
+            Some(h) => {
+                h.first.replay()?;
+                self.weigh(&h.gramian, (&h.weights, &h.own), balancing)?;
+                h.second.replay()?;
+            }
+            None => {
+                let (first, judged) = gpu.capture(|| judge.run(place, self.ledger))?;
+                let gramian = judged.gramian.clone();
+                let weights = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
+                let own = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
+                self.weigh(&gramian, (&weights, &own), balancing)?;
+                let (second, ()) = gpu.capture(|| {
+                    judge.combine(judged, &weights, &own)?;
+                    self.trained.apply(gpu)
+                })?;
+                let after = match balancing.wants_losses_after() {
+                    true => Some((Repeat::default(), Ledger::new(gpu, self.objective.names().to_vec(), 1)?)),
+                    false => None,
+                };
+                *halves = Some(Box::new(Halves { first, second, gramian, weights, own, after }));
+            }
+        }
+        if let Some((repeat, ledger)) = halves.as_mut().and_then(|h| h.after.as_mut()) {
+            ledger.prepare(gpu)?;
+            repeat.run(gpu, || judge.losses(place, ledger))?;
+            ledger.advance();
+            let row = ledger.take(gpu)?.pop().unwrap_or_default();
+            balancing.after(self.objective, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the groups' weights and puts them where the second half reads them.
+    fn weigh(&self, gramian: &Tensor, (weights, own): (&Tensor, &Tensor), balancing: &mut Balancing) -> Result<()> {
+        let gpu = self.gpu;
+        let row = if balancing.wants_losses() { self.ledger.peek(gpu)? } else { Vec::new() };
+        let products = match balancing.level() {
+            Level::Nowhere => None,
+            _ => Some(gramian.to_f32(gpu)?.into_iter().map(f64::from).collect()),
+        };
+        let found = balancing.weigh(self.objective, &row, products)?;
+        weights.write_f32(gpu, &found)?;
+        if balancing.scales_heads() {
+            own.write_f32(gpu, &found)?;
+        }
+        Ok(())
+    }
+}
+
+/// How strongly each term pulls, and how far the tasks agree, at one step.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Pulls {
+    /// The norm of each term's weighted gradient at the trunk's output.
+    pub norms: BTreeMap<String, f64>,
+    /// The cosine between the tasks' gradients there, all terms of a task together; 0 where one vanishes.
+    pub cosines: Vec<Vec<f64>>,
+}
+
+impl Pulls {
+    /// From the products of the terms' gradients.
+    pub(super) fn of(objective: &Objective, products: &[f64]) -> Self {
+        let terms = objective.terms();
+        let norm = |i: usize| products[i * (terms.len() + 1)].max(0.0).sqrt();
+        let names = objective.names().iter().enumerate();
+        let norms = names.map(|(i, name)| (name.clone(), norm(i))).collect();
+        let tasks = terms.iter().map(|t| t.task + 1).max().unwrap_or(0);
+        let mut between = vec![vec![0.0; tasks]; tasks];
+        for (i, a) in terms.iter().enumerate() {
+            for (j, b) in terms.iter().enumerate() {
+                between[a.task][b.task] += products[i * terms.len() + j];
+            }
+        }
+        let cosine = |a: usize, b: usize| {
+            let size = (between[a][a].max(0.0) * between[b][b].max(0.0)).sqrt();
+            if size > 0.0 { (between[a][b] / size).clamp(-1.0, 1.0) } else { 0.0 }
+        };
+        let cosines = (0..tasks).map(|a| (0..tasks).map(|b| cosine(a, b)).collect()).collect();
+        Pulls { norms, cosines }
+    }
+}
