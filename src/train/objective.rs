@@ -166,6 +166,11 @@ impl Objective {
         self.terms.iter_mut().zip(by).for_each(|(term, by)| term.factor *= by);
     }
 
+    #[cfg(test)]
+    pub(super) fn normalise_all(&mut self) {
+        self.terms.iter_mut().for_each(|t| t.normalise = !t.is_labels());
+    }
+
     /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the
     /// labels with weight 1; 1 for the other terms, and where one of the two does not pull at all. `products` are those of the
     /// terms' weighted gradients.

@@ -208,3 +208,6 @@ impl Pulls {
         Pulls { norms, cosines }
     }
 }
+
+#[cfg(test)]
+mod tests;

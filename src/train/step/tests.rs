@@ -1,0 +1,193 @@
+//! Both ways of making a step, and what balancing sees, against plain steps of one task at a time.
+
+use super::*;
+use crate::data::augment::Augment;
+use crate::data::compose::{Pairing, Samples};
+use crate::data::digits;
+use crate::data::loader::Loader;
+use crate::distill::method;
+use crate::nn::{HeadSpec, Init, NetworkSpec, TrunkSpec};
+use crate::train::config::{Config, MethodConfig};
+use crate::train::objective::Teaching;
+use crate::train::teachers::{Staff, Teacher};
+use std::path::Path;
+
+struct Scene {
+    gpu: Gpu,
+    feed: Feed,
+    network: Network,
+    cycle: Cycle,
+    teachers: Vec<Teacher>,
+}
+
+fn network(gpu: &Gpu, width: f32, tasks: &[usize], seed: u64) -> Network {
+    let heads = tasks.iter().map(|t| HeadSpec { hidden: vec![12], ..HeadSpec::linear(format!("t{t}"), 10) }).collect();
+    let trunk = TrunkSpec { width, ..TrunkSpec::new("resnet8".parse().unwrap()) };
+    Network::new(gpu, NetworkSpec { trunk, channels: 1, heads, init: Init::HeNormal }, seed).unwrap()
+}
+
+fn scene() -> Scene {
+    let gpu = Gpu::new(crate::gpu::Options { poison: true, ..Default::default() }).unwrap();
+    let samples = Samples { train: 16, val: 4, test: 4 };
+    let data = digits::load(&Pairing { canvas: [12, 12], samples, seed: 1 }, 0).unwrap();
+    let feed = Feed::new(data, Augment { shift: 1, ..Augment::NONE });
+    let batch = Loader::train(feed.train.clone(), 8, 3, feed.augment, 0).next().unwrap();
+    let cycle = Cycle::new(&gpu, &feed, &batch, &[0, 1], true).unwrap();
+    let teachers = (0..2)
+        .map(|t| {
+            let net = network(&gpu, 0.5, &[t], 7 + t as u64);
+            let (channels, tasks) = (net.stage_channels(), vec![format!("t{t}")]);
+            let network = net.freeze(&gpu).unwrap();
+            Teacher { fingerprint: network.fingerprint(&gpu).unwrap(), network, channels, tasks, file_hash: t as u64 }
+        })
+        .collect();
+    Scene { network: network(&gpu, 0.25, &[0, 1], 1), gpu, feed, cycle, teachers }
+}
+
+/// Both tasks with these weights, labels, soft labels and features.
+fn objective(scene: &Scene, weights: [f32; 2]) -> Objective {
+    let mut config = Config::parse("", Path::new("x.toml"), &[]).unwrap().distill;
+    config.task_weight = 1.0;
+    config.methods = ["kd", "fitnet", "normalised"].map(String::from).to_vec();
+    for name in &config.methods {
+        let method = method(name).unwrap();
+        let settings = method.keys.iter().map(|k| (k.name.to_string(), k.default)).collect();
+        let none = Vec::new;
+        let one = MethodConfig {
+            weight: 0.5,
+            normalise: false,
+            tasks: none(),
+            layers: none(),
+            teacher_layers: none(),
+            settings,
+        };
+        config.tables.insert(name.clone(), one);
+    }
+    let mut staff = Staff::new(2);
+    for (task, teacher) in scene.teachers.iter().enumerate() {
+        let number = staff.add(teacher.clone());
+        staff.assign(task, number, 0, 1.0);
+    }
+    let (teachers, lessons) = (staff.teachers, staff.lessons);
+    let teaching = Teaching { config: &config, teachers, lessons, batch: 8, seed: 4 };
+    Objective::distilled(&scene.gpu, &["t0", "t1"], &weights, 0.0, teaching, &scene.network).unwrap()
+}
+
+/// Every gradient, the network's first.
+fn gradients(scene: &Scene, objective: &Objective) -> Vec<Vec<f32>> {
+    let beside = objective.adaptors().into_iter().map(|(_, p)| p.grads().to_f32(&scene.gpu).unwrap());
+    std::iter::once(scene.network.params().grads().to_f32(&scene.gpu).unwrap()).chain(beside).collect()
+}
+
+fn plain(scene: &Scene, objective: &Objective) -> Vec<Vec<f32>> {
+    let (gpu, place) = (&scene.gpu, &scene.cycle.place);
+    let ledger = Ledger::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let x = scene.feed.training_input(gpu, place).unwrap();
+    let taught = objective.teach(gpu, &x).unwrap();
+    let mut tape = Tape::new();
+    let features = scene.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x)).unwrap();
+    let all: Vec<usize> = (0..objective.terms().len()).collect();
+    let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
+    objective.apply(&mut losses, &all, &scene.network, &features, &taught, &place.labels).unwrap();
+    drop(features);
+    let grads = tape.backward(gpu).unwrap();
+    scene.network.params().zero_untouched(gpu, &grads).unwrap();
+    gradients(scene, objective)
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
+    let size = norm(&mut b.iter().map(|v| f64::from(*v)));
+    norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b))) / size.max(1e-12)
+}
+
+fn halves(scene: &Scene, objective: &Objective, level: Level, weights: [f32; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
+    let gpu = &scene.gpu;
+    let groups: Vec<Vec<usize>> =
+        (0..2).map(|k| (0..objective.terms().len()).filter(|i| objective.terms()[*i].task == k).collect()).collect();
+    let judge = Judge { gpu, feed: &scene.feed, network: &scene.network, objective, groups: &groups, level };
+    let ledger = Ledger::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let judged = judge.run(&scene.cycle.place, &ledger).unwrap();
+    let gramian = judged.gramian.clone();
+    let weights = Tensor::from_f32(gpu, &weights, &[2]).unwrap();
+    judge.combine(judged, &weights, &weights).unwrap();
+    let seen = if level == Level::Nowhere { Vec::new() } else { gramian.to_f32(gpu).unwrap() };
+    (gradients(scene, objective), seen)
+}
+
+#[test]
+fn both_ways_of_making_a_step_give_the_same_gradients() {
+    let scene = scene();
+    let ones = objective(&scene, [1.0, 1.0]);
+    let weighted = objective(&scene, [0.7, 0.2]);
+    let want = plain(&scene, &weighted);
+    assert!(want.len() == 5 && want.iter().all(|g| g.iter().all(|v| v.is_finite()) && g.iter().any(|v| *v != 0.0)));
+    for level in [Level::Nowhere, Level::Features, Level::Parameters] {
+        let (got, _) = halves(&scene, &ones, level, [0.7, 0.2]);
+        for (i, (a, b)) in got.iter().zip(&want).enumerate() {
+            assert!(distance(a, b) < 1e-5, "{level:?}, arena {i}: {:.1e}", distance(a, b));
+        }
+    }
+}
+
+#[test]
+fn the_gramian_of_the_parameters_is_that_of_each_tasks_gradient() {
+    let scene = scene();
+    let shared = scene.network.shared_grads().unwrap().len();
+    let own: Vec<Vec<f64>> = [[1.0, 0.0], [0.0, 1.0]]
+        .map(|weights| {
+            let objective = objective(&scene, weights);
+            plain(&scene, &objective)[0][..shared].iter().map(|v| f64::from(*v)).collect()
+        })
+        .to_vec();
+    let want = crate::balance::Gramian::of(&own).unwrap();
+    let (_, got) = halves(&scene, &objective(&scene, [1.0, 1.0]), Level::Parameters, [1.0, 1.0]);
+    for (i, got) in got.iter().enumerate() {
+        let want = want.at(i / 2, i % 2);
+        assert!((f64::from(*got) - want).abs() < 1e-4 * want.abs(), "{i}: {got} {want}");
+    }
+    // The measure at the trunk's output is another one, but of the same signs here.
+    let (_, features) = halves(&scene, &objective(&scene, [1.0, 1.0]), Level::Features, [1.0, 1.0]);
+    assert!(features[0] > 0.0 && features[3] > 0.0 && features[1] == features[2]);
+}
+
+#[test]
+fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
+    let scene = scene();
+    let mut objective = objective(&scene, [1.0, 0.5]);
+    objective.normalise_all();
+    let trained = Trainables::new(
+        &scene.gpu,
+        &scene.network,
+        &objective,
+        crate::optim::Rule::Sgd(crate::kernels::optimizer::Sgd {
+            lr: 0.1,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.0,
+        }),
+        None,
+        1.0,
+    )
+    .unwrap();
+    let ledger = Ledger::new(&scene.gpu, objective.names().to_vec(), 1).unwrap();
+    let before = scene.network.params().export(&scene.gpu).unwrap();
+    let probe = |objective: &Objective| {
+        let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
+        scene.cycle.probe(&Parts { gpu, feed, network, objective, trained: &trained, ledger: &ledger }).unwrap()
+    };
+    let scales = objective.scales(&probe(&objective));
+    objective.scale(&scales);
+    assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
+    let pulls = Pulls::of(&objective, &probe(&objective));
+    // Methods have half the labels' weight, the second task half of the first one's.
+    for task in ["t0", "t1"] {
+        let labels = pulls.norms[&format!("{task}/ce")];
+        for method in ["kd", "fitnet", "normalised"] {
+            let ratio = pulls.norms[&format!("{task}/{method}")] / labels;
+            assert!((ratio - 0.5).abs() < 1e-3, "{task}/{method}: {ratio}");
+        }
+    }
+    assert!((pulls.cosines[0][0] - 1.0).abs() < 1e-9 && pulls.cosines[0][1].abs() < 1.0);
+    assert_eq!(pulls.cosines[0][1], pulls.cosines[1][0]);
+}
