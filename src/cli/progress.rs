@@ -257,6 +257,8 @@ mod tests {
             lr: 0.1,
             train_loss: 0.51239,
             losses: BTreeMap::new(),
+            weights: BTreeMap::new(),
+            pulls: None,
             val: BTreeMap::from([("first".into(), metrics), ("second".into(), metrics)]),
             best: true,
             seconds: 5.0,

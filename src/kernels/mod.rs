@@ -7,29 +7,51 @@
 /// is room for what surrounds it.
 const PART: usize = 1 << 15;
 
+pub mod adaptive_pool;
+pub mod attention;
 pub mod augment;
 pub mod batch_norm;
 pub mod binary_cross_entropy;
 pub mod case;
 pub mod confusion;
 pub mod conv2d;
+pub mod correlation;
 pub mod cross_entropy;
 pub mod distill_kl;
+pub mod dkd;
 pub mod elementwise;
 pub mod feature_loss;
 pub mod gradient_norm;
 pub mod gramian;
 pub mod linear;
+pub mod normalize;
 pub mod optimizer;
+pub mod pkt;
 pub mod pool;
 pub mod reduce;
+pub mod relation;
+pub mod rkd;
 pub mod rows;
+pub mod sigmoid_kl;
 pub mod softmax;
+pub mod vid;
 
 pub use case::{Case, Check, Kernel, Permutation, Prepared, Size, Workload, no_workloads};
 
 /// Every kernel.
 pub const TABLE: &[Kernel] = &[
+    Kernel {
+        name: "adaptive_pool",
+        cases: adaptive_pool::cases,
+        permutations: adaptive_pool::permutations,
+        workloads: no_workloads,
+    },
+    Kernel {
+        name: "attention",
+        cases: attention::cases,
+        permutations: attention::permutations,
+        workloads: no_workloads,
+    },
     Kernel { name: "augment", cases: augment::cases, permutations: augment::permutations, workloads: no_workloads },
     Kernel {
         name: "batch_norm",
@@ -51,6 +73,12 @@ pub const TABLE: &[Kernel] = &[
     },
     Kernel { name: "conv2d", cases: conv2d::cases, permutations: conv2d::permutations, workloads: conv2d::workloads },
     Kernel {
+        name: "correlation",
+        cases: correlation::cases,
+        permutations: correlation::permutations,
+        workloads: no_workloads,
+    },
+    Kernel {
         name: "cross_entropy",
         cases: cross_entropy::cases,
         permutations: cross_entropy::permutations,
@@ -62,6 +90,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: distill_kl::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "dkd", cases: dkd::cases, permutations: dkd::permutations, workloads: no_workloads },
     Kernel {
         name: "elementwise",
         cases: elementwise::cases,
@@ -83,17 +112,33 @@ pub const TABLE: &[Kernel] = &[
     Kernel { name: "gramian", cases: gramian::cases, permutations: gramian::permutations, workloads: no_workloads },
     Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations, workloads: linear::workloads },
     Kernel {
+        name: "normalize",
+        cases: normalize::cases,
+        permutations: normalize::permutations,
+        workloads: no_workloads,
+    },
+    Kernel {
         name: "optimizer",
         cases: optimizer::cases,
         permutations: optimizer::permutations,
         workloads: optimizer::workloads,
     },
+    Kernel { name: "pkt", cases: pkt::cases, permutations: pkt::permutations, workloads: no_workloads },
     Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations, workloads: no_workloads },
     Kernel { name: "reduce", cases: reduce::cases, permutations: reduce::permutations, workloads: no_workloads },
+    Kernel { name: "relation", cases: relation::cases, permutations: relation::permutations, workloads: no_workloads },
+    Kernel { name: "rkd", cases: rkd::cases, permutations: rkd::permutations, workloads: no_workloads },
+    Kernel {
+        name: "sigmoid_kl",
+        cases: sigmoid_kl::cases,
+        permutations: sigmoid_kl::permutations,
+        workloads: no_workloads,
+    },
     Kernel {
         name: "softmax",
         cases: softmax::cases,
         permutations: softmax::permutations,
         workloads: softmax::workloads,
     },
+    Kernel { name: "vid", cases: vid::cases, permutations: vid::permutations, workloads: no_workloads },
 ];

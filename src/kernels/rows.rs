@@ -1,7 +1,7 @@
 //! What the kernels over rows share (`shaders/shared/rows.wgsl`): who works through a row, and how labelled rows are
 //! counted.
 
-use super::case::{f64s, values};
+use super::case::{Check, f64s, values};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Error, Result};
@@ -136,4 +136,31 @@ pub(super) fn added(there: &[f64], weight: f64, gradient: &[f64]) -> Vec<f64> {
 /// The sum of a loss's rows, as the one value of a check.
 pub(super) fn total(gpu: &Gpu, row_loss: &Tensor) -> Result<Vec<f32>> {
     Ok(vec![row_loss.to_f32(gpu)?.iter().sum()])
+}
+
+/// The checks of a loss fused with its gradient: `run(target, row_loss)` without a gradient, with a fresh one, and with one that is
+/// added to; `shape` is the gradient's, `rows` the loss's.
+pub(super) fn fused(
+    gpu: &Gpu,
+    what: &str,
+    (shape, rows): (&[usize], usize),
+    weight: f32,
+    (loss, grad): (f64, &[f64]),
+    terms: usize,
+    run: impl Fn(Option<&Target>, &Tensor) -> Result<()>,
+) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    for gradient in [None, Some(false), Some(true)] {
+        let what = format!("{what}, accumulate {gradient:?}");
+        let (out, there) = destination(gpu, shape, gradient == Some(true))?;
+        let row_loss = Tensor::empty(gpu, &[rows])?;
+        run(gradient.map(|_| &out), &row_loss)?;
+        let want = vec![f64::from(weight) * loss];
+        checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, terms));
+        if gradient.is_some() {
+            let want = added(&there, weight.into(), grad);
+            checks.push(Check::sum(format!("gradient, {what}"), out.tensor.to_f32(gpu)?, want, terms));
+        }
+    }
+    Ok(checks)
 }

@@ -12,22 +12,32 @@
 //!
 //! Slices must have the lengths the doc comments give; a twin checks nothing.
 
+pub mod adaptive_pool;
+pub mod attention;
 pub mod augment;
 pub mod batch_norm;
 pub mod binary_cross_entropy;
 pub mod confusion;
 pub mod conv2d;
+pub mod correlation;
 pub mod cross_entropy;
 pub mod distill_kl;
+pub mod dkd;
 pub mod elementwise;
 pub mod feature_loss;
 pub mod gradient_norm;
 pub mod gramian;
 pub mod linear;
+pub mod normalize;
 pub mod optimizer;
+pub mod pkt;
 pub mod pool;
 pub mod reduce;
+pub mod relation;
+pub mod rkd;
+pub mod sigmoid_kl;
 pub mod softmax;
+pub mod vid;
 
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,135 @@
+//! One minus Pearson's correlation of the rows, or of the columns, of two matrices, fused with its gradient.
+
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Rows, bind_gradient, expect, flag, fused};
+use crate::gpu::{Defines, Gpu, Source};
+use crate::tensor::{Target, Tensor};
+use crate::{Error, Result, defines, twin};
+
+const SOURCE: Source = Source { name: "correlation", text: include_str!("../../shaders/correlation.wgsl") };
+
+/// Lengths below it count as it (PyTorch's `normalize` in the reference).
+const EPS: f32 = 1e-8;
+
+/// What is correlated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Each row with its counterpart.
+    Rows,
+    /// Each column.
+    Columns,
+    /// All values at once.
+    All,
+}
+
+impl Of {
+    /// How many correlations there are between matrices `[rows, columns]`, and of how many values.
+    fn size(self, rows: usize, columns: usize) -> (usize, usize) {
+        match self {
+            Of::Rows => (rows, columns),
+            Of::Columns => (columns, rows),
+            Of::All => (1, rows * columns),
+        }
+    }
+}
+
+/// `weight ·` the sum of `1 − correlation` of `a` with `b`, both `[rows, columns]`; the shares go to `row_loss` from `first` on, the
+/// gradient of `a` to `da`.
+pub fn correlation(
+    gpu: &Gpu,
+    (a, b): (&Tensor, &Tensor),
+    of: Of,
+    weight: f32,
+    da: Option<&Target>,
+    (row_loss, first): (&Tensor, usize),
+) -> Result<()> {
+    let (_, values) = of.size(a.rows(), a.columns());
+    let rows = Rows::choose(values, gpu.profile().class);
+    correlation_with(gpu, (a, b), of, weight, da, (row_loss, first), rows)
+}
+
+fn variant(rows: Rows, grad: bool) -> Defines {
+    defines! { WIDE = rows.wide(), GRAD = grad }
+}
+
+/// [`correlation`] with rows worked through in a given way.
+pub fn correlation_with(
+    gpu: &Gpu,
+    (a, b): (&Tensor, &Tensor),
+    of: Of,
+    weight: f32,
+    da: Option<&Target>,
+    (row_loss, first): (&Tensor, usize),
+    rows: Rows,
+) -> Result<()> {
+    expect("correlation", "b", b, a.shape())?;
+    if let Some(da) = da {
+        expect("correlation", "da", &da.tensor, a.shape())?;
+    }
+    let (count, values) = of.size(a.rows(), a.columns());
+    if first + count > row_loss.len() {
+        let message = format!("correlation: {count} losses from {first} into {:?}", row_loss.shape());
+        return Err(Error::Shape(message));
+    }
+    let (row_stride, column_stride) = if of == Of::Columns { (1, a.columns()) } else { (values, 1) };
+    let launch = gpu
+        .launch(SOURCE, "correlation", &variant(rows, da.is_some()))?
+        .bind("a", a)
+        .bind("b", b)
+        .bind("row_loss", row_loss)
+        .u32("rows", count)
+        .u32("columns", values)
+        .u32("row_stride", row_stride)
+        .u32("column_stride", column_stride)
+        .u32("first", first)
+        .u32("accumulate", flag(da))
+        .f32("eps", EPS)
+        .f32("weight", weight)
+        .cost(30 * a.len() as u64);
+    rows.dispatch(bind_gradient(launch, "da", da), [count, values])
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    all.map(|defines| Permutation { source: SOURCE, defines }).collect()
+}
+
+/// Odd and even sizes, by rows, by columns and as a whole.
+pub fn cases() -> Vec<Case> {
+    let shapes = [(3, 3), (5, 10), (17, 100), (64, 10), (33, 65), (100, 100)];
+    let all = shapes.iter().flat_map(|s| [Of::Rows, Of::Columns, Of::All].map(|of| (*s, of)));
+    all.map(|((b, c), of)| Case::new(format!("[{b}, {c}] {of:?}"), move |g| run(g, b, c, of))).collect()
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, of: Of) -> Result<Vec<Check>> {
+    let (x, y) = (values(1, b * c), values(2, b * c));
+    let (count, len) = of.size(b, c);
+    let turn = |v: Vec<f64>, columns: usize| match of {
+        Of::Columns => twin::correlation::transpose(&v, columns),
+        _ => v,
+    };
+    let (x64, y64) = (turn(f64s(&x), c), turn(f64s(&y), c));
+    let loss = twin::correlation::forward(&x64, &y64, len, EPS.into()).iter().sum();
+    let grad = turn(twin::correlation::grad(&x64, &y64, len, EPS.into()), b);
+    let (x, y) = (Tensor::from_f32(gpu, &x, &[b, c])?, Tensor::from_f32(gpu, &y, &[b, c])?);
+    let mut checks = Vec::new();
+    for rows in Rows::ALL {
+        checks.extend(fused(
+            gpu,
+            &format!("{rows:?}"),
+            (&[b, c], count),
+            0.75,
+            (loss, &grad),
+            len,
+            |target, row_loss| correlation_with(gpu, (&x, &y), of, 0.75, target, (row_loss, 0), rows),
+        )?);
+    }
+    // Behind what others have written.
+    let row_loss = Tensor::from_f32(gpu, &vec![1.0; count + 2], &[count + 2])?;
+    correlation(gpu, (&x, &y), of, 1.0, None, (&row_loss, 2))?;
+    let got = row_loss.to_f32(gpu)?;
+    let want = [1.0, 1.0].into_iter().chain(twin::correlation::forward(&x64, &y64, len, EPS.into())).collect();
+    checks.push(Check::sum("losses behind others", got, want, len));
+    Ok(checks)
+}

@@ -1,0 +1,85 @@
+//! Distillation of independent attributes, fused with its gradient.
+
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Rows, bind_gradient, expect, flag, fused};
+use super::softmax::check_temperature;
+use crate::gpu::{Defines, Gpu, Source};
+use crate::tensor::{Target, Tensor};
+use crate::{Result, defines, twin};
+
+const SOURCE: Source = Source { name: "sigmoid_kl", text: include_str!("../../shaders/sigmoid_kl.wgsl") };
+
+/// `weight · T² · mean over samples of Σ_attributes KL(σ(zt / T) ‖ σ(zs / T))`; `zs`, `zt` and `dzs` `[n, a]`, `row_loss` `[n]`.
+pub fn sigmoid_kl(
+    gpu: &Gpu,
+    (zs, zt): (&Tensor, &Tensor),
+    temperature: f32,
+    weight: f32,
+    dzs: Option<&Target>,
+    row_loss: &Tensor,
+) -> Result<()> {
+    let rows = Rows::choose(zs.columns(), gpu.profile().class);
+    sigmoid_kl_with(gpu, (zs, zt), temperature, weight, dzs, row_loss, rows)
+}
+
+fn variant(rows: Rows, grad: bool) -> Defines {
+    defines! { WIDE = rows.wide(), GRAD = grad }
+}
+
+/// [`sigmoid_kl`] with rows worked through in a given way.
+pub fn sigmoid_kl_with(
+    gpu: &Gpu,
+    (zs, zt): (&Tensor, &Tensor),
+    temperature: f32,
+    weight: f32,
+    dzs: Option<&Target>,
+    row_loss: &Tensor,
+    rows: Rows,
+) -> Result<()> {
+    check_temperature("sigmoid_kl", temperature)?;
+    expect("sigmoid_kl", "the teacher's logits", zt, zs.shape())?;
+    expect("sigmoid_kl", "row_loss", row_loss, &[zs.rows()])?;
+    if let Some(dzs) = dzs {
+        expect("sigmoid_kl", "dzs", &dzs.tensor, zs.shape())?;
+    }
+    let launch = gpu
+        .launch(SOURCE, "sigmoid_kl", &variant(rows, dzs.is_some()))?
+        .bind("zs", zs)
+        .bind("zt", zt)
+        .bind("row_loss", row_loss)
+        .u32("rows", zs.rows())
+        .u32("columns", zs.columns())
+        .u32("accumulate", flag(dzs))
+        .f32("temperature", temperature)
+        .f32("weight", weight)
+        .cost(40 * zs.len() as u64);
+    rows.dispatch(bind_gradient(launch, "dzs", dzs), [zs.rows(), zs.columns()])
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    all.map(|defines| Permutation { source: SOURCE, defines }).collect()
+}
+
+/// Odd and even rows and attributes, modest logits and sure ones.
+pub fn cases() -> Vec<Case> {
+    let shapes = [(1, 1), (3, 3), (5, 10), (33, 65), (5, 1000)];
+    let all = shapes.iter().flat_map(|s| [2.0, 30.0].map(|scale| (*s, scale)));
+    all.map(|((b, c), scale)| Case::new(format!("[{b}, {c}] scale {scale}"), move |g| run(g, b, c, scale))).collect()
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, scale: f32) -> Result<Vec<Check>> {
+    let scaled = |seed| values(seed, b * c).iter().map(|v| scale * v).collect::<Vec<f32>>();
+    let (zs, zt) = (scaled(1), scaled(2));
+    let loss = twin::sigmoid_kl::forward(&f64s(&zs), &f64s(&zt), c, 2.0);
+    let grad = twin::sigmoid_kl::grad(&f64s(&zs), &f64s(&zt), c, 2.0);
+    let (zs, zt) = (Tensor::from_f32(gpu, &zs, &[b, c])?, Tensor::from_f32(gpu, &zt, &[b, c])?);
+    let mut checks = Vec::new();
+    for rows in Rows::ALL {
+        checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &grad), c, |target, row_loss| {
+            sigmoid_kl_with(gpu, (&zs, &zt), 2.0, 0.75, target, row_loss, rows)
+        })?);
+    }
+    Ok(checks)
+}
