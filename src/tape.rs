@@ -250,6 +250,11 @@ impl Tape {
         Ok(grads)
     }
 
+    /// Where a loss writes its gradient with respect to a parameter of its own; `None` where nothing is recorded.
+    pub fn param(&mut self, param: &Param) -> Result<Option<Target>> {
+        self.recording.then(|| self.grads.param(param)).transpose()
+    }
+
     /// Walks the operations in reverse, from the gradients that losses have written. Leaves keep theirs in the result.
     pub fn backward(mut self, gpu: &Gpu) -> Result<Grads> {
         while let Some(node) = self.nodes.pop() {

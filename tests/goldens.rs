@@ -10,7 +10,10 @@ use std::sync::OnceLock;
 use goldens::{Case, Group};
 use limbeck::{
     Result,
-    distill::{Adaptor, FeatureLoss, Kd},
+    distill::{
+        Adaptor, AttentionTransfer, Cka, Dist, Dkd, FeatureLoss, Kd, ProbabilisticTransfer, Relation, Rkd, SigmoidKd,
+        SimilarityPreserving, Vid,
+    },
     gpu::{Gpu, Options},
     kernels::{
         batch_norm::{self, Norm, NormTargets},
@@ -69,7 +72,8 @@ fn sizes(case: &Case, what: &str) -> [usize; 4] {
 
 #[test]
 fn goldens_name_only_known_groups() {
-    let covered = ["batch_norm", "conv2d", "distill", "linear", "loss", "optim", "pool", "resnet20", "softmax"];
+    let covered =
+        ["batch_norm", "conv2d", "distill", "linear", "loss", "methods", "optim", "pool", "resnet20", "softmax"];
     assert_eq!(goldens::groups(), covered);
 }
 
@@ -285,6 +289,18 @@ fn goldens_loss() -> Result<()> {
     Ok(())
 }
 
+/// A loss on the student's tensor through the tape: its value and its gradient.
+fn by_tape(case: &Case, apply: impl Fn(&mut Losses, &Var, &Tensor) -> Result<()>) -> Result<()> {
+    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu(), vec!["loss".into()], 1)?);
+    let student = tape.leaf(upload(case, "input.student")?);
+    apply(&mut Losses { gpu: gpu(), tape: &mut tape, ledger: &ledger }, &student, &upload(case, "input.teacher")?)?;
+    ledger.advance();
+    let grads = tape.backward(gpu())?;
+    case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
+    check(case, "grad.student", grads.of(&student).expect("the student has no gradient"));
+    Ok(())
+}
+
 fn distill_logits(case: &Case, standardise: Option<f32>) -> Result<()> {
     let (zs, zt, t) = (upload(case, "input.student")?, upload(case, "input.teacher")?, case.number("temperature"));
     let (dzs, rows) = (target(&zs)?, Tensor::empty(gpu(), &[zs.rows()])?);
@@ -328,6 +344,67 @@ fn goldens_distill() -> Result<()> {
     for case in group.cases("kd4mtl") {
         assert_eq!(case.number("eps"), 1e-6, "the loss has a fixed eps");
         distill_features(&case, FeatureLoss::Normalised)?;
+    }
+    for case in group.cases("dkd") {
+        let [temperature, alpha, beta] = ["temperature", "alpha", "beta"].map(|k| case.number(k) as f32);
+        let labels = case.labels("input.y");
+        let labels = Tensor::from_u32(gpu(), &labels, &[labels.len()])?;
+        by_tape(&case, |losses, s, t| Dkd { temperature, alpha, beta }.apply(losses, 0, 1.0, s, (t, &labels)))?;
+    }
+    for case in group.cases("dist") {
+        let [temperature, inter, intra] = ["temperature", "inter", "intra"].map(|k| case.number(k) as f32);
+        by_tape(&case, |losses, s, t| Dist { temperature, inter, intra }.apply(losses, 0, 1.0, s, t))?;
+    }
+    for case in group.cases("at") {
+        assert_eq!(case.integer("p"), 2);
+        by_tape(&case, |losses, s, t| AttentionTransfer.apply(losses, 0, 1.0, s, t))?;
+    }
+    for case in group.cases("sp") {
+        by_tape(&case, |losses, s, t| SimilarityPreserving.apply(losses, 0, 1.0, s, t))?;
+    }
+    for (kind, relation) in [("rkd_distance", Relation::Distance), ("rkd_angle", Relation::Angle)] {
+        for case in group.cases(kind) {
+            by_tape(&case, |losses, s, t| Rkd(relation).apply(losses, 0, 1.0, s, t))?;
+        }
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+/// Mean, adaptor and variances of VID.
+fn vid(case: &Case) -> Result<()> {
+    let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
+    let vid = Vid::new(gpu(), "vid", (ci, co), 5.0, 0)?;
+    vid.adaptor().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
+    vid.spread().import(gpu(), |_, _| Ok(case.floats("input.rho").data.clone()))?;
+    by_tape(case, |losses, s, t| vid.apply(losses, 0, 1.0, s, t))?;
+    for (name, params) in [("grad.adaptor", vid.adaptor()), ("grad.rho", vid.spread())] {
+        case.check(name, params.export_grads(gpu())?[0].data.iter().copied(), TOLERANCE);
+    }
+    Ok(())
+}
+
+#[test]
+fn goldens_methods() -> Result<()> {
+    let group = Group::load("methods");
+    for case in group.cases("sigmoid_kd") {
+        let temperature = case.number("temperature") as f32;
+        by_tape(&case, |losses, s, t| SigmoidKd { temperature }.apply(losses, 0, 1.0, s, t))?;
+    }
+    for case in group.cases("pkt") {
+        by_tape(&case, |losses, s, t| ProbabilisticTransfer.apply(losses, 0, 1.0, s, t))?;
+    }
+    for case in group.cases("cka") {
+        by_tape(&case, |losses, s, t| Cka.apply(losses, 0, 1.0, s, t))?;
+    }
+    for case in group.cases("vid") {
+        vid(&case)?;
+    }
+    for case in group.cases("at_sizes") {
+        by_tape(&case, |losses, s, t| AttentionTransfer.apply(losses, 0, 1.0, s, t))?;
+    }
+    for case in group.cases("fitnet_sizes") {
+        distill_features(&case, FeatureLoss::FitNet)?;
     }
     group.assert_complete();
     Ok(())

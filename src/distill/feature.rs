@@ -1,5 +1,6 @@
 //! Distillation of feature maps through a 1x1 adaptor.
 
+use super::meet::meet;
 use super::method::{Distil, Given, Layers, Look, Method, Setup, Tap};
 use crate::gpu::Gpu;
 use crate::kernels::feature_loss;
@@ -48,7 +49,7 @@ impl Adaptor {
         &self.params
     }
 
-    fn forward(&self, losses: &mut Losses, map: &Var) -> Result<Var> {
+    pub(super) fn forward(&self, losses: &mut Losses, map: &Var) -> Result<Var> {
         let &[n, h, w, c] = map.value().shape() else {
             return Err(Error::Shape(format!("an adaptor takes a feature map, not {:?}", map.value().shape())));
         };
@@ -62,10 +63,11 @@ impl Adaptor {
 }
 
 impl FeatureLoss {
-    /// Adds `weight` times the loss of the student's `map` `[n, h, w, c]` behind `adaptor` against the teacher's map.
+    /// Adds `weight` times the loss of the student's `map` `[n, h, w, c]` behind `adaptor` against the teacher's map. Of maps of
+    /// different size the larger one is average-pooled; pooled features `[n, c]` are maps of one pixel.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the two maps differ in size.
+    /// [`Error::Shape`] where neither map is the smaller one in both directions.
     pub fn apply(
         &self,
         losses: &mut Losses,
@@ -77,19 +79,12 @@ impl FeatureLoss {
         if weight == 0.0 {
             return Ok(());
         }
-        let adapted = adaptor.forward(losses, map)?;
+        let (map, teacher) = meet(losses, map, teacher)?;
+        let adapted = adaptor.forward(losses, &map)?;
         let s = adapted.value().clone();
-        if s.shape() != teacher.shape() {
-            let message = format!(
-                "feature distillation between maps {:?} and {:?}; choose nets with equal strides",
-                s.shape(),
-                teacher.shape()
-            );
-            return Err(Error::Shape(message));
-        }
         losses.add(term, weight, &adapted, s.rows(), |gpu, ds, rows| match self {
-            FeatureLoss::FitNet => feature_loss::mse(gpu, &s, teacher, weight, ds, rows),
-            FeatureLoss::Normalised => feature_loss::normalised(gpu, &s, teacher, EPS, weight, ds, rows),
+            FeatureLoss::FitNet => feature_loss::mse(gpu, &s, &teacher, weight, ds, rows),
+            FeatureLoss::Normalised => feature_loss::normalised(gpu, &s, &teacher, EPS, weight, ds, rows),
         })
     }
 }

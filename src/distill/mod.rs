@@ -2,16 +2,51 @@
 //!
 //! A method is a file with its formula and source, and a row in [`METHODS`].
 
+mod attention;
+mod cka;
+mod dist;
+mod dkd;
 mod feature;
 mod kd;
+mod meet;
 mod method;
+mod pkt;
+mod relation;
+mod rkd;
+mod sigmoid;
+mod similarity;
+mod vid;
 
+pub use attention::AttentionTransfer;
+pub use cka::Cka;
+pub use dist::Dist;
+pub use dkd::Dkd;
 pub use feature::{Adaptor, FeatureLoss};
 pub use kd::Kd;
 pub use method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap, Taught};
+pub use pkt::ProbabilisticTransfer;
+pub use rkd::{Relation, Rkd};
+pub use sigmoid::SigmoidKd;
+pub use similarity::SimilarityPreserving;
+pub use vid::Vid;
 
 /// Every method.
-pub const METHODS: &[Method] = &[kd::KD, kd::STANDARDISED, feature::FITNET, feature::NORMALISED];
+pub const METHODS: &[Method] = &[
+    kd::KD,
+    kd::STANDARDISED,
+    dkd::DKD,
+    dist::DIST,
+    sigmoid::SIGMOID_KD,
+    feature::FITNET,
+    feature::NORMALISED,
+    attention::AT,
+    similarity::SP,
+    rkd::DISTANCE,
+    rkd::ANGLE,
+    pkt::PKT,
+    cka::CKA,
+    vid::VID,
+];
 
 /// The method called `name`.
 pub fn method(name: &str) -> Option<&'static Method> {

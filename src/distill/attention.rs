@@ -1,0 +1,57 @@
+//! Attention transfer.
+
+use super::meet::meet;
+use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use crate::Result;
+use crate::kernels::attention::{attention, attention_grad};
+use crate::kernels::feature_loss;
+use crate::loss::Losses;
+use crate::tape::Var;
+use crate::tensor::{Target, Tensor};
+
+/// AT (Zagoruyko & Komodakis 2017, arXiv 1612.03928), p = 2: with `A(f)` the mean of the squares over the channels, as a vector of
+/// length 1 over the pixels, the mean over samples and pixels of `(A(f_s) − A(f_t))²`. The channels need not agree; of maps of
+/// different size the larger one is pooled first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AttentionTransfer;
+
+/// PyTorch's `normalize`.
+const EPS: f32 = 1e-12;
+
+impl AttentionTransfer {
+    /// Adds `weight` times the loss of `student` `[n, h, w, c]` against `teacher` `[n, h', w', c']` as term `term`.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+        let (student, teacher) = meet(losses, student, teacher)?;
+        let f = student.value().clone();
+        let (n, pixels) = (f.shape()[0], f.rows() / f.shape()[0]);
+        let gpu = losses.gpu;
+        let (a, b) = (attention(gpu, &f)?.reshape(&[n, pixels])?, attention(gpu, &teacher)?.reshape(&[n, pixels])?);
+        let mean = weight / pixels as f32;
+        losses.add(term, weight, &student, n, |gpu, df, rows| {
+            let Some(df) = df else { return feature_loss::normalised(gpu, &a, &b, EPS, mean, None, rows) };
+            let da = Tensor::empty(gpu, a.shape())?;
+            feature_loss::normalised(gpu, &a, &b, EPS, mean, Some(&Target::fresh(da.clone())), rows)?;
+            attention_grad(gpu, &f, &da, df)
+        })
+    }
+}
+
+struct At(Tap, Tap);
+
+impl Distil for At {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        AttentionTransfer.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
+    }
+}
+
+/// Weight 1000 on every stage (RepDistiller).
+pub(super) const AT: Method = Method {
+    name: "at",
+    weight: 1000.0,
+    look: Look::Layer(Layers::All),
+    keys: &[],
+    make: |s| {
+        let ((student, _), (teacher, _)) = s.layer()?;
+        Ok(Box::new(At(student, teacher)))
+    },
+};

@@ -1,0 +1,60 @@
+//! Centred kernel alignment.
+
+use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use super::relation::{products, products_grad, rows};
+use crate::Result;
+use crate::kernels::correlation::{Of, correlation};
+use crate::kernels::relation::centre;
+use crate::loss::Losses;
+use crate::tape::Var;
+use crate::tensor::{Target, Tensor};
+
+/// `1 − CKA` with the linear kernel (Kornblith et al. 2019, arXiv 1905.00414): with `K = F Fᵀ` of features without their mean over the
+/// batch, `CKA = ⟨K_s, K_t⟩ / (‖K_s‖ ‖K_t‖)`, which neither scale nor rotation of the features changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cka;
+
+impl Cka {
+    /// Adds `weight` times the loss of `student` `[n, ..]` against `teacher` `[n, ..]` as term `term`; only the batches must agree.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+        let gpu = losses.gpu;
+        let centred = |f: &Tensor| {
+            let out = Tensor::empty(gpu, f.shape())?;
+            centre(gpu, f, &Target::fresh(out.clone()))?;
+            Ok::<_, crate::Error>(out)
+        };
+        let f = rows(student.value())?;
+        let (s, t) = (centred(&f)?, centred(&rows(teacher)?)?);
+        let (own, taught) = (products(gpu, &s)?, products(gpu, &t)?);
+        let student = student.reshape(f.shape())?;
+        losses.add(term, weight, &student, 1, |gpu, df, rows| {
+            let Some(df) = df else { return correlation(gpu, (&own, &taught), Of::All, weight, None, (rows, 0)) };
+            // Rows and columns of a centred kernel sum to zero, so that this correlation is the alignment.
+            let dk = Tensor::empty(gpu, own.shape())?;
+            correlation(gpu, (&own, &taught), Of::All, weight, Some(&Target::fresh(dk.clone())), (rows, 0))?;
+            let dc = Tensor::empty(gpu, s.shape())?;
+            products_grad(gpu, &s, &dk, &Target::fresh(dc.clone()))?;
+            centre(gpu, &dc, df)
+        })
+    }
+}
+
+struct Alignment(Tap, Tap);
+
+impl Distil for Alignment {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        Cka.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
+    }
+}
+
+/// Weight 1 on the pooled features.
+pub(super) const CKA: Method = Method {
+    name: "cka",
+    weight: 1.0,
+    look: Look::Layer(Layers::Pooled),
+    keys: &[],
+    make: |s| {
+        let ((student, _), (teacher, _)) = s.layer()?;
+        Ok(Box::new(Alignment(student, teacher)))
+    },
+};

@@ -1,0 +1,64 @@
+//! Distillation of relations between classes and between samples.
+
+use super::method::{Distil, Domain, Given, Key, Look, Method};
+use crate::Result;
+use crate::kernels::correlation::{Of, correlation};
+use crate::kernels::softmax;
+use crate::loss::Losses;
+use crate::tape::Var;
+use crate::tensor::{Target, Tensor};
+
+/// DIST (Huang et al. 2022, arXiv 2205.10536): on the softmax at T, `T² [ β (1 − correlation over the classes, mean over samples) +
+/// γ (1 − correlation over the samples, mean over classes) ]`: what the student gets right need only be right up to scale and shift.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dist {
+    /// T.
+    pub temperature: f32,
+    /// β, between the classes of each sample.
+    pub inter: f32,
+    /// γ, between the samples in each class.
+    pub intra: f32,
+}
+
+impl Dist {
+    /// Adds `weight` times the loss of `student` `[n, c]` against `teacher` `[n, c]` as term `term`.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+        let (gpu, t) = (losses.gpu, self.temperature);
+        let (n, c) = (student.value().rows(), student.value().columns());
+        let p = softmax::softmax(gpu, student.value(), t)?;
+        let q = softmax::softmax(gpu, teacher, t)?;
+        let scale = weight * t * t;
+        losses.add(term, weight, student, n + c, |gpu, dz, rows| {
+            let dp = Tensor::empty(gpu, p.shape())?;
+            let (by_rows, by_columns) =
+                (dz.map(|_| Target::fresh(dp.clone())), dz.map(|_| Target { tensor: dp.clone(), accumulate: true }));
+            let inter = scale * self.inter / n as f32;
+            correlation(gpu, (&p, &q), Of::Rows, inter, by_rows.as_ref(), (rows, 0))?;
+            let intra = scale * self.intra / c as f32;
+            correlation(gpu, (&p, &q), Of::Columns, intra, by_columns.as_ref(), (rows, n))?;
+            dz.map_or(Ok(()), |dz| softmax::softmax_grad(gpu, &p, &dp, t, dz))
+        })
+    }
+}
+
+impl Distil for Dist {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        self.apply(losses, term, weight, given.logits, given.teacher_logits()?)
+    }
+}
+
+/// T = 1, both relations with weight 1, the whole with 2 (the authors' program, mmrazor).
+pub(super) const DIST: Method = Method {
+    name: "dist",
+    weight: 2.0,
+    look: Look::Logits,
+    keys: &[
+        Key { name: "temperature", default: 1.0, domain: Domain::Positive },
+        Key { name: "inter", default: 1.0, domain: Domain::NotNegative },
+        Key { name: "intra", default: 1.0, domain: Domain::NotNegative },
+    ],
+    make: |s| {
+        let (temperature, inter, intra) = (s.number("temperature")?, s.number("inter")?, s.number("intra")?);
+        Ok(Box::new(Dist { temperature, inter, intra }))
+    },
+};

@@ -1,0 +1,58 @@
+//! Probabilistic knowledge transfer.
+
+use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use super::relation::{products, products_grad, rows};
+use crate::Result;
+use crate::kernels::normalize::{normalize, normalize_grad};
+use crate::kernels::pkt;
+use crate::loss::Losses;
+use crate::tape::Var;
+use crate::tensor::{Target, Tensor};
+
+/// PKT (Passalis & Tefas 2018, arXiv 1803.10837): cosine similarities between the samples of the batch, shifted to 0..1 and each
+/// sample's divided by their sum, as probabilities; the mean over all pairs of `q log((q + ε) / (p + ε))`, q the teacher's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProbabilisticTransfer;
+
+/// Vectors shorter than this count as that long.
+const EPS: f32 = 1e-7;
+
+impl ProbabilisticTransfer {
+    /// Adds `weight` times the loss of `student` `[n, ..]` against `teacher` `[n, ..]` as term `term`; only the batches must agree.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+        let gpu = losses.gpu;
+        let f = rows(student.value())?;
+        let unit = normalize(gpu, &f, EPS)?;
+        let own = products(gpu, &unit)?;
+        let taught = products(gpu, &normalize(gpu, &rows(teacher)?, EPS)?)?;
+        let student = student.reshape(f.shape())?;
+        losses.add(term, weight, &student, f.rows(), |gpu, df, rows| {
+            let Some(df) = df else { return pkt::pkt(gpu, &own, &taught, weight, None, rows) };
+            let ds = Tensor::empty(gpu, own.shape())?;
+            pkt::pkt(gpu, &own, &taught, weight, Some(&ds), rows)?;
+            let du = Tensor::empty(gpu, unit.shape())?;
+            products_grad(gpu, &unit, &ds, &Target::fresh(du.clone()))?;
+            normalize_grad(gpu, &f, &du, EPS, df)
+        })
+    }
+}
+
+struct Pkt(Tap, Tap);
+
+impl Distil for Pkt {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        ProbabilisticTransfer.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
+    }
+}
+
+/// Weight 30000 on the pooled features (RepDistiller).
+pub(super) const PKT: Method = Method {
+    name: "pkt",
+    weight: 30_000.0,
+    look: Look::Layer(Layers::Pooled),
+    keys: &[],
+    make: |s| {
+        let ((student, _), (teacher, _)) = s.layer()?;
+        Ok(Box::new(Pkt(student, teacher)))
+    },
+};

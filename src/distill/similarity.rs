@@ -1,0 +1,55 @@
+//! Similarity-preserving distillation.
+
+use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use super::relation::{products, products_grad, rows};
+use crate::Result;
+use crate::kernels::feature_loss;
+use crate::loss::Losses;
+use crate::tape::Var;
+use crate::tensor::{Target, Tensor};
+
+/// SP (Tung & Mori 2019, arXiv 1907.09682): `‖G_s − G_t‖² / n²` with `G = F Fᵀ` between the samples of the batch, its rows at
+/// length 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SimilarityPreserving;
+
+/// PyTorch's `normalize`.
+const EPS: f32 = 1e-12;
+
+impl SimilarityPreserving {
+    /// Adds `weight` times the loss of `student` `[n, ..]` against `teacher` `[n, ..]` as term `term`; only the batches must agree.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+        let gpu = losses.gpu;
+        let (f, t) = (rows(student.value())?, rows(teacher)?);
+        let (own, taught) = (products(gpu, &f)?, products(gpu, &t)?);
+        let n = f.rows();
+        let student = student.reshape(f.shape())?;
+        losses.add(term, weight, &student, n, |gpu, df, rows| {
+            let mean = weight / n as f32;
+            let Some(df) = df else { return feature_loss::normalised(gpu, &own, &taught, EPS, mean, None, rows) };
+            let dg = Tensor::empty(gpu, own.shape())?;
+            feature_loss::normalised(gpu, &own, &taught, EPS, mean, Some(&Target::fresh(dg.clone())), rows)?;
+            products_grad(gpu, &f, &dg, df)
+        })
+    }
+}
+
+struct Sp(Tap, Tap);
+
+impl Distil for Sp {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        SimilarityPreserving.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
+    }
+}
+
+/// Weight 3000 on the last stage (RepDistiller).
+pub(super) const SP: Method = Method {
+    name: "sp",
+    weight: 3000.0,
+    look: Look::Layer(Layers::Last),
+    keys: &[],
+    make: |s| {
+        let ((student, _), (teacher, _)) = s.layer()?;
+        Ok(Box::new(Sp(student, teacher)))
+    },
+};

@@ -1,0 +1,83 @@
+//! Variational information distillation.
+
+use super::feature::Adaptor;
+use super::meet::meet;
+use super::method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap};
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::kernels::vid;
+use crate::loss::Losses;
+use crate::params::{Builder, ParamId, Params};
+use crate::tape::Var;
+use crate::tensor::Tensor;
+
+/// VID (Ahn et al. 2019, arXiv 1904.05835): the negative log-likelihood of the teacher's features under a normal distribution, mean over
+/// all elements of `½ [(μ(f_s) − f_t)² / σ² + log σ²]`, with a variance for each channel, `σ² = log(1 + e^ρ) + 1e-5`, that is learnt.
+/// `μ` is a 1x1 convolution (the authors' program has three of them with ReLUs between).
+#[derive(Debug)]
+pub struct Vid {
+    adaptor: Adaptor,
+    spread: Params,
+    rho: ParamId,
+}
+
+impl Vid {
+    /// From `student` to `teacher` channels; every variance begins as `variance`.
+    pub fn new(gpu: &Gpu, name: &str, (student, teacher): (usize, usize), variance: f32, seed: u64) -> Result<Self> {
+        let mut builder = Builder::default();
+        let rho = (variance - vid::EPS).exp_m1().ln();
+        let rho = builder.param(format!("{name}.rho"), &[teacher], &vec![rho; teacher]);
+        Ok(Vid { adaptor: Adaptor::new(gpu, name, student, teacher, seed)?, spread: builder.build(gpu)?, rho })
+    }
+
+    /// The adaptor's parameters.
+    pub fn adaptor(&self) -> &Params {
+        self.adaptor.params()
+    }
+
+    /// The variances' parameters.
+    pub fn spread(&self) -> &Params {
+        &self.spread
+    }
+
+    /// Adds `weight` times the loss of the student's `map` against the teacher's as term `term`.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, map: &Var, teacher: &Tensor) -> Result<()> {
+        let (map, teacher) = meet(losses, map, teacher)?;
+        let mean = self.adaptor.forward(losses, &map)?;
+        let m = mean.value().clone();
+        let rho = self.spread.get(self.rho).clone();
+        // ρ's gradient belongs to the parameter, not to a value on the tape: the tape hands out its place.
+        let drho = losses.tape.param(&rho)?;
+        losses.add(term, weight, &mean, m.rows(), |gpu, dm, rows| {
+            let targets = dm.zip(drho.as_ref());
+            vid::vid(gpu, (&m, &teacher, &rho.value), weight, targets, rows)
+        })
+    }
+}
+
+struct Tapped(Vid, Tap, Tap);
+
+impl Distil for Tapped {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        self.0.apply(losses, term, weight, given.student(self.1)?, given.teacher.at(self.2)?)
+    }
+
+    fn params(&self) -> Vec<&Params> {
+        vec![self.0.adaptor(), self.0.spread()]
+    }
+}
+
+fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
+    let ((student, from), (teacher, to)) = setup.layer()?;
+    let vid = Vid::new(setup.gpu, setup.name, (from, to), setup.number("variance")?, setup.seed)?;
+    Ok(Box::new(Tapped(vid, student, teacher)))
+}
+
+/// Weight 1 on every stage, variances from 5 on (RepDistiller).
+pub(super) const VID: Method = Method {
+    name: "vid",
+    weight: 1.0,
+    look: Look::Layer(Layers::All),
+    keys: &[Key { name: "variance", default: 5.0, domain: Domain::Positive }],
+    make,
+};
