@@ -6,6 +6,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   limbeck run examples/digits.toml            train teachers, distil them, show what was gained
+  limbeck ablate examples/ablation_digits.toml  compare many ways of balancing and distilling
   limbeck eval runs/digits --split test       measure the distilled student again
   limbeck predict runs/digits digit.png       what it says of an image
   limbeck devices                             the GPUs that could be used
@@ -41,6 +42,16 @@ The folder holds config.toml (complete), metrics.jsonl (a line per epoch), summa
 summary.md, curves.svg, confusion.svg, and the networks as .safetensors.
 After Ctrl-C or a crash the same command goes on where the run stopped.")]
     Run(Run),
+    /// Compare many configurations in one table, as a TOML file says
+    #[command(after_help = "\
+Examples:
+  limbeck ablate examples/ablation_digits.toml
+  limbeck ablate examples/ablation_digits.toml --set 'seeds=[0]' --out runs/quick
+
+The folder holds ablation.json, .md, .csv and .svg, and every stage that was trained: rows share
+teachers and baselines. After Ctrl-C or a crash the same command goes on where it stopped; rows
+that are added to the file later are trained alone.")]
+    Ablate(Run),
     /// Measure a run's network on a split of its data
     #[command(after_help = "\
 Examples:
@@ -73,12 +84,12 @@ Run it with nothing else running, in a release build."
     Bench(Bench),
 }
 
-/// `limbeck run`.
+/// `limbeck run` and `limbeck ablate`.
 #[derive(Debug, Arguments)]
 pub struct Run {
-    /// The run's TOML file
+    /// The TOML file
     pub file: PathBuf,
-    /// The run's folder [default: runs/NAME]
+    /// The folder of the results [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Replace a value of the file; may be given several times

@@ -5,7 +5,8 @@ use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
 use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{MeanStd, TaskMetrics};
-use limbeck::report::{confusion_svg, curves_svg, table};
+use limbeck::report::{ablation, confusion_svg, curves_svg, table};
+use limbeck::train::ablate::Ablation;
 use limbeck::train::{self, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
 use limbeck::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn dispatch(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Run(args) => run(&args),
+        Command::Ablate(args) => ablate(&args),
         Command::Eval(args) => eval(&args),
         Command::Predict(args) => predict(&args),
         Command::Devices => devices(),
@@ -44,6 +46,23 @@ fn run(args: &Run) -> Result<ExitCode> {
         "In {}: summary.json, summary.md, curves.svg, confusion.svg, metrics.jsonl, the networks.",
         out.display()
     ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ablate(args: &Run) -> Result<ExitCode> {
+    let plan = Ablation::load(&args.file, &args.sets)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&plan.name));
+    let gpu = Gpu::open()?;
+    let stop = stop_on_interrupt()?;
+    let mut progress = Progress::new(args.quiet);
+    let outcome = train::ablate::ablate(&plan, &out, &gpu, &stop, &mut |event| progress.show(&event));
+    progress.finish();
+    let outcome = outcome?;
+    write_atomic(out.join("ablation.md"), ablation::markdown(&outcome).as_bytes())?;
+    write_atomic(out.join("ablation.csv"), ablation::csv(&outcome).as_bytes())?;
+    ablation::ablation_svg(&outcome, out.join("ablation.svg"))?;
+    say(&ablation::text(&outcome))?;
+    say(&format!("In {}: ablation.json, .md, .csv, .svg, and the stages.", out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -113,6 +113,9 @@ mod tests {
             params: 1,
             macs: 1,
             seconds: 1.0,
+            beside: 0,
+            val: 0.5,
+            step_ms: 1.0,
             best: by_task.clone(),
             last: by_task,
         };

@@ -1,5 +1,6 @@
 //! Pictures and tables of a run, and of a machine.
 
+pub mod ablation;
 mod axis;
 pub mod confusion;
 pub mod curves;
@@ -47,6 +48,9 @@ mod tests {
                     params: 77_432,
                     macs: 1_234_567,
                     seconds: 1.0,
+                    beside: 0,
+                    val: 0.9,
+                    step_ms: 1.0,
                     best,
                     last,
                 });

@@ -5,8 +5,12 @@ use crate::train::Summary;
 
 /// The table as plain text, columns aligned, with what its numbers are below.
 pub fn text(summary: &Summary) -> String {
-    let rows = rows(summary);
-    let widths = widths(&rows);
+    plain_rows(&rows(summary), &notes(summary))
+}
+
+/// Rows as plain text, the first one as their head, with notes below.
+pub(super) fn plain_rows(rows: &[Vec<String>], notes: &[String]) -> String {
+    let widths = widths(rows);
     let mut out = String::new();
     for (i, row) in rows.iter().enumerate() {
         out += aligned(row, &widths).join("   ").trim_end();
@@ -16,8 +20,8 @@ pub fn text(summary: &Summary) -> String {
             out.push('\n');
         }
     }
-    for note in notes(summary) {
-        out += &wrap(&note, 110);
+    for note in notes {
+        out += &wrap(note, 110);
         out.push('\n');
     }
     out
@@ -25,8 +29,12 @@ pub fn text(summary: &Summary) -> String {
 
 /// The table in Markdown.
 pub fn markdown(summary: &Summary) -> String {
-    let rows = rows(summary);
-    let widths = widths(&rows);
+    markdown_rows(&rows(summary), &notes(summary))
+}
+
+/// [`plain_rows`] in Markdown.
+pub(super) fn markdown_rows(rows: &[Vec<String>], notes: &[String]) -> String {
+    let widths = widths(rows);
     let mut out = String::new();
     for (i, row) in rows.iter().enumerate() {
         out += &format!("| {} |\n", aligned(row, &widths).join(" | "));
@@ -35,7 +43,7 @@ pub fn markdown(summary: &Summary) -> String {
             out += &format!("| {} |\n", widths.iter().enumerate().map(rule).collect::<Vec<_>>().join(" | "));
         }
     }
-    for note in notes(summary) {
+    for note in notes {
         out += &format!("\n{note}\n");
     }
     out
@@ -83,11 +91,11 @@ fn rows(summary: &Summary) -> Vec<Vec<String>> {
     rows
 }
 
-fn percent(value: MeanStd, several: bool) -> String {
+pub(super) fn percent(value: MeanStd, several: bool) -> String {
     spread(MeanStd { mean: 100.0 * value.mean, std: 100.0 * value.std }, several, false)
 }
 
-fn spread(value: MeanStd, several: bool, signed: bool) -> String {
+pub(super) fn spread(value: MeanStd, several: bool, signed: bool) -> String {
     let mean = if signed { format!("{:+.2}", value.mean) } else { format!("{:.2}", value.mean) };
     if several { format!("{mean} ± {:.2}", value.std) } else { mean }
 }

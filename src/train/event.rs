@@ -24,6 +24,11 @@ pub enum Event<'a> {
         /// What the user should know first, such as skipped images.
         notes: &'a [String],
     },
+    /// A row of a comparison begins.
+    Row {
+        /// Its name.
+        name: &'a str,
+    },
     /// A stage begins, or goes on after an interruption.
     Stage {
         /// Its number among all stages, from 0.

@@ -1,5 +1,6 @@
 //! Training: the run's file, its stages, what they report and what they leave on disk.
 
+pub mod ablate;
 mod apply;
 mod balancing;
 pub mod checkpoint;

@@ -88,6 +88,8 @@ pub(super) struct Progress {
     pub scales: Vec<f32>,
     /// What was measured at the first step of the epoch under way.
     pub pulls: Option<Pulls>,
+    /// Milliseconds of a step, mean of each finished epoch.
+    pub step_times: Vec<f64>,
 }
 
 impl Progress {
@@ -108,6 +110,7 @@ impl Progress {
             balance: None,
             scales: Vec::new(),
             pulls: None,
+            step_times: Vec::new(),
         }
     }
 
@@ -133,6 +136,13 @@ impl Progress {
     pub(super) fn mean_total(&self, factors: &[f32]) -> f64 {
         let total: f64 = self.sums.iter().zip(factors).map(|(s, f)| s * f64::from(*f)).sum();
         total / self.count.max(1) as f64
+    }
+
+    /// Milliseconds of a step: the median over the epochs.
+    pub(super) fn step_ms(&self) -> f64 {
+        let mut times = self.step_times.clone();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied().unwrap_or(0.0)
     }
 
     /// Makes ready for the next epoch.

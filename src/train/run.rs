@@ -10,7 +10,7 @@ use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
 use super::files::write_atomic;
-use super::stage::Bench;
+use super::stage::{Bench, Shelf};
 use super::stages::Stages;
 use super::summary::Summary;
 use crate::data::Dataset;
@@ -48,15 +48,16 @@ pub fn run(
     augment.check(&data.tasks)?;
     let notes = notes(&data);
     let per_seed = config.trained_teachers() + data.tasks.len() + 2;
-    let (out, data_fingerprint) = (out.to_path_buf(), data.fingerprint());
-    let bench = Bench { gpu, out, data_fingerprint, feed: Feed::new(data, augment), stop };
+    let (shelf, data_fingerprint) = (Shelf::Run(out.to_path_buf()), data.fingerprint());
+    let bench = Bench { gpu, shelf, data_fingerprint, feed: Feed::new(data, augment), stop };
     let given = bench.given_teachers(config)?;
     bench.check_layers(config, &given, &resolved)?;
     // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.
     if !resolved.exists() {
         write_atomic(&resolved, config.to_toml().as_bytes())?;
     }
-    mend(&bench.out.join(names::METRICS))?;
+    let journal = out.join(names::METRICS);
+    mend(&journal)?;
     let adapter = gpu.profile().to_string();
     on_event(Event::Run {
         name: &config.name,
@@ -65,15 +66,14 @@ pub fn run(
         stages: per_seed * config.seeds.len(),
         notes: &notes,
     });
-    let journal = bench.out.join(names::METRICS);
-    let mut stages = Stages::new(config, &bench, given, on_event, &journal);
+    let mut stages = Stages::new(config, &bench, given, on_event, Some(&journal));
     let mut results = Vec::new();
     for seed in &config.seeds {
         results.extend(stages.seed(*seed)?);
     }
     let seconds = results.iter().map(|r| r.seconds).sum();
     let summary = Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?;
-    write_atomic(bench.out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
+    write_atomic(out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
     Ok(summary)
 }
 
@@ -84,7 +84,7 @@ pub(super) fn augmentation(config: &Config) -> Augment {
 }
 
 /// Skipped files, for the user to see first.
-fn notes(data: &Dataset) -> Vec<String> {
+pub(super) fn notes(data: &Dataset) -> Vec<String> {
     let mut notes = Vec::new();
     if !data.skipped.is_empty() {
         notes.push(match data.skipped.len() {
@@ -116,7 +116,7 @@ fn check_claim(config: &Config, path: &Path) -> Result<()> {
 
 /// Cuts off the half line that a killed run or a full disk may have left at the journal's end: the next line would
 /// otherwise be glued to it. Its epoch is run again, as the state is only saved after the line.
-fn mend(path: &Path) -> Result<()> {
+pub(super) fn mend(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }

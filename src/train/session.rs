@@ -218,6 +218,7 @@ impl<'a> Session<'a> {
     fn validate(&mut self, clock: &Instant, lr: f32) -> Result<()> {
         let (gpu, bench, stage) = (self.bench.gpu, self.bench, self.stage);
         let training = self.progress.seconds + clock.elapsed().as_secs_f64();
+        self.progress.step_times.push(1e3 * training / self.steps as f64);
         let frozen = self.network.freeze(gpu)?;
         let val = bench.feed.confusions(gpu, &frozen, &bench.feed.val, &stage.tasks, stage.train.batch)?;
         let score = val.iter().map(Confusion::accuracy).sum::<f64>() / val.len() as f64;
@@ -273,6 +274,9 @@ impl<'a> Session<'a> {
             params: self.network.params().count(),
             macs: self.network.macs(h, w),
             seconds: self.progress.total_seconds + clock.elapsed().as_secs_f64(),
+            beside: self.parts.count_beside(),
+            val: self.progress.best.unwrap_or(0.0),
+            step_ms: self.progress.step_ms(),
             best,
             last,
         };

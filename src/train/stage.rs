@@ -24,6 +24,8 @@ pub(super) struct Stage<'a> {
     pub seed: u64,
     /// Its number among all stages.
     pub index: usize,
+    /// Hash of everything that makes it what it is.
+    pub identity: u64,
     /// The network.
     pub net: &'a NetConfig,
     /// How it is trained.
@@ -40,10 +42,31 @@ pub(super) struct Stage<'a> {
     pub adaptor_lr_factor: f64,
 }
 
+/// Where stages keep their files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shelf {
+    /// A run's folder: each stage under its name.
+    Run(PathBuf),
+    /// A store of several configurations' stages: each under its name and a hash of everything that makes it what it is, so
+    /// that those that are the same are trained once.
+    Store(PathBuf),
+}
+
+impl Shelf {
+    /// The file of a stage of that name.
+    pub(super) fn path(&self, name: &str, identity: u64, seed: u64, ending: &str) -> PathBuf {
+        let file = name.replace('/', "-");
+        match self {
+            Shelf::Run(out) => out.join(format!("seed-{seed}")).join(format!("{file}{ending}")),
+            Shelf::Store(out) => out.join(format!("{file}-{identity:016x}")).join(format!("seed-{seed}{ending}")),
+        }
+    }
+}
+
 /// What every stage of a run shares.
 pub(super) struct Bench<'a> {
     pub gpu: &'a Gpu,
-    pub out: PathBuf,
+    pub shelf: Shelf,
     pub feed: Feed,
     pub data_fingerprint: u64,
     pub stop: &'a AtomicBool,
@@ -133,7 +156,7 @@ pub(super) fn rule(train: &TrainConfig) -> Rule {
 impl Bench<'_> {
     /// The path of one of a stage's files.
     pub(super) fn path(&self, stage: &Stage, ending: &str) -> PathBuf {
-        self.out.join(format!("seed-{}", stage.seed)).join(format!("{}{ending}", stage.name.replace('/', "-")))
+        self.shelf.path(&stage.name, stage.identity, stage.seed, ending)
     }
 
     pub(super) fn task_names(&self, stage: &Stage) -> Vec<&str> {

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::checkpoint;
+use super::checkpoint::{self, to_json};
 use super::config::{Config, NetConfig, TeacherKind, TrainConfig};
 use super::event::Event;
 use super::objective::{Objective, Teaching};
-use super::run::append;
+use super::run::{append, mend};
 use super::session::Session;
 use super::stage::{Bench, Finished, Stage};
 use super::summary::StageResult;
 use super::teachers::Staff;
-use crate::data::seed;
+use crate::data::{FNV_OFFSET, fnv1a, seed};
 use crate::nn::Network;
 use crate::{Error, Result};
 
@@ -22,7 +22,8 @@ pub(super) struct Stages<'a> {
     /// Ready-made teachers.
     given: Staff,
     on_event: &'a mut dyn FnMut(Event),
-    journal: &'a Path,
+    /// One for all stages; without it each has its own.
+    journal: Option<&'a Path>,
     index: usize,
 }
 
@@ -32,7 +33,7 @@ impl<'a> Stages<'a> {
         bench: &'a Bench<'a>,
         given: Staff,
         on_event: &'a mut dyn FnMut(Event),
-        journal: &'a Path,
+        journal: Option<&'a Path>,
     ) -> Self {
         Stages { config, bench, given, on_event, journal, index: 0 }
     }
@@ -81,7 +82,7 @@ impl<'a> Stages<'a> {
                     n => format!("teacher/{name}-{n}"),
                 };
                 let init = seed::derive(seed::derive(seed, &name), "init");
-                let stage = self.stage(name, seed, &config.teacher.net, &config.teacher.train, tasks.clone());
+                let stage = self.stage(name, seed, &config.teacher.net, &config.teacher.train, tasks.clone())?;
                 results.push(self.labels(&stage, init, &vec![1.0; tasks.len()])?);
                 let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
                 tasks.iter().enumerate().for_each(|(head, task)| staff.assign(*task, teacher, head, 1.0));
@@ -96,7 +97,7 @@ impl<'a> Stages<'a> {
         let mut results = Vec::new();
         for task in self.all() {
             let name = format!("single/{}", bench.feed.tasks[task].name);
-            let stage = self.stage(name, seed, &student.net, &student.train, vec![task]);
+            let stage = self.stage(name, seed, &student.net, &student.train, vec![task])?;
             results.push(self.labels(&stage, student_seed(seed), &[1.0])?);
         }
         Ok(results)
@@ -105,8 +106,8 @@ impl<'a> Stages<'a> {
     /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`.
     pub(super) fn joint(&mut self, seed: u64, staff: Option<&mut Staff>) -> Result<StageResult> {
         let (config, bench) = (self.config, self.bench);
-        let stage = self.stage("joint".into(), seed, &config.student.net, &config.student.train, self.all());
-        let stage = Stage { balance: Some(&config.balance), probe: config.balance.probe, ..stage };
+        let stage = self.stage("joint".into(), seed, &config.student.net, &config.student.train, self.all())?;
+        let stage = self.balanced(stage, "")?;
         let result = self.labels(&stage, student_seed(seed), &self.weights())?;
         if let (Some(staff), TeacherKind::Own) = (staff, config.teacher.kind) {
             let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
@@ -118,9 +119,13 @@ impl<'a> Stages<'a> {
     /// The student of all tasks with its teachers.
     pub(super) fn distilled(&mut self, seed: u64, staff: &Staff) -> Result<StageResult> {
         let (config, bench, distill) = (self.config, self.bench, &self.config.distill);
-        let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all());
-        let adaptor_lr_factor = distill.adaptor_lr_factor;
-        let stage = Stage { balance: Some(&config.balance), probe: config.balance.probe, adaptor_lr_factor, ..stage };
+        let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all())?;
+        let stage = Stage { adaptor_lr_factor: distill.adaptor_lr_factor, ..stage };
+        let used: Vec<_> = distill.used().map(|(method, settings)| (method.name, settings)).collect();
+        let taught: Vec<_> = staff.teachers.iter().map(|t| t.file_hash).collect();
+        let lessons = format!("{:?}", staff.lessons);
+        let how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons))?;
+        let stage = self.balanced(stage, &how)?;
         let network = bench.network(&stage, student_seed(seed))?;
         let teaching = Teaching {
             config: distill,
@@ -141,12 +146,27 @@ impl<'a> Stages<'a> {
         net: &'b NetConfig,
         train: &'b TrainConfig,
         tasks: Vec<usize>,
-    ) -> Stage<'b> {
+    ) -> Result<Stage<'b>> {
         let branch = if name.starts_with("teacher/") { name.as_str() } else { "student" };
         let data_seed = seed::derive(seed::derive(seed, branch), "data");
+        let index = self.index;
         self.index += 1;
-        let index = self.index - 1;
-        Stage { data_seed, name, seed, index, net, train, tasks, balance: None, probe: false, adaptor_lr_factor: 1.0 }
+        let names: Vec<&str> = tasks.iter().map(|t| self.bench.feed.tasks[*t].name.as_str()).collect();
+        let identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names))?;
+        let identity = fnv1a(FNV_OFFSET, identity.as_bytes());
+        let (balance, probe, adaptor_lr_factor) = (None, false, 1.0);
+        Ok(Stage { name, seed, index, identity, net, train, tasks, data_seed, balance, probe, adaptor_lr_factor })
+    }
+
+    /// A stage of all tasks as the configuration weights and balances them; `how` tells what else makes it what it is.
+    fn balanced<'b>(&self, stage: Stage<'b>, how: &str) -> Result<Stage<'b>>
+    where
+        'a: 'b,
+    {
+        let balance = &self.config.balance;
+        let own = to_json(&(self.weights(), balance, how))?;
+        let identity = fnv1a(stage.identity, own.as_bytes());
+        Ok(Stage { identity, balance: Some(balance), probe: balance.probe, ..stage })
     }
 
     /// Trains a stage on labels alone.
@@ -166,7 +186,9 @@ impl<'a> Stages<'a> {
             (self.on_event)(Event::Cached { label: &stage.label() });
             return Ok(finished.result);
         }
-        let (on_event, journal) = (&mut *self.on_event, self.journal);
+        let own = self.bench.path(stage, ".jsonl");
+        let (on_event, journal) = (&mut *self.on_event, self.journal.unwrap_or(&own));
+        mend(journal)?;
         let mut tell = |event: Event| {
             if let Event::Epoch(record) = &event {
                 append(journal, &record.to_line()?)?;

@@ -19,6 +19,15 @@ pub struct StageResult {
     pub macs: u64,
     /// Wall-clock time, interruptions not counted.
     pub seconds: f64,
+    /// Parameters trained beside the network, which are no part of it.
+    #[serde(default)]
+    pub beside: usize,
+    /// The best validation score: mean accuracy over the tasks.
+    #[serde(default)]
+    pub val: f64,
+    /// Milliseconds of a training step: the median over the epochs of an epoch's mean.
+    #[serde(default)]
+    pub step_ms: f64,
     /// By task, of the weights that were best on validation.
     pub best: BTreeMap<String, Confusion>,
     /// By task, of the last epoch's weights.
@@ -185,7 +194,7 @@ fn model(stage: &str, by_seed: &BTreeMap<u64, StageResult>) -> Result<Model> {
 }
 
 /// Means and deviations over the seeds, by task.
-fn scores(
+pub(super) fn scores(
     results: &[&StageResult],
     pick: impl Fn(&StageResult) -> &BTreeMap<String, Confusion>,
 ) -> BTreeMap<String, Scores> {
@@ -220,15 +229,18 @@ fn sum<'a>(stage: &str, task: &str, all: impl Iterator<Item = &'a Confusion>) ->
     Ok(total.map(|t| t.rows()).unwrap_or_default())
 }
 
+fn delta(result: &StageResult, stages: &BTreeMap<String, BTreeMap<u64, StageResult>>) -> Option<f64> {
+    delta_against(result, |task| stages.get(&format!("single/{task}"))?.get(&result.seed))
+}
+
 /// Δm of one seed against that seed's own single-task networks; `None` unless all of them were measured (and got something
 /// right: nothing is relative to zero).
-fn delta(result: &StageResult, stages: &BTreeMap<String, BTreeMap<u64, StageResult>>) -> Option<f64> {
+pub(super) fn delta_against<'a>(result: &StageResult, single: impl Fn(&str) -> Option<&'a StageResult>) -> Option<f64> {
     let mut model = Vec::new();
     let mut baseline = Vec::new();
     for (task, confusion) in &result.best {
-        let single = stages.get(&format!("single/{task}"))?.get(&result.seed)?.best.get(task)?;
         model.push(measures(confusion));
-        baseline.push(measures(single));
+        baseline.push(measures(single(task)?.best.get(task)?));
     }
     delta_m(&model, &baseline).ok()
 }
@@ -261,6 +273,9 @@ mod tests {
             params: 10,
             macs: 20,
             seconds: 0.5,
+            beside: 0,
+            val: 0.5,
+            step_ms: 1.0,
             best: of(|t| t.1),
             last: of(|t| t.2),
         }

@@ -1,0 +1,213 @@
+//! Comparisons: many configurations side by side, each stage trained once.
+//!
+//! A file names a run to vary and the rows of a table: a stage (joint or distilled) with values set on top of the run's, grids of
+//! such rows, and searches for the best of many. Stages lie in a store under a hash of everything that makes them what they are,
+//! so that rows share teachers and baselines, and a row that was finished is not trained again.
+
+mod file;
+mod outcome;
+mod search;
+
+pub use file::{Ablation, RowPlan, RowStage, SearchPlan, Space, Strategy};
+pub use outcome::{Outcome, Row};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::config::{AugmentConfig, Config, DataConfig};
+use super::dataset;
+use super::event::Event;
+use super::feed::Feed;
+use super::files::write_atomic;
+use super::run::{augmentation, notes};
+use super::stage::{Bench, Shelf};
+use super::stages::Stages;
+use super::summary::StageResult;
+use super::teachers::Staff;
+use crate::gpu::Gpu;
+use crate::{Error, Result};
+
+/// The names of a comparison's files.
+pub mod names {
+    /// The outcome.
+    pub const OUTCOME: &str = "ablation.json";
+    /// The folder of the stages.
+    pub const STAGES: &str = "stages";
+}
+
+/// Runs every row of `ablation` in the folder `out`, or goes on where an interrupted run stopped, and writes the outcome after each
+/// row. `on_event` hears what happens.
+///
+/// # Errors
+/// As [`super::run()`]; finished stages are kept in every case.
+pub fn ablate(
+    ablation: &Ablation,
+    out: &Path,
+    gpu: &Gpu,
+    stop: &AtomicBool,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Outcome> {
+    let base = ablation.config(&[])?;
+    let seeds = base.seeds.clone();
+    let mut work =
+        Work { ablation, base, gpu, stop, out: out.join(names::STAGES), loaded: None, index: 0, done: BTreeMap::new() };
+    let adapter = gpu.profile().to_string();
+    let stages = work.count()?;
+    on_event(Event::Run { name: &ablation.name, adapter: &adapter, seeds: &seeds, stages, notes: &[] });
+    let mut outcome = Outcome::new(&ablation.name, &adapter, &seeds);
+    let path = out.join(names::OUTCOME);
+    for plan in &ablation.rows {
+        on_event(Event::Row { name: &plan.name });
+        let row = work.row(plan, &seeds, on_event)?;
+        outcome.add(row)?;
+        write_atomic(&path, outcome.to_json()?.as_bytes())?;
+    }
+    for plan in &ablation.searches {
+        on_event(Event::Row { name: &plan.name });
+        let (chosen, trials) = search::run(&mut work, plan, seeds[0], on_event)?;
+        let row = work.row(&chosen, &seeds, on_event)?;
+        outcome.add(row)?;
+        outcome.searches.insert(plan.name.clone(), trials);
+        write_atomic(&path, outcome.to_json()?.as_bytes())?;
+    }
+    outcome.references(work.done.values())?;
+    write_atomic(&path, outcome.to_json()?.as_bytes())?;
+    Ok(outcome)
+}
+
+/// Data that is loaded, and what it was loaded for.
+struct Loaded {
+    data: DataConfig,
+    augment: AugmentConfig,
+    feed: Feed,
+    fingerprint: u64,
+}
+
+/// What the rows share.
+struct Work<'a> {
+    ablation: &'a Ablation,
+    base: Config,
+    gpu: &'a Gpu,
+    stop: &'a AtomicBool,
+    out: PathBuf,
+    loaded: Option<Loaded>,
+    /// Stages so far.
+    index: usize,
+    /// Every stage that was asked for, by its name, seed and file.
+    done: BTreeMap<(String, u64, PathBuf), StageResult>,
+}
+
+/// The results of one configuration with one seed.
+struct Cell {
+    result: StageResult,
+    singles: Vec<StageResult>,
+}
+
+impl Work<'_> {
+    /// The data of a configuration, loaded once for those that agree on it.
+    fn feed(&mut self, config: &Config) -> Result<(Feed, u64)> {
+        if let Some(l) = &self.loaded
+            && l.data == config.data
+            && l.augment == config.augment
+        {
+            return Ok((l.feed.clone(), l.fingerprint));
+        }
+        let data = dataset::load(config)?;
+        let augment = augmentation(config);
+        augment.check(&data.tasks)?;
+        let skipped = notes(&data);
+        if !skipped.is_empty() {
+            return Err(Error::Invalid(format!("the data is not whole: {}", skipped.join("\n"))));
+        }
+        let (fingerprint, feed) = (data.fingerprint(), Feed::new(data, augment));
+        let (data, augment) = (config.data.clone(), config.augment);
+        self.loaded = Some(Loaded { data, augment, feed: feed.clone(), fingerprint });
+        Ok((feed, fingerprint))
+    }
+
+    /// Trains one configuration with one seed, or finds it trained.
+    fn cell(&mut self, config: &Config, stage: RowStage, seed: u64, on_event: &mut dyn FnMut(Event)) -> Result<Cell> {
+        let (feed, data_fingerprint) = self.feed(config)?;
+        let shelf = Shelf::Store(self.out.clone());
+        let bench = Bench { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
+        // What is known already is not told again.
+        let shared = self.done.keys().filter(|(name, ..)| name.contains('/'));
+        let known: BTreeSet<String> = shared.map(|(name, seed, _)| format!("seed {seed} · {name}")).collect();
+        let index = &mut self.index;
+        let mut tell = |event: Event| match event {
+            Event::Cached { label } if known.contains(label) => {}
+            Event::Stage { label, epochs, steps, params, beside, macs, resumed, .. } => {
+                *index += 1;
+                on_event(Event::Stage { index: *index - 1, label, epochs, steps, params, beside, macs, resumed });
+            }
+            Event::Cached { .. } => {
+                *index += 1;
+                on_event(event);
+            }
+            other => on_event(other),
+        };
+        // The baseline is the run's own: a row is compared with networks of its student's size, trained as the run says.
+        let mut baseline = config.clone();
+        baseline.student.train = self.base.student.train.clone();
+        let singles = Stages::new(&baseline, &bench, Staff::new(0), &mut tell, None).singles(seed)?;
+        let mut all = singles.clone();
+        let given = match stage {
+            RowStage::Joint => Staff::new(bench.feed.tasks.len()),
+            RowStage::Distilled => bench.given_teachers(config)?,
+        };
+        let mut stages = Stages::new(config, &bench, given, &mut tell, None);
+        let result = match stage {
+            RowStage::Joint => stages.joint(seed, None)?,
+            RowStage::Distilled => {
+                let mut staff = stages.teachers(seed, &mut all)?;
+                if config.teacher.kind == super::config::TeacherKind::Own {
+                    all.push(stages.joint(seed, Some(&mut staff))?);
+                }
+                bench.check_layers(config, &staff, Path::new(&config.name))?;
+                let result = stages.distilled(seed, &staff)?;
+                staff.check_unchanged(self.gpu)?;
+                result
+            }
+        };
+        for result in all.into_iter().chain([result.clone()]) {
+            let file = PathBuf::from(format!("{:?}", (&result.stage, result.params, result.macs)));
+            self.done.insert((result.stage.clone(), result.seed, file), result);
+        }
+        Ok(Cell { result, singles })
+    }
+
+    fn row(&mut self, plan: &RowPlan, seeds: &[u64], on_event: &mut dyn FnMut(Event)) -> Result<Row> {
+        let config = self.ablation.config(&plan.sets)?;
+        let cells = seeds.iter().map(|seed| self.cell(&config, plan.stage, *seed, on_event));
+        let cells = cells.collect::<Result<Vec<_>>>()?;
+        Row::new(plan, &cells.iter().map(|c| (&c.result, c.singles.as_slice())).collect::<Vec<_>>())
+    }
+
+    /// An upper bound of the stages: what rows share is counted once where that shows in their settings.
+    fn count(&self) -> Result<usize> {
+        let mut distinct: BTreeSet<String> = BTreeSet::new();
+        let mut add = |sets: &[String], stage: RowStage, seeds: &[u64]| {
+            let config = self.ablation.config(sets)?;
+            let tasks = config.task_names().len();
+            for seed in seeds {
+                let student = format!("{:?}{:?}{:?}", config.data, config.augment, config.student.net);
+                distinct.extend((0..tasks).map(|t| format!("single {t} {seed} {student}")));
+                if stage == RowStage::Distilled {
+                    let teachers = format!("{:?}{:?}{:?}", config.data, config.augment, config.teacher);
+                    distinct.extend((0..config.trained_teachers()).map(|t| format!("teacher {t} {seed} {teachers}")));
+                }
+                distinct.insert(format!("{stage:?} {seed} {}", config.to_toml()));
+            }
+            Ok::<_, Error>(())
+        };
+        for row in &self.ablation.rows {
+            add(&row.sets, row.stage, &self.base.seeds)?;
+        }
+        let mut trials = 0;
+        for search in &self.ablation.searches {
+            trials += search::trials(search) + self.base.seeds.len();
+        }
+        Ok(distinct.len() + trials)
+    }
+}

@@ -1,0 +1,166 @@
+//! What a comparison found.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::RowPlan;
+use super::search::Trial;
+use crate::metrics::{DELTA_M_DEFINITION, MeanStd};
+use crate::train::summary::{Scores, StageResult, delta_against, scores};
+use crate::{Error, Result};
+
+/// The table of a comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Version of this form: 1.
+    pub schema: u32,
+    /// Its name.
+    pub name: String,
+    /// The adapter that computed it.
+    pub adapter: String,
+    /// The seeds of every row.
+    pub seeds: Vec<u64>,
+    /// What Δm means here.
+    pub delta_m_definition: String,
+    /// The single-task networks and teachers that rows were measured against and taught by.
+    pub references: Vec<Row>,
+    /// The rows, in the order of the file.
+    pub rows: Vec<Row>,
+    /// Every trial of every search.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub searches: BTreeMap<String, Vec<Trial>>,
+}
+
+/// One row: a configuration over all seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// What was set.
+    pub sets: Vec<String>,
+    /// By task, on the test split, of the weights that were best on validation.
+    pub metrics: BTreeMap<String, Scores>,
+    /// Δm in per cent against the single-task networks of the same seed; `None` for those themselves.
+    pub delta_m: Option<MeanStd>,
+    /// Trained parameters, of all networks of the row.
+    pub params: usize,
+    /// Parameters trained beside the network, which are no part of it.
+    pub beside: usize,
+    /// Multiply-accumulates of one image's forward pass.
+    pub macs: u64,
+    /// Milliseconds of a training step.
+    pub step_ms: MeanStd,
+    /// Wall-clock seconds of one seed's training.
+    pub seconds: MeanStd,
+    /// The best validation score.
+    pub val: MeanStd,
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Result<MeanStd> {
+    MeanStd::of(&values.collect::<Vec<f64>>()).ok_or_else(|| Error::Invalid("a row without results".into()))
+}
+
+impl Row {
+    /// From each seed's result and its single-task networks.
+    pub(super) fn new(plan: &RowPlan, cells: &[(&StageResult, &[StageResult])]) -> Result<Self> {
+        let results: Vec<&StageResult> = cells.iter().map(|(r, _)| *r).collect();
+        let delta = |(result, singles): &(&StageResult, &[StageResult])| {
+            delta_against(result, |task| singles.iter().find(|s| s.stage == format!("single/{task}")))
+        };
+        let deltas: Option<Vec<f64>> = cells.iter().map(delta).collect();
+        let row = Self::of(&plan.name, &results)?;
+        Ok(Row { sets: plan.sets.clone(), delta_m: deltas.and_then(|d| MeanStd::of(&d)), ..row })
+    }
+
+    fn of(name: &str, results: &[&StageResult]) -> Result<Self> {
+        let Some(first) = results.first() else { return Err(Error::Invalid(format!("{name} has no results"))) };
+        Ok(Row {
+            name: name.into(),
+            sets: Vec::new(),
+            metrics: scores(results, |r| &r.best),
+            delta_m: None,
+            params: first.params,
+            beside: first.beside,
+            macs: first.macs,
+            step_ms: mean(results.iter().map(|r| r.step_ms))?,
+            seconds: mean(results.iter().map(|r| r.seconds))?,
+            val: mean(results.iter().map(|r| r.val))?,
+        })
+    }
+}
+
+impl Outcome {
+    pub(super) fn new(name: &str, adapter: &str, seeds: &[u64]) -> Self {
+        Outcome {
+            schema: 1,
+            name: name.into(),
+            adapter: adapter.into(),
+            seeds: seeds.to_vec(),
+            delta_m_definition: format!(
+                "{DELTA_M_DEFINITION}, trained with the same seed; metrics: accuracy, macro precision, macro recall, macro F1 on \
+                 the test split; then mean and sample standard deviation over seeds"
+            ),
+            references: Vec::new(),
+            rows: Vec::new(),
+            searches: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, row: Row) -> Result<()> {
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Adds the rows of teachers and single-task networks: those of one size together, all tasks in one row.
+    pub(super) fn references<'a>(&mut self, results: impl Iterator<Item = &'a StageResult>) -> Result<()> {
+        let mut kinds: BTreeMap<(String, usize), BTreeMap<String, Vec<&StageResult>>> = BTreeMap::new();
+        for result in results.filter(|r| r.stage.contains('/')) {
+            let kind = result.stage.split('/').next().unwrap_or_default().to_string();
+            kinds.entry((kind, result.params)).or_default().entry(result.stage.clone()).or_default().push(result);
+        }
+        self.references.clear();
+        for ((kind, _), stages) in kinds {
+            let name = if kind == "teacher" { "teachers" } else { "single-task networks" };
+            let rows = stages.values().map(|r| Row::of(name, r)).collect::<Result<Vec<Row>>>()?;
+            let mut rows = rows.into_iter();
+            let Some(mut all) = rows.next() else { continue };
+            for row in rows {
+                all.metrics.extend(row.metrics);
+                all.params += row.params;
+                all.macs += row.macs;
+                all.seconds.mean += row.seconds.mean;
+                all.step_ms.mean += row.step_ms.mean;
+            }
+            self.references.push(all);
+        }
+        Ok(())
+    }
+
+    /// The tasks, sorted by name.
+    pub fn tasks(&self) -> Vec<&str> {
+        self.rows.first().map_or(Vec::new(), |r| r.metrics.keys().map(String::as_str).collect())
+    }
+
+    /// The text of `ablation.json`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it holds what JSON cannot.
+    pub fn to_json(&self) -> Result<String> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::Invalid(format!("the comparison cannot be written as JSON: {e}")))?;
+        Ok(text + "\n")
+    }
+
+    /// Reads an `ablation.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Data`].
+    pub fn load(path: &Path) -> Result<Outcome> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+        serde_json::from_str(&text).map_err(|e| {
+            Error::data(path, format!("line {}", e.line()), format!("this is no comparison ({e}); run it again"))
+        })
+    }
+}
