@@ -116,7 +116,8 @@ impl Grads {
                     crate::kernels::elementwise::axpy(gpu, 1.0, &held.tensor, &Target::fresh(own.clone()))?;
                     *held = Held { tensor: own, shared: false };
                 }
-                Target { tensor: held.tensor.clone(), accumulate: true }
+                // Others may have seen the value under another shape.
+                Target { tensor: held.tensor.reshape(&slot.shape)?, accumulate: true }
             }
         }))
     }

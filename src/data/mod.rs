@@ -81,6 +81,9 @@ impl Images {
     }
 }
 
+/// The label of a sample that has none for the task at hand: it takes no part in a loss on labels or in a metric.
+pub const MISSING: u32 = u32::MAX;
+
 /// One question asked of every image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
@@ -167,8 +170,9 @@ impl Dataset {
         [("train", &self.train), ("val", &self.val), ("test", &self.test)]
     }
 
-    /// Refuses what later steps rely on never to meet: an empty split, splits of different image sizes, a label for each
-    /// sample and task missing or out of range, a task of fewer than two classes. Every loader of this module ends here.
+    /// Refuses what later steps rely on never to meet: an empty split, splits of different image sizes, a label out of range
+    /// (that is not [`MISSING`]), a split without any label for a task, a task of fewer than two classes. Every loader of this
+    /// module ends here.
     pub fn check(&self) -> Result<()> {
         let bad = |m: String| Err(Error::Invalid(format!("data set {}: {m}", self.name)));
         let size = |i: &Images| [i.height, i.width, i.channels];
@@ -198,7 +202,10 @@ impl Dataset {
                 if labels.len() != n {
                     return bad(format!("{name}: task {:?} has {} labels for {n} images", task.name, labels.len()));
                 }
-                if let Some(i) = labels.iter().position(|&l| l as usize >= classes) {
+                if labels.iter().all(|&l| l == MISSING) {
+                    return bad(format!("{name}: no image has a label for task {:?}", task.name));
+                }
+                if let Some(i) = labels.iter().position(|&l| l as usize >= classes && l != MISSING) {
                     let l = labels[i];
                     return bad(format!(
                         "{name}, sample {i}: label {l} of task {:?} is not below {classes}",
@@ -250,6 +257,80 @@ impl Dataset {
             }
         }
         hash
+    }
+
+    /// Takes labels away from training samples, as if nobody had given them: each task keeps the given part of its labels. With
+    /// `disjoint` no sample keeps more than one task's, as where data sets were made for one task each.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an unknown task, a part that is not in 0..=1, or disjoint parts of more than 1 together.
+    pub fn keep_labels(mut self, parts: &[(&str, f64)], disjoint: bool, seed: u64) -> Result<Self> {
+        let sum: f64 = parts.iter().map(|(_, part)| part).sum();
+        if parts.iter().any(|(_, part)| !(0.0..=1.0).contains(part)) || (disjoint && sum > 1.0 + 1e-9) {
+            return Err(Error::Invalid(format!(
+                "parts of labels {parts:?} must be from 0 to 1, disjoint ones together too"
+            )));
+        }
+        let n = self.train.len();
+        let mut first = 0;
+        for (name, part) in parts {
+            let Some(task) = self.tasks.iter().position(|t| t.name == *name) else {
+                return Err(Error::Invalid(format!("the data has no task {name:?} to take labels from")));
+            };
+            let order = split::permutation(n, seed::derive(seed, if disjoint { "labels" } else { name }));
+            let count = ((part * n as f64).round() as usize).min(n - first);
+            let kept = first..first + count;
+            for (place, &sample) in order.iter().enumerate().filter(|(place, _)| !kept.contains(place)) {
+                debug_assert!(place < n);
+                self.train.labels[task][sample as usize] = MISSING;
+            }
+            first = if disjoint { first + count } else { 0 };
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    /// The images of both, with the tasks of both: an image has no label for the other's tasks. For data sets that were made
+    /// for one task each.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where images differ in size, or a task is in both.
+    pub fn union(self, other: Dataset) -> Result<Self> {
+        if let Some(task) = self.tasks.iter().find(|t| other.tasks.iter().any(|o| o.name == t.name)) {
+            return Err(Error::Invalid(format!("two data sets have a task {:?}; give one another name", task.name)));
+        }
+        let (own, others) = (self.tasks.len(), other.tasks.len());
+        let join = |a: Split, b: Split| {
+            let size = |i: &Images| [i.height, i.width, i.channels];
+            if size(&a.images) != size(&b.images) {
+                let (a, b) = (size(&a.images), size(&b.images));
+                return Err(Error::Invalid(format!(
+                    "images of {a:?} and {b:?} (height, width, channels) do not go together"
+                )));
+            }
+            let (n, m) = (a.images.count, b.images.count);
+            let mut images = a.images;
+            images.pixels.extend_from_slice(&b.images.pixels);
+            images.count = n + m;
+            let longer = |labels: Vec<u32>, before: usize, after: usize| {
+                let none = |n| std::iter::repeat_n(MISSING, n);
+                none(before).chain(labels).chain(none(after)).collect::<Vec<u32>>()
+            };
+            let first = a.labels.into_iter().map(|l| longer(l, 0, m));
+            let labels = first.chain(b.labels.into_iter().map(|l| longer(l, n, 0))).collect();
+            Ok(Split { images, labels })
+        };
+        let union = Dataset {
+            name: self.name,
+            tasks: self.tasks.into_iter().chain(other.tasks).collect(),
+            train: join(self.train, other.train)?,
+            val: join(self.val, other.val)?,
+            test: join(self.test, other.test)?,
+            skipped: self.skipped.into_iter().chain(other.skipped).collect(),
+        };
+        debug_assert_eq!(union.tasks.len(), own + others);
+        union.check()?;
+        Ok(union)
     }
 
     /// At most so many samples of each split, chosen by `seed`, each class of the first task in proportion.

@@ -1,3 +1,4 @@
+use super::compose::{Pairing, Samples};
 use super::*;
 
 type Change = fn(&mut Dataset);
@@ -96,4 +97,45 @@ fn limits_keep_the_proportions_and_name_their_choice_by_seed() {
 fn too_many_images_are_an_error_not_an_abort() {
     assert!(Images::black(usize::MAX, [2, 2], 3).is_err());
     assert!(Images::black(1 << 31, [1 << 20, 1 << 10], 3).is_err());
+}
+
+#[test]
+fn labels_can_be_taken_away() {
+    let data = || {
+        digits::load(&Pairing { canvas: [12, 12], samples: Samples { train: 100, val: 10, test: 10 }, seed: 1 }, 0)
+            .unwrap()
+    };
+    let there = |d: &Dataset, task: usize| d.train.labels[task].iter().filter(|l| **l != MISSING).count();
+    let some = data().keep_labels(&[("first", 0.3)], false, 1).unwrap();
+    assert_eq!((there(&some, 0), there(&some, 1)), (30, 100));
+    assert_eq!((&some.val, &some.test), (&data().val, &data().test));
+    let apart = data().keep_labels(&[("first", 0.5), ("second", 0.5)], true, 1).unwrap();
+    assert_eq!((there(&apart, 0), there(&apart, 1)), (50, 50));
+    let both = (0..100).filter(|i| apart.train.labels.iter().all(|l| l[*i] != MISSING)).count();
+    assert_eq!(both, 0);
+    // What is kept is as it was.
+    let whole = data();
+    for (kept, all) in apart.train.labels[1].iter().zip(&whole.train.labels[1]) {
+        assert!(*kept == MISSING || kept == all);
+    }
+    assert!(data().keep_labels(&[("third", 0.5)], false, 1).is_err());
+    assert!(data().keep_labels(&[("first", 0.6), ("second", 0.6)], true, 1).is_err());
+    assert!(data().keep_labels(&[("first", 0.0)], false, 1).is_err(), "no label is left");
+}
+
+#[test]
+fn data_sets_of_one_task_each_go_together() {
+    let one = |name: &str| digits::single(name, 0).unwrap();
+    let (n, union) = (one("a").train.len(), one("a").union(one("b")).unwrap());
+    assert_eq!((union.train.len(), union.tasks.len()), (2 * n, 2));
+    assert!(
+        union.train.labels[0][n..].iter().all(|l| *l == MISSING)
+            && union.train.labels[0][..n] == one("a").train.labels[0]
+    );
+    assert!(
+        union.train.labels[1][..n].iter().all(|l| *l == MISSING)
+            && union.train.labels[1][n..] == one("b").train.labels[0]
+    );
+    assert_eq!(union.train.images.get(n), one("b").train.images.get(0));
+    assert!(one("a").union(one("a")).is_err());
 }

@@ -58,6 +58,12 @@ pub struct DataConfig {
     pub split_seed: u64,
     /// Tasks whose label survives mirroring the image.
     pub flip_invariant: Vec<String>,
+    /// No training image keeps the labels of more than one task of `labelled`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disjoint: bool,
+    /// The part of the training labels that is kept, by task; the others are all kept.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labelled: BTreeMap<String, f64>,
     /// The source and its own keys.
     #[serde(flatten)]
     pub source: Source,
@@ -120,6 +126,9 @@ pub struct FolderSource {
     pub folder: PathBuf,
     /// The task's name.
     pub task: String,
+    /// Further folders, each a task of its own: its images have no labels for the other tasks.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub also: BTreeMap<String, PathBuf>,
     /// Height and width to which every image is resized.
     pub size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
@@ -462,7 +471,9 @@ impl Config {
             Source::Digits(_) => DIGITS_TASKS.to_vec(),
             Source::Pair(pair) => vec![&pair.first.task, &pair.second.task],
             Source::Idx(idx) => vec![&idx.files.task],
-            Source::Folder(folder) => vec![&folder.task],
+            Source::Folder(folder) => {
+                std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
+            }
         }
     }
 

@@ -35,27 +35,29 @@ pub fn load(config: &Config) -> Result<Dataset> {
             let whole = idx::load(&config.name, &files(&i.files), i.val_fraction, data.split_seed)?;
             whole.limited(&limits(&i.limit), data.split_seed)?
         }
-        Source::Folder(f) => folder::load(
-            &config.name,
-            &folder::Options {
-                root: data.root.join(&f.folder),
+        Source::Folder(f) => {
+            let options = |path: &std::path::Path, task: &str| folder::Options {
+                root: data.root.join(path),
                 size: f.size,
                 channels: f.channels,
-                task: f.task.clone(),
-                flip: flip(&f.task),
+                task: task.to_string(),
+                flip: flip(task),
                 val_fraction: f.val_fraction,
                 test_fraction: f.test_fraction,
                 split_seed: data.split_seed,
                 limits: limits(&f.limit),
-            },
-        )?,
+            };
+            let first = folder::load(&config.name, &options(&f.folder, &f.task))?;
+            let others = f.also.iter().map(|(task, path)| folder::load(&config.name, &options(path, task)));
+            others.into_iter().try_fold(first, |all, next| all.union(next?))?
+        }
     };
     // The embedded digits do not know what the file says of mirroring.
     for task in &mut dataset.tasks {
         task.flip |= flip(&task.name);
     }
-    dataset.check()?;
-    Ok(dataset)
+    let parts: Vec<(&str, f64)> = data.labelled.iter().map(|(task, part)| (task.as_str(), *part)).collect();
+    dataset.keep_labels(&parts, data.disjoint, seed::derive(data.split_seed, "labelled"))
 }
 
 fn limits(limit: &Limit) -> Limits {

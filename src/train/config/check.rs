@@ -31,6 +31,12 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
 }
 
 fn tasks(config: &Config, origin: &Origin) -> Result<()> {
+    let labelled: f64 = config.data.labelled.values().sum();
+    if config.data.disjoint && labelled > 1.0 + 1e-9 {
+        let message =
+            format!("the parts in data.labelled come to {labelled} together, so some images would have two labels");
+        return Err(origin.error(&["data", "disjoint"], message));
+    }
     let tasks = config.task_names();
     if let [first, second] = tasks.as_slice()
         && first == second
@@ -124,7 +130,12 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
             idx("second", &pair.second, root, origin)?;
         }
         Source::Idx(source) => idx("files", &source.files, root, origin)?,
-        Source::Folder(source) => folder(&source.folder, root, origin)?,
+        Source::Folder(source) => {
+            folder(&source.folder, root, origin, &["data", "folder"])?;
+            for (task, path) in &source.also {
+                folder(path, root, origin, &["data", "also", task])?;
+            }
+        }
     }
     let paths = config.teacher.paths.iter().flat_map(|(task, paths)| paths.iter().map(move |p| (task, p)));
     for (task, path) in paths {
@@ -155,13 +166,13 @@ fn idx(table: &str, files: &IdxFiles, root: &Path, origin: &Origin) -> Result<()
     Ok(())
 }
 
-fn folder(folder: &Path, root: &Path, origin: &Origin) -> Result<()> {
+fn folder(folder: &Path, root: &Path, origin: &Origin, key: &[&str]) -> Result<()> {
     let path = root.join(folder);
     for needed in [path.clone(), path.join("train")] {
         if !needed.is_dir() {
             let form = "the class folders belong in train/ inside it (train/cat/1.png)";
             let message = format!("{}; {form}; {}", absent(&needed, "folder"), root_hint(root));
-            return Err(origin.error(&["data", "folder"], message));
+            return Err(origin.error(key, message));
         }
     }
     Ok(())

@@ -48,6 +48,7 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("files", &[Kind::Idx]),
     ("folder", &[Kind::Folder]),
     ("size", &[Kind::Folder]),
+    ("also", &[Kind::Folder]),
     ("channels", &[Kind::Folder]),
     ("task", &[Kind::Folder]),
     ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder]),
@@ -75,6 +76,7 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     };
     let weights = s.table("tasks")?;
     known_tasks(&weights, &config)?;
+    known_tasks(&s.table("data")?.table("labelled")?, &config)?;
     known_tasks(&s.table("teacher")?.table("paths")?, &config)?;
     known_tasks(&s.table("teacher")?.table("weights")?, &config)?;
     let weight = |task: &str| weights.number(task, 1.0, "a weight of at least 0", |x| x >= 0.0);
@@ -159,6 +161,7 @@ fn data(s: &Section) -> Result<DataConfig> {
         Kind::Folder => Source::Folder(FolderSource {
             folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
             task: task_name(s, "class")?,
+            also: also(s)?,
             size: s.size("size", None, 1, 1024)?,
             channels: channels(s)?,
             val_fraction: fraction(s, "val_fraction")?,
@@ -166,13 +169,37 @@ fn data(s: &Section) -> Result<DataConfig> {
             limit: limit(&s.table("limit")?)?,
         }),
     };
+    let labelled = s.table("labelled")?;
     let flips = s.list("flip_invariant", "a list of task names in quotes", |v| v.as_str().map(str::to_string))?;
     Ok(DataConfig {
         root: s.text("root", "a folder")?.unwrap_or_else(|| ".".into()).into(),
         split_seed: s.integer("split_seed", 0, 0, i64::MAX as usize)? as u64,
         flip_invariant: flips.unwrap_or_default(),
+        disjoint: s.flag("disjoint", false)?,
+        labelled: labelled
+            .keys()
+            .map(|task| {
+                let part = |x: f64| x > 0.0 && x <= 1.0;
+                Ok((task.to_string(), labelled.number(task, 1.0, "a part of the labels above 0 and at most 1", part)?))
+            })
+            .collect::<Result<_>>()?,
         source,
     })
+}
+
+/// `also`: folders by the names of their tasks.
+fn also(s: &Section) -> Result<BTreeMap<String, PathBuf>> {
+    let table = s.table("also")?;
+    let own = task_name(s, "class")?;
+    let one = |task: &str| {
+        let plain = task.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        if !plain || task == own {
+            let message = format!("expected another task's name of letters, digits, `-` and `_`, found {task:?}");
+            return Err(table.error(task, message));
+        }
+        Ok((task.to_string(), table.required(task, "a folder with train/<class>/ inside")?.into()))
+    };
+    table.keys().map(one).collect()
 }
 
 fn channels(s: &Section) -> Result<usize> {

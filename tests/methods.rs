@@ -1,0 +1,279 @@
+//! Every way to distil and every way to balance, in whole runs: they run, they report, they resume, and nothing frozen moves.
+#![cfg(feature = "train")]
+
+mod support;
+
+use limbeck::Error;
+use limbeck::balance;
+use limbeck::distill::METHODS;
+use limbeck::train::ablate::{Ablation, Outcome, ablate};
+use limbeck::train::checkpoint;
+use limbeck::train::event::read_records;
+use limbeck::train::{self, Config, EpochRecord, Event};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::*;
+use tempfile::tempdir;
+
+fn records(out: &Path, stage: &str) -> Vec<EpochRecord> {
+    read_records(&out.join("metrics.jsonl")).unwrap().into_iter().filter(|r| r.stage == stage).collect()
+}
+
+/// Every method at once, scaled to the labels' strength: each reports its value and its pull, and what it trains is not stored.
+#[test]
+fn every_distillation_method_takes_part_in_a_run() {
+    let (gpu, folder) = (gpu(), tempdir().unwrap());
+    let names: Vec<String> = METHODS.iter().map(|m| format!("{:?}", m.name)).collect();
+    let tables: String =
+        METHODS.iter().map(|m| format!("[distill.{}]\nnormalise = true\nweight = 0.25\n", m.name)).collect();
+    let config = digits_config(&format!(
+        "[train]\nepochs = 2\nbatch = 16\nlr = 0.005\nwarmup_epochs = 0\n[distill]\nmethods = [{}]\n{tables}",
+        names.join(", ")
+    ));
+    finish(&config, folder.path(), &gpu).unwrap();
+    let records = records(folder.path(), "distilled");
+    assert_eq!(records.len(), 2);
+    let pulls = records[0].pulls.as_ref().unwrap();
+    for method in METHODS {
+        let own = |name: &&String| name.split(['/', '@']).nth(1) == Some(method.name);
+        for record in &records {
+            let values: Vec<f64> = record.losses.iter().filter(|(n, _)| own(n)).map(|(_, v)| *v).collect();
+            assert!(values.len() >= 2 && values.iter().all(|v| v.is_finite()), "{}: {values:?}", method.name);
+        }
+        // A quarter of the labels' pull each, at the step at which that was measured.
+        for (name, norm) in pulls.norms.iter().filter(|(n, _)| own(n)) {
+            let labels = pulls.norms[&format!("{}/ce", name.split('/').next().unwrap())];
+            assert!(norm.is_finite() && labels > 0.0, "{name}: {norm} beside {labels}");
+        }
+    }
+    assert!((pulls.cosines[0][0] - 1.0).abs() < 1e-6 && pulls.cosines[0][1].abs() <= 1.0);
+    let bytes = fs::read(folder.path().join("seed-3/distilled.safetensors")).unwrap();
+    let names = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert!(names.names().iter().all(|n| !n.contains("adaptor") && !n.contains("rho")), "{:?}", names.names());
+}
+
+fn comparison(folder: &Path, rows: &str) -> Ablation {
+    let base = "[data]\nsource = \"digits\"\nsamples = { train = 64, val = 20, test = 20 }\n\
+                [teacher]\narch = \"resnet8\"\nwidth = 0.5\n[student]\narch = \"resnet8\"\nwidth = 0.25\n\
+                [train]\nepochs = 1\nbatch = 16\nlr = 0.01\nwarmup_epochs = 0\n";
+    fs::write(folder.join("base.toml"), base).unwrap();
+    let path = folder.join("compare.toml");
+    fs::write(&path, format!("base = \"base.toml\"\nset = [\"seeds=[3, 4]\"]\n{rows}")).unwrap();
+    Ablation::load(&path, &[]).unwrap()
+}
+
+fn compare(ablation: &Ablation, out: &Path, mut when: impl FnMut(&Event) -> bool) -> limbeck::Result<Outcome> {
+    let stop = AtomicBool::new(false);
+    ablate(ablation, out, &gpu(), &stop, &mut |event| {
+        if when(&event) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    })
+}
+
+/// A grid over all methods: teachers and baselines are trained once, and a finished comparison trains nothing.
+#[test]
+fn every_balancing_method_takes_part_in_a_comparison() {
+    let folder = tempdir().unwrap();
+    let names: Vec<String> = balance::METHODS.iter().map(|m| format!("{:?}", m.name)).collect();
+    let rows = format!(
+        "[[row]]\nname = \"joint\"\nstage = \"joint\"\n\
+         [[row]]\nname = \"tasks\"\nstage = \"joint\"\ngrid = {{ balance.method = [{}] }}\n\
+         [[row]]\nname = \"parameters\"\nstage = \"joint\"\nset = [\"balance.level=parameters\"]\n\
+         grid = {{ balance.method = [\"cagrad\", \"upgrad\"] }}\n\
+         [[row]]\nname = \"terms\"\nstage = \"distilled\"\nset = [\"balance.over=terms\"]\n\
+         grid = {{ balance.method = [\"famo\", \"aligned_mtl\"] }}\n",
+        names.join(", ")
+    );
+    let ablation = comparison(folder.path(), &rows);
+    let out = folder.path().join("out");
+    let mut trained = Vec::new();
+    let outcome = compare(&ablation, &out, |e| {
+        if let Event::Stage { label, .. } = e {
+            trained.push(label.to_string());
+        }
+        false
+    })
+    .unwrap();
+    assert_eq!(outcome.rows.len(), 1 + names.len() + 2 + 2);
+    for row in &outcome.rows {
+        let delta = row.delta_m.unwrap_or_else(|| panic!("{} has no delta", row.name));
+        assert!(delta.mean.is_finite() && row.step_ms.mean > 0.0 && row.params == outcome.rows[0].params, "{row:?}");
+    }
+    let count = |part: &str| trained.iter().filter(|l| l.contains(part)).count();
+    assert_eq!((count("single/"), count("teacher/")), (4, 4), "{trained:?}");
+    assert_eq!((count("· joint"), count("· distilled")), (2 * (1 + names.len() + 2), 4), "{trained:?}");
+    assert_eq!(outcome.references.len(), 2);
+    // Weights that are not constant are told.
+    let journals: Vec<EpochRecord> = journals(&out.join("stages"), "joint");
+    assert_eq!(journals.iter().filter(|r| r.weights.is_empty()).count(), 2);
+    assert!(journals.iter().all(|r| r.weights.is_empty() || r.weights.len() == 2));
+
+    let again = compare(&ablation, &out, |e| {
+        assert!(!matches!(e, Event::Stage { .. }), "{e:?}");
+        false
+    });
+    assert_eq!(again.unwrap(), outcome);
+    assert_eq!(Outcome::load(&out.join("ablation.json")).unwrap(), outcome);
+}
+
+/// Every stage's own journal below `dir`.
+fn journals(dir: &Path, stage: &str) -> Vec<EpochRecord> {
+    let folders = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+    let files = folders.flat_map(|f| fs::read_dir(f).unwrap().map(|e| e.unwrap().path()));
+    let journals: Vec<PathBuf> = files.filter(|f| f.extension().is_some_and(|e| e == "jsonl")).collect();
+    journals.iter().flat_map(|f| read_records(f).unwrap()).filter(|r| r.stage == stage).collect()
+}
+
+#[test]
+fn an_interrupted_comparison_goes_on_and_a_search_finds_the_best_trial() {
+    let folder = tempdir().unwrap();
+    let rows = "[[row]]\nname = \"kd\"\nstage = \"distilled\"\n\
+                [[search]]\nname = \"best\"\nstage = \"joint\"\nstrategy = \"halving\"\ntrials = 4\nfactor = 2\n\
+                set = [\"student.train.epochs=4\"]\n\
+                space = { \"student.train.lr\" = { from = 0.001, to = 0.1, log = true } }\n";
+    let ablation = comparison(folder.path(), rows);
+    let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
+    let outcome = compare(&ablation, &whole, |_| false).unwrap();
+    let mut stages = 0;
+    while let Err(error) = compare(&ablation, &torn, |e| {
+        stages += usize::from(matches!(e, Event::StageDone { .. }));
+        matches!(e, Event::StageDone { .. })
+    }) {
+        assert!(matches!(error, Error::Interrupted { .. }), "{error}");
+    }
+    assert!(stages > 8);
+    let numbers =
+        |o: &Outcome| o.rows.iter().map(|r| (r.name.clone(), r.metrics.clone(), r.delta_m, r.val)).collect::<Vec<_>>();
+    assert_eq!(numbers(&outcome), numbers(&Outcome::load(&torn.join("ablation.json")).unwrap()));
+    let trials = &outcome.searches["best"];
+    let last = trials.iter().map(|t| t.epochs).max().unwrap();
+    assert_eq!((trials[0].epochs, last), (1, 4));
+    let best = trials.iter().filter(|t| t.epochs == last).max_by(|a, b| a.val.total_cmp(&b.val)).unwrap();
+    assert!(outcome.rows[1].sets.ends_with(&best.sets), "{:?} {best:?}", outcome.rows[1].sets);
+}
+
+/// Balanced runs end with the same bits, wherever they are interrupted: the methods' states are stored.
+#[test]
+fn a_balanced_run_resumes_with_the_same_bits() {
+    let gpu = gpu();
+    for balance in
+        ["method = \"famo\"", "method = \"gradvac\"\nlevel = \"parameters\"", "method = \"stch\"\nover = \"terms\""]
+    {
+        let folder = tempdir().unwrap();
+        let config = digits_config(&format!(
+            "[train]\nepochs = 3\nbatch = 8\nlr = 0.01\nwarmup_epochs = 0\n[balance]\n{balance}\n[distill]\nmethods = [\"kd\", \"vid\"]\n\
+             adaptor_lr_factor = 2\n[distill.vid]\nnormalise = true\n[distill.kd]\ntemperature_end = 1\n"
+        ));
+        let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
+        finish(&config, &whole, &gpu).unwrap();
+        for stage in ["joint", "distilled"] {
+            let mut at = 0;
+            let error = run_until(&config, &torn, &gpu, |e| {
+                at += usize::from(matches!(e, Event::Step { .. }) && at > 0);
+                at += usize::from(matches!(e, Event::Epoch(r) if r.stage == stage && r.epoch == 0));
+                at == 1
+            })
+            .unwrap_err();
+            assert!(matches!(error, Error::Interrupted { .. }), "{error}");
+        }
+        finish(&config, &torn, &gpu).unwrap();
+        for stage in ["joint", "distilled"] {
+            let read = |dir: &Path| fs::read(dir.join(format!("seed-3/{stage}.last.safetensors"))).unwrap();
+            assert!(read(&whole) == read(&torn), "{balance}: {stage}");
+            let told = |dir: &Path| {
+                let timeless = |r: EpochRecord| EpochRecord { seconds: 0.0, images_per_second: 0.0, ..r };
+                records(dir, stage).into_iter().map(timeless).collect::<Vec<_>>()
+            };
+            assert_eq!(told(&whole), told(&torn), "{balance}: {stage}");
+        }
+    }
+}
+
+fn stages(out: &Path) -> Vec<String> {
+    let mut all: Vec<String> = read_records(&out.join("metrics.jsonl")).unwrap().into_iter().map(|r| r.stage).collect();
+    all.dedup();
+    all
+}
+
+#[test]
+fn tasks_may_have_several_teachers_a_common_one_none_or_the_student() {
+    let gpu = gpu();
+    let short = "[train]\nepochs = 1\nbatch = 16\nwarmup_epochs = 0\n";
+    let run = |more: &str, out: &Path| {
+        let text = digits_config(short).to_toml();
+        let sets: Vec<String> = more.lines().map(String::from).collect();
+        let config = Config::parse(&text, Path::new("small.toml"), &sets).unwrap();
+        finish(&config, out, &gpu).unwrap()
+    };
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+
+    run("teacher.count=2", &path("two"));
+    let names = ["teacher/first", "teacher/first-2", "teacher/second", "teacher/second-2"];
+    assert_eq!(stages(&path("two"))[..4], names);
+    let terms: Vec<String> = records(&path("two"), "distilled")[0].losses.keys().cloned().collect();
+    assert_eq!(terms, ["first/ce", "first/kd#1", "first/kd#2", "second/ce", "second/kd#1", "second/kd#2"]);
+
+    run("teacher.kind=joint", &path("joint"));
+    assert_eq!(stages(&path("joint")), ["teacher/all", "single/first", "single/second", "joint", "distilled"]);
+    run("teacher.kind=self", &path("self"));
+    assert_eq!(stages(&path("self")), ["single/first", "single/second", "joint", "distilled"]);
+
+    // One file for both tasks, and a task without a teacher.
+    let all = path("joint").join("seed-3/teacher-all.safetensors");
+    let one = path("two").join("seed-3/teacher-first.safetensors");
+    let before = fs::read(&all).unwrap();
+    let given = format!(
+        "teacher.paths={{ first = [{one:?}, {all:?}], second = {all:?} }}\nteacher.weights={{ first = [3, 1] }}"
+    );
+    run(&given, &path("given"));
+    assert_eq!(stages(&path("given")), ["single/first", "single/second", "joint", "distilled"]);
+    assert_eq!(records(&path("given"), "distilled")[0].losses.len(), 5);
+    assert_eq!(fs::read(&all).unwrap(), before);
+    run(&format!("teacher.paths={{ first = [], second = {all:?} }}"), &path("none"));
+    let terms: Vec<String> = records(&path("none"), "distilled")[0].losses.keys().cloned().collect();
+    assert_eq!(terms, ["first/ce", "second/ce", "second/kd"]);
+    checkpoint::load(&gpu, &path("none").join("seed-3/distilled.safetensors")).unwrap();
+}
+
+/// Trunks of another family, width and resolution: layers are brought together by pooling, or must be named.
+#[test]
+fn teachers_may_be_built_otherwise() {
+    let (gpu, folder) = (gpu(), tempdir().unwrap());
+    let text = |methods: &str, more: &str| {
+        let text = digits_config("[train]\nepochs = 1\nbatch = 16\nwarmup_epochs = 0\n").to_toml();
+        let sets =
+            ["teacher.arch=resnet18".to_string(), "teacher.width=0.125".into(), format!("distill.methods=[{methods}]")];
+        let more = more.lines().map(String::from);
+        Config::parse(&text, Path::new("small.toml"), &sets.into_iter().chain(more).collect::<Vec<_>>()).unwrap()
+    };
+    let out = folder.path().join("a");
+    finish(&text("\"normalised\", \"fitnet\", \"sp\", \"rkd_angle\", \"cka\"", ""), &out, &gpu).unwrap();
+    assert!(records(&out, "distilled")[0].losses.values().all(|v| v.is_finite()));
+    let out = folder.path().join("b");
+    let error = finish(&text("\"at\"", ""), &out, &gpu).unwrap_err().to_string();
+    assert!(error.contains("distill.at.layers") && error.contains("3 stages") && !out.exists(), "{error}");
+    let named = "distill.at={ layers = [\"layer2\", \"layer3\"], teacher_layers = [\"layer2\", \"layer4\"] }";
+    finish(&text("\"at\"", named), &out, &gpu).unwrap();
+    let terms: Vec<String> = records(&out, "distilled")[0].losses.keys().cloned().collect();
+    assert_eq!(terms[..3], ["first/at@layer2", "first/at@layer3", "first/ce"]);
+}
+
+#[test]
+fn teachers_fill_in_for_labels_that_are_missing() {
+    let (gpu, folder) = (gpu(), tempdir().unwrap());
+    let text = digits_config("[train]\nepochs = 1\nbatch = 8\nwarmup_epochs = 0\n").to_toml();
+    let sets = [
+        "data.labelled={ first = 0.25, second = 0.5 }".to_string(),
+        "data.disjoint=true".into(),
+        "distill.methods=[\"kd\", \"dkd\"]".into(),
+    ];
+    let config = Config::parse(&text, Path::new("small.toml"), &sets).unwrap();
+    finish(&config, folder.path(), &gpu).unwrap();
+    let record = &records(folder.path(), "distilled")[0];
+    assert!(record.losses.values().all(|v| v.is_finite() && *v > 0.0), "{:?}", record.losses);
+    let evaluation = train::evaluate(folder.path(), "distilled", "test", &gpu).unwrap().remove(0);
+    assert_eq!(evaluation.images, 40);
+}
