@@ -277,3 +277,46 @@ fn teachers_fill_in_for_labels_that_are_missing() {
     let evaluation = train::evaluate(folder.path(), "distilled", "test", &gpu).unwrap().remove(0);
     assert_eq!(evaluation.images, 40);
 }
+
+#[test]
+fn networks_that_teach_each_other_resume_with_the_same_bits() {
+    let (gpu, folder) = (gpu(), tempdir().unwrap());
+    let text = digits_config("[train]\nepochs = 3\nbatch = 8\nlr = 0.01\nwarmup_epochs = 0\n").to_toml();
+    let sets = [
+        "teacher.kind=mutual",
+        "teacher.count=2",
+        "distill.methods=[\"kd\", \"normalised\"]",
+        "distill.kd.temperature=1",
+    ];
+    let config = Config::parse(&text, Path::new("small.toml"), &sets.map(String::from)).unwrap();
+    let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
+    finish(&config, &whole, &gpu).unwrap();
+    assert_eq!(stages(&whole), ["single/first", "single/second", "joint", "distilled"]);
+    let terms: Vec<String> = records(&whole, "distilled")[0].losses.keys().cloned().collect();
+    assert_eq!(terms[..3], ["first/ce", "first/kd#1", "first/kd#2"]);
+    let mut at = 0;
+    let error = run_until(&config, &torn, &gpu, |e| {
+        at += usize::from(matches!(e, Event::Step { .. }) && at > 0);
+        at += usize::from(matches!(e, Event::Epoch(r) if r.stage == "distilled" && r.epoch == 0));
+        at == 2
+    })
+    .unwrap_err();
+    assert!(matches!(error, Error::Interrupted { .. }), "{error}");
+    finish(&config, &torn, &gpu).unwrap();
+    let read = |dir: &Path| fs::read(dir.join("seed-3/distilled.last.safetensors")).unwrap();
+    assert!(read(&whole) == read(&torn));
+}
+
+#[test]
+fn what_cannot_work_together_is_refused() {
+    let says = |sets: &[&str], words: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
+        let error = Config::parse("", Path::new("x.toml"), &sets).unwrap_err().to_string();
+        assert!(words.iter().all(|w| error.contains(w)), "{error}");
+    };
+    says(&["teacher.kind=mutual", "balance.method=mgda"], &["balance.method", "cannot be balanced"]);
+    says(&["teacher.kind=mutual", "distill.kd.normalise=true"], &["normalise", "first step"]);
+    says(&["teacher.kind=mutual", "teacher.paths.first=a.safetensors"], &["teacher.paths", "ready-made"]);
+    says(&["distill.task_weight=0", "distill.sp.normalise=true"], &["distill.sp.normalise", "task_weight"]);
+    says(&["data.labelled={first=0.6, second=0.6}", "data.disjoint=true"], &["data.disjoint", "two labels"]);
+}

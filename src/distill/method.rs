@@ -62,6 +62,16 @@ impl Taught {
         Ok(Taught { logits, features: taps.iter().map(one).collect::<Result<_>>()? })
     }
 
+    /// What a network that is trained along says: the values of its logits and of all its features.
+    pub fn values(logits: &[Var], features: &Features<Var>) -> Self {
+        let maps = features.maps.iter().enumerate().map(|(i, map)| (Tap::Stage(i), map.value().clone()));
+        let pooled = (Tap::Pooled, features.pooled.value().clone());
+        Taught {
+            logits: logits.iter().map(|z| z.value().clone()).collect(),
+            features: maps.chain(std::iter::once(pooled)).collect(),
+        }
+    }
+
     /// The features at `tap`.
     ///
     /// # Errors

@@ -313,7 +313,7 @@ pub enum Init {
 pub struct TeacherConfig {
     /// Who teaches.
     pub kind: TeacherKind,
-    /// Teachers trained for each task (of each kind but `self`), each from its own seed.
+    /// Teachers trained for each task, or peers that learn along, each from its own seed.
     pub count: usize,
     /// Their network.
     #[serde(flatten)]
@@ -340,6 +340,9 @@ pub enum TeacherKind {
     /// The joint student itself (self-distillation: Furlanello et al. 2018, arXiv 1805.04770).
     #[serde(rename = "self")]
     Own,
+    /// Networks of the teacher's size that learn along with the student, each from all others (deep mutual learning: Zhang et al.
+    /// 2018, arXiv 1706.00384).
+    Mutual,
 }
 
 /// The student.
@@ -483,7 +486,7 @@ impl Config {
         match self.teacher.kind {
             TeacherKind::Single => open * self.teacher.count,
             TeacherKind::Joint => open.min(1) * self.teacher.count,
-            TeacherKind::Own => 0,
+            TeacherKind::Own | TeacherKind::Mutual => 0,
         }
     }
 

@@ -222,7 +222,10 @@ impl Objective {
     /// What every teacher says of `x`. One after the other, each keeping only what is asked for, so that no more than one
     /// teacher's activations exist at a time.
     pub(super) fn teach(&self, gpu: &Gpu, x: &Tensor) -> Result<Vec<Taught>> {
-        let one = |(teacher, taps): (&Teacher, &Vec<Tap>)| Taught::keep(teacher.network.infer(gpu, x)?, taps);
+        let one = |(teacher, taps): (&Teacher, &Vec<Tap>)| match &teacher.network {
+            Some(network) => Taught::keep(network.infer(gpu, x)?, taps),
+            None => Err(Error::Invalid("a network that is trained along does not teach by itself".into())),
+        };
         self.teachers.iter().zip(&self.kept).map(one).collect()
     }
 
@@ -236,7 +239,19 @@ impl Objective {
         taught: &[Taught],
         labels: &[Tensor],
     ) -> Result<()> {
-        let mut logits: Vec<Option<Var>> = vec![None; labels.len()];
+        self.apply_to(losses, chosen, (network, vec![None; labels.len()]), features, taught, labels)
+    }
+
+    /// [`Objective::apply`] with the logits of those heads that have run already.
+    pub(super) fn apply_to(
+        &self,
+        losses: &mut Losses,
+        chosen: &[usize],
+        (network, mut logits): (&Network, Vec<Option<Var>>),
+        features: &Features<Var>,
+        taught: &[Taught],
+        labels: &[Tensor],
+    ) -> Result<()> {
         for &i in chosen {
             let term = &self.terms[i];
             let z = match &logits[term.task] {

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::balancing::BalanceState;
 use super::checkpoint::{Bundle, Stored, from_json, read, to_json};
-use super::objective::Objective;
 use super::step::Pulls;
 use crate::gpu::Gpu;
 use crate::nn::Network;
@@ -15,12 +14,18 @@ use crate::optim::{Optimizer, Rule};
 use crate::params::Params;
 use crate::{Error, Result};
 
-/// All that a stage trains: the network and what its methods train beside it, each with its optimiser.
+/// All that a stage trains: the network and what is trained beside it, each with its optimiser.
 pub(super) struct Trainables<'a> {
     network: &'a Network,
     optimizer: Optimizer,
-    beside: Vec<(Params, Optimizer)>,
-    /// Learning rate of what is beside the network, in that of the network.
+    beside: Vec<Beside>,
+}
+
+/// What is trained beside the network: what methods need, other networks that learn along.
+struct Beside {
+    params: Params,
+    optimizer: Optimizer,
+    /// Its learning rate in that of the network.
     lr_factor: f32,
 }
 
@@ -28,37 +33,36 @@ impl<'a> Trainables<'a> {
     pub(super) fn new(
         gpu: &Gpu,
         network: &'a Network,
-        objective: &Objective,
+        beside: Vec<(Params, f64)>,
         rule: Rule,
         clip_norm: Option<f64>,
-        lr_factor: f64,
     ) -> Result<Self> {
         let clip = clip_norm.map(|c| c as f32);
-        let with = |(_, params): (usize, &Params)| Ok((params.clone(), Optimizer::new(gpu, params, rule, clip)?));
+        let with = |(params, factor): (Params, f64)| {
+            Ok(Beside { optimizer: Optimizer::new(gpu, &params, rule, clip)?, params, lr_factor: factor as f32 })
+        };
         Ok(Trainables {
             network,
             optimizer: Optimizer::new(gpu, network.params(), rule, clip)?,
-            beside: objective.adaptors().into_iter().map(with).collect::<Result<_>>()?,
-            lr_factor: lr_factor as f32,
+            beside: beside.into_iter().map(with).collect::<Result<_>>()?,
         })
     }
 
     /// Begins a step of everything: what changes from step to step is written.
     pub(super) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
         self.optimizer.prepare(gpu, lr)?;
-        let beside = lr * self.lr_factor;
-        self.beside.iter_mut().try_for_each(|(_, optimizer)| optimizer.prepare(gpu, beside))
+        self.beside.iter_mut().try_for_each(|b| b.optimizer.prepare(gpu, lr * b.lr_factor))
     }
 
     /// The dispatches of a step, the same each time.
     pub(super) fn apply(&self, gpu: &Gpu) -> Result<()> {
         self.optimizer.apply(gpu, self.network.params())?;
-        self.beside.iter().try_for_each(|(params, optimizer)| optimizer.apply(gpu, params))
+        self.beside.iter().try_for_each(|b| b.optimizer.apply(gpu, &b.params))
     }
 
     /// Learned values beside the network.
     pub(super) fn count_beside(&self) -> usize {
-        self.beside.iter().map(|(params, _)| params.count()).sum()
+        self.beside.iter().map(|b| b.params.count()).sum()
     }
 }
 
@@ -163,7 +167,7 @@ impl Progress {
         for (i, values) in parts.optimizer.export(gpu)?.iter().enumerate() {
             bundle.add(format!("optimizer.{i}"), vec![values.len()], values);
         }
-        for (k, (params, optimizer)) in parts.beside.iter().enumerate() {
+        for (k, Beside { params, optimizer, .. }) in parts.beside.iter().enumerate() {
             for named in params.export(gpu)? {
                 bundle.add(format!("beside.{k}.{}", named.name), named.shape, &named.data);
             }
@@ -201,7 +205,7 @@ impl Progress {
         };
         let moments = parts.optimizer.moments();
         parts.optimizer.import(gpu, &state("", moments)?, found.optimizer_steps)?;
-        for (k, (params, optimizer)) in parts.beside.iter_mut().enumerate() {
+        for (k, Beside { params, optimizer, .. }) in parts.beside.iter_mut().enumerate() {
             params.import(gpu, |name, _| Ok(stored.get(&format!("beside.{k}.{name}"))?.1))?;
             optimizer.import(gpu, &state(&format!("beside.{k}."), moments)?, found.optimizer_steps)?;
         }

@@ -12,7 +12,7 @@ use super::files::write_atomic;
 use super::objective::Objective;
 use super::progress::{Progress, Trainables};
 use super::stage::{Bench, Finished, Stage, rule, schedule};
-use super::step::{Cycle, Parts, Pulls};
+use super::step::{Cycle, Parts, Peer, Pulls};
 use super::summary::StageResult;
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
@@ -23,7 +23,7 @@ use crate::optim::Schedule;
 use crate::{Error, Result};
 
 /// Steps between two looks at the losses: each look waits for the GPU.
-const LOOK: usize = 16;
+pub(super) const LOOK: usize = 16;
 
 /// A stage, what it trains, and how far it is.
 pub(super) struct Session<'a> {
@@ -41,6 +41,7 @@ pub(super) struct Session<'a> {
     progress: Progress,
     state: PathBuf,
     cycle: Option<Cycle>,
+    peers: Vec<Peer>,
 }
 
 impl<'a> Session<'a> {
@@ -50,12 +51,16 @@ impl<'a> Session<'a> {
         stage: &'a Stage<'a>,
         network: &'a Network,
         mut objective: Objective,
+        peers: Vec<Peer>,
         journal: &'a mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Self> {
         let (gpu, train) = (bench.gpu, stage.train);
         let steps = Loader::train_steps(bench.feed.train.len(), train.batch);
-        let clip = train.clip_norm;
-        let mut parts = Trainables::new(gpu, network, &objective, rule(train), clip, stage.adaptor_lr_factor)?;
+        let adaptors =
+            std::iter::once(&objective).chain(peers.iter().map(|p| &p.objective)).flat_map(Objective::adaptors);
+        let adaptors = adaptors.map(|(_, params)| (params.clone(), stage.adaptor_lr_factor));
+        let beside = adaptors.chain(peers.iter().map(|p| (p.network.params().clone(), 1.0))).collect();
+        let mut parts = Trainables::new(gpu, network, beside, rule(train), train.clip_norm)?;
         let state = bench.path(stage, ".state.safetensors");
         let fresh = Progress::new(bench.data_fingerprint, objective.fingerprints(), objective.names().len());
         let progress = fresh.resume(gpu, &state, &mut parts)?;
@@ -82,6 +87,7 @@ impl<'a> Session<'a> {
             steps,
             state,
             cycle: None,
+            peers,
         })
     }
 
@@ -128,6 +134,7 @@ impl<'a> Session<'a> {
             lr = self.schedule.at(self.progress.epoch * self.steps + self.progress.step);
             self.step(&batch, lr)?;
             self.ledger.advance();
+            self.peers.iter_mut().for_each(|p| p.ledger.advance());
             self.progress.step += 1;
             if self.ledger.full() {
                 self.look()?;
@@ -151,9 +158,10 @@ impl<'a> Session<'a> {
             self.measure(&mut cycle)?;
         }
         self.ledger.prepare(gpu)?;
+        self.peers.iter().try_for_each(|p| p.ledger.prepare(gpu))?;
         self.parts.prepare(gpu, lr)?;
         let (network, objective, ledger) = (self.network, &self.objective, &self.ledger);
-        let parts = Parts { gpu, feed, network, objective, trained: &self.parts, ledger };
+        let parts = Parts { gpu, feed, network, objective, trained: &self.parts, ledger, peers: &self.peers };
         let done = cycle.run(&parts, self.balancing.as_mut());
         let at = || self.place(self.progress.step + 1);
         done.map_err(|e| match e {
@@ -169,11 +177,13 @@ impl<'a> Session<'a> {
     fn measure(&mut self, cycle: &mut Cycle) -> Result<()> {
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let normalise = self.objective.terms().iter().any(|t| t.normalise) && self.progress.scales.is_empty();
-        if !normalise && !self.stage.probe {
+        // Networks that teach each other have no teachers to be asked beside a step.
+        if (!normalise && !self.stage.probe) || !self.peers.is_empty() {
             return Ok(());
         }
         let (network, ledger) = (self.network, &self.ledger);
-        let parts = Parts { gpu, feed, network, objective: &self.objective, trained: &self.parts, ledger };
+        let (objective, trained) = (&self.objective, &self.parts);
+        let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[] };
         let products = cycle.probe(&parts)?;
         if normalise {
             self.progress.scales = self.objective.scales(&products);
@@ -193,6 +203,15 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let rows = self.ledger.take(self.bench.gpu)?;
+        for (k, peer) in self.peers.iter_mut().enumerate() {
+            let values = peer.ledger.take(self.bench.gpu)?;
+            let names = peer.objective.names();
+            let bad = values.iter().flat_map(|row| row.iter().zip(names)).find(|(value, _)| !value.is_finite());
+            if let Some((value, name)) = bad {
+                let (what, at) = (format!("the loss {name} of peer {}", k + 1), self.stage.label());
+                return Err(Error::NonFinite { what, value: *value, at });
+            }
+        }
         let factors = self.objective.factors();
         let mut total = 0.0;
         for (i, row) in rows.iter().enumerate() {

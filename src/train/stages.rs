@@ -7,11 +7,13 @@ use super::config::{Config, NetConfig, TeacherKind, TrainConfig};
 use super::event::Event;
 use super::objective::{Objective, Teaching};
 use super::run::{append, mend};
-use super::session::Session;
+use super::session::{LOOK, Session};
 use super::stage::{Bench, Finished, Stage};
+use super::step::Peer;
 use super::summary::StageResult;
-use super::teachers::Staff;
+use super::teachers::{Staff, Teacher};
 use crate::data::{FNV_OFFSET, fnv1a, seed};
+use crate::loss::Ledger;
 use crate::nn::Network;
 use crate::{Error, Result};
 
@@ -124,19 +126,50 @@ impl<'a> Stages<'a> {
         let used: Vec<_> = distill.used().map(|(method, settings)| (method.name, settings)).collect();
         let taught: Vec<_> = staff.teachers.iter().map(|t| t.file_hash).collect();
         let lessons = format!("{:?}", staff.lessons);
-        let how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons))?;
+        let mutual =
+            (config.teacher.kind == TeacherKind::Mutual).then_some((&config.teacher.net, config.teacher.count));
+        let how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons, mutual))?;
         let stage = self.balanced(stage, &how)?;
         let network = bench.network(&stage, student_seed(seed))?;
-        let teaching = Teaching {
-            config: distill,
-            teachers: staff.teachers.clone(),
-            lessons: staff.lessons.clone(),
-            batch: distill.train.batch,
-            seed: seed::derive(seed, "adaptors"),
+        let (tasks, smoothing, weights) = (bench.task_names(&stage), distill.train.label_smoothing, self.weights());
+        let objective = |staff: &Staff, student: &Network, seed: u64| {
+            let teaching = Teaching {
+                config: distill,
+                teachers: staff.teachers.clone(),
+                lessons: staff.lessons.clone(),
+                batch: distill.train.batch,
+                seed,
+            };
+            Objective::distilled(bench.gpu, &tasks, &weights, smoothing, teaching, student)
         };
-        let (tasks, smoothing) = (bench.task_names(&stage), distill.train.label_smoothing);
-        let objective = Objective::distilled(bench.gpu, &tasks, &self.weights(), smoothing, teaching, &network)?;
-        self.train(&stage, &network, objective)
+        let adaptors = seed::derive(seed, "adaptors");
+        if config.teacher.kind != TeacherKind::Mutual {
+            return self.train(&stage, &network, objective(staff, &network, adaptors)?, Vec::new());
+        }
+        // Everybody teaches everybody else, all tasks.
+        let mut networks = vec![network];
+        for k in 1..=config.teacher.count {
+            let peer =
+                Stage { net: &config.teacher.net, tasks: stage.tasks.clone(), name: stage.name.clone(), ..stage };
+            networks.push(bench.network(&peer, seed::derive_n(seed::derive(seed, "peer"), k as u64))?);
+        }
+        let teaching = |own: usize| {
+            let mut others = Staff::new(tasks.len());
+            for (k, network) in networks.iter().enumerate().filter(|(k, _)| *k != own) {
+                let number = others.add(Teacher::peer(network, k, &tasks));
+                (0..tasks.len()).for_each(|task| others.assign(task, number, task, 1.0));
+            }
+            objective(&others, &networks[own], seed::derive_n(adaptors, own as u64))
+        };
+        let objectives = (0..networks.len()).map(teaching).collect::<Result<Vec<_>>>()?;
+        let mut pairs = networks.into_iter().zip(objectives);
+        let Some((network, own)) = pairs.next() else { return Err(Error::Invalid("there is no student".into())) };
+        let peer = |(network, objective): (Network, Objective)| {
+            let ledger = Ledger::new(bench.gpu, objective.names().to_vec(), LOOK)?;
+            Ok(Peer { network, objective, ledger })
+        };
+        let peers = pairs.map(peer).collect::<Result<Vec<_>>>()?;
+        self.train(&stage, &network, own, peers)
     }
 
     fn stage<'b>(
@@ -173,11 +206,17 @@ impl<'a> Stages<'a> {
     fn labels(&mut self, stage: &Stage, init: u64, weights: &[f32]) -> Result<StageResult> {
         let network = self.bench.network(stage, init)?;
         let objective = Objective::labels(&self.bench.task_names(stage), weights, stage.train.label_smoothing);
-        self.train(stage, &network, objective)
+        self.train(stage, &network, objective, Vec::new())
     }
 
     /// Trains a stage, or takes its result from an earlier run.
-    fn train(&mut self, stage: &Stage, network: &Network, objective: Objective) -> Result<StageResult> {
+    fn train(
+        &mut self,
+        stage: &Stage,
+        network: &Network,
+        objective: Objective,
+        peers: Vec<Peer>,
+    ) -> Result<StageResult> {
         let path = self.bench.path(stage, ".json");
         if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
@@ -196,7 +235,7 @@ impl<'a> Stages<'a> {
             on_event(event);
             Ok(())
         };
-        Session::open(self.bench, stage, network, objective, &mut tell)?.run()
+        Session::open(self.bench, stage, network, objective, peers, &mut tell)?.run()
     }
 }
 

@@ -12,6 +12,7 @@ use super::judge::{Judge, Level};
 use super::objective::Objective;
 use super::progress::Trainables;
 use crate::data::loader::Batch;
+use crate::distill::Taught;
 use crate::gpu::{Gpu, Program, Repeat};
 use crate::loss::{Ledger, Losses};
 use crate::nn::{Mode, Network};
@@ -27,6 +28,15 @@ pub(super) struct Parts<'a> {
     pub objective: &'a Objective,
     pub trained: &'a Trainables<'a>,
     pub ledger: &'a Ledger,
+    /// Networks that learn along.
+    pub peers: &'a [Peer],
+}
+
+/// A network that learns along with the student, each from the other (deep mutual learning: Zhang et al. 2018, arXiv 1706.00384).
+pub(super) struct Peer {
+    pub network: Network,
+    pub objective: Objective,
+    pub ledger: Ledger,
 }
 
 /// Steps that follow one another in the same memory.
@@ -109,6 +119,9 @@ impl Parts<'_> {
     fn whole(&self, place: &Place) -> Result<()> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
+        if !self.peers.is_empty() {
+            return self.mutual(place, x);
+        }
         // The teachers first: none of their activations then lies beside the student's.
         let taught = self.objective.teach(gpu, &x)?;
         let mut tape = Tape::new();
@@ -120,6 +133,36 @@ impl Parts<'_> {
         drop((features, taught));
         let grads = tape.backward(gpu)?;
         self.network.params().zero_untouched(gpu, &grads)?;
+        self.trained.apply(gpu)
+    }
+
+    /// [`Parts::whole`] for networks that teach each other: each takes what the others say as given.
+    fn mutual(&self, place: &Place, x: Tensor) -> Result<()> {
+        let gpu = self.gpu;
+        let peers = self.peers.iter().map(|p| (&p.network, &p.objective, &p.ledger));
+        let all: Vec<_> = std::iter::once((self.network, self.objective, self.ledger)).chain(peers).collect();
+        let mut runs = Vec::new();
+        let mut said = Vec::new();
+        for (network, ..) in &all {
+            let mut tape = Tape::new();
+            let features = network.features(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
+            let heads = 0..place.labels.len();
+            let logits =
+                heads.map(|k| network.head(gpu, &mut tape, k, &features.pooled)).collect::<Result<Vec<Var>>>()?;
+            said.push(Taught::values(&logits, &features));
+            runs.push((tape, features, logits));
+        }
+        for (i, ((network, objective, ledger), (mut tape, features, logits))) in all.into_iter().zip(runs).enumerate() {
+            let others: Vec<Taught> =
+                said.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, taught)| taught.clone()).collect();
+            let chosen: Vec<usize> = (0..objective.terms().len()).collect();
+            let mut losses = Losses { gpu, tape: &mut tape, ledger };
+            let logits = logits.into_iter().map(Some).collect();
+            objective.apply_to(&mut losses, &chosen, (network, logits), &features, &others, &place.labels)?;
+            drop(features);
+            let grads = tape.backward(gpu)?;
+            network.params().zero_untouched(gpu, &grads)?;
+        }
         self.trained.apply(gpu)
     }
 

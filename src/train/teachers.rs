@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use super::checkpoint;
-use super::config::{Config, NetConfig};
+use super::config::{Config, NetConfig, TeacherKind};
 use super::stage::Bench;
 use crate::data::{FNV_OFFSET, fnv1a};
 use crate::gpu::Gpu;
-use crate::nn::{Frozen, TrunkSpec};
+use crate::nn::{Frozen, Network, TrunkSpec};
 use crate::{Error, Result};
 
-/// A frozen teacher.
+/// A teacher.
 #[derive(Debug, Clone)]
 pub(super) struct Teacher {
-    pub network: Frozen,
+    /// The frozen network; `None` for one that is trained along with the student.
+    pub network: Option<Frozen>,
     /// Channels of each stage's map.
     pub channels: Vec<usize>,
     /// The tasks of its heads.
@@ -67,7 +68,9 @@ impl Staff {
     /// Refuses teachers that are no longer what was loaded.
     pub(super) fn check_unchanged(&self, gpu: &Gpu) -> Result<()> {
         for teacher in &self.teachers {
-            if teacher.network.fingerprint(gpu)? != teacher.fingerprint {
+            if let Some(network) = &teacher.network
+                && network.fingerprint(gpu)? != teacher.fingerprint
+            {
                 let message = format!(
                     "the frozen teacher of {} changed while it taught; please report this",
                     teacher.tasks.join(", ")
@@ -76,6 +79,16 @@ impl Staff {
             }
         }
         Ok(())
+    }
+}
+
+impl Teacher {
+    /// One that is trained along: number `k`, for these tasks.
+    pub(super) fn peer(network: &Network, k: usize, tasks: &[&str]) -> Self {
+        // It has no file that could change; what it began with hangs on the run's seed alone.
+        let file_hash = fnv1a(FNV_OFFSET, format!("peer {k}").as_bytes());
+        let tasks = tasks.iter().map(|t| t.to_string()).collect();
+        Teacher { network: None, channels: network.stage_channels(), tasks, fingerprint: 0, file_hash }
     }
 }
 
@@ -98,7 +111,7 @@ impl Bench<'_> {
     pub(super) fn check_layers(&self, config: &Config, given: &Staff, path: &Path) -> Result<()> {
         let student = trunk_stages(&config.student.net)?;
         let mut teachers: Vec<usize> = given.teachers.iter().map(|t| t.channels.len()).collect();
-        if config.trained_teachers() > 0 {
+        if config.trained_teachers() > 0 || config.teacher.kind == TeacherKind::Mutual {
             teachers.push(trunk_stages(&config.teacher.net)?);
         }
         for (method, settings) in config.distill.used() {
@@ -125,7 +138,7 @@ impl Bench<'_> {
         let channels = network.stage_channels();
         let network = network.freeze(gpu)?;
         let tasks = card.tasks.into_iter().map(|t| t.name).collect();
-        Ok(Teacher { fingerprint: network.fingerprint(gpu)?, network, channels, tasks, file_hash })
+        Ok(Teacher { fingerprint: network.fingerprint(gpu)?, network: Some(network), channels, tasks, file_hash })
     }
 
     /// A ready-made teacher, checked against the task it is to teach, and its head for it: the one of that name, or the only

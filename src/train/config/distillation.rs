@@ -117,6 +117,15 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
         let message = "every method has the weight 0, so there is nothing to distil; raise one of them";
         return Err(origin.error(&["distill", first, "weight"], message));
     }
+    if config.teacher.kind == TeacherKind::Mutual {
+        mutual(config, origin)?;
+    }
+    if distill.task_weight == 0.0
+        && let Some(name) = distill.methods.iter().find(|n| distill.tables.get(*n).is_some_and(|m| m.normalise))
+    {
+        let message = "nothing is there to be as strong as: task_weight is 0; raise it, or set normalise = false";
+        return Err(origin.error(&["distill", name, "normalise"], message));
+    }
     let tasks = config.task_names();
     let stages = crate::nn::TrunkSpec::new(config.student.net.spec()?).stages().len();
     for (name, method) in &distill.tables {
@@ -131,6 +140,28 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
                 return Err(origin.error_in(&["distill", name, "layers"], Some(i), message));
             }
         }
+    }
+    Ok(())
+}
+
+/// What networks that teach each other cannot do.
+fn mutual(config: &Config, origin: &Origin) -> Result<()> {
+    if config.balance.method != crate::balance::FIXED {
+        let message =
+            "networks that learn from each other cannot be balanced; leave the key out, or choose another teacher.kind";
+        return Err(origin.error(&["balance", "method"], message));
+    }
+    if !config.teacher.paths.is_empty() {
+        return Err(
+            origin.error(&["teacher", "paths"], "with teacher.kind = \"mutual\" there are no ready-made teachers")
+        );
+    }
+    if let Some(name) =
+        config.distill.methods.iter().find(|n| config.distill.tables.get(*n).is_some_and(|m| m.normalise))
+    {
+        let message =
+            "with teacher.kind = \"mutual\" there is nothing to measure at the first step; set a weight instead";
+        return Err(origin.error(&["distill", name, "normalise"], message));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ impl Choice for Optimizer {
 }
 impl Choice for TeacherKind {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("single", Self::Single), ("joint", Self::Joint), ("self", Self::Own)];
+        &[("single", Self::Single), ("joint", Self::Joint), ("self", Self::Own), ("mutual", Self::Mutual)];
 }
 impl Choice for Schedule {
     const WORDS: &'static [(&'static str, Self)] =

@@ -38,7 +38,13 @@ fn scene() -> Scene {
             let net = network(&gpu, 0.5, &[t], 7 + t as u64);
             let (channels, tasks) = (net.stage_channels(), vec![format!("t{t}")]);
             let network = net.freeze(&gpu).unwrap();
-            Teacher { fingerprint: network.fingerprint(&gpu).unwrap(), network, channels, tasks, file_hash: t as u64 }
+            Teacher {
+                fingerprint: network.fingerprint(&gpu).unwrap(),
+                network: Some(network),
+                channels,
+                tasks,
+                file_hash: t as u64,
+            }
         })
         .collect();
     Scene { network: network(&gpu, 0.25, &[0, 1], 1), gpu, feed, cycle, teachers }
@@ -159,7 +165,7 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let trained = Trainables::new(
         &scene.gpu,
         &scene.network,
-        &objective,
+        Vec::new(),
         crate::optim::Rule::Sgd(crate::kernels::optimizer::Sgd {
             lr: 0.1,
             momentum: 0.9,
@@ -167,14 +173,16 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
             weight_decay: 0.0,
         }),
         None,
-        1.0,
     )
     .unwrap();
     let ledger = Ledger::new(&scene.gpu, objective.names().to_vec(), 1).unwrap();
     let before = scene.network.params().export(&scene.gpu).unwrap();
     let probe = |objective: &Objective| {
         let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
-        scene.cycle.probe(&Parts { gpu, feed, network, objective, trained: &trained, ledger: &ledger }).unwrap()
+        scene
+            .cycle
+            .probe(&Parts { gpu, feed, network, objective, trained: &trained, ledger: &ledger, peers: &[] })
+            .unwrap()
     };
     let scales = objective.scales(&probe(&objective));
     objective.scale(&scales);
