@@ -65,9 +65,9 @@
 //! | `main`, `cli` | commands, progress, exit codes | `bench`, `report`, `train`, [`gpu`] |
 //! | `bench` | ceilings, kernels, whole steps; results compared | `report`, all below but `train`'s stages |
 //! | `report` | curves, tables | `train`, [`metrics`] |
-//! | `train` | stages, the loop, checkpoints, resumption, events | all below |
-//! | [`distill`] | losses against frozen teachers, one file each | [`loss`], [`nn`] |
-//! | [`balance`] | the weights of the tasks | nobody |
+//! | `train` | stages, the loop, comparisons, checkpoints, resumption, events | all below |
+//! | [`distill`] | losses against teachers, one file each, and their table | [`loss`], [`nn`] |
+//! | [`balance`] | the weights of the tasks, one file a method, and their table | nobody |
 //! | [`metrics`] | confusion, accuracy … F1, the multi-task delta | nobody |
 //! | [`data`] | splits, composition, seeds, augmentation as parameters, the loader | nobody |
 //! | [`loss`] | losses on labels, one file each; the ledger of their values | [`tape`], [`kernels`] |
@@ -88,7 +88,9 @@
 //!    draw a sample. The bytes become a [`tensor::Tensor`] as they are.
 //! 2. *Augment.* [`kernels::augment`] shifts, mirrors and normalises on the GPU, as each sample drew. There is one result,
 //!    so teachers and student see the same picture.
-//! 3. *Frozen teachers.* [`nn::Frozen`] has its batch norm folded into the convolutions, no tape and no training mode.
+//! 3. *Frozen teachers.* [`nn::Frozen`] has its batch norm folded into the convolutions, no tape and no training mode. They run
+//!    one after the other, before the student, each keeping only what a loss will look at: no more than one teacher's
+//!    activations exist at a time, and none beside the student's.
 //! 4. *The student's forward pass.* Each fused operation (convolution; batch norm + residual + ReLU; pooling; linear) runs
 //!    its kernel and goes onto the [`tape::Tape`] with a closure that knows its gradient.
 //! 5. *Fused losses.* One kernel a term writes each row's loss and adds to the gradient of the logits or the map it judges.
@@ -100,6 +102,12 @@
 //! 8. *The ledger.* The terms' values stay in a ring on the GPU; [`loss::Ledger::take`] reads many steps at once.
 //!
 //! Nothing of this waits for the GPU: dispatches are recorded and submitted together, and only reading a value waits.
+//!
+//! **Balanced steps** have two halves. In the first the trunk runs once; the heads and losses of each task (or of each term) then
+//! have a tape of their own, which ends at the trunk's output, so that the tasks' gradients lie side by side there
+//! ([`kernels::gramian`]), or, where a method is to compare them at the parameters, after a walk through the trunk each. Their
+//! products with each other, K x K numbers, and the losses go to the processor; a method of [`balance`] answers with K weights;
+//! the second half adds the gradients up with them and goes on. No gradient leaves the GPU.
 //!
 //! **Recorded once, replayed afterwards.** After the first step every shape is known. [`gpu::Gpu::capture`] runs a step and
 //! keeps its dispatches as plain data, with bind groups, parameters and memory of their own; [`gpu::Program::replay`] encodes

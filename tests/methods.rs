@@ -59,7 +59,7 @@ fn comparison(folder: &Path, rows: &str) -> Ablation {
                 [train]\nepochs = 1\nbatch = 16\nlr = 0.01\nwarmup_epochs = 0\n";
     fs::write(folder.join("base.toml"), base).unwrap();
     let path = folder.join("compare.toml");
-    fs::write(&path, format!("base = \"base.toml\"\nset = [\"seeds=[3, 4]\"]\n{rows}")).unwrap();
+    fs::write(&path, format!("base = \"base.toml\"\nset = [\"seeds=[3, 4]\"]\ntransfer = true\n{rows}")).unwrap();
     Ablation::load(&path, &[]).unwrap()
 }
 
@@ -105,6 +105,11 @@ fn every_balancing_method_takes_part_in_a_comparison() {
     assert_eq!((count("single/"), count("teacher/")), (4, 4), "{trained:?}");
     assert_eq!((count("· joint"), count("· distilled")), (2 * (1 + names.len() + 2), 4), "{trained:?}");
     assert_eq!(outcome.references.len(), 2);
+    assert_eq!((count("pair/first+second"), outcome.transfer.len()), (2, 2));
+    let (one, other) = (&outcome.transfer[0], &outcome.transfer[1]);
+    assert_eq!((one.task.as_str(), one.with.as_str(), other.task.as_str()), ("first", "second", "second"));
+    assert!(one.gain.mean.is_finite() && one.agreement == other.agreement && one.agreement.unwrap().mean.abs() < 1.0);
+    assert_eq!(outcome.rows[0].agreement.len(), 2);
     // Weights that are not constant are told.
     let journals: Vec<EpochRecord> = journals(&out.join("stages"), "joint");
     assert_eq!(journals.iter().filter(|r| r.weights.is_empty()).count(), 2);

@@ -41,8 +41,9 @@ fn rows(outcome: &Outcome) -> Vec<Vec<String>> {
 
 fn notes(outcome: &Outcome) -> Vec<String> {
     let seeds: Vec<String> = outcome.seeds.iter().map(u64::to_string).collect();
+    let several = outcome.seeds.len() > 1;
     let first = outcome.rows.first().map_or("", |r| r.name.as_str());
-    vec![
+    let mut notes = vec![
         format!(
             "Test split, weights that were best on validation; mean ± standard deviation over the seeds {}. On {}.",
             seeds.join(", "),
@@ -53,7 +54,29 @@ fn notes(outcome: &Outcome) -> Vec<String> {
             "beside: parameters trained beside the network, which are no part of it. step cost: a training step, in that of {first:?}. \
              Teachers and single-task networks: the sum over the tasks' networks."
         ),
-    ]
+    ];
+    for row in outcome.rows.iter().filter(|r| r.agreement.len() > 1).take(1) {
+        let cosines: Vec<String> = row
+            .agreement
+            .iter()
+            .map(|line| line.iter().map(|v| format!("{v:+.2}")).collect::<Vec<_>>().join(" "))
+            .collect();
+        notes.push(format!(
+            "Agreement of the tasks in {:?} (cosine of their gradients at the trunk's output, mean over the training): {}.",
+            row.name,
+            cosines.join("; ")
+        ));
+    }
+    for t in &outcome.transfer {
+        let cosine = t.agreement.map_or(String::new(), |a| format!(", agreement {}", spread(a, several, true)));
+        notes.push(format!(
+            "{} gains {} % by learning with {}{cosine}.",
+            t.task,
+            spread(t.gain, several, true),
+            t.with
+        ));
+    }
+    notes
 }
 
 /// The table as plain text.
@@ -188,6 +211,7 @@ fn fine_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::report::tests::check_svg;
+    use crate::train::ablate::Transfer;
     use crate::train::summary::Scores;
     use std::collections::BTreeMap;
 
@@ -205,6 +229,7 @@ mod tests {
             step_ms: MeanStd { mean: 100.0 * v, std: 1.0 },
             seconds: m(3.0),
             val: m(v),
+            agreement: vec![vec![1.0, -0.25], vec![-0.25, 1.0]],
         };
         Outcome {
             schema: 1,
@@ -213,6 +238,7 @@ mod tests {
             seeds: vec![0, 1, 2],
             delta_m_definition: "…".into(),
             references: vec![row("single-task networks", 0.9, None)],
+            transfer: vec![Transfer { task: "a".into(), with: "b".into(), gain: m(-1.5), agreement: Some(m(0.125)) }],
             rows: vec![row("joint", 0.8, Some(-5.0)), row("distilled, <best>", 0.95, Some(1.25))],
             searches: BTreeMap::new(),
         }
@@ -229,6 +255,8 @@ mod tests {
             "{text}"
         );
         assert!(lines[4].contains("+1.25 ± 0.01") && lines[4].ends_with("1.19"), "{text}");
+        assert!(text.contains("a gains -1.50 ± 0.01 % by learning with b, agreement +0.12 ± 0.01."), "{text}");
+        assert!(text.contains("+1.00 -0.25; -0.25 +1.00"), "{text}");
         assert!(markdown(&outcome).starts_with("| row "));
         let csv = csv(&outcome);
         let lines: Vec<&str> = csv.lines().collect();

@@ -116,6 +116,7 @@ mod tests {
             beside: 0,
             val: 0.5,
             step_ms: 1.0,
+            agreement: Vec::new(),
             best: by_task.clone(),
             last: by_task,
         };

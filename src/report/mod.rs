@@ -51,6 +51,7 @@ mod tests {
                     beside: 0,
                     val: 0.9,
                     step_ms: 1.0,
+                    agreement: Vec::new(),
                     best,
                     last,
                 });

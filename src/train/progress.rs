@@ -94,6 +94,8 @@ pub(super) struct Progress {
     pub pulls: Option<Pulls>,
     /// Milliseconds of a step, mean of each finished epoch.
     pub step_times: Vec<f64>,
+    /// The tasks' agreement, summed over the epochs in which it was measured, and how many those were.
+    agreement: (Vec<Vec<f64>>, usize),
 }
 
 impl Progress {
@@ -115,6 +117,7 @@ impl Progress {
             scales: Vec::new(),
             pulls: None,
             step_times: Vec::new(),
+            agreement: (Vec::new(), 0),
         }
     }
 
@@ -147,6 +150,24 @@ impl Progress {
         let mut times = self.step_times.clone();
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    /// Takes note of what the first step of an epoch showed.
+    pub(super) fn agree(&mut self, pulls: &Pulls) {
+        let (sums, count) = &mut self.agreement;
+        if sums.is_empty() {
+            *sums = vec![vec![0.0; pulls.cosines.len()]; pulls.cosines.len()];
+        }
+        for (sum, value) in sums.iter_mut().flatten().zip(pulls.cosines.iter().flatten()) {
+            *sum += value;
+        }
+        *count += 1;
+    }
+
+    /// The tasks' agreement, mean over the epochs; empty where it was not measured.
+    pub(super) fn agreement(&self) -> Vec<Vec<f64>> {
+        let (sums, count) = &self.agreement;
+        sums.iter().map(|row| row.iter().map(|v| v / *count as f64).collect()).collect()
     }
 
     /// Makes ready for the next epoch.

@@ -192,7 +192,9 @@ impl<'a> Session<'a> {
             cycle.forget();
         }
         if self.stage.probe {
-            self.progress.pulls = Some(Pulls::of(&self.objective, &products));
+            let pulls = Pulls::of(&self.objective, &products);
+            self.progress.agree(&pulls);
+            self.progress.pulls = Some(pulls);
         }
         Ok(())
     }
@@ -296,6 +298,7 @@ impl<'a> Session<'a> {
             beside: self.parts.count_beside(),
             val: self.progress.best.unwrap_or(0.0),
             step_ms: self.progress.step_ms(),
+            agreement: self.progress.agreement(),
             best,
             last,
         };

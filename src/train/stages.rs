@@ -105,6 +105,15 @@ impl<'a> Stages<'a> {
         Ok(results)
     }
 
+    /// The student of two tasks alone, with equal weights.
+    pub(super) fn pair(&mut self, seed: u64, pair: [usize; 2]) -> Result<StageResult> {
+        let (bench, student) = (self.bench, &self.config.student);
+        let [a, b] = pair.map(|task| bench.feed.tasks[task].name.as_str());
+        let stage = self.stage(format!("pair/{a}+{b}"), seed, &student.net, &student.train, pair.to_vec())?;
+        let stage = Stage { probe: self.config.balance.probe, ..stage };
+        self.labels(&stage, student_seed(seed), &[1.0, 1.0])
+    }
+
     /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`.
     pub(super) fn joint(&mut self, seed: u64, staff: Option<&mut Staff>) -> Result<StageResult> {
         let (config, bench) = (self.config, self.bench);

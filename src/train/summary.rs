@@ -28,6 +28,10 @@ pub struct StageResult {
     /// Milliseconds of a training step: the median over the epochs of an epoch's mean.
     #[serde(default)]
     pub step_ms: f64,
+    /// The cosine between the tasks' gradients at the trunk's output, mean over the epochs' first steps; empty where it was not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreement: Vec<Vec<f64>>,
     /// By task, of the weights that were best on validation.
     pub best: BTreeMap<String, Confusion>,
     /// By task, of the last epoch's weights.
@@ -276,6 +280,7 @@ mod tests {
             beside: 0,
             val: 0.5,
             step_ms: 1.0,
+            agreement: Vec::new(),
             best: of(|t| t.1),
             last: of(|t| t.2),
         }

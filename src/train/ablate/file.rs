@@ -21,6 +21,8 @@ pub struct Ablation {
     pub rows: Vec<RowPlan>,
     /// Searches, each of which gives a row.
     pub searches: Vec<SearchPlan>,
+    /// Also train every two tasks together, to see which help each other.
+    pub transfer: bool,
 }
 
 /// One row of the table.
@@ -104,6 +106,8 @@ struct File {
     #[serde(default)]
     set: Vec<String>,
     #[serde(default)]
+    transfer: bool,
+    #[serde(default)]
     row: Vec<FileRow>,
     #[serde(default)]
     search: Vec<FileSearch>,
@@ -177,7 +181,7 @@ impl Ablation {
         };
         let file: File = toml::from_str(&text).map_err(|e| {
             let line = e.span().map(|s| text[..s.start].matches('\n').count() + 1);
-            let form = "a comparison has `base`, `set`, and tables [[row]] and [[search]]";
+            let form = "a comparison has `base`, `set`, `transfer`, and tables [[row]] and [[search]]";
             refuse(line, "comparison", format!("{}; {form}", e.message().trim().replace('\n', ", ")))
         })?;
         let stem = path.file_stem().map_or("ablation".into(), |s| s.to_string_lossy().into_owned());
@@ -209,8 +213,15 @@ impl Ablation {
                 space: s.space,
             })
             .collect();
-        let ablation =
-            Ablation { name, base, sets: file.set.into_iter().chain(sets.iter().cloned()).collect(), rows, searches };
+        let transfer = file.transfer;
+        let ablation = Ablation {
+            name,
+            base,
+            sets: file.set.into_iter().chain(sets.iter().cloned()).collect(),
+            rows,
+            searches,
+            transfer,
+        };
         ablation.check(path)?;
         Ok(ablation)
     }

@@ -9,7 +9,8 @@ mod outcome;
 mod search;
 
 pub use file::{Ablation, RowPlan, RowStage, SearchPlan, Space, Strategy};
-pub use outcome::{Outcome, Row};
+pub use outcome::{Outcome, Row, Transfer};
+pub use search::Trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,9 @@ pub fn ablate(
         outcome.add(row)?;
         outcome.searches.insert(plan.name.clone(), trials);
         write_atomic(&path, outcome.to_json()?.as_bytes())?;
+    }
+    if ablation.transfer {
+        outcome.transfer = work.transfer(&seeds, on_event)?;
     }
     outcome.references(work.done.values())?;
     write_atomic(&path, outcome.to_json()?.as_bytes())?;
@@ -184,6 +188,26 @@ impl Work<'_> {
         Row::new(plan, &cells.iter().map(|c| (&c.result, c.singles.as_slice())).collect::<Vec<_>>())
     }
 
+    /// Every two tasks together.
+    fn transfer(&mut self, seeds: &[u64], on_event: &mut dyn FnMut(Event)) -> Result<Vec<Transfer>> {
+        let config = self.base.clone();
+        let (feed, data_fingerprint) = self.feed(&config)?;
+        let names: Vec<String> = feed.tasks.iter().map(|t| t.name.clone()).collect();
+        let shelf = Shelf::Store(self.out.clone());
+        let bench = Bench { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
+        let mut all = Vec::new();
+        for (i, j) in (0..names.len()).flat_map(|j| (0..j).map(move |i| (i, j))) {
+            let mut cells = Vec::new();
+            for seed in seeds {
+                let mut stages = Stages::new(&config, &bench, Staff::new(names.len()), on_event, None);
+                let singles = stages.singles(*seed)?;
+                cells.push((stages.pair(*seed, [i, j])?, singles));
+            }
+            all.extend(Transfer::both([&names[i], &names[j]], &cells)?);
+        }
+        Ok(all)
+    }
+
     /// An upper bound of the stages: what rows share is counted once where that shows in their settings.
     fn count(&self) -> Result<usize> {
         let mut distinct: BTreeSet<String> = BTreeSet::new();
@@ -208,6 +232,9 @@ impl Work<'_> {
         for search in &self.ablation.searches {
             trials += search::trials(search) + self.base.seeds.len();
         }
-        Ok(distinct.len() + trials)
+        let tasks = self.base.task_names().len();
+        let pairs =
+            if self.ablation.transfer { tasks * tasks.saturating_sub(1) / 2 * self.base.seeds.len() } else { 0 };
+        Ok(distinct.len() + trials + pairs)
     }
 }

@@ -28,9 +28,25 @@ pub struct Outcome {
     pub references: Vec<Row>,
     /// The rows, in the order of the file.
     pub rows: Vec<Row>,
+    /// What every task gains from being trained with each other one, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfer: Vec<Transfer>,
     /// Every trial of every search.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub searches: BTreeMap<String, Vec<Trial>>,
+}
+
+/// Two tasks, trained together and alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The task that is measured.
+    pub task: String,
+    /// The one that was trained with it.
+    pub with: String,
+    /// The gain in accuracy over the task's own network, in per cent of it.
+    pub gain: MeanStd,
+    /// The cosine between the two tasks' gradients at the trunk's output, mean over the training.
+    pub agreement: Option<MeanStd>,
 }
 
 /// One row: a configuration over all seeds.
@@ -56,10 +72,45 @@ pub struct Row {
     pub seconds: MeanStd,
     /// The best validation score.
     pub val: MeanStd,
+    /// The cosines between the tasks' gradients at the trunk's output, mean over training and seeds, tasks in the order of the
+    /// data; empty where they were not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreement: Vec<Vec<f64>>,
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Result<MeanStd> {
     MeanStd::of(&values.collect::<Vec<f64>>()).ok_or_else(|| Error::Invalid("a row without results".into()))
+}
+
+fn agreement(results: &[&StageResult]) -> Vec<Vec<f64>> {
+    let size = results.first().map_or(0, |r| r.agreement.len());
+    let over = |i: usize, j: usize| {
+        let sum: f64 = results.iter().filter_map(|r| r.agreement.get(i)?.get(j)).sum();
+        sum / results.len() as f64
+    };
+    (0..size).map(|i| (0..size).map(|j| over(i, j)).collect()).collect()
+}
+
+impl Transfer {
+    /// Both directions of a pair from each seed's result and its single-task networks.
+    pub(super) fn both(tasks: [&str; 2], cells: &[(StageResult, Vec<StageResult>)]) -> Result<Vec<Transfer>> {
+        let gain = |task: &str, (pair, singles): &(StageResult, Vec<StageResult>)| {
+            let alone = singles.iter().find(|s| s.stage == format!("single/{task}"))?.best.get(task)?.accuracy();
+            Some(100.0 * (pair.best.get(task)?.accuracy() - alone) / alone)
+        };
+        let one = |task: &str, with: &str| {
+            let gains: Option<Vec<f64>> = cells.iter().map(|cell| gain(task, cell)).collect();
+            let none = || Error::Invalid(format!("{task} was not measured alone"));
+            let cosines: Vec<f64> = cells.iter().filter_map(|(p, _)| p.agreement.first()?.get(1).copied()).collect();
+            Ok(Transfer {
+                task: task.into(),
+                with: with.into(),
+                gain: gains.and_then(|g| MeanStd::of(&g)).ok_or_else(none)?,
+                agreement: MeanStd::of(&cosines),
+            })
+        };
+        Ok(vec![one(tasks[0], tasks[1])?, one(tasks[1], tasks[0])?])
+    }
 }
 
 impl Row {
@@ -87,6 +138,7 @@ impl Row {
             step_ms: mean(results.iter().map(|r| r.step_ms))?,
             seconds: mean(results.iter().map(|r| r.seconds))?,
             val: mean(results.iter().map(|r| r.val))?,
+            agreement: agreement(results),
         })
     }
 }
@@ -104,6 +156,7 @@ impl Outcome {
             ),
             references: Vec::new(),
             rows: Vec::new(),
+            transfer: Vec::new(),
             searches: BTreeMap::new(),
         }
     }
@@ -116,7 +169,7 @@ impl Outcome {
     /// Adds the rows of teachers and single-task networks: those of one size together, all tasks in one row.
     pub(super) fn references<'a>(&mut self, results: impl Iterator<Item = &'a StageResult>) -> Result<()> {
         let mut kinds: BTreeMap<(String, usize), BTreeMap<String, Vec<&StageResult>>> = BTreeMap::new();
-        for result in results.filter(|r| r.stage.contains('/')) {
+        for result in results.filter(|r| r.stage.starts_with("single/") || r.stage.starts_with("teacher/")) {
             let kind = result.stage.split('/').next().unwrap_or_default().to_string();
             kinds.entry((kind, result.params)).or_default().entry(result.stage.clone()).or_default().push(result);
         }
