@@ -64,6 +64,12 @@ Examples:
   limbeck predict runs/digits digit.png
   limbeck predict runs/digits *.png --json")]
     Predict(Predict),
+    /// Look after the teachers' answers that a run keeps on disk
+    Cache {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
     /// List the adapters that can be used, the one that would be chosen first
     #[command(after_help = "Example:\n  WGPU_BACKEND=vulkan limbeck devices")]
     Devices,
@@ -130,6 +136,22 @@ pub struct Predict {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is done with caches.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Show a random part of the pictures to the teachers again, and compare
+    #[command(
+        after_help = "Example:\n  limbeck cache verify runs/digits --part 0.1\n\nEnds with 1 where an answer differs."
+    )]
+    Verify {
+        /// The run's folder
+        dir: PathBuf,
+        /// The part of the answers that is computed again
+        #[arg(long, default_value_t = 0.05)]
+        part: f64,
+    },
 }
 
 /// `limbeck bench`.

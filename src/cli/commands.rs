@@ -1,6 +1,6 @@
 //! What each command does: the library's calls, and their outcome in words.
 
-use super::args::{Args, Command, Eval, Predict, Run};
+use super::args::{Args, CacheCommand, Command, Eval, Predict, Run};
 use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
 use limbeck::gpu::{self, Gpu};
@@ -22,6 +22,7 @@ pub fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Ablate(args) => ablate(&args),
         Command::Eval(args) => eval(&args),
         Command::Predict(args) => predict(&args),
+        Command::Cache { command: CacheCommand::Verify { dir, part } } => verify(&dir, part),
         Command::Devices => devices(),
         Command::Bench(args) => super::bench::dispatch(&args),
     }
@@ -64,6 +65,30 @@ fn ablate(args: &Run) -> Result<ExitCode> {
     say(&ablation::text(&outcome))?;
     say(&format!("In {}: ablation.json, .md, .csv, .svg, and the stages.", out.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn verify(dir: &Path, part: f64) -> Result<ExitCode> {
+    if !(part > 0.0 && part <= 1.0) {
+        return Err(Error::Invalid(format!("--part is {part}; it must be above 0 and at most 1")));
+    }
+    let found = train::cache::verify(dir, part, &Gpu::open()?)?;
+    if found.is_empty() {
+        return Err(Error::Invalid(format!(
+            "{} has no cache; [cache] storage in a run's file makes one",
+            dir.display()
+        )));
+    }
+    for v in &found {
+        let verdict = if v.wrong == 0 { "as the teacher says".into() } else { format!("{} WRONG", v.wrong) };
+        say(&format!(
+            "{}: {} of {} answers checked, {verdict} ({})",
+            v.tasks.join(", "),
+            v.checked,
+            v.answers,
+            v.file.display()
+        ))?;
+    }
+    Ok(if found.iter().any(|v| v.wrong > 0) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// A flag that the first Ctrl-C (or SIGTERM) raises; the second ends the program on the spot, which is safe too.

@@ -83,6 +83,7 @@ impl Progress {
                 self.line(&format!("{name}: {stages} stages over {} {plural} on {adapter}", seeds.len()));
                 notes.iter().for_each(|note| self.line(note));
             }
+            Event::Note { text } => self.line(&format!("  {text}")),
             Event::Row { name } => self.line(&format!("{name}:")),
             Event::Cached { label } => {
                 self.finished += 1;

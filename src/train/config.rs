@@ -14,6 +14,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+pub use super::cache::Storage;
 use crate::distill::{self, Method};
 use crate::nn::arch::{self, ArchSpec};
 use crate::{Error, Result};
@@ -45,6 +46,8 @@ pub struct Config {
     pub distill: DistillConfig,
     /// How the tasks are balanced, in the joint and in the distilled student.
     pub balance: BalanceConfig,
+    /// Teachers' answers on disk.
+    pub cache: CacheConfig,
     /// Weight of each task's losses; every task of the data is listed.
     pub tasks: BTreeMap<String, f64>,
 }
@@ -392,6 +395,17 @@ pub struct BalanceConfig {
     /// The method's own settings.
     #[serde(flatten)]
     pub settings: BTreeMap<String, f64>,
+}
+
+/// Teachers' answers on disk.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CacheConfig {
+    /// How precisely they are kept; `none`: teachers answer anew each time.
+    pub storage: Storage,
+    /// Megabytes they may come to; beyond that, teachers answer.
+    pub max_mb: u64,
+    /// Of `topk`: how many logits are kept.
+    pub k: usize,
 }
 
 /// What is balanced.

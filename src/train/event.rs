@@ -48,6 +48,11 @@ pub enum Event<'a> {
         /// Epoch and step at which it goes on.
         resumed: Option<(usize, usize)>,
     },
+    /// Something worth knowing.
+    Note {
+        /// In words.
+        text: &'a str,
+    },
     /// A stage was found finished and is not run again.
     Cached {
         /// As in [`Event::Stage`].

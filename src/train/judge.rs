@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::feed::{Feed, Place};
 use super::objective::Objective;
-use crate::distill::Tap;
+use crate::distill::{Tap, Taught};
 use crate::gpu::Gpu;
 use crate::kernels::gramian::Rows;
 use crate::loss::{Ledger, Losses};
@@ -38,6 +38,8 @@ pub(super) struct Judge<'a> {
     /// The terms of each group.
     pub groups: &'a [Vec<usize>],
     pub level: Level,
+    /// As in [`super::step::Parts`].
+    pub taught: Option<&'a [Taught]>,
 }
 
 /// A step that is waiting for its weights.
@@ -60,11 +62,18 @@ impl Judge<'_> {
         self.groups.len()
     }
 
+    fn teach(&self, x: &Tensor) -> Result<Vec<Taught>> {
+        match self.taught {
+            Some(taught) => Ok(taught.to_vec()),
+            None => self.objective.teach(self.gpu, x),
+        }
+    }
+
     /// Runs the trunk, the heads and the losses on the batch in `place`; losses go to `ledger`.
     pub(super) fn run(&self, place: &Place, ledger: &Ledger) -> Result<Judged> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
-        let taught = self.objective.teach(gpu, &x)?;
+        let taught = self.teach(&x)?;
         let mut trunk = Tape::new();
         let features = self.network.features(gpu, &mut trunk, Mode::Train, &Var::constant(x))?;
         let outputs = self.outputs(&features)?;
@@ -206,7 +215,7 @@ impl Judge<'_> {
     pub(super) fn losses(&self, place: &Place, ledger: &Ledger) -> Result<()> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
-        let taught = self.objective.teach(gpu, &x)?;
+        let taught = self.teach(&x)?;
         let mut tape = Tape::off();
         let features = self.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x))?;
         let all: Vec<usize> = self.groups.iter().flatten().copied().collect();

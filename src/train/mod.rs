@@ -3,6 +3,7 @@
 pub mod ablate;
 mod apply;
 mod balancing;
+pub mod cache;
 pub mod checkpoint;
 pub mod config;
 mod dataset;

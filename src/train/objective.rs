@@ -208,6 +208,16 @@ impl Objective {
         self.teachers.iter().map(|t| format!("{:016x}", t.file_hash)).collect()
     }
 
+    /// The teachers.
+    pub(super) fn teachers(&self) -> &[Teacher] {
+        &self.teachers
+    }
+
+    /// What each teacher is asked for beside its logits.
+    pub(super) fn kept(&self) -> &[Vec<Tap>] {
+        &self.kept
+    }
+
     /// Makes ready for the part of the training from `progress` (0..1) on; true where a recorded step must be recorded again.
     pub(super) fn advance(&mut self, progress: f64) -> bool {
         let mut changed = false;

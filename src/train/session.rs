@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::balancing::Balancing;
+use super::cache::TeacherCache;
 use super::checkpoint::{self, to_json};
 use super::event::{EpochRecord, Event};
 use super::files::write_atomic;
@@ -16,6 +17,7 @@ use super::step::{Cycle, Parts, Peer, Pulls};
 use super::summary::StageResult;
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
+use crate::distill::Taught;
 use crate::loss::Ledger;
 use crate::metrics::Confusion;
 use crate::nn::{Frozen, Network};
@@ -42,6 +44,7 @@ pub(super) struct Session<'a> {
     state: PathBuf,
     cycle: Option<Cycle>,
     peers: Vec<Peer>,
+    cache: Option<TeacherCache>,
 }
 
 impl<'a> Session<'a> {
@@ -73,7 +76,10 @@ impl<'a> Session<'a> {
         if let (Some(balancing), Some(stored)) = (&mut balancing, &progress.balance) {
             balancing.restore(stored)?;
         }
+        let cache = |config| TeacherCache::new(config, bench.shelf.cache(), bench.data_fingerprint);
+        let cache = stage.cache.filter(|_| !objective.teachers().is_empty()).map(cache);
         Ok(Session {
+            cache,
             progress,
             ledger: Ledger::new(gpu, objective.names().to_vec(), LOOK)?,
             schedule: schedule(train, steps),
@@ -154,14 +160,24 @@ impl<'a> Session<'a> {
             }
             _ => Cycle::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
         };
+        let taught = self.teach(&mut cycle, batch)?;
         if self.progress.step == 0 {
-            self.measure(&mut cycle)?;
+            self.measure(&mut cycle, taught.as_deref())?;
         }
         self.ledger.prepare(gpu)?;
         self.peers.iter().try_for_each(|p| p.ledger.prepare(gpu))?;
         self.parts.prepare(gpu, lr)?;
         let (network, objective, ledger) = (self.network, &self.objective, &self.ledger);
-        let parts = Parts { gpu, feed, network, objective, trained: &self.parts, ledger, peers: &self.peers };
+        let parts = Parts {
+            gpu,
+            feed,
+            network,
+            objective,
+            trained: &self.parts,
+            ledger,
+            peers: &self.peers,
+            taught: taught.as_deref(),
+        };
         let done = cycle.run(&parts, self.balancing.as_mut());
         let at = || self.place(self.progress.step + 1);
         done.map_err(|e| match e {
@@ -172,9 +188,23 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// The teachers' answers about the batch, where there is a cache.
+    fn teach(&mut self, cycle: &mut Cycle, batch: &Batch) -> Result<Option<Vec<Taught>>> {
+        let Some(cache) = &mut self.cache else { return Ok(None) };
+        let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
+        let (network, objective, trained, ledger) = (self.network, &self.objective, &self.parts, &self.ledger);
+        let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[], taught: None };
+        let size = (batch.indices.len(), feed.train.len(), self.stage.train.epochs);
+        let journal = &mut *self.journal;
+        let mut open = |cache: &mut TeacherCache, taught: &[Taught]| {
+            cache.open(objective, taught, size, &feed.augment, &mut |text| journal(Event::Note { text: &text }))
+        };
+        cycle.teach(&parts, cache, batch, &mut open).map(Some)
+    }
+
     /// What is measured at the first step of an epoch: the terms' gradients, and at the very first the scales of those that are
     /// normalised.
-    fn measure(&mut self, cycle: &mut Cycle) -> Result<()> {
+    fn measure(&mut self, cycle: &mut Cycle, taught: Option<&[Taught]>) -> Result<()> {
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let normalise = self.objective.terms().iter().any(|t| t.normalise) && self.progress.scales.is_empty();
         // Networks that teach each other have no teachers to be asked beside a step.
@@ -183,7 +213,7 @@ impl<'a> Session<'a> {
         }
         let (network, ledger) = (self.network, &self.ledger);
         let (objective, trained) = (&self.objective, &self.parts);
-        let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[] };
+        let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[], taught };
         let products = cycle.probe(&parts)?;
         if normalise {
             self.progress.scales = self.objective.scales(&products);
@@ -308,6 +338,10 @@ impl<'a> Session<'a> {
         let result = finished.result;
         // The result is there, so a state that cannot be removed does no harm.
         let _ = std::fs::remove_file(&self.state);
+        if let Some((hits, misses)) = self.cache.as_ref().map(TeacherCache::counts) {
+            let text = format!("teacher cache: {hits} pictures were found, {misses} were shown to the teachers");
+            (self.journal)(Event::Note { text: &text })?;
+        }
         let test: Vec<_> = result.best.iter().map(|(task, c)| (task.clone(), c.metrics())).collect();
         (self.journal)(Event::StageDone { label: &stage.label(), test: &test, seconds: result.seconds })?;
         Ok(result)

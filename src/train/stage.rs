@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Card;
-use super::config::{self, BalanceConfig, NetConfig, TrainConfig};
+use super::config::{self, BalanceConfig, CacheConfig, NetConfig, TrainConfig};
 use super::feed::Feed;
 use super::summary::StageResult;
 use crate::data::Task;
@@ -38,6 +38,8 @@ pub(super) struct Stage<'a> {
     pub balance: Option<&'a BalanceConfig>,
     /// Measure gradients at every epoch's first step.
     pub probe: bool,
+    /// Teachers' answers on disk.
+    pub cache: Option<&'a CacheConfig>,
     /// Learning rate of what is trained beside the network, in that of the network.
     pub adaptor_lr_factor: f64,
 }
@@ -53,6 +55,13 @@ pub(super) enum Shelf {
 }
 
 impl Shelf {
+    /// Where teachers' answers are kept.
+    pub(super) fn cache(&self) -> PathBuf {
+        match self {
+            Shelf::Run(out) | Shelf::Store(out) => super::cache::folder(out),
+        }
+    }
+
     /// The file of a stage of that name.
     pub(super) fn path(&self, name: &str, identity: u64, seed: u64, ending: &str) -> PathBuf {
         let file = name.replace('/', "-");

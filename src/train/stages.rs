@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::checkpoint::{self, to_json};
-use super::config::{Config, NetConfig, TeacherKind, TrainConfig};
+use super::config::{Config, NetConfig, Storage, TeacherKind, TrainConfig};
 use super::event::Event;
 use super::objective::{Objective, Teaching};
 use super::run::{append, mend};
@@ -131,13 +131,16 @@ impl<'a> Stages<'a> {
     pub(super) fn distilled(&mut self, seed: u64, staff: &Staff) -> Result<StageResult> {
         let (config, bench, distill) = (self.config, self.bench, &self.config.distill);
         let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all())?;
-        let stage = Stage { adaptor_lr_factor: distill.adaptor_lr_factor, ..stage };
+        let cache = (config.cache.storage != Storage::None).then_some(&config.cache);
+        let stage = Stage { adaptor_lr_factor: distill.adaptor_lr_factor, cache, ..stage };
         let used: Vec<_> = distill.used().map(|(method, settings)| (method.name, settings)).collect();
         let taught: Vec<_> = staff.teachers.iter().map(|t| t.file_hash).collect();
         let lessons = format!("{:?}", staff.lessons);
         let mutual =
             (config.teacher.kind == TeacherKind::Mutual).then_some((&config.teacher.net, config.teacher.count));
-        let how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons, mutual))?;
+        // What is kept less precisely teaches something else.
+        let kept = (config.cache.storage, config.cache.k);
+        let how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons, mutual, kept))?;
         let stage = self.balanced(stage, &how)?;
         let network = bench.network(&stage, student_seed(seed))?;
         let (tasks, smoothing, weights) = (bench.task_names(&stage), distill.train.label_smoothing, self.weights());
@@ -196,8 +199,21 @@ impl<'a> Stages<'a> {
         let names: Vec<&str> = tasks.iter().map(|t| self.bench.feed.tasks[*t].name.as_str()).collect();
         let identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names))?;
         let identity = fnv1a(FNV_OFFSET, identity.as_bytes());
-        let (balance, probe, adaptor_lr_factor) = (None, false, 1.0);
-        Ok(Stage { name, seed, index, identity, net, train, tasks, data_seed, balance, probe, adaptor_lr_factor })
+        let (balance, probe, cache, adaptor_lr_factor) = (None, false, None, 1.0);
+        Ok(Stage {
+            name,
+            seed,
+            index,
+            identity,
+            net,
+            train,
+            tasks,
+            data_seed,
+            balance,
+            probe,
+            cache,
+            adaptor_lr_factor,
+        })
     }
 
     /// A stage of all tasks as the configuration weights and balances them; `how` tells what else makes it what it is.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::balancing::Balancing;
+use super::cache::TeacherCache;
 use super::feed::{Feed, Place};
 use super::judge::{Judge, Level};
 use super::objective::Objective;
@@ -30,6 +31,8 @@ pub(super) struct Parts<'a> {
     pub ledger: &'a Ledger,
     /// Networks that learn along.
     pub peers: &'a [Peer],
+    /// What the teachers say of the batch, where that is known beforehand; otherwise they are asked in the step.
+    pub taught: Option<&'a [Taught]>,
 }
 
 /// A network that learns along with the student, each from the other (deep mutual learning: Zhang et al. 2018, arXiv 1706.00384).
@@ -43,6 +46,8 @@ pub(super) struct Peer {
 pub(super) struct Cycle {
     place: Place,
     work: Work,
+    /// The teachers' part, where it is a recording of its own, and where their answers lie.
+    lessons: Option<(Program, Vec<Taught>)>,
 }
 
 enum Work {
@@ -64,7 +69,7 @@ impl Cycle {
     /// For batches like this one, which it holds already.
     pub(super) fn new(gpu: &Gpu, feed: &Feed, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
         let work = if balanced { Work::Halves(None) } else { Work::Whole(Repeat::default()) };
-        Ok(Cycle { place: feed.place(gpu, batch, tasks)?, work })
+        Ok(Cycle { place: feed.place(gpu, batch, tasks)?, work, lessons: None })
     }
 
     /// Whether `batch` has the shape of the others.
@@ -95,6 +100,40 @@ impl Cycle {
         }
     }
 
+    /// The teachers' answers about the batch at hand, which the place holds: from the cache if it has them, else from the teachers,
+    /// and then kept.
+    pub(super) fn teach(
+        &mut self,
+        parts: &Parts,
+        cache: &mut TeacherCache,
+        batch: &Batch,
+        open: &mut dyn FnMut(&mut TeacherCache, &[Taught]) -> Result<()>,
+    ) -> Result<Vec<Taught>> {
+        let gpu = parts.gpu;
+        let place = &self.place;
+        let ask = || {
+            let x = parts.feed.training_input(gpu, place)?;
+            parts.objective.teach(gpu, &x)
+        };
+        let (program, taught, fresh) = match self.lessons.take() {
+            Some((program, taught)) => (program, taught, false),
+            None => {
+                let (program, taught) = gpu.capture(ask)?;
+                (program, taught, true)
+            }
+        };
+        open(cache, &taught)?;
+        if !cache.find(gpu, batch, parts.objective, &taught)? {
+            // A recording has just been run.
+            if !fresh {
+                program.replay()?;
+            }
+            cache.keep(gpu, batch, parts.objective, &taught)?;
+        }
+        self.lessons = Some((program, taught.clone()));
+        Ok(taught)
+    }
+
     /// How strongly each term pulls at the trunk's output: the products of the terms' gradients with each other,
     /// `[terms, terms]`. Changes nothing.
     pub(super) fn probe(&self, parts: &Parts) -> Result<Vec<f64>> {
@@ -112,7 +151,8 @@ impl Cycle {
 
 impl Parts<'_> {
     fn judge<'a>(&'a self, groups: &'a [Vec<usize>], level: Level) -> Judge<'a> {
-        Judge { gpu: self.gpu, feed: self.feed, network: self.network, objective: self.objective, groups, level }
+        let Parts { gpu, feed, network, objective, taught, .. } = *self;
+        Judge { gpu, feed, network, objective, groups, level, taught }
     }
 
     /// Forward, losses, backward and update on the batch in `place`.
@@ -123,7 +163,10 @@ impl Parts<'_> {
             return self.mutual(place, x);
         }
         // The teachers first: none of their activations then lies beside the student's.
-        let taught = self.objective.teach(gpu, &x)?;
+        let taught = match self.taught {
+            Some(taught) => taught.to_vec(),
+            None => self.objective.teach(gpu, &x)?,
+        };
         let mut tape = Tape::new();
         let features = self.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x))?;
         let all: Vec<usize> = (0..self.objective.terms().len()).collect();

@@ -59,6 +59,15 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
 
 fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
     let augment = &config.augment;
+    if config.cache.storage != Storage::None && augment.noise > 0.0 {
+        let message = "every picture has noise of its own, so no teacher's answer would be found again; set augment.noise = 0, or \
+                       leave the cache out";
+        return Err(origin.error(&["cache", "storage"], message));
+    }
+    if config.cache.storage != Storage::None && config.teacher.kind == TeacherKind::Mutual {
+        let message = "networks that learn from each other change their answers; leave the cache out";
+        return Err(origin.error(&["cache", "storage"], message));
+    }
     let missing: Vec<&str> =
         config.task_names().into_iter().filter(|t| !config.data.flip_invariant.iter().any(|f| f == t)).collect();
     if augment.flip && !missing.is_empty() {

@@ -26,7 +26,7 @@ const TRAIN: &[&str] = &[
 
 /// The tables of the file with their keys, in the order in which they are explained.
 const TABLES: &[(&str, &[&str])] = &[
-    ("", &["name", "seeds", "data", "augment", "train", "teacher", "student", "distill", "balance", "tasks"]),
+    ("", &["name", "seeds", "data", "augment", "train", "teacher", "student", "distill", "balance", "cache", "tasks"]),
     (
         "data",
         &[
@@ -60,6 +60,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("train", TRAIN),
     ("teacher", &["kind", "count", "arch", "width", "stem", "head", "init", "train", "paths", "weights"]),
     ("student", &["arch", "width", "stem", "head", "init", "train"]),
+    ("cache", &["storage", "max_mb", "k"]),
     ("teacher.train", TRAIN),
     ("student.train", TRAIN),
     ("distill.train", TRAIN),

@@ -9,6 +9,10 @@ const MANY: usize = usize::MAX;
 impl Choice for Optimizer {
     const WORDS: &'static [(&'static str, Self)] = &[("sgd", Self::Sgd), ("adam", Self::Adam), ("adamw", Self::AdamW)];
 }
+impl Choice for Storage {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("f32", Self::F32), ("f16", Self::F16), ("topk", Self::TopK)];
+}
 impl Choice for TeacherKind {
     const WORDS: &'static [(&'static str, Self)] =
         &[("single", Self::Single), ("joint", Self::Joint), ("self", Self::Own), ("mutual", Self::Mutual)];
@@ -70,6 +74,7 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
         teacher: teacher(&s.table("teacher")?, &train)?,
         distill: distillation::section(&distill, distill_train)?,
         balance: balancing::section(&s.table("balance")?)?,
+        cache: cache(&s.table("cache")?)?,
         train,
         student,
         tasks: BTreeMap::new(),
@@ -385,6 +390,14 @@ fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> {
     }
     let (net, train) = (net(s, "resnet14", 1.0)?, train(&s.table("train")?, base)?);
     Ok(TeacherConfig { kind, count, net, train, paths, weights })
+}
+
+fn cache(s: &Section) -> Result<CacheConfig> {
+    Ok(CacheConfig {
+        storage: s.choice("storage", Storage::None)?,
+        max_mb: s.integer("max_mb", 1000, 1, 1 << 30)? as u64,
+        k: s.integer("k", 5, 1, 65_536)?,
+    })
 }
 
 fn student(s: &Section, base: &TrainConfig) -> Result<StudentConfig> {

@@ -111,7 +111,8 @@ fn halves(scene: &Scene, objective: &Objective, level: Level, weights: [f32; 2])
     let gpu = &scene.gpu;
     let groups: Vec<Vec<usize>> =
         (0..2).map(|k| (0..objective.terms().len()).filter(|i| objective.terms()[*i].task == k).collect()).collect();
-    let judge = Judge { gpu, feed: &scene.feed, network: &scene.network, objective, groups: &groups, level };
+    let judge =
+        Judge { gpu, feed: &scene.feed, network: &scene.network, objective, groups: &groups, level, taught: None };
     let ledger = Ledger::new(gpu, objective.names().to_vec(), 1).unwrap();
     let judged = judge.run(&scene.cycle.place, &ledger).unwrap();
     let gramian = judged.gramian.clone();
@@ -181,7 +182,16 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
         let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
         scene
             .cycle
-            .probe(&Parts { gpu, feed, network, objective, trained: &trained, ledger: &ledger, peers: &[] })
+            .probe(&Parts {
+                gpu,
+                feed,
+                network,
+                objective,
+                trained: &trained,
+                ledger: &ledger,
+                peers: &[],
+                taught: None,
+            })
             .unwrap()
     };
     let scales = objective.scales(&probe(&objective));

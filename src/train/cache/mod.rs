@@ -1,0 +1,160 @@
+//! Teachers' answers on disk, so that a picture is shown to a teacher once.
+//!
+//! An answer is found by the data set, the sample, how it was varied, the teacher's file, and what is kept of it. What is written
+//! for the first time is read back in the precision of the file before the student sees it: a run that was interrupted, or that
+//! finds answers of another run, sees the same numbers.
+
+mod encoding;
+mod store;
+mod verify;
+
+pub use encoding::Storage;
+pub use verify::{Verified, verify};
+
+use std::path::{Path, PathBuf};
+
+use encoding::Part;
+use store::{Header, Key, Store};
+
+use super::config::CacheConfig;
+use super::objective::Objective;
+use crate::data::augment::Augment;
+use crate::data::loader::Batch;
+use crate::distill::{Tap, Taught};
+use crate::gpu::Gpu;
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+
+/// The caches of all teachers of a stage.
+pub(super) struct TeacherCache {
+    config: CacheConfig,
+    folder: PathBuf,
+    data: u64,
+    /// One a teacher; opened with the first batch, when the answers' sizes are known.
+    stores: Vec<Store>,
+    hits: u64,
+    misses: u64,
+}
+
+/// The tensors of a teacher's answers, and what they are called.
+fn parts_of(taught: &Taught, taps: &[Tap]) -> Result<Vec<(String, Tensor)>> {
+    let logits = taught.logits.iter().enumerate().map(|(i, t)| Ok((format!("logits {i}"), t.clone())));
+    logits.chain(taps.iter().map(|tap| Ok((tap.to_string(), taught.at(*tap)?.clone())))).collect()
+}
+
+fn layout(config: &CacheConfig, tensors: &[(String, Tensor)], batch: usize) -> Vec<Part> {
+    let part = |(name, tensor): &(String, Tensor)| {
+        let (len, logits) = (tensor.len() / batch.max(1), name.starts_with("logits"));
+        let storage = if config.storage == Storage::TopK && !logits { Storage::F16 } else { config.storage };
+        let k = if storage == Storage::TopK { config.k.min(len) } else { 0 };
+        Part { name: name.clone(), len, storage, k }
+    };
+    tensors.iter().map(part).collect()
+}
+
+impl TeacherCache {
+    /// In `folder`, for the data set of that hash.
+    pub(super) fn new(config: &CacheConfig, folder: PathBuf, data: u64) -> Self {
+        TeacherCache { config: config.clone(), folder, data, stores: Vec::new(), hits: 0, misses: 0 }
+    }
+
+    /// Answers that were found, and that teachers had to give.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.hits, self.misses)
+    }
+
+    /// Opens the files, now that `taught` shows what answers look like; tells for each what it may come to, before anything is
+    /// written.
+    pub(super) fn open(
+        &mut self,
+        objective: &Objective,
+        taught: &[Taught],
+        (batch, samples, epochs): (usize, usize, usize),
+        augment: &Augment,
+        tell: &mut dyn FnMut(String) -> Result<()>,
+    ) -> Result<()> {
+        if !self.stores.is_empty() {
+            return Ok(());
+        }
+        let reach = 2 * augment.shift as u64 + 1;
+        let variants = reach * reach * if augment.flip { 2 } else { 1 };
+        let pictures = samples as u64 * variants.min(epochs as u64);
+        let share = self.config.max_mb * 1_000_000 / objective.teachers().len().max(1) as u64;
+        for ((teacher, taps), taught) in objective.teachers().iter().zip(objective.kept()).zip(taught) {
+            let parts = layout(&self.config, &parts_of(taught, taps)?, batch);
+            let (data, tasks) = (format!("{:016x}", self.data), teacher.tasks.clone());
+            let header = Header { data, teacher: format!("{:016x}", teacher.file_hash), tasks, parts };
+            let text = super::checkpoint::to_json(&header)?;
+            let name = crate::data::fnv1a(crate::data::FNV_OFFSET, text.as_bytes());
+            let path = self.folder.join(format!("{name:016x}.cache"));
+            let record = header.record() as u64;
+            let room = (share / record).min(pictures);
+            tell(format!(
+                "teacher cache of {}: up to {room} of {pictures} pictures, {record} bytes each, {:.1} MB in {}",
+                teacher.tasks.join(", "),
+                (room * record) as f64 / 1e6,
+                path.display()
+            ))?;
+            self.stores.push(Store::open(&path, header, share)?);
+        }
+        Ok(())
+    }
+
+    fn keys(batch: &Batch) -> Vec<Key> {
+        batch.indices.iter().zip(&batch.draws).map(|(sample, draw)| Key::of(*sample, draw)).collect()
+    }
+
+    /// Puts the answers about `batch` where the student reads them, if all of them are known.
+    pub(super) fn find(&mut self, gpu: &Gpu, batch: &Batch, objective: &Objective, taught: &[Taught]) -> Result<bool> {
+        let keys = Self::keys(batch);
+        if !self.stores.iter().all(|store| keys.iter().all(|key| store.has(key))) {
+            self.misses += keys.len() as u64;
+            return Ok(false);
+        }
+        for ((store, taps), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
+            let tensors = parts_of(taught, taps)?;
+            let mut values: Vec<Vec<f32>> = tensors.iter().map(|(_, t)| Vec::with_capacity(t.len())).collect();
+            for key in &keys {
+                let rows =
+                    store.get(key)?.ok_or_else(|| Error::Invalid("an answer has vanished from the cache".into()))?;
+                values.iter_mut().zip(rows).for_each(|(all, row)| all.extend(row));
+            }
+            tensors.iter().zip(&values).try_for_each(|((_, tensor), values)| tensor.write_f32(gpu, values))?;
+        }
+        self.hits += keys.len() as u64;
+        Ok(true)
+    }
+
+    /// Keeps what the teachers have just said of `batch`, as far as there is room, and puts what is kept in its place.
+    pub(super) fn keep(&mut self, gpu: &Gpu, batch: &Batch, objective: &Objective, taught: &[Taught]) -> Result<()> {
+        let keys = Self::keys(batch);
+        for ((store, taps), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
+            if store.count() >= store.most() && !keys.iter().any(|key| store.has(key)) {
+                continue;
+            }
+            let tensors = parts_of(taught, taps)?;
+            let mut values = tensors.iter().map(|(_, t)| t.to_f32(gpu)).collect::<Result<Vec<Vec<f32>>>>()?;
+            let lens: Vec<usize> = store.header.parts.iter().map(|p| p.len).collect();
+            for (i, key) in keys.iter().enumerate() {
+                let rows: Vec<&[f32]> = values.iter().zip(&lens).map(|(v, len)| &v[i * len..(i + 1) * len]).collect();
+                if !store.put(*key, &rows)? {
+                    continue;
+                }
+                if let Some(rows) = store.get(key)? {
+                    for ((v, len), row) in values.iter_mut().zip(&lens).zip(rows) {
+                        v[i * len..(i + 1) * len].copy_from_slice(&row);
+                    }
+                }
+            }
+            if self.config.storage != Storage::F32 {
+                tensors.iter().zip(&values).try_for_each(|((_, tensor), values)| tensor.write_f32(gpu, values))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The caches of a run's folder.
+pub(super) fn folder(out: &Path) -> PathBuf {
+    out.join("cache")
+}
