@@ -4,7 +4,7 @@ use super::origin::Origin;
 use super::read::{Section, either, nearest};
 use super::sections::unknown_task;
 use super::*;
-use crate::distill::{Look, METHODS, Tap};
+use crate::distill::{self, Look, METHODS, Method, Tap};
 
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];

@@ -1,0 +1,137 @@
+//! The teachers, what they teach by, how the tasks are balanced, and what is kept of the teachers' answers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{NetConfig, Storage, TrainConfig};
+use crate::distill::{self, Method};
+
+/// The teachers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TeacherConfig {
+    /// Who teaches.
+    pub kind: TeacherKind,
+    /// Teachers trained for each task, or peers that learn along, each from its own seed.
+    pub count: usize,
+    /// Their network.
+    #[serde(flatten)]
+    pub net: NetConfig,
+    /// How they are trained.
+    pub train: TrainConfig,
+    /// Ready-made teachers by task, relative to the working directory; none are trained for these tasks. An empty list: the
+    /// task has no teacher.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub paths: BTreeMap<String, Vec<PathBuf>>,
+    /// Weights of a task's ready-made teachers; equal where absent.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, Vec<f64>>,
+}
+
+/// Who teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TeacherKind {
+    /// Each task its own teacher.
+    Single,
+    /// One teacher for all tasks, trained on them jointly.
+    Joint,
+    /// The joint student itself (self-distillation: Furlanello et al. 2018, arXiv 1805.04770).
+    #[serde(rename = "self")]
+    Own,
+    /// Networks of the teacher's size that learn along with the student, each from all others (deep mutual learning: Zhang et al.
+    /// 2018, arXiv 1706.00384).
+    Mutual,
+}
+
+/// The distilled stage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DistillConfig {
+    /// The methods, by their names in [`crate::distill::METHODS`].
+    pub methods: Vec<String>,
+    /// Weight of the loss on the labels.
+    pub task_weight: f64,
+    /// The learning rate of what methods train beside the student, in that of the student.
+    pub adaptor_lr_factor: f64,
+    /// Each method's settings, by its name; also of methods that are not used.
+    #[serde(flatten)]
+    pub tables: BTreeMap<String, MethodConfig>,
+    /// How the distilled student is trained: the student's settings and the overrides of `[distill.train]`.
+    pub train: TrainConfig,
+}
+
+impl DistillConfig {
+    /// The methods in use with their settings, in the order of the list.
+    pub fn used(&self) -> impl Iterator<Item = (&'static Method, &MethodConfig)> {
+        self.methods.iter().filter_map(|name| Some((distill::method(name)?, self.tables.get(name)?)))
+    }
+}
+
+/// How the tasks are balanced.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BalanceConfig {
+    /// The method, by its name in [`crate::balance::METHODS`]; `fixed`: the weights of `[tasks]` alone.
+    pub method: String,
+    /// What is balanced.
+    pub over: Over,
+    /// Where methods on gradients compare them.
+    pub level: BalanceLevel,
+    /// Measure each term's gradient and the tasks' agreement at every epoch's first step.
+    pub probe: bool,
+    /// The method's own settings.
+    #[serde(flatten)]
+    pub settings: BTreeMap<String, f64>,
+}
+
+/// Teachers' answers on disk.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CacheConfig {
+    /// How precisely they are kept; `none`: teachers answer anew each time.
+    pub storage: Storage,
+    /// Megabytes they may come to; beyond that, teachers answer.
+    pub max_mb: u64,
+    /// Of `topk`: how many logits are kept.
+    pub k: usize,
+}
+
+/// What is balanced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Over {
+    /// The tasks, each with all its terms.
+    Tasks,
+    /// Every term of every task.
+    Terms,
+}
+
+/// Where gradients are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BalanceLevel {
+    /// At the trunk's output: one backward pass through the trunk.
+    Features,
+    /// At the trunk's parameters: one backward pass for each task.
+    Parameters,
+}
+
+/// One distillation method.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MethodConfig {
+    /// Its weight beside the loss on the labels.
+    pub weight: f64,
+    /// Scale it at the first step, so that a weight of 1 means: as strong as the loss on the labels.
+    pub normalise: bool,
+    /// The tasks it is used for; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
+    /// The student's layers it looks at (`layer1`, …, `pooled`); empty: the method's usual ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
+    /// The teacher's; empty: those of the same names, or the usual ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub teacher_layers: Vec<String>,
+    /// Its own settings.
+    #[serde(flatten)]
+    pub settings: BTreeMap<String, f64>,
+}
