@@ -12,6 +12,7 @@ pub(super) struct Balancing {
     groups: Vec<Vec<usize>>,
     names: Vec<String>,
     level: Level,
+    rescale: bool,
     /// Steps weighed so far.
     step: u64,
     /// The groups' weights, summed over the steps since [`Balancing::take_means`].
@@ -51,7 +52,8 @@ impl Balancing {
         };
         let balancer = Balancer::new(method, &config.settings, groups.len(), seed)?;
         let sums = vec![0.0; groups.len()];
-        Ok(Some(Balancing { balancer, groups, names, level, step: 0, sums, count: 0 }))
+        let rescale = config.rescale;
+        Ok(Some(Balancing { balancer, groups, names, level, rescale, step: 0, sums, count: 0 }))
     }
 
     pub(super) fn groups(&self) -> &[Vec<usize>] {
@@ -94,7 +96,12 @@ impl Balancing {
         let losses = self.losses(objective, row)?;
         let gramian = products.map(Gramian::new).transpose()?;
         let seen = Seen { step: self.step, losses: &losses, gramian: gramian.as_ref() };
-        let weights = self.balancer.weights(&seen)?;
+        let mut weights = self.balancer.weights(&seen)?;
+        let size: f64 = weights.iter().map(|w| w.abs()).sum();
+        if self.rescale && size > 0.0 {
+            let scale = weights.len() as f64 / size;
+            weights.iter_mut().for_each(|w| *w *= scale);
+        }
         self.step += 1;
         self.count += 1;
         self.sums.iter_mut().zip(&weights).for_each(|(sum, w)| *sum += w);

@@ -138,9 +138,11 @@ impl<'a> Stages<'a> {
         let lessons = format!("{:?}", staff.lessons);
         let mutual =
             (config.teacher.kind == TeacherKind::Mutual).then_some((&config.teacher.net, config.teacher.count));
-        // What is kept less precisely teaches something else.
-        let kept = (config.cache.storage, config.cache.k);
-        let how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons, mutual, kept))?;
+        let mut how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons, mutual))?;
+        if cache.is_some() {
+            // What is kept less precisely teaches something else.
+            how += &to_json(&(config.cache.storage, config.cache.k))?;
+        }
         let stage = self.balanced(stage, &how)?;
         let network = bench.network(&stage, student_seed(seed))?;
         let (tasks, smoothing, weights) = (bench.task_names(&stage), distill.train.label_smoothing, self.weights());

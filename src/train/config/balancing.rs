@@ -5,7 +5,7 @@ use super::*;
 use crate::balance::{self, FIXED, METHODS};
 
 /// Keys of every method.
-const COMMON: &[&str] = &["method", "over", "level", "probe"];
+const COMMON: &[&str] = &["method", "over", "level", "probe", "rescale"];
 
 impl Choice for Over {
     const WORDS: &'static [(&'static str, Self)] = &[("tasks", Self::Tasks), ("terms", Self::Terms)];
@@ -51,6 +51,7 @@ pub(super) fn section(s: &Section) -> Result<BalanceConfig> {
         over: s.choice("over", Over::Tasks)?,
         level: s.choice("level", BalanceLevel::Features)?,
         probe: s.flag("probe", true)?,
+        rescale: s.flag("rescale", true)?,
         settings: own.iter().map(setting).collect::<Result<_>>()?,
         method,
     })

@@ -79,6 +79,11 @@ pub struct BalanceConfig {
     pub level: BalanceLevel,
     /// Measure each term's gradient and the tasks' agreement at every epoch's first step.
     pub probe: bool,
+    /// Scale each step's weights to a mean size of 1. Published comparisons train with Adam, to which the size of all weights
+    /// together does not matter; to SGD it is part of the learning rate, and methods whose weights add up to 1 would take steps
+    /// that are smaller by the number of tasks than those of equal weights.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub rescale: bool,
     /// The method's own settings.
     #[serde(flatten)]
     pub settings: BTreeMap<String, f64>,
