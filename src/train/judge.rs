@@ -10,6 +10,7 @@ use super::feed::{Feed, Place};
 use super::objective::Objective;
 use crate::distill::{Tap, Taught};
 use crate::gpu::Gpu;
+use crate::kernels::elementwise;
 use crate::kernels::gramian::Rows;
 use crate::loss::{Ledger, Losses};
 use crate::nn::{Context, Features, Mode, Network};
@@ -211,15 +212,20 @@ impl Judge<'_> {
         beside.iter().try_for_each(|(g, to, rows)| rows.combine_from(gpu, own, *g, &Target::fresh(to.clone())))
     }
 
-    /// The losses of the batch in `place` as the network now is; to `ledger`. No gradient.
+    /// The losses of the batch in `place` as the network now is; to `ledger`. No gradient, and the running statistics stay as
+    /// they are.
     pub(super) fn losses(&self, place: &Place, ledger: &Ledger) -> Result<()> {
         let gpu = self.gpu;
+        let statistics = self.network.params().statistics();
+        let kept = Target::fresh(Tensor::empty(gpu, statistics.shape())?);
+        elementwise::axpy(gpu, 1.0, statistics, &kept)?;
         let x = self.feed.training_input(gpu, place)?;
         let taught = self.teach(&x)?;
         let mut tape = Tape::off();
         let features = self.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x))?;
         let all: Vec<usize> = self.groups.iter().flatten().copied().collect();
         let mut losses = Losses { gpu, tape: &mut tape, ledger };
-        self.objective.apply(&mut losses, &all, self.network, &features, &taught, &place.labels)
+        self.objective.apply(&mut losses, &all, self.network, &features, &taught, &place.labels)?;
+        elementwise::axpy(gpu, 1.0, &kept.tensor, &Target::fresh(statistics.clone()))
     }
 }

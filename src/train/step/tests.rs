@@ -209,3 +209,24 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     assert!((pulls.cosines[0][0] - 1.0).abs() < 1e-9 && pulls.cosines[0][1].abs() < 1.0);
     assert_eq!(pulls.cosines[0][1], pulls.cosines[1][0]);
 }
+
+#[test]
+fn a_look_at_the_losses_changes_nothing() {
+    let scene = scene();
+    let objective = objective(&scene, [1.0, 0.5]);
+    let groups: Vec<Vec<usize>> = vec![(0..objective.terms().len()).collect()];
+    let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
+    let judge =
+        Judge { gpu, feed, network, objective: &objective, groups: &groups, level: Level::Nowhere, taught: None };
+    let mut ledger = Ledger::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let before = network.params().export(gpu).unwrap();
+    judge.losses(&scene.cycle.place, &ledger).unwrap();
+    ledger.advance();
+    assert_eq!(network.params().export(gpu).unwrap(), before);
+    let looked = ledger.take(gpu).unwrap();
+    // The same values as in a step, which does change the running statistics.
+    judge.run(&scene.cycle.place, &ledger).unwrap();
+    ledger.advance();
+    assert_eq!(ledger.take(gpu).unwrap(), looked);
+    assert_ne!(network.params().export(gpu).unwrap(), before);
+}
