@@ -19,8 +19,8 @@ const EPS: f64 = 1e-8;
 impl Balance for Famo {
     fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
         let losses = seen.positive()?;
-        self.before = losses.to_vec();
-        let shares: Vec<f64> = softmax(&self.logits.values).iter().zip(losses).map(|(z, l)| z / (l + EPS)).collect();
+        self.before.clone_from(&losses);
+        let shares: Vec<f64> = softmax(&self.logits.values).iter().zip(&losses).map(|(z, l)| z / (l + EPS)).collect();
         let sum: f64 = shares.iter().sum();
         Ok(shares.into_iter().map(|s| s / sum).collect())
     }

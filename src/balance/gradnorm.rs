@@ -24,7 +24,7 @@ impl Balance for GradNorm {
         let (losses, gramian) = (seen.positive()?, seen.gramian()?);
         let tasks = losses.len() as f64;
         if self.first.iter().all(|l| *l == 0.0) {
-            self.first = losses.to_vec();
+            self.first.clone_from(&losses);
         }
         let given = self.weights.clone();
         let norms: Vec<f64> = (0..losses.len()).map(|k| gramian.norm(k)).collect();

@@ -36,13 +36,14 @@ impl<'a> Seen<'a> {
         self.gramian.ok_or_else(|| Error::Invalid("this balancing method needs the Gramian of the gradients".into()))
     }
 
-    /// The losses, all above 0, for methods that take their logarithm.
+    /// The losses, all above 0, for methods that take their logarithm. A loss of 0, as a batch without labels of a task has,
+    /// counts as 1e-8.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where one is not; it names the task.
-    pub fn positive(&self) -> Result<&'a [f64]> {
-        match self.losses.iter().position(|l| *l <= 0.0) {
-            None => Ok(self.losses),
+    /// [`Error::Invalid`] where one is negative; it names the task.
+    pub fn positive(&self) -> Result<Vec<f64>> {
+        match self.losses.iter().position(|l| *l < 0.0) {
+            None => Ok(self.losses.iter().map(|l| l.max(1e-8)).collect()),
             Some(k) => Err(Error::Invalid(format!(
                 "the loss of task {k} is {}, but this balancing method takes the logarithm of losses; choose another method, or \
                  losses above 0",

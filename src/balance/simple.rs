@@ -73,7 +73,7 @@ pub(super) const DB_MTL: Method = Method {
             let longest = norms.iter().copied().fold(0.0, f64::max);
             // A gradient that vanishes stays so, whatever its weight.
             let weight = |(norm, loss): (&f64, &f64)| if *norm > 0.0 { longest / (norm * loss) } else { 1.0 / loss };
-            Ok(norms.iter().zip(losses).map(weight).collect())
+            Ok(norms.iter().zip(&losses).map(weight).collect())
         }))
     },
 };

@@ -23,7 +23,7 @@ impl Balance for Stch {
         }
         let ratios: Vec<f64> = losses.iter().zip(&self.reference).map(|(l, r)| (l / r).ln() / self.mu).collect();
         let tasks = losses.len() as f64;
-        Ok(softmax(&ratios).iter().zip(losses).map(|(s, l)| tasks * s / l).collect())
+        Ok(softmax(&ratios).iter().zip(&losses).map(|(s, l)| tasks * s / l).collect())
     }
 
     fn end_epoch(&mut self, means: &[f64]) {

@@ -154,6 +154,25 @@ fn a_loss_that_is_no_number_is_refused_and_named() {
     }
 }
 
+/// A batch may hold no label of a task: its loss and its gradient are then 0.
+#[test]
+fn a_task_without_labels_does_no_harm_and_a_negative_loss_is_refused_where_logarithms_are_taken() -> Result<()> {
+    for row in METHODS {
+        let mut all = steps(3, 6);
+        all[3].losses[1] = 0.0;
+        all[3].after[1] = 0.0;
+        all[3].gradients[1].fill(0.0);
+        for weights in run(&mut balancer(row, 3), &all, 0)? {
+            assert!(weights.iter().all(|w| w.is_finite()), "{}: {weights:?}", row.name);
+        }
+        all[4].losses[2] = -0.5;
+        let outcome = run(&mut balancer(row, 3), &all, 0);
+        let logarithms = ["gls", "stch", "famo", "gradnorm", "db_mtl"];
+        assert_eq!(outcome.is_err(), logarithms.contains(&row.name), "{}", row.name);
+    }
+    Ok(())
+}
+
 /// Those that make conflicts vanish, pair by pair for two tasks.
 #[test]
 fn no_conflict_where_that_is_claimed() -> Result<()> {
