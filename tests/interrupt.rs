@@ -25,7 +25,7 @@ width = 0.5
 arch = "resnet8"
 width = 0.25
 [distill]
-feature = "normalised"
+methods = ["kd", "normalised"]
 "#;
 
 fn start(config: &Path, out: &Path) -> Child {
