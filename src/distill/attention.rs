@@ -1,7 +1,7 @@
 //! Attention transfer.
 
 use super::meet::meet;
-use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use super::method::{Layers, Look, Method, between};
 use crate::Result;
 use crate::kernels::attention::{attention, attention_grad};
 use crate::kernels::feature_loss;
@@ -36,14 +36,6 @@ impl AttentionTransfer {
     }
 }
 
-struct At(Tap, Tap);
-
-impl Distil for At {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        AttentionTransfer.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
-    }
-}
-
 /// Weight 1000 on every stage (RepDistiller).
 pub(super) const AT: Method = Method {
     name: "at",
@@ -51,7 +43,8 @@ pub(super) const AT: Method = Method {
     look: Look::Layer(Layers::All),
     keys: &[],
     make: |s| {
-        let ((student, _), (teacher, _)) = s.layer()?;
-        Ok(Box::new(At(student, teacher)))
+        between(s, |losses, term, weight, student, teacher| {
+            AttentionTransfer.apply(losses, term, weight, student, teacher)
+        })
     },
 };

@@ -1,6 +1,6 @@
 //! Centred kernel alignment.
 
-use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use super::method::{Layers, Look, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::correlation::{Of, correlation};
@@ -39,22 +39,11 @@ impl Cka {
     }
 }
 
-struct Alignment(Tap, Tap);
-
-impl Distil for Alignment {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        Cka.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
-    }
-}
-
 /// Weight 1 on the pooled features.
 pub(super) const CKA: Method = Method {
     name: "cka",
     weight: 1.0,
     look: Look::Layer(Layers::Pooled),
     keys: &[],
-    make: |s| {
-        let ((student, _), (teacher, _)) = s.layer()?;
-        Ok(Box::new(Alignment(student, teacher)))
-    },
+    make: |s| between(s, |losses, term, weight, student, teacher| Cka.apply(losses, term, weight, student, teacher)),
 };

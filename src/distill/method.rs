@@ -150,8 +150,6 @@ pub struct Setup<'a> {
     pub student: &'a [(Tap, usize)],
     /// The same of the teacher.
     pub teacher: &'a [(Tap, usize)],
-    /// Samples in a batch.
-    pub batch: usize,
     /// Seed of its initial weights.
     pub seed: u64,
 }
@@ -181,6 +179,28 @@ impl Setup<'_> {
     }
 }
 
+/// A loss between one layer of the student and one of the teacher, without parameters of its own.
+struct Between<F> {
+    loss: F,
+    student: Tap,
+    teacher: Tap,
+}
+
+impl<F: Fn(&mut Losses, usize, f32, &Var, &Tensor) -> Result<()>> Distil for Between<F> {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        (self.loss)(losses, term, weight, given.student(self.student)?, given.teacher.at(self.teacher)?)
+    }
+}
+
+/// The method whose loss `loss(losses, term, weight, student, teacher)` adds, between the layers of `setup`.
+pub(super) fn between(
+    setup: &Setup,
+    loss: impl Fn(&mut Losses, usize, f32, &Var, &Tensor) -> Result<()> + 'static,
+) -> Result<Box<dyn Distil>> {
+    let ((student, _), (teacher, _)) = setup.layer()?;
+    Ok(Box::new(Between { loss, student, teacher }))
+}
+
 /// What a method looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -188,8 +208,6 @@ pub enum Look {
     Logits,
     /// One layer; the loss is a sum over layers where several are given. Without any these.
     Layer(Layers),
-    /// Several layers at once.
-    Together(Layers),
 }
 
 /// Layers a method looks at unless told otherwise.
@@ -224,8 +242,6 @@ pub enum Domain {
     Positive,
     /// At least 0.
     NotNegative,
-    /// A whole number of at least 1.
-    Count,
 }
 
 impl Domain {
@@ -234,7 +250,6 @@ impl Domain {
         match self {
             Domain::Positive => value > 0.0,
             Domain::NotNegative => value >= 0.0,
-            Domain::Count => value >= 1.0 && value.fract() == 0.0 && value <= 1e9,
         }
     }
 
@@ -243,7 +258,6 @@ impl Domain {
         match self {
             Domain::Positive => "a number above 0",
             Domain::NotNegative => "a number of at least 0",
-            Domain::Count => "a whole number of at least 1",
         }
     }
 }
@@ -276,6 +290,6 @@ pub struct Method {
 impl Method {
     /// Whether it looks at every stage unless told otherwise.
     pub fn looks_at_all(&self) -> bool {
-        matches!(self.look, Look::Layer(Layers::All) | Look::Together(Layers::All))
+        self.look == Look::Layer(Layers::All)
     }
 }

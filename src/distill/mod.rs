@@ -1,4 +1,4 @@
-//! Losses against frozen teachers, one file each, and the table that brings them to a run's file.
+//! Losses against teachers, one file each, and the table that brings them to a run's file.
 //!
 //! A method is a file with its formula and source, and a row in [`METHODS`].
 

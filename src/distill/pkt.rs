@@ -1,6 +1,6 @@
 //! Probabilistic knowledge transfer.
 
-use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use super::method::{Layers, Look, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::normalize::{normalize, normalize_grad};
@@ -37,14 +37,6 @@ impl ProbabilisticTransfer {
     }
 }
 
-struct Pkt(Tap, Tap);
-
-impl Distil for Pkt {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        ProbabilisticTransfer.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
-    }
-}
-
 /// Weight 30000 on the pooled features (RepDistiller).
 pub(super) const PKT: Method = Method {
     name: "pkt",
@@ -52,7 +44,8 @@ pub(super) const PKT: Method = Method {
     look: Look::Layer(Layers::Pooled),
     keys: &[],
     make: |s| {
-        let ((student, _), (teacher, _)) = s.layer()?;
-        Ok(Box::new(Pkt(student, teacher)))
+        between(s, |losses, term, weight, student, teacher| {
+            ProbabilisticTransfer.apply(losses, term, weight, student, teacher)
+        })
     },
 };

@@ -1,6 +1,6 @@
 //! Relational distillation.
 
-use super::method::{Distil, Given, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, Layers, Look, Method, Setup, between};
 use super::relation::rows;
 use crate::Result;
 pub use crate::kernels::rkd::Relation;
@@ -26,17 +26,9 @@ impl Rkd {
     }
 }
 
-struct Tapped(Rkd, Tap, Tap);
-
-impl Distil for Tapped {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        self.0.apply(losses, term, weight, given.student(self.1)?, given.teacher.at(self.2)?)
-    }
-}
-
 fn make(setup: &Setup, relation: Relation) -> Result<Box<dyn Distil>> {
-    let ((student, _), (teacher, _)) = setup.layer()?;
-    Ok(Box::new(Tapped(Rkd(relation), student, teacher)))
+    let rkd = Rkd(relation);
+    between(setup, move |losses, term, weight, student, teacher| rkd.apply(losses, term, weight, student, teacher))
 }
 
 /// Weight 25 on the pooled features (the paper).

@@ -1,6 +1,6 @@
 //! Similarity-preserving distillation.
 
-use super::method::{Distil, Given, Layers, Look, Method, Tap};
+use super::method::{Layers, Look, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::feature_loss;
@@ -34,14 +34,6 @@ impl SimilarityPreserving {
     }
 }
 
-struct Sp(Tap, Tap);
-
-impl Distil for Sp {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        SimilarityPreserving.apply(losses, term, weight, given.student(self.0)?, given.teacher.at(self.1)?)
-    }
-}
-
 /// Weight 3000 on the last stage (RepDistiller).
 pub(super) const SP: Method = Method {
     name: "sp",
@@ -49,7 +41,8 @@ pub(super) const SP: Method = Method {
     look: Look::Layer(Layers::Last),
     keys: &[],
     make: |s| {
-        let ((student, _), (teacher, _)) = s.layer()?;
-        Ok(Box::new(Sp(student, teacher)))
+        between(s, |losses, term, weight, student, teacher| {
+            SimilarityPreserving.apply(losses, term, weight, student, teacher)
+        })
     },
 };

@@ -1,7 +1,7 @@
 //! Average pooling to a given size (PyTorch's `adaptive_avg_pool2d`), and its gradient.
 
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{added, destination, expect};
+use super::rows::{added, destination};
 use crate::gpu::{Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Error, Result, defines, twin};
@@ -36,8 +36,12 @@ pub fn adaptive_pool_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
         return Err(Error::Shape(format!("adaptive_pool: the gradient of a map is no {:?}", dy.shape())));
     };
     let size = size(dx.tensor.shape(), [oh, ow])?;
-    expect("adaptive_pool", "dy", dy, &[size[0], oh, ow, size[3]])?;
-    debug_assert_eq!((n, c), (size[0], size[3]));
+    if (n, c) != (size[0], size[3]) {
+        let (dy, dx) = (dy.shape(), dx.tensor.shape());
+        return Err(Error::Shape(format!(
+            "adaptive_pool: the gradient {dy:?} is of another batch or width than {dx:?}"
+        )));
+    }
     let launch = gpu.launch(SOURCE, "adaptive_pool_grad", &defines! {})?.bind("dy", dy).bind("dx", &dx.tensor);
     prepare(launch.u32("accumulate", dx.flag()), size, [oh, ow]).threads(dx.tensor.len())
 }

@@ -279,7 +279,11 @@ pub(super) fn to_json(value: &impl Serialize) -> Result<String> {
 }
 
 pub(super) fn from_json<T: for<'a> Deserialize<'a>>(path: &Path, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| Error::checkpoint(path, format!("its description cannot be read ({e})")))
+    serde_json::from_str(text).map_err(|e| {
+        let message =
+            format!("its description cannot be read ({e}); it is damaged, or another version of limbeck wrote it");
+        Error::checkpoint(path, message)
+    })
 }
 
 #[cfg(test)]

@@ -55,8 +55,6 @@ pub(super) struct Teaching<'a> {
     pub teachers: Vec<Teacher>,
     /// Who teaches each task.
     pub lessons: Vec<Vec<Lesson>>,
-    /// Samples in a batch.
-    pub batch: usize,
     /// Seed of the adaptors.
     pub seed: u64,
 }
@@ -86,7 +84,7 @@ impl Objective {
         teaching: Teaching,
         student: &Network,
     ) -> Result<Self> {
-        let Teaching { config, teachers, lessons, batch, seed } = teaching;
+        let Teaching { config, teachers, lessons, seed } = teaching;
         let mut objective = Self::labels(&[], &[], label_smoothing);
         objective.kept = vec![Vec::new(); teachers.len()];
         objective.teachers = teachers;
@@ -115,7 +113,6 @@ impl Objective {
                             settings: &settings.settings,
                             student: &student,
                             teacher: &teacher,
-                            batch,
                             seed: seed::derive_n(seed, draws),
                         };
                         draws += 1;
@@ -287,7 +284,7 @@ impl Objective {
     }
 }
 
-/// A method's terms: one for each layer, unless it looks at logits or at all its layers together.
+/// A method's terms: one for each layer, or one where it looks at logits.
 fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)>)> {
     match method.look {
         Look::Layer(_) if pairs.len() > 1 => {

@@ -214,12 +214,16 @@ impl<'a> Session<'a> {
         let (network, ledger) = (self.network, &self.ledger);
         let (objective, trained) = (&self.objective, &self.parts);
         let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[], taught };
-        let products = cycle.probe(&parts)?;
+        let mut products = cycle.probe(&parts)?;
         if normalise {
             self.progress.scales = self.objective.scales(&products);
             let scales = self.progress.scales.clone();
             self.objective.scale(&scales);
             cycle.forget();
+            // What is told is what the step will do.
+            for (i, product) in products.iter_mut().enumerate() {
+                *product *= f64::from(scales[i / scales.len()]) * f64::from(scales[i % scales.len()]);
+            }
         }
         if self.stage.probe {
             let pulls = Pulls::of(&self.objective, &products);

@@ -147,13 +147,8 @@ impl<'a> Stages<'a> {
         let network = bench.network(&stage, student_seed(seed))?;
         let (tasks, smoothing, weights) = (bench.task_names(&stage), distill.train.label_smoothing, self.weights());
         let objective = |staff: &Staff, student: &Network, seed: u64| {
-            let teaching = Teaching {
-                config: distill,
-                teachers: staff.teachers.clone(),
-                lessons: staff.lessons.clone(),
-                batch: distill.train.batch,
-                seed,
-            };
+            let teaching =
+                Teaching { config: distill, teachers: staff.teachers.clone(), lessons: staff.lessons.clone(), seed };
             Objective::distilled(bench.gpu, &tasks, &weights, smoothing, teaching, student)
         };
         let adaptors = seed::derive(seed, "adaptors");

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::config::{AugmentConfig, Config, DataConfig};
+use super::config::{AugmentConfig, Config, DataConfig, TeacherKind};
 use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
@@ -61,14 +61,14 @@ pub fn ablate(
     for plan in &ablation.rows {
         on_event(Event::Row { name: &plan.name });
         let row = work.row(plan, &seeds, on_event)?;
-        outcome.add(row)?;
+        outcome.rows.push(row);
         write_atomic(&path, outcome.to_json()?.as_bytes())?;
     }
     for plan in &ablation.searches {
         on_event(Event::Row { name: &plan.name });
         let (chosen, trials) = search::run(&mut work, plan, seeds[0], on_event)?;
         let row = work.row(&chosen, &seeds, on_event)?;
-        outcome.add(row)?;
+        outcome.rows.push(row);
         outcome.searches.insert(plan.name.clone(), trials);
         write_atomic(&path, outcome.to_json()?.as_bytes())?;
     }
@@ -98,8 +98,8 @@ struct Work<'a> {
     loaded: Option<Loaded>,
     /// Stages so far.
     index: usize,
-    /// Every stage that was asked for, by its name, seed and file.
-    done: BTreeMap<(String, u64, PathBuf), StageResult>,
+    /// Every stage that was asked for, by its name, seed and size; of those that agree in these the newest.
+    done: BTreeMap<(String, u64, usize), StageResult>,
 }
 
 /// The results of one configuration with one seed.
@@ -108,9 +108,29 @@ struct Cell {
     singles: Vec<StageResult>,
 }
 
+/// Passes news on, with the stages counted over all rows; what is `known` already is not told again.
+fn telling<'e>(
+    known: &'e BTreeSet<String>,
+    index: &'e mut usize,
+    on_event: &'e mut dyn FnMut(Event),
+) -> impl FnMut(Event) + 'e {
+    move |event| match event {
+        Event::Cached { label } if known.contains(label) => {}
+        Event::Stage { label, epochs, steps, params, beside, macs, resumed, .. } => {
+            *index += 1;
+            on_event(Event::Stage { index: *index - 1, label, epochs, steps, params, beside, macs, resumed });
+        }
+        Event::Cached { .. } => {
+            *index += 1;
+            on_event(event);
+        }
+        other => on_event(other),
+    }
+}
+
 impl Work<'_> {
     /// The data of a configuration, loaded once for those that agree on it.
-    fn feed(&mut self, config: &Config) -> Result<(Feed, u64)> {
+    fn feed(&mut self, config: &Config, on_event: &mut dyn FnMut(Event)) -> Result<(Feed, u64)> {
         if let Some(l) = &self.loaded
             && l.data == config.data
             && l.augment == config.augment
@@ -120,10 +140,7 @@ impl Work<'_> {
         let data = dataset::load(config)?;
         let augment = augmentation(config);
         augment.check(&data.tasks)?;
-        let skipped = notes(&data);
-        if !skipped.is_empty() {
-            return Err(Error::Invalid(format!("the data is not whole: {}", skipped.join("\n"))));
-        }
+        notes(&data).iter().for_each(|text| on_event(Event::Note { text }));
         let (fingerprint, feed) = (data.fingerprint(), Feed::new(data, augment));
         let (data, augment) = (config.data.clone(), config.augment);
         self.loaded = Some(Loaded { data, augment, feed: feed.clone(), fingerprint });
@@ -132,53 +149,46 @@ impl Work<'_> {
 
     /// Trains one configuration with one seed, or finds it trained.
     fn cell(&mut self, config: &Config, stage: RowStage, seed: u64, on_event: &mut dyn FnMut(Event)) -> Result<Cell> {
-        let (feed, data_fingerprint) = self.feed(config)?;
+        let (feed, data_fingerprint) = self.feed(config, on_event)?;
         let shelf = Shelf::Store(self.out.clone());
         let bench = Bench { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
-        // What is known already is not told again.
-        let shared = self.done.keys().filter(|(name, ..)| name.contains('/'));
-        let known: BTreeSet<String> = shared.map(|(name, seed, _)| format!("seed {seed} · {name}")).collect();
-        let index = &mut self.index;
-        let mut tell = |event: Event| match event {
-            Event::Cached { label } if known.contains(label) => {}
-            Event::Stage { label, epochs, steps, params, beside, macs, resumed, .. } => {
-                *index += 1;
-                on_event(Event::Stage { index: *index - 1, label, epochs, steps, params, beside, macs, resumed });
-            }
-            Event::Cached { .. } => {
-                *index += 1;
-                on_event(event);
-            }
-            other => on_event(other),
+        let given = match stage {
+            RowStage::Joint => Staff::new(bench.feed.tasks.len()),
+            RowStage::Distilled => bench.given_teachers(config)?,
         };
+        if stage == RowStage::Distilled {
+            bench.check_layers(config, &given, &self.ablation.base)?;
+        }
+        let known = self.known();
+        let mut tell = telling(&known, &mut self.index, on_event);
         // The baseline is the run's own: a row is compared with networks of its student's size, trained as the run says.
         let mut baseline = config.clone();
         baseline.student.train = self.base.student.train.clone();
         let singles = Stages::new(&baseline, &bench, Staff::new(0), &mut tell, None).singles(seed)?;
         let mut all = singles.clone();
-        let given = match stage {
-            RowStage::Joint => Staff::new(bench.feed.tasks.len()),
-            RowStage::Distilled => bench.given_teachers(config)?,
-        };
         let mut stages = Stages::new(config, &bench, given, &mut tell, None);
         let result = match stage {
             RowStage::Joint => stages.joint(seed, None)?,
             RowStage::Distilled => {
                 let mut staff = stages.teachers(seed, &mut all)?;
-                if config.teacher.kind == super::config::TeacherKind::Own {
+                if config.teacher.kind == TeacherKind::Own {
                     all.push(stages.joint(seed, Some(&mut staff))?);
                 }
-                bench.check_layers(config, &staff, Path::new(&config.name))?;
                 let result = stages.distilled(seed, &staff)?;
                 staff.check_unchanged(self.gpu)?;
                 result
             }
         };
         for result in all.into_iter().chain([result.clone()]) {
-            let file = PathBuf::from(format!("{:?}", (&result.stage, result.params, result.macs)));
-            self.done.insert((result.stage.clone(), result.seed, file), result);
+            self.done.insert((result.stage.clone(), result.seed, result.params), result);
         }
         Ok(Cell { result, singles })
+    }
+
+    /// The labels of what rows share and was told of already.
+    fn known(&self) -> BTreeSet<String> {
+        let shared = self.done.keys().filter(|(name, ..)| name.contains('/'));
+        shared.map(|(name, seed, _)| format!("seed {seed} · {name}")).collect()
     }
 
     fn row(&mut self, plan: &RowPlan, seeds: &[u64], on_event: &mut dyn FnMut(Event)) -> Result<Row> {
@@ -191,7 +201,8 @@ impl Work<'_> {
     /// Every two tasks together.
     fn transfer(&mut self, seeds: &[u64], on_event: &mut dyn FnMut(Event)) -> Result<Vec<Transfer>> {
         let config = self.base.clone();
-        let (feed, data_fingerprint) = self.feed(&config)?;
+        let (feed, data_fingerprint) = self.feed(&config, on_event)?;
+        let known = self.known();
         let names: Vec<String> = feed.tasks.iter().map(|t| t.name.clone()).collect();
         let shelf = Shelf::Store(self.out.clone());
         let bench = Bench { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
@@ -199,7 +210,8 @@ impl Work<'_> {
         for (i, j) in (0..names.len()).flat_map(|j| (0..j).map(move |i| (i, j))) {
             let mut cells = Vec::new();
             for seed in seeds {
-                let mut stages = Stages::new(&config, &bench, Staff::new(names.len()), on_event, None);
+                let mut tell = telling(&known, &mut self.index, on_event);
+                let mut stages = Stages::new(&config, &bench, Staff::new(names.len()), &mut tell, None);
                 let singles = stages.singles(*seed)?;
                 cells.push((stages.pair(*seed, [i, j])?, singles));
             }

@@ -161,11 +161,6 @@ impl Outcome {
         }
     }
 
-    pub(super) fn add(&mut self, row: Row) -> Result<()> {
-        self.rows.push(row);
-        Ok(())
-    }
-
     /// Adds the rows of teachers and single-task networks: those of one size together, all tasks in one row.
     pub(super) fn references<'a>(&mut self, results: impl Iterator<Item = &'a StageResult>) -> Result<()> {
         let mut kinds: BTreeMap<(String, usize), BTreeMap<String, Vec<&StageResult>>> = BTreeMap::new();

@@ -36,7 +36,7 @@ pub struct Verified {
 /// Pictures shown to a teacher at once.
 const BATCH: usize = 32;
 
-/// Computes a random `part` (0..1, at least one answer) of every cache of the run in `dir` again.
+/// Computes a random `part` (0..1, at least one answer) of every cache of the run in `dir` again; nothing where it has none.
 ///
 /// # Errors
 /// [`Error::Data`] for a file that is damaged, of other data, or whose teacher is not there; file, data and GPU errors.
@@ -46,6 +46,9 @@ pub fn verify(dir: &Path, part: f64, gpu: &Gpu) -> Result<Vec<Verified>> {
     let fingerprint = format!("{:016x}", data.fingerprint());
     let feed = Feed::new(data, augmentation(&config));
     let caches = folder(dir);
+    if !caches.is_dir() {
+        return Ok(Vec::new());
+    }
     let entries = std::fs::read_dir(&caches).map_err(|e| Error::io(&caches, "read", e))?;
     let mut files: Vec<PathBuf> =
         entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "cache")).collect();

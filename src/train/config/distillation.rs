@@ -171,7 +171,7 @@ impl MethodConfig {
     pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(Tap, Tap)> {
         let usual = |stages: usize| match method.look {
             Look::Logits => Vec::new(),
-            Look::Layer(layers) | Look::Together(layers) => layers.taps(stages),
+            Look::Layer(layers) => layers.taps(stages),
         };
         let parse = |names: &[String]| -> Vec<Tap> { names.iter().filter_map(|n| Tap::parse(n)).collect() };
         match (parse(&self.layers), parse(&self.teacher_layers)) {

@@ -2,20 +2,13 @@
 
 use super::read::{Choice, Section, as_number, nearest};
 use super::*;
+use crate::nn::arch;
 use toml::Value;
 
 const MANY: usize = usize::MAX;
 
 impl Choice for Optimizer {
     const WORDS: &'static [(&'static str, Self)] = &[("sgd", Self::Sgd), ("adam", Self::Adam), ("adamw", Self::AdamW)];
-}
-impl Choice for Storage {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("none", Self::None), ("f32", Self::F32), ("f16", Self::F16), ("topk", Self::TopK)];
-}
-impl Choice for TeacherKind {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("single", Self::Single), ("joint", Self::Joint), ("self", Self::Own), ("mutual", Self::Mutual)];
 }
 impl Choice for Schedule {
     const WORDS: &'static [(&'static str, Self)] =
@@ -71,10 +64,10 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
         seeds: seeds(s)?,
         data,
         augment: augment(&s.table("augment")?)?,
-        teacher: teacher(&s.table("teacher")?, &train)?,
+        teacher: teaching::teacher(&s.table("teacher")?, &train)?,
         distill: distillation::section(&distill, distill_train)?,
         balance: balancing::section(&s.table("balance")?)?,
-        cache: cache(&s.table("cache")?)?,
+        cache: teaching::cache(&s.table("cache")?)?,
         train,
         student,
         tasks: BTreeMap::new(),
@@ -328,7 +321,7 @@ pub(super) fn train(s: &Section, base: &TrainConfig) -> Result<TrainConfig> {
     })
 }
 
-fn net(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
+pub(super) fn net(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
     let arch = s.text("arch", "an architecture")?.unwrap_or_else(|| arch.to_string());
     let Some(spec) = arch::parse(&arch) else {
         let hint = match nearest(&arch, arch::COMMON) {
@@ -356,47 +349,6 @@ fn net(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
             .list("head", "a list of hidden sizes from 1 to 65536, such as [64], or [] for one layer", hidden)?
             .unwrap_or_default(),
         init: s.choice("init", Init::HeNormal)?,
-    })
-}
-
-fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> {
-    let files = s.table("paths")?;
-    let what = "a teacher's .safetensors file, or a list of them; [] for no teacher";
-    let mut paths = BTreeMap::new();
-    for task in files.keys() {
-        let list = match files.is_list(task) {
-            true => {
-                files.list(task, what, |v| v.as_str().filter(|t| !t.is_empty()).map(PathBuf::from))?.unwrap_or_default()
-            }
-            false => vec![files.required(task, what)?.into()],
-        };
-        paths.insert(task.to_string(), list);
-    }
-    let given = s.table("weights")?;
-    let mut weights = BTreeMap::new();
-    for task in given.keys() {
-        let what = "a list of weights above 0, one for each file in [teacher.paths]";
-        let list = given.list(task, what, |v| as_number(v).filter(|w| *w > 0.0))?.unwrap_or_default();
-        let files = paths.get(task).map_or(0, Vec::len);
-        if list.len() != files {
-            return Err(given.error(task, format!("{} weights for {files} ready-made teachers of {task}", list.len())));
-        }
-        weights.insert(task.to_string(), list);
-    }
-    let kind = s.choice("kind", TeacherKind::Single)?;
-    let count = s.integer("count", 1, 1, 64)?;
-    if kind == TeacherKind::Own && count > 1 {
-        return Err(s.error("count", "the student itself is one teacher; leave `count` out"));
-    }
-    let (net, train) = (net(s, "resnet14", 1.0)?, train(&s.table("train")?, base)?);
-    Ok(TeacherConfig { kind, count, net, train, paths, weights })
-}
-
-fn cache(s: &Section) -> Result<CacheConfig> {
-    Ok(CacheConfig {
-        storage: s.choice("storage", Storage::None)?,
-        max_mb: s.integer("max_mb", 1000, 1, 1 << 30)? as u64,
-        k: s.integer("k", 5, 1, 65_536)?,
     })
 }
 

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::read::{Choice, Section, as_number};
+use super::sections::{net, train};
 use super::{NetConfig, Storage, TrainConfig};
+use crate::Result;
 use crate::distill::{self, Method};
 
 /// The teachers.
@@ -82,7 +85,6 @@ pub struct BalanceConfig {
     /// Scale each step's weights to a mean size of 1. Published comparisons train with Adam, to which the size of all weights
     /// together does not matter; to SGD it is part of the learning rate, and methods whose weights add up to 1 would take steps
     /// that are smaller by the number of tasks than those of equal weights.
-    #[serde(skip_serializing_if = "Clone::clone")]
     pub rescale: bool,
     /// The method's own settings.
     #[serde(flatten)]
@@ -139,4 +141,54 @@ pub struct MethodConfig {
     /// Its own settings.
     #[serde(flatten)]
     pub settings: BTreeMap<String, f64>,
+}
+
+impl Choice for Storage {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("f32", Self::F32), ("f16", Self::F16), ("topk", Self::TopK)];
+}
+impl Choice for TeacherKind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("single", Self::Single), ("joint", Self::Joint), ("self", Self::Own), ("mutual", Self::Mutual)];
+}
+
+pub(super) fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> {
+    let files = s.table("paths")?;
+    let what = "a teacher's .safetensors file, or a list of them; [] for no teacher";
+    let mut paths = BTreeMap::new();
+    for task in files.keys() {
+        let list = match files.is_list(task) {
+            true => {
+                files.list(task, what, |v| v.as_str().filter(|t| !t.is_empty()).map(PathBuf::from))?.unwrap_or_default()
+            }
+            false => vec![files.required(task, what)?.into()],
+        };
+        paths.insert(task.to_string(), list);
+    }
+    let given = s.table("weights")?;
+    let mut weights = BTreeMap::new();
+    for task in given.keys() {
+        let what = "a list of weights above 0, one for each file in [teacher.paths]";
+        let list = given.list(task, what, |v| as_number(v).filter(|w| *w > 0.0))?.unwrap_or_default();
+        let files = paths.get(task).map_or(0, Vec::len);
+        if list.len() != files {
+            return Err(given.error(task, format!("{} weights for {files} ready-made teachers of {task}", list.len())));
+        }
+        weights.insert(task.to_string(), list);
+    }
+    let kind = s.choice("kind", TeacherKind::Single)?;
+    let count = s.integer("count", 1, 1, 64)?;
+    if kind == TeacherKind::Own && count > 1 {
+        return Err(s.error("count", "the student itself is one teacher; leave `count` out"));
+    }
+    let (net, train) = (net(s, "resnet14", 1.0)?, train(&s.table("train")?, base)?);
+    Ok(TeacherConfig { kind, count, net, train, paths, weights })
+}
+
+pub(super) fn cache(s: &Section) -> Result<CacheConfig> {
+    Ok(CacheConfig {
+        storage: s.choice("storage", Storage::None)?,
+        max_mb: s.integer("max_mb", 1000, 1, 1 << 30)? as u64,
+        k: s.integer("k", 5, 1, 65_536)?,
+    })
 }

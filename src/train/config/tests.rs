@@ -1,6 +1,7 @@
 //! Every kind of error with its line, every default, and the way back to TOML.
 
 use super::*;
+use crate::nn::arch;
 
 fn parse(text: &str) -> Result<Config> {
     Config::parse(text, Path::new("run.toml"), &[])

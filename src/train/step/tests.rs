@@ -75,7 +75,7 @@ fn objective(scene: &Scene, weights: [f32; 2]) -> Objective {
         staff.assign(task, number, 0, 1.0);
     }
     let (teachers, lessons) = (staff.teachers, staff.lessons);
-    let teaching = Teaching { config: &config, teachers, lessons, batch: 8, seed: 4 };
+    let teaching = Teaching { config: &config, teachers, lessons, seed: 4 };
     Objective::distilled(&scene.gpu, &["t0", "t1"], &weights, 0.0, teaching, &scene.network).unwrap()
 }
 

@@ -1,0 +1,54 @@
+//! A network in a run's file.
+
+use serde::Serialize;
+
+use crate::nn::arch::{self, ArchSpec};
+use crate::{Error, Result};
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NetConfig {
+    /// The architecture's name; [`NetConfig::spec`] gives its meaning.
+    pub arch: String,
+    /// Multiplier of every width.
+    pub width: f64,
+    /// The first layers of the ImageNet family; `None` for CIFAR networks, which have one stem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stem: Option<Stem>,
+    /// Hidden sizes of each task's head; empty: one linear layer.
+    pub head: Vec<usize>,
+    /// How the weights begin.
+    pub init: Init,
+}
+
+impl NetConfig {
+    /// The architecture's meaning; it was checked when the file was read.
+    pub fn spec(&self) -> Result<ArchSpec> {
+        arch::parse(&self.arch)
+            .ok_or_else(|| Error::Invalid(format!("{:?} is no architecture; expected {}", self.arch, arch::EXPECTED)))
+    }
+}
+
+/// First layers of the ImageNet family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// A 3x3 convolution of stride 1: for images of 28 or 32 pixels.
+    Small,
+    /// A 7x7 convolution of stride 2 and a max pool: for images of 224 pixels.
+    ImageNet,
+}
+
+/// Initialisations (He et al. 2015; Glorot and Bengio 2010).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// He, normal.
+    HeNormal,
+    /// He, uniform.
+    HeUniform,
+    /// Xavier, normal.
+    XavierNormal,
+    /// Xavier, uniform.
+    XavierUniform,
+}
