@@ -2,7 +2,7 @@
 //
 // column_partial  part[k, c] = Σ over chunk k of x[r, c]; one invocation: one column × one chunk of rows
 // column_finish   y[c] (+)= scale · Σ_k part[k, c]; one invocation: one column
-// total           y[cursor, column] = scale · Σ x[i]; one workgroup of 256: strided sums, then a tree in workgroup memory.
+// total           y[cursor, column] (+)= scale · Σ x[i]; one workgroup of 256: strided sums, then a tree in workgroup memory.
 //                 The row is read from a buffer, so that a recorded step can be replayed for another one.
 
 #import shared/index
@@ -50,7 +50,7 @@ fn column_finish(@builtin(global_invocation_id) id: vec3<u32>) {
     y[c] = sum;
 }
 
-struct Total { length: u32, rows: u32, columns: u32, column: u32, scale: f32 }
+struct Total { length: u32, rows: u32, columns: u32, column: u32, accumulate: u32, scale: f32 }
 
 @group(0) @binding(0) var<uniform> t: Total;
 @group(0) @binding(3) var<storage, read> cursor: array<u32>;
@@ -71,6 +71,11 @@ fn total(@builtin(local_invocation_index) lane: u32) {
         workgroupBarrier();
     }
     if lane == 0u && cursor[0] < t.rows {
-        y[cursor[0] * t.columns + t.column] = tree[0] * t.scale;
+        let at = cursor[0] * t.columns + t.column;
+        var sum = tree[0] * t.scale;
+        if t.accumulate != 0u {
+            sum += y[at];
+        }
+        y[at] = sum;
     }
 }

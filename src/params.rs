@@ -24,6 +24,10 @@ pub struct ParamId(usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunningId(usize);
 
+/// A handle to a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BufferId(usize);
+
 /// One named tensor of an arena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
@@ -47,6 +51,7 @@ pub struct Builder {
     params: Vec<Entry>,
     values: Vec<f32>,
     running: Vec<Entry>,
+    buffers: Vec<Entry>,
     statistics: Vec<f32>,
 }
 
@@ -69,6 +74,11 @@ impl Builder {
         let mut values = vec![0.0; channels];
         values.resize(2 * channels, 1.0);
         RunningId(append(&mut self.running, &mut self.statistics, name.into(), &[2, channels], &values))
+    }
+
+    /// Adds a buffer: values that are kept and stored with the parameters, but that no optimiser changes.
+    pub fn buffer(&mut self, name: impl Into<String>, shape: &[usize], values: &[f32]) -> BufferId {
+        BufferId(append(&mut self.buffers, &mut self.statistics, name.into(), shape, values))
     }
 
     /// The length of the arena so far: where the next parameter begins.
@@ -95,8 +105,10 @@ impl Builder {
             .iter()
             .map(|e| Ok(Param { value: values.slice(e.start, &e.shape)?, grad: grads.slice(e.start, &e.shape)? }));
         let params = slices.collect::<Result<_>>()?;
-        let running = self.running.iter().map(|e| statistics.slice(e.start, &e.shape)).collect::<Result<_>>()?;
-        Ok(Params { values, grads, statistics, params, running, names: self.params, running_names: self.running })
+        let cut = |all: &[Entry]| all.iter().map(|e| statistics.slice(e.start, &e.shape)).collect::<Result<Vec<_>>>();
+        let (running, buffers) = (cut(&self.running)?, cut(&self.buffers)?);
+        let (names, running_names, buffer_names) = (self.params, self.running, self.buffers);
+        Ok(Params { values, grads, statistics, params, running, buffers, names, running_names, buffer_names })
     }
 }
 
@@ -116,8 +128,10 @@ pub struct Params {
     statistics: Tensor,
     params: Vec<Param>,
     running: Vec<Tensor>,
+    buffers: Vec<Tensor>,
     names: Vec<Entry>,
     running_names: Vec<Entry>,
+    buffer_names: Vec<Entry>,
 }
 
 /// A named tensor on the CPU, in this crate's layout.
@@ -142,6 +156,11 @@ impl Params {
         &self.running[id.0]
     }
 
+    /// A buffer.
+    pub fn buffer(&self, id: BufferId) -> &Tensor {
+        &self.buffers[id.0]
+    }
+
     /// The arena of values.
     pub fn values(&self) -> &Tensor {
         &self.values
@@ -152,7 +171,7 @@ impl Params {
         &self.grads
     }
 
-    /// The arena of running statistics.
+    /// The arena of running statistics and buffers.
     pub fn statistics(&self) -> &Tensor {
         &self.statistics
     }
@@ -182,10 +201,11 @@ impl Params {
         entries.iter().map(named).collect()
     }
 
-    /// Every parameter, then every running mean and variance, by PyTorch's names.
+    /// Every parameter, then every running mean and variance, then every buffer, by PyTorch's names.
     pub fn export(&self, gpu: &Gpu) -> Result<Vec<Named>> {
         let mut all = Self::cut(&self.names, &self.values.to_f32(gpu)?);
-        for both in Self::cut(&self.running_names, &self.statistics.to_f32(gpu)?) {
+        let statistics = self.statistics.to_f32(gpu)?;
+        for both in Self::cut(&self.running_names, &statistics) {
             let c = both.data.len() / 2;
             let part = |suffix: &str, data: &[f32]| Named {
                 name: format!("{}.{suffix}", both.name),
@@ -195,6 +215,7 @@ impl Params {
             all.push(part("running_mean", &both.data[..c]));
             all.push(part("running_var", &both.data[c..]));
         }
+        all.extend(Self::cut(&self.buffer_names, &statistics));
         Ok(all)
     }
 
@@ -203,7 +224,7 @@ impl Params {
         Ok(Self::cut(&self.names, &self.grads.to_f32(gpu)?))
     }
 
-    /// Sets every parameter and statistic from `find(name, shape)`.
+    /// Sets every parameter, statistic and buffer from `find(name, shape)`.
     ///
     /// # Errors
     /// Whatever `find` says of a name that is missing or has another shape; nothing is changed then.
@@ -225,6 +246,9 @@ impl Params {
             let c = e.len() / 2;
             fetch(&format!("{}.running_mean", e.name), &[c], &mut statistics[e.start..e.start + c])?;
             fetch(&format!("{}.running_var", e.name), &[c], &mut statistics[e.start + c..e.start + 2 * c])?;
+        }
+        for e in &self.buffer_names {
+            fetch(&e.name, &e.shape, &mut statistics[e.start..e.start + e.len()])?;
         }
         self.values.copy_from(gpu, &Tensor::from_f32(gpu, &values, self.values.shape())?)?;
         self.statistics.copy_from(gpu, &Tensor::from_f32(gpu, &statistics, self.statistics.shape())?)

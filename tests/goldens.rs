@@ -5,6 +5,9 @@
 #[path = "common/goldens.rs"]
 mod goldens;
 
+#[path = "common/embedding_gpu.rs"]
+mod embedding;
+
 use std::sync::OnceLock;
 
 use goldens::{Case, Group};
@@ -23,7 +26,7 @@ use limbeck::{
         distill_kl::distill_kl,
         linear,
         optimizer::{self, Adam, Sgd},
-        pool, reduce, softmax,
+        pool, reduce, resize, softmax,
     },
     loss::{CrossEntropy, Ledger, Losses},
     nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch},
@@ -211,6 +214,14 @@ fn goldens_pool() -> Result<()> {
         let dx = target(&x)?;
         pool::avg_grad(gpu(), &s, &dy, &dx)?;
         check(&case, "output.y", &pool::avg(gpu(), &s, &x)?);
+        check(&case, "grad.x", &dx.tensor);
+    }
+    for case in group.cases("up_nearest") {
+        let (x, dy) = (upload(&case, "input.x")?, upload(&case, "cotangent.y")?);
+        let dx = target(&x)?;
+        let out = [dy.shape()[1], dy.shape()[2]];
+        resize::nearest_grad(gpu(), &dy, &dx)?;
+        check(&case, "output.y", &resize::nearest(gpu(), &x, out)?);
         check(&case, "grad.x", &dx.tensor);
     }
     for case in group.cases("global_avg") {
@@ -405,6 +416,12 @@ fn goldens_methods() -> Result<()> {
     }
     for case in group.cases("fitnet_sizes") {
         distill_features(&case, FeatureLoss::FitNet)?;
+    }
+    for case in group.cases("crd") {
+        embedding::crd(&case)?;
+    }
+    for case in group.cases("review") {
+        embedding::review(&case)?;
     }
     group.assert_complete();
     Ok(())

@@ -50,7 +50,7 @@ fn every_distillation_method_takes_part_in_a_run() {
     assert!((pulls.cosines[0][0] - 1.0).abs() < 1e-6 && pulls.cosines[0][1].abs() <= 1.0);
     let bytes = fs::read(folder.path().join("seed-3/distilled.safetensors")).unwrap();
     let names = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    assert!(names.names().iter().all(|n| !n.contains("adaptor") && !n.contains("rho")), "{:?}", names.names());
+    assert!(names.names().iter().all(|n| !n.contains("adaptor")), "{:?}", names.names());
 }
 
 fn comparison(folder: &Path, rows: &str) -> Ablation {
@@ -178,8 +178,8 @@ fn a_balanced_run_resumes_with_the_same_bits() {
     {
         let folder = tempdir().unwrap();
         let config = digits_config(&format!(
-            "[train]\nepochs = 3\nbatch = 8\nlr = 0.01\nwarmup_epochs = 0\n[balance]\n{balance}\n[distill]\nmethods = [\"kd\", \"vid\"]\n\
-             adaptor_lr_factor = 2\n[distill.vid]\nnormalise = true\n[distill.kd]\ntemperature_end = 1\n"
+            "[train]\nepochs = 3\nbatch = 8\nlr = 0.01\nwarmup_epochs = 0\n[balance]\n{balance}\n[distill]\nmethods = [\"kd\", \"vid\", \"crd\", \"reviewkd\"]\n\
+             adaptor_lr_factor = 2\n[distill.vid]\nnormalise = true\n[distill.crd]\nbank = 20\ndimension = 12\n[distill.kd]\ntemperature_end = 1\n"
         ));
         let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
         finish(&config, &whole, &gpu).unwrap();
@@ -300,15 +300,16 @@ fn networks_that_teach_each_other_resume_with_the_same_bits() {
     let sets = [
         "teacher.kind=mutual",
         "teacher.count=2",
-        "distill.methods=[\"kd\", \"normalised\"]",
-        "distill.kd.temperature=1",
+        "distill.methods=[\"kd\", \"normalised\", \"crd\"]",
+        "distill.kd={ temperature = 1, temperature_end = 3, warmup_epochs = 2 }",
+        "distill.crd={ bank = 20, dimension = 8 }",
     ];
     let config = Config::parse(&text, Path::new("small.toml"), &sets.map(String::from)).unwrap();
     let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
     finish(&config, &whole, &gpu).unwrap();
     assert_eq!(stages(&whole), ["single/first", "single/second", "joint", "distilled"]);
     let terms: Vec<String> = records(&whole, "distilled")[0].losses.keys().cloned().collect();
-    assert_eq!(terms[..3], ["first/ce", "first/kd#1", "first/kd#2"]);
+    assert_eq!(terms[..4], ["first/ce", "first/crd#1", "first/crd#2", "first/kd#1"]);
     let mut at = 0;
     let error = run_until(&config, &torn, &gpu, |e| {
         at += usize::from(matches!(e, Event::Step { .. }) && at > 0);

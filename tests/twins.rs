@@ -4,13 +4,16 @@
 #[path = "common/goldens.rs"]
 mod goldens;
 
+#[path = "common/embedding_twin.rs"]
+mod embedding;
+
 use goldens::{Case, Group};
 use limbeck::{
     shape::{Conv2d, Pool2d},
     twin::{
         adaptive_pool, attention, batch_norm, binary_cross_entropy, conv2d, correlation, cross_entropy, distill_kl,
-        dkd, elementwise, feature_loss, gramian, linear, normalize, optimizer, pkt, pool, reduce, relation, rkd,
-        sigmoid_kl, softmax, vid,
+        dkd, elementwise, feature_loss, gramian, linear, normalize, optimizer, pkt, pool, reduce, relation, resize,
+        rkd, sigmoid_kl, softmax, vid,
     },
 };
 
@@ -129,6 +132,12 @@ fn goldens_pool() {
         let (s, x, dy) = (pool_shape(&case), input(&case, "input.x"), input(&case, "cotangent.y"));
         check(&case, "output.y", &pool::avg(&s, &x));
         check(&case, "grad.x", &pool::avg_grad(&s, &dy));
+    }
+    for case in group.cases("up_nearest") {
+        let [n, c, h, w] = sizes(&case, "input.x");
+        let [_, _, oh, ow] = sizes(&case, "output.y");
+        check(&case, "output.y", &resize::nearest(&input(&case, "input.x"), [n, h, w, c], [oh, ow]));
+        check(&case, "grad.x", &resize::nearest_grad(&input(&case, "cotangent.y"), [n, h, w, c], [oh, ow]));
     }
     for case in group.cases("global_avg") {
         let [n, c, h, w] = sizes(&case, "input.x");
@@ -378,6 +387,12 @@ fn goldens_methods() {
         check(&case, "grad.adaptor", &conv2d::weight_grad(&shape, &s, &dm));
     }
     different_sizes(&group);
+    for case in group.cases("crd") {
+        embedding::crd(&case);
+    }
+    for case in group.cases("review") {
+        embedding::review(&case);
+    }
     group.assert_complete();
 }
 

@@ -131,6 +131,11 @@ pub trait Distil {
         Vec::new()
     }
 
+    /// Keeps of the last [`Distil::apply`] what later steps need; part of a step, after its gradients.
+    fn remember(&self, _gpu: &Gpu) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes ready for the part of the training from `progress` (0..1) on; true where something changed, so that a recorded
     /// step must be recorded again.
     fn advance(&mut self, _progress: f64) -> bool {
@@ -208,6 +213,8 @@ pub enum Look {
     Logits,
     /// One layer; the loss is a sum over layers where several are given. Without any these.
     Layer(Layers),
+    /// Several layers at once, in one loss. Without any these.
+    Together(Layers),
 }
 
 /// Layers a method looks at unless told otherwise.
@@ -221,6 +228,8 @@ pub enum Layers {
     Middle,
     /// Every stage.
     All,
+    /// Every stage and the pooled features.
+    Whole,
 }
 
 impl Layers {
@@ -231,6 +240,7 @@ impl Layers {
             Layers::Last => vec![Tap::Stage(stages.saturating_sub(1))],
             Layers::Middle => vec![Tap::Stage(stages / 2)],
             Layers::All => (0..stages).map(Tap::Stage).collect(),
+            Layers::Whole => (0..stages).map(Tap::Stage).chain([Tap::Pooled]).collect(),
         }
     }
 }
@@ -242,7 +252,12 @@ pub enum Domain {
     Positive,
     /// At least 0.
     NotNegative,
+    /// A number of things.
+    Count,
 }
+
+/// The most that may be counted.
+const MOST: f64 = 1_048_576.0;
 
 impl Domain {
     /// Whether it holds `value`.
@@ -250,6 +265,7 @@ impl Domain {
         match self {
             Domain::Positive => value > 0.0,
             Domain::NotNegative => value >= 0.0,
+            Domain::Count => value.fract() == 0.0 && (1.0..=MOST).contains(&value),
         }
     }
 
@@ -258,6 +274,7 @@ impl Domain {
         match self {
             Domain::Positive => "a number above 0",
             Domain::NotNegative => "a number of at least 0",
+            Domain::Count => "a whole number from 1 to 1048576",
         }
     }
 }
@@ -290,6 +307,6 @@ pub struct Method {
 impl Method {
     /// Whether it looks at every stage unless told otherwise.
     pub fn looks_at_all(&self) -> bool {
-        self.look == Look::Layer(Layers::All)
+        matches!(self.look, Look::Layer(Layers::All) | Look::Together(Layers::All | Layers::Whole))
     }
 }

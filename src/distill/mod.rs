@@ -4,6 +4,7 @@
 
 mod attention;
 mod cka;
+mod crd;
 mod dist;
 mod dkd;
 mod feature;
@@ -12,6 +13,7 @@ mod meet;
 mod method;
 mod pkt;
 mod relation;
+mod review;
 mod rkd;
 mod sigmoid;
 mod similarity;
@@ -19,12 +21,14 @@ mod vid;
 
 pub use attention::AttentionTransfer;
 pub use cka::Cka;
+pub use crd::Crd;
 pub use dist::Dist;
 pub use dkd::Dkd;
 pub use feature::{Adaptor, FeatureLoss};
 pub use kd::Kd;
 pub use method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap, Taught};
 pub use pkt::ProbabilisticTransfer;
+pub use review::Review;
 pub use rkd::{Relation, Rkd};
 pub use sigmoid::SigmoidKd;
 pub use similarity::SimilarityPreserving;
@@ -46,6 +50,8 @@ pub const METHODS: &[Method] = &[
     pkt::PKT,
     cka::CKA,
     vid::VID,
+    crd::CRD,
+    review::REVIEW,
 ];
 
 /// The method called `name`.

@@ -1,5 +1,9 @@
 //! Gradients of several tasks side by side: their products with each other and their weighted sum (Quinton & Rey 2024).
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::destination;
 use super::{PART, elementwise};

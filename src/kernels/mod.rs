@@ -10,10 +10,12 @@ const PART: usize = 1 << 15;
 pub mod adaptive_pool;
 pub mod attention;
 pub mod augment;
+pub mod bank;
 pub mod batch_norm;
 pub mod binary_cross_entropy;
 pub mod case;
 pub mod confusion;
+pub mod contrast;
 pub mod conv2d;
 pub mod correlation;
 pub mod cross_entropy;
@@ -21,6 +23,7 @@ pub mod distill_kl;
 pub mod dkd;
 pub mod elementwise;
 pub mod feature_loss;
+pub mod fuse;
 pub mod gradient_norm;
 pub mod gramian;
 pub mod linear;
@@ -30,6 +33,7 @@ pub mod pkt;
 pub mod pool;
 pub mod reduce;
 pub mod relation;
+pub mod resize;
 pub mod rkd;
 pub mod rows;
 pub mod sigmoid_kl;
@@ -53,6 +57,7 @@ pub const TABLE: &[Kernel] = &[
         workloads: no_workloads,
     },
     Kernel { name: "augment", cases: augment::cases, permutations: augment::permutations, workloads: no_workloads },
+    Kernel { name: "bank", cases: bank::cases, permutations: bank::permutations, workloads: no_workloads },
     Kernel {
         name: "batch_norm",
         cases: batch_norm::cases,
@@ -71,6 +76,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: confusion::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "contrast", cases: contrast::cases, permutations: contrast::permutations, workloads: no_workloads },
     Kernel { name: "conv2d", cases: conv2d::cases, permutations: conv2d::permutations, workloads: conv2d::workloads },
     Kernel {
         name: "correlation",
@@ -103,13 +109,19 @@ pub const TABLE: &[Kernel] = &[
         permutations: feature_loss::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "fuse", cases: fuse::cases, permutations: fuse::permutations, workloads: no_workloads },
     Kernel {
         name: "gradient_norm",
         cases: gradient_norm::cases,
         permutations: gradient_norm::permutations,
         workloads: no_workloads,
     },
-    Kernel { name: "gramian", cases: gramian::cases, permutations: gramian::permutations, workloads: no_workloads },
+    Kernel {
+        name: "gramian",
+        cases: gramian::cases,
+        permutations: gramian::permutations,
+        workloads: gramian::workloads,
+    },
     Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations, workloads: linear::workloads },
     Kernel {
         name: "normalize",
@@ -127,6 +139,7 @@ pub const TABLE: &[Kernel] = &[
     Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations, workloads: no_workloads },
     Kernel { name: "reduce", cases: reduce::cases, permutations: reduce::permutations, workloads: no_workloads },
     Kernel { name: "relation", cases: relation::cases, permutations: relation::permutations, workloads: no_workloads },
+    Kernel { name: "resize", cases: resize::cases, permutations: resize::permutations, workloads: no_workloads },
     Kernel { name: "rkd", cases: rkd::cases, permutations: rkd::permutations, workloads: no_workloads },
     Kernel {
         name: "sigmoid_kl",

@@ -40,20 +40,22 @@ pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target) -> Result<()>
     pass("column_finish", &part, &out.tensor, chunks, out.flag(), columns)
 }
 
-/// `out[cursor[0], column] = scale · Σ x`, where `cursor` `[1]` holds the row (`u32`); nothing where there is no such row.
-pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &Tensor, cursor: &Tensor, column: usize) -> Result<()> {
-    if column >= out.columns() || cursor.len() != 1 {
-        let (out, cursor) = (out.shape(), cursor.shape());
+/// `out[cursor[0], column] (+)= scale · Σ x`, where `cursor` `[1]` holds the row (`u32`); nothing where there is no such row.
+pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target, cursor: &Tensor, column: usize) -> Result<()> {
+    let table = &out.tensor;
+    if column >= table.columns() || cursor.len() != 1 {
+        let (out, cursor) = (table.shape(), cursor.shape());
         return Err(Error::Shape(format!("a total into column {column} of {out:?} with a cursor {cursor:?}")));
     }
     gpu.launch(SOURCE, "total", &defines! {})?
         .bind("x", x)
-        .bind("y", out)
+        .bind("y", table)
         .bind("cursor", cursor)
         .u32("length", x.len())
-        .u32("rows", out.rows())
-        .u32("columns", out.columns())
+        .u32("rows", table.rows())
+        .u32("columns", table.columns())
         .u32("column", column)
+        .u32("accumulate", out.flag())
         .f32("scale", scale)
         .turns(x.len().div_ceil(256))
         .groups(1)
@@ -84,10 +86,12 @@ fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
     // The places beside the one that is written keep what they have; a row that is not there is not written.
     let places = Tensor::from_f32(gpu, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])?;
     let cursor = Tensor::from_u32(gpu, &[1], &[1])?;
-    total(gpu, &x, 2.0, &places, &cursor, 1)?;
+    total(gpu, &x, 2.0, &Target::fresh(places.clone()), &cursor, 1)?;
+    total(gpu, &x, 0.5, &Target { tensor: places.clone(), accumulate: true }, &cursor, 2)?;
     cursor.write_u32(gpu, &[2])?;
-    total(gpu, &x, 2.0, &places, &cursor, 0)?;
-    let want = vec![1.0, 2.0, 3.0, 4.0, 2.0 * twin::reduce::sum(&x64), 6.0];
+    total(gpu, &x, 2.0, &Target::fresh(places.clone()), &cursor, 0)?;
+    let sum = twin::reduce::sum(&x64);
+    let want = vec![1.0, 2.0, 3.0, 4.0, 2.0 * sum, 6.0 + 0.5 * sum];
     checks.push(Check::sum("total", places.to_f32(gpu)?, want, m * c));
     Ok(checks)
 }

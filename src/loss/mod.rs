@@ -38,6 +38,30 @@ impl Losses<'_> {
         rows: usize,
         fused: impl FnOnce(&Gpu, Option<&Target>, &Tensor) -> Result<()>,
     ) -> Result<()> {
+        self.put(term, weight, var, rows, false, fused)
+    }
+
+    /// Adds a further part of a term that [`Losses::add`] has begun in this step.
+    pub fn add_part(
+        &mut self,
+        term: usize,
+        weight: f32,
+        var: &Var,
+        rows: usize,
+        fused: impl FnOnce(&Gpu, Option<&Target>, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        self.put(term, weight, var, rows, true, fused)
+    }
+
+    fn put(
+        &mut self,
+        term: usize,
+        weight: f32,
+        var: &Var,
+        rows: usize,
+        accumulate: bool,
+        fused: impl FnOnce(&Gpu, Option<&Target>, &Tensor) -> Result<()>,
+    ) -> Result<()> {
         if weight == 0.0 {
             return Ok(());
         }
@@ -45,6 +69,7 @@ impl Losses<'_> {
         let row_loss = Tensor::empty(self.gpu, &[rows])?;
         let target = self.tape.target(self.gpu, var)?;
         fused(self.gpu, target.as_ref(), &row_loss)?;
-        reduce::total(self.gpu, &row_loss, 1.0 / weight, self.ledger.ring(), self.ledger.cursor(), column)
+        let cell = Target { tensor: self.ledger.ring().clone(), accumulate };
+        reduce::total(self.gpu, &row_loss, 1.0 / weight, &cell, self.ledger.cursor(), column)
     }
 }

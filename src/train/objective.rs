@@ -31,6 +31,9 @@ pub(super) struct Term {
     pub task: usize,
     /// Its weight in the total.
     pub factor: f32,
+    /// The same after the warm-up, and that in epochs.
+    full: f32,
+    warmup: f64,
     /// Scale it at the first step to the size of the loss on the labels.
     pub normalise: bool,
     kind: Kind,
@@ -120,9 +123,12 @@ impl Objective {
                         objective.tapped.extend(student.iter().map(|(tap, _)| *tap));
                         objective.kept[lesson.teacher].extend(teacher.iter().map(|(tap, _)| *tap));
                         objective.names.push(term);
+                        let factor = weight * settings.weight as f32 * lesson.weight / total;
                         objective.terms.push(Term {
                             task,
-                            factor: weight * settings.weight as f32 * lesson.weight / total,
+                            factor,
+                            full: factor,
+                            warmup: settings.warmup_epochs,
                             normalise: settings.normalise,
                             kind: Kind::Taught { loss, teacher: lesson.teacher, head: lesson.head },
                         });
@@ -140,7 +146,7 @@ impl Objective {
     fn push_labels(&mut self, task: usize, name: &str, factor: f32, label_smoothing: f64) {
         self.names.push(format!("{name}/ce"));
         let kind = Kind::Labels(CrossEntropy { label_smoothing: label_smoothing as f32 });
-        self.terms.push(Term { task, factor, normalise: false, kind });
+        self.terms.push(Term { task, factor, full: factor, warmup: 0.0, normalise: false, kind });
     }
 
     /// The terms' names: `task/ce`, `task/kd`, ….
@@ -160,7 +166,10 @@ impl Objective {
 
     /// Multiplies the terms' weights.
     pub(super) fn scale(&mut self, by: &[f32]) {
-        self.terms.iter_mut().zip(by).for_each(|(term, by)| term.factor *= by);
+        for (term, by) in self.terms.iter_mut().zip(by) {
+            term.factor *= by;
+            term.full *= by;
+        }
     }
 
     #[cfg(test)]
@@ -215,15 +224,29 @@ impl Objective {
         &self.kept
     }
 
-    /// Makes ready for the part of the training from `progress` (0..1) on; true where a recorded step must be recorded again.
-    pub(super) fn advance(&mut self, progress: f64) -> bool {
+    /// Makes ready for an epoch, counted from 0, of so many; true where a recorded step must be recorded again.
+    pub(super) fn advance(&mut self, epoch: usize, epochs: usize) -> bool {
+        let progress = epoch as f64 / epochs.saturating_sub(1).max(1) as f64;
         let mut changed = false;
         for term in &mut self.terms {
+            // The first epoch has a part of it already, as in mdistiller.
+            let part = if term.warmup > 0.0 { ((epoch + 1) as f64 / term.warmup).min(1.0) } else { 1.0 };
+            let factor = term.full * part as f32;
+            changed |= factor != term.factor;
+            term.factor = factor;
             if let Kind::Taught { loss, .. } = &mut term.kind {
                 changed |= loss.advance(progress);
             }
         }
         changed
+    }
+
+    /// Lets every method keep of the step what later ones need.
+    pub(super) fn remember(&self, gpu: &Gpu) -> Result<()> {
+        self.terms.iter().try_for_each(|term| match &term.kind {
+            Kind::Taught { loss, .. } => loss.remember(gpu),
+            Kind::Labels(_) => Ok(()),
+        })
     }
 
     /// What every teacher says of `x`. One after the other, each keeping only what is asked for, so that no more than one
@@ -284,7 +307,7 @@ impl Objective {
     }
 }
 
-/// A method's terms: one for each layer, or one where it looks at logits.
+/// A method's terms: one for each layer, or one where it looks at logits or at all layers together.
 fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)>)> {
     match method.look {
         Look::Layer(_) if pairs.len() > 1 => {

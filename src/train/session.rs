@@ -122,8 +122,11 @@ impl<'a> Session<'a> {
     /// The rest of the epoch under way; gives the last learning rate.
     fn epoch(&mut self, clock: &Instant) -> Result<f32> {
         let feed = &self.bench.feed;
-        let last = self.stage.train.epochs.saturating_sub(1).max(1);
-        if self.objective.advance(self.progress.epoch as f64 / last as f64) {
+        let (epoch, epochs) = (self.progress.epoch, self.stage.train.epochs);
+        let peers = self.peers.iter_mut().map(|p| &mut p.objective);
+        let all = std::iter::once(&mut self.objective).chain(peers);
+        // Each of them is to be told, so nothing ends at the first that has changed.
+        if all.map(|objective| objective.advance(epoch, epochs)).fold(false, |any, one| any | one) {
             self.cycle.iter_mut().for_each(Cycle::forget);
         }
         let epoch_seed = seed::derive_n(self.stage.data_seed, self.progress.epoch as u64);

@@ -176,7 +176,14 @@ impl Parts<'_> {
         drop((features, taught));
         let grads = tape.backward(gpu)?;
         self.network.params().zero_untouched(gpu, &grads)?;
-        self.trained.apply(gpu)
+        self.close()
+    }
+
+    /// The end of a step: everything takes its step, and methods keep what later steps need.
+    fn close(&self) -> Result<()> {
+        self.trained.apply(self.gpu)?;
+        let peers = self.peers.iter().map(|p| &p.objective);
+        std::iter::once(self.objective).chain(peers).try_for_each(|o| o.remember(self.gpu))
     }
 
     /// [`Parts::whole`] for networks that teach each other: each takes what the others say as given.
@@ -206,7 +213,7 @@ impl Parts<'_> {
             let grads = tape.backward(gpu)?;
             network.params().zero_untouched(gpu, &grads)?;
         }
-        self.trained.apply(gpu)
+        self.close()
     }
 
     fn halves(&self, place: &Place, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
@@ -227,7 +234,7 @@ impl Parts<'_> {
                 self.weigh(&gramian, (&weights, &own), balancing)?;
                 let (second, ()) = gpu.capture(|| {
                     judge.combine(judged, &weights, &own)?;
-                    self.trained.apply(gpu)
+                    self.close()
                 })?;
                 let after = match balancing.wants_losses_after() {
                     true => Some((Repeat::default(), Ledger::new(gpu, self.objective.names().to_vec(), 1)?)),

@@ -65,6 +65,61 @@ for i, (sh, th) in enumerate([((7, 6), (3, 4)), ((4, 4), (8, 8))]):
     emit(f"at_sizes{i}", {}, dict(student=s, teacher=t), (at(s) - at(t)).pow(2).mean())
     emit(f"fitnet_sizes{i}", {}, dict(student=s, teacher=t, adaptor=A), F.mse_loss(F.conv2d(pool(s), A), pool(t)))
 
+# Contrastive distillation against a bank: each side is judged with the other detached; then the batch goes into the ring.
+for i, (b, cs, ct, d, k, tau, cursor) in enumerate([(3, 4, 6, 5, 8, 0.5, 6), (8, 16, 12, 16, 24, 0.1, 0)]):
+    s, t, labels = rnd(b, cs), const(b, ct), torch.randint(0, 3, (b,), generator=g)
+    weights = {n: rnd(*shape, scale=0.5) for n, shape in dict(student_weight=(d, cs), student_bias=(d,), teacher_weight=(d, ct), teacher_bias=(d,)).items()}
+    banks = [F.normalize(const(k, d), dim=1) for _ in range(2)]
+    classes = torch.randint(-1, 3, (k,), generator=g)
+    e = [F.normalize(F.linear(f, weights[f"{n}_weight"], weights[f"{n}_bias"]), dim=1) for n, f in (("student", s), ("teacher", t))]
+    Z, loss = torch.exp(torch.tensor(1 / (2 * d * tau ** 2))), 0
+    for own, other in ((0, 1), (1, 0)):
+        negative = (classes[None, :] != labels[:, None]).to(s.dtype)
+        m = negative.sum(1, keepdim=True)
+        h = lambda x: x / (x + m * Z)
+        positive = torch.exp((e[own] * e[other].detach()).sum(1, keepdim=True) / tau)
+        others = torch.exp(e[own] @ banks[other].T / tau)
+        loss = loss - (torch.log(h(positive)).sum() + (negative * torch.log(1 - h(others))).sum()) / b
+    emit(f"crd{i}", dict(tau=tau, cursor=cursor), dict(student=s, teacher=t, **weights, labels=labels, bank_student=banks[0], bank_teacher=banks[1], classes=classes.double()), loss)
+    place = [(cursor + j) % k for j in range(b)]
+    for n, bank, rows in (("student", banks[0], e[0]), ("teacher", banks[1], e[1])):
+        bank = bank.clone(); bank[place] = rows.detach(); store[f"crd{i}.output.bank_{n}"] = bank.float()
+    classes = classes.clone(); classes[place] = labels; store[f"crd{i}.output.classes"] = classes.float()
+    manifest[f"crd{i}"]["outputs"] += ["bank_student", "bank_teacher", "classes"]
+
+# Knowledge review: fusion from the deepest level up (interpolate, concatenate, two gates), then the hierarchical loss.
+def norm(x, gamma, beta): return F.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5)
+
+
+def hcl(s, t):
+    loss, share, total = F.mse_loss(s, t), 1.0, 1.0
+    for l in (4, 2, 1):
+        if l < min(s.shape[2:]):
+            share /= 2; total += share
+            loss = loss + share * F.mse_loss(F.adaptive_avg_pool2d(s, l), F.adaptive_avg_pool2d(t, l))
+    return loss / total
+
+
+for i, levels in enumerate([[(3, 4, (6, 5), (6, 5)), (5, 6, (3, 3), (3, 3))], [(4, 6, (8, 8), (4, 4)), (6, 8, (4, 4), (8, 8)), (8, 5, (1, 1), (1, 1))]]):
+    n, width = 3, levels[-1][0]
+    inputs, loss, below = {}, 0, None
+    for j, (cs, ct, sh, th) in enumerate(levels):
+        inputs[f"student{j}"], inputs[f"teacher{j}"] = rnd(n, cs, *sh), const(n, ct, *th)
+        for name, shape in dict(narrow=(width, cs, 1, 1), widen=(ct, width, 3, 3)).items():
+            inputs[f"{name}{j}"] = rnd(*shape, scale=0.3)
+            inputs[f"{name}_gamma{j}"], inputs[f"{name}_beta{j}"] = (1 + const(shape[0], scale=0.2)).requires_grad_(), rnd(shape[0], scale=0.2)
+        if j + 1 < len(levels): inputs[f"attention{j}"], inputs[f"attention_bias{j}"] = rnd(2, 2 * width, 1, 1, scale=0.5), rnd(2)
+    for j in reversed(range(len(levels))):
+        v = lambda name: inputs[f"{name}{j}"]
+        x = norm(F.conv2d(v("student"), v("narrow")), v("narrow_gamma"), v("narrow_beta"))
+        if below is not None:
+            y = F.interpolate(below, x.shape[2:], mode="nearest")
+            a = torch.sigmoid(F.conv2d(torch.cat([x, y], 1), v("attention"), v("attention_bias")))
+            x = x * a[:, :1] + y * a[:, 1:]
+        below = x = F.interpolate(x, v("teacher").shape[2:], mode="nearest")
+        loss = loss + hcl(norm(F.conv2d(x, v("widen"), padding=1), v("widen_gamma"), v("widen_beta")), v("teacher"))
+    emit(f"review{i}", {}, inputs, loss)
+
 save_file(store, out / "methods.safetensors")
 (out / "methods.json").write_text(json.dumps(manifest, indent=1))
 print(len(store), list(manifest))

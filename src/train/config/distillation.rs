@@ -9,7 +9,7 @@ use crate::distill::{self, Look, METHODS, Method, Tap};
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];
 /// Keys that every method has.
-const COMMON: &[&str] = &["weight", "normalise", "tasks"];
+const COMMON: &[&str] = &["weight", "normalise", "warmup_epochs", "tasks"];
 /// Keys of methods that look at layers.
 const LAYERS: &[&str] = &["layers", "teacher_layers"];
 
@@ -86,6 +86,7 @@ fn table(s: &Section, method: &Method) -> Result<MethodConfig> {
             |x| x >= 0.0,
         )?,
         normalise: s.flag("normalise", false)?,
+        warmup_epochs: s.number("warmup_epochs", 0.0, "a number of epochs of at least 0", |x| x >= 0.0)?,
         tasks: texts("tasks", "a list of task names in quotes")?,
         layers: texts("layers", layers)?,
         teacher_layers: texts("teacher_layers", layers)?,
@@ -129,6 +130,14 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
     let tasks = config.task_names();
     let stages = crate::nn::TrunkSpec::new(config.student.net.spec()?).stages().len();
     for (name, method) in &distill.tables {
+        let epochs = distill.train.epochs;
+        if method.warmup_epochs > epochs as f64 {
+            let message = format!(
+                "a warm-up of {} epochs is longer than the {epochs} of training; lower it, or raise distill.train.epochs",
+                method.warmup_epochs
+            );
+            return Err(origin.error(&["distill", name, "warmup_epochs"], message));
+        }
         for (i, task) in method.tasks.iter().enumerate() {
             if !tasks.contains(&task.as_str()) {
                 return Err(origin.error_in(&["distill", name, "tasks"], Some(i), unknown_task(task, &tasks)));
@@ -171,7 +180,7 @@ impl MethodConfig {
     pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(Tap, Tap)> {
         let usual = |stages: usize| match method.look {
             Look::Logits => Vec::new(),
-            Look::Layer(layers) => layers.taps(stages),
+            Look::Layer(layers) | Look::Together(layers) => layers.taps(stages),
         };
         let parse = |names: &[String]| -> Vec<Tap> { names.iter().filter_map(|n| Tap::parse(n)).collect() };
         match (parse(&self.layers), parse(&self.teacher_layers)) {

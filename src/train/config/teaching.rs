@@ -129,6 +129,9 @@ pub struct MethodConfig {
     pub weight: f64,
     /// Scale it at the first step, so that a weight of 1 means: as strong as the loss on the labels.
     pub normalise: bool,
+    /// Epochs over which its weight rises from nothing; 0: it has its weight from the first step on.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub warmup_epochs: f64,
     /// The tasks it is used for; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<String>,
@@ -141,6 +144,10 @@ pub struct MethodConfig {
     /// Its own settings.
     #[serde(flatten)]
     pub settings: BTreeMap<String, f64>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Choice for Storage {

@@ -332,6 +332,12 @@ fn combinations_that_cannot_work() {
         "run.toml:4: distill.train.warmup_epochs: ",
         "2 epochs",
     );
+    expect(
+        "[train]\nepochs = 4\n[distill.dkd]\nwarmup_epochs = 20\n",
+        "run.toml:4: distill.dkd.warmup_epochs: ",
+        "longer than the 4 of training",
+    );
+    expect("[distill.crd]\nbank = 2.5\n", "run.toml:2: distill.crd.bank: ", "a whole number from 1 to");
     expect("[train]\nmomentum = 0\n", "run.toml:2: train.momentum: ", "nesterov = false");
     expect(
         "[data]\nsource = \"folder\"\ncanvas = [8, 8]\n",

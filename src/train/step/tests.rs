@@ -50,11 +50,16 @@ fn scene() -> Scene {
     Scene { network: network(&gpu, 0.25, &[0, 1], 1), gpu, feed, cycle, teachers }
 }
 
-/// Both tasks with these weights, labels, soft labels and features.
+/// Both tasks with these weights: labels, soft labels, features, and methods with layers of their own.
 fn objective(scene: &Scene, weights: [f32; 2]) -> Objective {
+    warmed(scene, weights, 0.0)
+}
+
+/// [`objective`] with a warm-up of every method.
+fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> Objective {
     let mut config = Config::parse("", Path::new("x.toml"), &[]).unwrap().distill;
     config.task_weight = 1.0;
-    config.methods = ["kd", "fitnet", "normalised"].map(String::from).to_vec();
+    config.methods = ["kd", "fitnet", "normalised", "crd", "reviewkd"].map(String::from).to_vec();
     for name in &config.methods {
         let method = method(name).unwrap();
         let settings = method.keys.iter().map(|k| (k.name.to_string(), k.default)).collect();
@@ -62,6 +67,7 @@ fn objective(scene: &Scene, weights: [f32; 2]) -> Objective {
         let one = MethodConfig {
             weight: 0.5,
             normalise: false,
+            warmup_epochs,
             tasks: none(),
             layers: none(),
             teacher_layers: none(),
@@ -128,7 +134,7 @@ fn both_ways_of_making_a_step_give_the_same_gradients() {
     let ones = objective(&scene, [1.0, 1.0]);
     let weighted = objective(&scene, [0.7, 0.2]);
     let want = plain(&scene, &weighted);
-    assert!(want.len() == 5 && want.iter().all(|g| g.iter().all(|v| v.is_finite()) && g.iter().any(|v| *v != 0.0)));
+    assert!(want.len() == 9 && want.iter().all(|g| g.iter().all(|v| v.is_finite()) && g.iter().any(|v| *v != 0.0)));
     for level in [Level::Nowhere, Level::Features, Level::Parameters] {
         let (got, _) = halves(&scene, &ones, level, [0.7, 0.2]);
         for (i, (a, b)) in got.iter().zip(&want).enumerate() {
@@ -201,13 +207,38 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     // Methods have half the labels' weight, the second task half of the first one's.
     for task in ["t0", "t1"] {
         let labels = pulls.norms[&format!("{task}/ce")];
-        for method in ["kd", "fitnet", "normalised"] {
+        for method in ["kd", "fitnet", "normalised", "crd", "reviewkd"] {
             let ratio = pulls.norms[&format!("{task}/{method}")] / labels;
             assert!((ratio - 0.5).abs() < 1e-3, "{task}/{method}: {ratio}");
         }
     }
     assert!((pulls.cosines[0][0] - 1.0).abs() < 1e-9 && pulls.cosines[0][1].abs() < 1.0);
     assert_eq!(pulls.cosines[0][1], pulls.cosines[1][0]);
+}
+
+#[test]
+fn a_warm_up_raises_the_methods_weights() {
+    let scene = scene();
+    let (mut cold, mut warm) = (objective(&scene, [1.0, 0.5]), warmed(&scene, [1.0, 0.5], 2.5));
+    assert!(!cold.advance(0, 8));
+    let full = cold.factors();
+    let part = |objective: &Objective| -> Vec<f32> {
+        objective.factors().iter().zip(&full).map(|(own, full)| own / full).collect()
+    };
+    for (epoch, strength, changed) in [(0, 0.4, true), (1, 0.8, true), (1, 0.8, false), (2, 1.0, true), (7, 1.0, false)]
+    {
+        assert_eq!(warm.advance(epoch, 8), changed, "epoch {epoch}");
+        for (term, part) in warm.terms().iter().zip(part(&warm)) {
+            let want = if term.is_labels() { 1.0 } else { strength };
+            assert!((part - want).abs() < 1e-6, "epoch {epoch}: {part}");
+        }
+    }
+    // What scales a term scales it before and after alike.
+    let mut scaled = warmed(&scene, [1.0, 0.5], 2.0);
+    scaled.advance(0, 8);
+    scaled.scale(&vec![3.0; full.len()]);
+    scaled.advance(1, 8);
+    assert!(part(&scaled).iter().all(|p| (p - 3.0).abs() < 1e-6));
 }
 
 #[test]

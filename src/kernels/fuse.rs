@@ -1,0 +1,165 @@
+//! Two maps into one by an attention over both (ReviewKD's fusion: Chen et al. 2021), and its gradients.
+
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Rows, added, destination, expect};
+use super::{linear, reduce};
+use crate::gpu::{Gpu, Source};
+use crate::tensor::{Target, Tensor};
+use crate::{Error, Result, defines, twin};
+
+const SOURCE: Source = Source { name: "fuse", text: include_str!("../../shaders/fuse.wgsl") };
+
+/// What decides about each pixel: `a = Wx x + Wy y + b`.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
+    /// `[2, c]`.
+    pub wx: &'a Tensor,
+    /// `[2, c]`.
+    pub wy: &'a Tensor,
+    /// `[2]`.
+    pub bias: &'a Tensor,
+}
+
+/// Where the gradients go: shapes of what they are the gradients of.
+#[derive(Debug, Clone, Copy)]
+pub struct FuseTargets<'a> {
+    /// Of the first map.
+    pub dx: &'a Target,
+    /// Of the second map.
+    pub dy: &'a Target,
+    /// Of the first map's weights.
+    pub dwx: &'a Target,
+    /// Of the second map's weights.
+    pub dwy: &'a Target,
+    /// Of the bias.
+    pub dbias: &'a Target,
+}
+
+/// `x σ(a_0) + y σ(a_1)` of maps `x` and `y` `[.., c]`, and both `σ`, `[rows, 2]`.
+pub fn fuse(gpu: &Gpu, x: &Tensor, y: &Tensor, attention: Attention) -> Result<(Tensor, Tensor)> {
+    fuse_with(gpu, x, y, attention, Rows::choose(x.columns(), gpu.profile().class))
+}
+
+/// [`fuse`] with rows worked through in a given way.
+pub fn fuse_with(gpu: &Gpu, x: &Tensor, y: &Tensor, attention: Attention, rows: Rows) -> Result<(Tensor, Tensor)> {
+    let size = [x.rows(), x.columns()];
+    expect("fuse", "y", y, x.shape())?;
+    expect("fuse", "wx", attention.wx, &[2, size[1]])?;
+    expect("fuse", "wy", attention.wy, &[2, size[1]])?;
+    expect("fuse", "the bias", attention.bias, &[2])?;
+    let (z, gates) = (Tensor::empty(gpu, x.shape())?, Tensor::empty(gpu, &[size[0], 2])?);
+    let launch = gpu
+        .launch(SOURCE, "fuse", &defines! { WIDE = rows.wide() })?
+        .bind("x", x)
+        .bind("y", y)
+        .bind("wx", attention.wx)
+        .bind("wy", attention.wy)
+        .bind("bias", attention.bias)
+        .bind("z", &z)
+        .bind("gates", &gates)
+        .u32("rows", size[0])
+        .u32("columns", size[1])
+        .u32("accumulate_x", 0)
+        .u32("accumulate_y", 0)
+        .cost(11 * x.len() as u64);
+    rows.dispatch(launch, size)?;
+    Ok((z, gates))
+}
+
+/// The gradients of [`fuse`] from `dz`, with the `gates` it gave.
+pub fn fuse_grad(
+    gpu: &Gpu,
+    maps: (&Tensor, &Tensor),
+    attention: Attention,
+    gates: &Tensor,
+    dz: &Tensor,
+    out: FuseTargets,
+) -> Result<()> {
+    let rows = Rows::choose(dz.columns(), gpu.profile().class);
+    fuse_grad_with(gpu, maps, attention, gates, dz, out, rows)
+}
+
+/// [`fuse_grad`] with rows worked through in a given way.
+pub fn fuse_grad_with(
+    gpu: &Gpu,
+    (x, y): (&Tensor, &Tensor),
+    attention: Attention,
+    gates: &Tensor,
+    dz: &Tensor,
+    out: FuseTargets,
+    rows: Rows,
+) -> Result<()> {
+    let size = [x.rows(), x.columns()];
+    for (what, tensor) in [("dz", dz), ("dx", &out.dx.tensor), ("dy", &out.dy.tensor)] {
+        expect("fuse", what, tensor, x.shape())?;
+    }
+    expect("fuse", "the gates", gates, &[size[0], 2])?;
+    let da = Tensor::empty(gpu, &[size[0], 2])?;
+    let launch = |entry| {
+        Ok::<_, Error>(
+            gpu.launch(SOURCE, entry, &defines! { WIDE = rows.wide() })?
+                .bind("dz", dz)
+                .bind("open", gates)
+                .u32("rows", size[0])
+                .u32("columns", size[1])
+                .u32("accumulate_x", out.dx.flag())
+                .u32("accumulate_y", out.dy.flag())
+                .cost(8 * x.len() as u64),
+        )
+    };
+    rows.dispatch(launch("fuse_attention_grad")?.bind("x", x).bind("y", y).bind("da", &da), size)?;
+    launch("fuse_grad")?
+        .bind("wx_", attention.wx)
+        .bind("wy_", attention.wy)
+        .bind("da_", &da)
+        .bind("dx", &out.dx.tensor)
+        .bind("dy", &out.dy.tensor)
+        .threads(x.len())?;
+    let (x, y) = (x.reshape(&size)?, y.reshape(&size)?);
+    linear::weight_grad(gpu, &x, &da, attention.wx, out.dwx)?;
+    linear::weight_grad(gpu, &y, &da, attention.wy, out.dwy)?;
+    reduce::column_sum(gpu, &da, 1.0, out.dbias)
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    Rows::ALL.iter().map(|r| Permutation { source: SOURCE, defines: defines! { WIDE = r.wide() } }).collect()
+}
+
+/// Odd and even rows and channels.
+pub fn cases() -> Vec<Case> {
+    let shapes = [(1, 1), (3, 5), (65, 16), (33, 100), (9, 513)];
+    shapes.into_iter().map(|(m, c)| Case::new(format!("[{m}, {c}]"), move |gpu| run(gpu, m, c))).collect()
+}
+
+fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
+    let small = |seed, n| values(seed, n).iter().map(|v| v / (c as f32).sqrt()).collect::<Vec<f32>>();
+    let (x, y, dz) = (values(1, m * c), values(2, m * c), values(3, m * c));
+    let (wx, wy, bias) = (small(4, 2 * c), small(5, 2 * c), values(6, 2));
+    let all = [&x, &y, &wx, &wy, &bias].map(|v| f64s(v));
+    let (want, _) = twin::fuse::forward([&all[0], &all[1], &all[2], &all[3], &all[4]]);
+    let grads = twin::fuse::grad([&all[0], &all[1], &all[2], &all[3], &all[4]], &f64s(&dz));
+    let [x, y, dz] = [&x, &y, &dz].map(|v| Tensor::from_f32(gpu, v, &[m, c]));
+    let (x, y, dz) = (x?, y?, dz?);
+    let (wx, wy) = (Tensor::from_f32(gpu, &wx, &[2, c])?, Tensor::from_f32(gpu, &wy, &[2, c])?);
+    let bias = Tensor::from_f32(gpu, &bias, &[2])?;
+    let attention = Attention { wx: &wx, wy: &wy, bias: &bias };
+    let mut checks = Vec::new();
+    for rows in Rows::ALL {
+        let (z, gates) = fuse_with(gpu, &x, &y, attention, rows)?;
+        checks.push(Check::sum(format!("z, {rows:?}"), z.to_f32(gpu)?, want.clone(), c));
+        for accumulate in [false, true] {
+            let shapes: [&[usize]; 5] = [&[m, c], &[m, c], &[2, c], &[2, c], &[2]];
+            let out = shapes.map(|shape| destination(gpu, shape, accumulate));
+            let out = out.into_iter().collect::<Result<Vec<_>>>()?;
+            let targets =
+                FuseTargets { dx: &out[0].0, dy: &out[1].0, dwx: &out[2].0, dwy: &out[3].0, dbias: &out[4].0 };
+            fuse_grad_with(gpu, (&x, &y), attention, &gates, &dz, targets, rows)?;
+            for ((name, (target, there)), grad) in ["dx", "dy", "dwx", "dwy", "dbias"].iter().zip(&out).zip(&grads) {
+                let what = format!("{name}, {rows:?}, accumulate {accumulate}");
+                checks.push(Check::sum(what, target.tensor.to_f32(gpu)?, added(there, 1.0, grad), 4 * m * c));
+            }
+        }
+    }
+    Ok(checks)
+}
