@@ -14,8 +14,8 @@ use goldens::{Case, Group};
 use limbeck::{
     Result,
     distill::{
-        Adaptor, AttentionTransfer, Cka, Dist, Dkd, FeatureLoss, Kd, ProbabilisticTransfer, Relation, Rkd, SigmoidKd,
-        SimilarityPreserving, Vid,
+        Adaptor, AttentionTransfer, ChannelLoss, Cka, Dist, Dkd, FeatureLoss, Kd, ProbabilisticTransfer, Relation, Rkd,
+        SigmoidKd, SimilarityPreserving, Vid,
     },
     gpu::{Gpu, Options},
     kernels::{
@@ -370,6 +370,10 @@ fn goldens_distill() -> Result<()> {
         assert_eq!(case.integer("p"), 2);
         by_tape(&case, |losses, s, t| AttentionTransfer.apply(losses, 0, 1.0, s, t))?;
     }
+    for case in group.cases("cwd") {
+        let loss = ChannelLoss::Wise { temperature: case.number("temperature") as f32 };
+        by_tape(&case, |losses, s, t| loss.apply(losses, 0, 1.0, s, t))?;
+    }
     for case in group.cases("sp") {
         by_tape(&case, |losses, s, t| SimilarityPreserving.apply(losses, 0, 1.0, s, t))?;
     }
@@ -407,6 +411,9 @@ fn goldens_methods() -> Result<()> {
     }
     for case in group.cases("cka") {
         by_tape(&case, |losses, s, t| Cka.apply(losses, 0, 1.0, s, t))?;
+    }
+    for case in group.cases("pkd") {
+        by_tape(&case, |losses, s, t| ChannelLoss::Pearson.apply(losses, 0, 1.0, s, t))?;
     }
     for case in group.cases("vid") {
         vid(&case)?;

@@ -13,7 +13,7 @@ use limbeck::{
     twin::{
         adaptive_pool, attention, batch_norm, binary_cross_entropy, conv2d, correlation, cross_entropy, distill_kl,
         dkd, elementwise, feature_loss, gramian, linear, normalize, optimizer, pkt, pool, reduce, relation, resize,
-        rkd, sigmoid_kl, softmax, vid,
+        rkd, sigmoid_kl, softmax, transpose, vid,
     },
 };
 
@@ -287,6 +287,15 @@ fn distill_relations(group: &Group) {
         check(&case, "output.loss", &[loss]);
         check(&case, "grad.student", &grad);
     }
+    for case in group.cases("cwd") {
+        let [_, c, h, w] = sizes(&case, "input.student");
+        let by_channel = |what: &str| transpose::matrices(&input(&case, what), [h * w, c]);
+        let (s, t, temperature) =
+            (by_channel("input.student"), by_channel("input.teacher"), case.number("temperature"));
+        check(&case, "output.loss", &[distill_kl::forward(&s, &t, h * w, temperature, None)]);
+        let grad = distill_kl::grad(&s, &t, h * w, temperature, None);
+        check(&case, "grad.student", &transpose::matrices(&grad, [c, h * w]));
+    }
     for case in group.cases("sp") {
         let (s, t, n) = by_rows(&case);
         let (g, h) = (gramian::products(&s, n), gramian::products(&t, n));
@@ -373,6 +382,16 @@ fn goldens_methods() {
         check(&case, "output.loss", &correlation::forward(&g, &h, n * n, 1e-8));
         let du = through_products(&u, &correlation::grad(&g, &h, n * n, 1e-8), n);
         check(&case, "grad.student", &relation::centre(&du, s.len() / n));
+    }
+    for case in group.cases("pkd") {
+        let (s, t) = (input(&case, "input.student"), input(&case, "input.teacher"));
+        let c = case.floats("input.student").shape[1];
+        let (a, b) = (correlation::transpose(&s, c), correlation::transpose(&t, c));
+        let m = s.len() / c;
+        let scale = (m - 1) as f64 / (m * c) as f64;
+        check(&case, "output.loss", &[scale * correlation::forward(&a, &b, m, 1e-8).iter().sum::<f64>()]);
+        let grad: Vec<f64> = correlation::grad(&a, &b, m, 1e-8).iter().map(|g| scale * g).collect();
+        check(&case, "grad.student", &correlation::transpose(&grad, m));
     }
     for case in group.cases("vid") {
         let ([n, ci, h, w], [co, ..]) = (sizes(&case, "input.student"), sizes(&case, "input.adaptor"));

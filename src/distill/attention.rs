@@ -40,7 +40,7 @@ impl AttentionTransfer {
 pub(super) const AT: Method = Method {
     name: "at",
     weight: 1000.0,
-    look: Look::Layer(Layers::All),
+    look: Look::Map(Layers::All),
     keys: &[],
     make: |s| {
         between(s, |losses, term, weight, student, teacher| {

@@ -213,6 +213,8 @@ pub enum Look {
     Logits,
     /// One layer; the loss is a sum over layers where several are given. Without any these.
     Layer(Layers),
+    /// The same of methods that compare pixels: pooled features have none.
+    Map(Layers),
     /// Several layers at once, in one loss. Without any these.
     Together(Layers),
 }
@@ -307,6 +309,9 @@ pub struct Method {
 impl Method {
     /// Whether it looks at every stage unless told otherwise.
     pub fn looks_at_all(&self) -> bool {
-        matches!(self.look, Look::Layer(Layers::All) | Look::Together(Layers::All | Layers::Whole))
+        matches!(
+            self.look,
+            Look::Layer(Layers::All) | Look::Map(Layers::All) | Look::Together(Layers::All | Layers::Whole)
+        )
     }
 }

@@ -3,6 +3,7 @@
 //! A method is a file with its formula and source, and a row in [`METHODS`].
 
 mod attention;
+mod channels;
 mod cka;
 mod crd;
 mod dist;
@@ -20,6 +21,7 @@ mod similarity;
 mod vid;
 
 pub use attention::AttentionTransfer;
+pub use channels::ChannelLoss;
 pub use cka::Cka;
 pub use crd::Crd;
 pub use dist::Dist;
@@ -50,6 +52,8 @@ pub const METHODS: &[Method] = &[
     pkt::PKT,
     cka::CKA,
     vid::VID,
+    channels::CWD,
+    channels::PKD,
     crd::CRD,
     review::REVIEW,
 ];

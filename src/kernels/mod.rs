@@ -38,6 +38,7 @@ pub mod rkd;
 pub mod rows;
 pub mod sigmoid_kl;
 pub mod softmax;
+pub mod transpose;
 pub mod vid;
 
 pub use case::{Case, Check, Kernel, Permutation, Prepared, Size, Workload, no_workloads};
@@ -152,6 +153,12 @@ pub const TABLE: &[Kernel] = &[
         cases: softmax::cases,
         permutations: softmax::permutations,
         workloads: softmax::workloads,
+    },
+    Kernel {
+        name: "transpose",
+        cases: transpose::cases,
+        permutations: transpose::permutations,
+        workloads: no_workloads,
     },
     Kernel { name: "vid", cases: vid::cases, permutations: vid::permutations, workloads: no_workloads },
 ];

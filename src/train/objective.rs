@@ -310,7 +310,7 @@ impl Objective {
 /// A method's terms: one for each layer, or one where it looks at logits or at all layers together.
 fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)>)> {
     match method.look {
-        Look::Layer(_) if pairs.len() > 1 => {
+        Look::Layer(_) | Look::Map(_) if pairs.len() > 1 => {
             pairs.into_iter().map(|pair| (format!("@{}", pair.0), vec![pair])).collect()
         }
         _ => vec![(String::new(), pairs)],

@@ -41,6 +41,7 @@ pub mod resize;
 pub mod rkd;
 pub mod sigmoid_kl;
 pub mod softmax;
+pub mod transpose;
 pub mod vid;
 
 #[cfg(test)]

@@ -120,6 +120,15 @@ for i, levels in enumerate([[(3, 4, (6, 5), (6, 5)), (5, 6, (3, 3), (3, 3))], [(
         loss = loss + hcl(norm(F.conv2d(x, v("widen"), padding=1), v("widen_gamma"), v("widen_beta")), v("teacher"))
     emit(f"review{i}", {}, inputs, loss)
 
+# Channels at mean 0 and standard deviation 1, each over pixels and samples.
+for i, (b, c, h, w) in enumerate([(3, 4, 5, 3), (8, 6, 4, 4)]):
+    s, t = rnd(b, c, h, w, scale=2), const(b, c, h, w)
+
+    def standard(f):
+        f = f.permute(1, 0, 2, 3).reshape(c, -1)
+        return (f - f.mean(-1, keepdim=True)) / (f.std(-1, keepdim=True) + 1e-6)
+    emit(f"pkd{i}", {}, dict(student=s, teacher=t), F.mse_loss(standard(s), standard(t)) / 2)
+
 save_file(store, out / "methods.safetensors")
 (out / "methods.json").write_text(json.dumps(manifest, indent=1))
 print(len(store), list(manifest))

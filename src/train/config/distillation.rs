@@ -143,6 +143,14 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
                 return Err(origin.error_in(&["distill", name, "tasks"], Some(i), unknown_task(task, &tasks)));
             }
         }
+        let pixels = distill::method(name).is_some_and(|m| matches!(m.look, Look::Map(_)));
+        for (key, layers) in [("layers", &method.layers), ("teacher_layers", &method.teacher_layers)] {
+            if let Some(i) = layers.iter().position(|l| pixels && Tap::parse(l) == Some(Tap::Pooled)) {
+                let message =
+                    format!("{name} compares pixels, of which pooled features have none; name a stage, such as layer1");
+                return Err(origin.error_in(&["distill", name, key], Some(i), message));
+            }
+        }
         for (i, layer) in method.layers.iter().enumerate() {
             if matches!(Tap::parse(layer), Some(Tap::Stage(stage)) if stage >= stages) {
                 let message = format!("the student has layer1 to layer{stages} and pooled, not {layer:?}");
@@ -180,7 +188,7 @@ impl MethodConfig {
     pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(Tap, Tap)> {
         let usual = |stages: usize| match method.look {
             Look::Logits => Vec::new(),
-            Look::Layer(layers) | Look::Together(layers) => layers.taps(stages),
+            Look::Layer(layers) | Look::Map(layers) | Look::Together(layers) => layers.taps(stages),
         };
         let parse = |names: &[String]| -> Vec<Tap> { names.iter().filter_map(|n| Tap::parse(n)).collect() };
         match (parse(&self.layers), parse(&self.teacher_layers)) {

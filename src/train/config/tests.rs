@@ -337,6 +337,7 @@ fn combinations_that_cannot_work() {
         "run.toml:4: distill.dkd.warmup_epochs: ",
         "longer than the 4 of training",
     );
+    expect("[distill.cwd]\nlayers = [\"pooled\"]\n", "run.toml:2: distill.cwd.layers", "compares pixels");
     expect("[distill.crd]\nbank = 2.5\n", "run.toml:2: distill.crd.bank: ", "a whole number from 1 to");
     expect("[train]\nmomentum = 0\n", "run.toml:2: train.momentum: ", "nesterov = false");
     expect(
