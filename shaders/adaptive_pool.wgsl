@@ -6,6 +6,7 @@
 // x, dx [n, h, w, c]; y, dy [n, oh, ow, c]. Memory: x is read about once.
 
 #import shared/index
+#import shared/map
 
 struct Params { n: u32, h: u32, w: u32, c: u32, oh: u32, ow: u32, accumulate: u32 }
 
@@ -31,18 +32,15 @@ fn adaptive_pool(
     if id >= p.n * p.oh * p.ow * p.c {
         return;
     }
-    let c = id % p.c;
-    let j = id / p.c % p.ow;
-    let i = id / (p.c * p.ow) % p.oh;
-    let n = id / (p.c * p.ow * p.oh);
-    let top = first(i, p.h, p.oh);
-    let bottom = last(i, p.h, p.oh);
-    let left = first(j, p.w, p.ow);
-    let right = last(j, p.w, p.ow);
+    let at = map_place(id, p.oh, p.ow, p.c);
+    let top = first(at.y, p.h, p.oh);
+    let bottom = last(at.y, p.h, p.oh);
+    let left = first(at.z, p.w, p.ow);
+    let right = last(at.z, p.w, p.ow);
     var sum = 0.0;
     for (var r = top; r < bottom; r++) {
         for (var s = left; s < right; s++) {
-            sum += x[((n * p.h + r) * p.w + s) * p.c + c];
+            sum += x[map_index(vec4<u32>(at.x, r, s, at.w), p.h, p.w, p.c)];
         }
     }
     y[id] = sum / f32((bottom - top) * (right - left));
@@ -61,20 +59,17 @@ fn adaptive_pool_grad(
     if id >= p.n * p.h * p.w * p.c {
         return;
     }
-    let c = id % p.c;
-    let s = id / p.c % p.w;
-    let r = id / (p.c * p.w) % p.h;
-    let n = id / (p.c * p.w * p.h);
+    let at = map_place(id, p.h, p.w, p.c);
     var sum = 0.0;
     if p.accumulate != 0u {
         sum = dx[id];
     }
     // The windows with r in them are those from ⌊r·OH/H⌋ to ⌈(r+1)·OH/H⌉ (exclusive).
-    for (var i = first(r, p.oh, p.h); i < last(r, p.oh, p.h); i++) {
+    for (var i = first(at.y, p.oh, p.h); i < last(at.y, p.oh, p.h); i++) {
         let height = last(i, p.h, p.oh) - first(i, p.h, p.oh);
-        for (var j = first(s, p.ow, p.w); j < last(s, p.ow, p.w); j++) {
+        for (var j = first(at.z, p.ow, p.w); j < last(at.z, p.ow, p.w); j++) {
             let width = last(j, p.w, p.ow) - first(j, p.w, p.ow);
-            sum += dy[((n * p.oh + i) * p.ow + j) * p.c + c] / f32(height * width);
+            sum += dy[map_index(vec4<u32>(at.x, i, j, at.w), p.oh, p.ow, p.c)] / f32(height * width);
         }
     }
     dx[id] = sum;

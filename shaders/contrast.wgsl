@@ -8,7 +8,7 @@
 // −1 for none; row_loss [rows] receives weight · the row's share. Memory: the scores are read once and written once, the classes twice.
 
 #import shared/rows
-#import shared/softplus
+#import shared/logistic
 
 struct Params { rows: u32, columns: u32, depth: u32, accumulate: u32, weight: f32, per_tau: f32, log_z: f32 }
 
@@ -23,12 +23,6 @@ struct Params { rows: u32, columns: u32, depth: u32, accumulate: u32, weight: f3
 @group(0) @binding(7) var<storage, read_write> dscores: array<f32>;
 @group(0) @binding(8) var<storage, read_write> ds: array<f32>;
 #endif
-
-fn sigmoid(a: f32) -> f32 {
-    // No power of e above 1, so that nothing overflows.
-    let e = exp(-abs(a));
-    return select(e, 1.0, a >= 0.0) / (1.0 + e);
-}
 
 @compute @workgroup_size(64)
 fn contrast(
@@ -60,7 +54,7 @@ fn contrast(
         loss += select(0.0, softplus(vec2<f32>(v)).x, other);
 #if GRAD
         if row.live {
-            dscores[at + j] = select(0.0, unit * sigmoid(v) * p.per_tau, other);
+            dscores[at + j] = select(0.0, unit * sigmoid(vec2<f32>(v)).x * p.per_tau, other);
         }
 #endif
     }
@@ -70,7 +64,7 @@ fn contrast(
     }
 #if GRAD
     if row.live {
-        let pull = -unit * sigmoid(-positive) * p.per_tau;
+        let pull = -unit * sigmoid(vec2<f32>(-positive)).x * p.per_tau;
         for (var j = row.first; j < p.depth; j += STEP) {
             var g = pull * t[here + j];
             if p.accumulate != 0u {

@@ -9,7 +9,7 @@
 // Memory: reads both logits four times (and the teacher's twice more), writes dzs once (GRAD = 1).
 
 #import shared/rows
-#import shared/softplus
+#import shared/logistic
 
 struct Params { rows: u32, columns: u32, accumulate: u32, temperature: f32, alpha: f32, beta: f32, weight: f32 }
 

@@ -9,6 +9,7 @@
 // Memory: both maps are read twice on the way there, once on the way back, where dz is read twice.
 
 #import shared/rows
+#import shared/logistic
 
 struct Params { rows: u32, columns: u32, accumulate_x: u32, accumulate_y: u32 }
 
@@ -20,12 +21,6 @@ struct Params { rows: u32, columns: u32, accumulate_x: u32, accumulate_y: u32 }
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> z: array<f32>;
 @group(0) @binding(7) var<storage, read_write> gates: array<f32>;
-
-fn sigmoid(a: vec2<f32>) -> vec2<f32> {
-    // No power of e above 1, so that nothing overflows.
-    let e = exp(-abs(a));
-    return select(e, vec2<f32>(1.0), a >= vec2<f32>(0.0)) / (1.0 + e);
-}
 
 @compute @workgroup_size(64)
 fn fuse(

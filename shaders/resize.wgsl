@@ -6,6 +6,7 @@
 // x, dx [n, h, w, c]; y, dy [n, oh, ow, c]. Memory: each value is read once.
 
 #import shared/index
+#import shared/map
 
 struct Params { n: u32, h: u32, w: u32, c: u32, oh: u32, ow: u32, accumulate: u32 }
 
@@ -23,11 +24,8 @@ fn nearest(
     if id >= p.n * p.oh * p.ow * p.c {
         return;
     }
-    let c = id % p.c;
-    let s = (id / p.c % p.ow) * p.w / p.ow;
-    let r = (id / (p.c * p.ow) % p.oh) * p.h / p.oh;
-    let n = id / (p.c * p.ow * p.oh);
-    y[id] = x[((n * p.h + r) * p.w + s) * p.c + c];
+    let at = map_place(id, p.oh, p.ow, p.c);
+    y[id] = x[map_index(vec4<u32>(at.x, at.y * p.h / p.oh, at.z * p.w / p.ow, at.w), p.h, p.w, p.c)];
 }
 
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -48,17 +46,14 @@ fn nearest_grad(
     if id >= p.n * p.h * p.w * p.c {
         return;
     }
-    let c = id % p.c;
-    let s = id / p.c % p.w;
-    let r = id / (p.c * p.w) % p.h;
-    let n = id / (p.c * p.w * p.h);
+    let at = map_place(id, p.h, p.w, p.c);
     var sum = 0.0;
     if p.accumulate != 0u {
         sum = dx[id];
     }
-    for (var i = first(r, p.h, p.oh); i < first(r + 1u, p.h, p.oh); i++) {
-        for (var j = first(s, p.w, p.ow); j < first(s + 1u, p.w, p.ow); j++) {
-            sum += dy[((n * p.oh + i) * p.ow + j) * p.c + c];
+    for (var i = first(at.y, p.h, p.oh); i < first(at.y + 1u, p.h, p.oh); i++) {
+        for (var j = first(at.z, p.w, p.ow); j < first(at.z + 1u, p.w, p.ow); j++) {
+            sum += dy[map_index(vec4<u32>(at.x, i, j, at.w), p.oh, p.ow, p.c)];
         }
     }
     dx[id] = sum;

@@ -6,7 +6,7 @@
 // (WIDE = 1). Memory: reads both logits once, writes dzs once (GRAD = 1).
 
 #import shared/rows
-#import shared/softplus
+#import shared/logistic
 
 struct Params { rows: u32, columns: u32, accumulate: u32, temperature: f32, weight: f32 }
 

@@ -7,7 +7,7 @@
 // dρ. A row is one invocation's (WIDE = 0) or one workgroup's (WIDE = 1). Memory: reads both maps once, writes two (GRAD = 1).
 
 #import shared/rows
-#import shared/softplus
+#import shared/logistic
 
 struct Params { rows: u32, columns: u32, accumulate: u32, eps: f32, weight: f32 }
 
@@ -42,7 +42,7 @@ fn vid(
                 g += dm[at + j];
             }
             dm[at + j] = g;
-            terms[at + j] = unit * 0.5 * (1.0 - d * d / v) / v / (1.0 + exp(-rho[j]));
+            terms[at + j] = unit * 0.5 * (1.0 - d * d / v) / v * sigmoid(vec2<f32>(rho[j])).x;
         }
 #endif
     }

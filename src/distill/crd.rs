@@ -20,9 +20,10 @@ use crate::tensor::{Target, Tensor};
 /// each against what the other side is; the loss is their sum.
 ///
 /// The negatives are the embeddings of the last samples seen, in a bank of a fixed number of entries, random at first. The authors'
-/// program keeps one entry for each sample of the training set, from which it draws; ours does not grow with the data. Its
-/// normaliser, a mean over the first batch, is replaced by what it is an estimate of, the mean over random embeddings; the positive
-/// is the batch's own, not that of an epoch ago.
+/// program keeps one entry for each sample of the training set, from which it draws; ours does not grow with the data. There the
+/// positive is an entry of the bank too, as old as the negatives; here it is the batch's own. So the bank must not be many batches
+/// long: where embeddings still move fast, their age alone would tell positives from negatives. The authors' normaliser, a mean over
+/// the first batch, is replaced by what it is an estimate of, the mean over random embeddings.
 pub struct Crd {
     params: Params,
     embed: [Linear; 2],
@@ -154,14 +155,14 @@ fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
     Ok(Box::new(Tapped(Crd::new(setup.gpu, setup.name, (from, to), sizes, setup.seed)?, student, teacher)))
 }
 
-/// Weight 0.8 on the pooled features, 128 dimensions, temperature 0.07 (RepDistiller, whose bank has 16384 negatives of 50000).
+/// Weight 0.8 on the pooled features, 128 dimensions, temperature 0.07 (RepDistiller, which draws 16384 negatives of 50000).
 pub(super) const CRD: Method = Method {
     name: "crd",
     weight: 0.8,
     look: Look::Layer(Layers::Pooled),
     keys: &[
         Key { name: "tau", default: 0.07, domain: Domain::Positive },
-        Key { name: "bank", default: 4096.0, domain: Domain::Count },
+        Key { name: "bank", default: 256.0, domain: Domain::Count },
         Key { name: "dimension", default: 128.0, domain: Domain::Count },
     ],
     make,

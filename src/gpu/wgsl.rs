@@ -30,9 +30,10 @@ pub type Defines = BTreeMap<String, i64>;
 /// What may be imported.
 const SHARED: &[Source] = &[
     Source { name: "shared/index", text: include_str!("../../shaders/shared/index.wgsl") },
+    Source { name: "shared/map", text: include_str!("../../shaders/shared/map.wgsl") },
     Source { name: "shared/quad", text: include_str!("../../shaders/shared/quad.wgsl") },
     Source { name: "shared/rows", text: include_str!("../../shaders/shared/rows.wgsl") },
-    Source { name: "shared/softplus", text: include_str!("../../shaders/shared/softplus.wgsl") },
+    Source { name: "shared/logistic", text: include_str!("../../shaders/shared/logistic.wgsl") },
     Source { name: "shared/places", text: include_str!("../../shaders/shared/places.wgsl") },
     Source { name: "shared/present", text: include_str!("../../shaders/shared/present.wgsl") },
     Source { name: "shared/matrix", text: include_str!("../../shaders/shared/matrix.wgsl") },

@@ -130,8 +130,8 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
     let tasks = config.task_names();
     let stages = crate::nn::TrunkSpec::new(config.student.net.spec()?).stages().len();
     for (name, method) in &distill.tables {
-        let epochs = distill.train.epochs;
-        if method.warmup_epochs > epochs as f64 {
+        let (epochs, used) = (distill.train.epochs, distill.methods.contains(name));
+        if used && method.warmup_epochs > epochs as f64 {
             let message = format!(
                 "a warm-up of {} epochs is longer than the {epochs} of training; lower it, or raise distill.train.epochs",
                 method.warmup_epochs

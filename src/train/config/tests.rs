@@ -1,5 +1,7 @@
 //! Every kind of error with its line, every default, and the way back to TOML.
 
+mod refusals;
+
 use super::*;
 use crate::nn::arch;
 
@@ -165,127 +167,6 @@ fn differences_are_told_by_key() {
 }
 
 #[test]
-fn broken_toml() {
-    expect("name = \"x\"\n[train\nepochs = 1\n", "run.toml:2: syntax: ", "must be TOML");
-    expect("[train]\nlr = 0.1\n\nlr = 0.2\n", "run.toml:4: syntax: ", "duplicate key");
-    expect("[train]\nlr = \n", "run.toml:2: syntax: ", "");
-}
-
-#[test]
-fn unknown_keys() {
-    expect("[train]\n\n# note\nlearning_rate = 0.1\n", "run.toml:4: train.learning_rate: ", "did you mean `lr`?");
-    expect("[train]\nwarmup-epochs = 1\n", "run.toml:2: ", "did you mean `warmup_epochs`?");
-    expect("[train]\ntemperature = 1\n", "run.toml:2: train.temperature: ", "`temperature` belongs in [distill.kd]");
-    expect("[train]\nseeds = [1]\n", "run.toml:2: ", "belongs in the top of the file");
-    expect(
-        "[data]\nsource = \"idx\"\ntrain_images = \"a\"\n",
-        "run.toml:3: ",
-        "[data.files], [data.first] or [data.second]",
-    );
-    expect("[student]\npaths = {}\n", "run.toml:2: student.paths: ", "[teacher]");
-    expect("[augment]\ncolour = 1\n", "run.toml:2: augment.colour: ", "the keys here are shift, flip, noise");
-    expect("[teachr]\n", "run.toml:1: teachr: ", "did you mean `teacher`?");
-    expect("[teacher]\ntrain = { epochs = 1, epocs = 2 }\n", "run.toml:2: teacher.train.epocs: ", "`epochs`");
-    expect("[data.samples]\ntrian = 1\n", "run.toml:2: data.samples.trian: ", "`train`");
-    // The first in the file is the one that is told, whatever the alphabet says.
-    expect("[train]\nzeta = 1\nalfa = 1\n", "run.toml:2: train.zeta: ", "unknown key");
-}
-
-#[test]
-fn wrong_types() {
-    expect("[train]\nepochs = \"ten\"\n", "run.toml:2: train.epochs: ", "found the string \"ten\"");
-    expect(
-        "[train]\nepochs = 2.5\n",
-        "run.toml:2: train.epochs: ",
-        "expected a whole number from 1 to 1000000, found 2.5",
-    );
-    expect("[train]\nlr = true\n", "run.toml:2: train.lr: ", "found true");
-    expect("[train]\nnesterov = 1\n", "run.toml:2: train.nesterov: ", "expected true or false, found 1");
-    expect("name = 3\n", "run.toml:1: name: ", "found 3");
-    expect("train = 3\n", "run.toml:1: train: ", "expected a table, found 3; write `[train]`");
-    expect("seeds = 1\n", "run.toml:1: seeds: ", "found 1");
-    expect("seeds = [0,\n 1,\n \"2\"]\n", "run.toml:3: seeds: ", "found the string \"2\" as element 3");
-    expect("[train]\nbetas = [0.9]\n", "run.toml:2: train.betas: ", "two numbers");
-    expect("[train]\noptimizer = \"adamx\"\n", "run.toml:2: train.optimizer: ", "did you mean \"adam\"?");
-    expect(
-        "[train]\nschedule = \"linear\"\n",
-        "run.toml:2: ",
-        "expected \"cosine\", \"step\" or \"constant\", found the string \"linear\"",
-    );
-    expect("[data]\nsource = \"digit\"\n", "run.toml:2: data.source: ", "did you mean \"digits\"?");
-    expect("[data]\ncanvas = [12]\n", "run.toml:2: data.canvas: ", "found 1 elements");
-    expect("[teacher]\nhead = 64\n", "run.toml:2: teacher.head: ", "a list of hidden sizes");
-    expect("[tasks]\nfirst = \"high\"\n", "run.toml:2: tasks.first: ", "a weight of at least 0");
-}
-
-#[test]
-fn values_out_of_range() {
-    // One image has no variance to normalise by.
-    expect("[train]\nbatch = 1\n", "run.toml:2: train.batch: ", "from 2 to 65536, found 1");
-    expect("[train]\nepochs = -1\n", "run.toml:2: train.epochs: ", "found -1");
-    expect("[train]\nlr = 0.0\n", "run.toml:2: train.lr: ", "a number above 0, found 0.0; without the key it is 0.05");
-    expect("[train]\nlr = nan\n", "run.toml:2: train.lr: ", "found NaN");
-    expect("[train]\nlr = inf\n", "run.toml:2: train.lr: ", "found inf");
-    expect("[train]\nmomentum = 1.0\n", "run.toml:2: train.momentum: ", "below 1");
-    expect("[train]\nbetas = [0.9, 1.0]\n", "run.toml:2: train.betas: ", "found 1.0 as element 2");
-    expect("[train]\nweight_decay = -1e-4\n", "run.toml:2: train.weight_decay: ", "at least 0");
-    expect("[train]\nlabel_smoothing = 1\n", "run.toml:2: train.label_smoothing: ", "below 1");
-    expect("[train]\nclip_norm = 0\n", "run.toml:2: train.clip_norm: ", "above 0");
-    expect("[train]\ngamma = 1.5\n", "run.toml:2: train.gamma: ", "at most 1");
-    expect("[train]\nmilestones = [0.6, 1.2]\n", "run.toml:2: train.milestones: ", "found 1.2 as element 2");
-    expect("[distill.kd]\ntemperature = 0\n", "run.toml:2: distill.kd.temperature: ", "above 0, found 0");
-    expect("[distill.kd]\nweight = -0.1\n", "run.toml:2: distill.kd.weight: ", "at least 0");
-    expect("[distill.kd]\ntemprature = 2\n", "run.toml:2: distill.kd.temprature: ", "did you mean `temperature`?");
-    expect("[distill.kd]\nlayers = [\"layer1\"]\n", "run.toml:2: distill.kd.layers: ", "unknown key");
-    expect("[distill]\nmethods = [\"fitnt\"]\n", "run.toml:2: distill.methods: ", "did you mean \"fitnet\"?");
-    expect("[distill]\nmethods = []\n", "run.toml:2: distill.methods: ", "an empty list");
-    expect("[distill]\nmethods = [\"kd\", \"kd\"]\n", "run.toml:2: distill.methods: ", "stands twice");
-    expect("[distill.fitnet]\nlayers = [\"stage1\"]\n", "run.toml:2: distill.fitnet.layers: ", "found \"stage1\"");
-    expect("[distill.fitnet]\nlayers = [\"layer4\"]\n", "run.toml:2: distill.fitnet.layers: ", "layer1 to layer3");
-    expect(
-        "[distill.fitnet]\nlayers = [\"layer1\"]\nteacher_layers = [\"layer1\", \"layer2\"]\n",
-        "run.toml:3: distill.fitnet.teacher_layers: ",
-        "names 2 layers, but `layers` names 1",
-    );
-    expect("[distill.kd]\ntasks = [\"third\"]\n", "run.toml:2: distill.kd.tasks: ", "no task `third`");
-    expect("[balance]\nmethod = \"cagrd\"\n", "run.toml:2: balance.method: ", "did you mean \"cagrad\"?");
-    expect("[balance]\nmethod = \"mgda\"\nc = 1\n", "run.toml:3: balance.c: ", "has no settings");
-    expect("[balance]\nmethod = \"dwa\"\ntemperature = 0\n", "run.toml:3: balance.temperature: ", "found 0");
-    expect("[teacher]\nkind = \"self\"\ncount = 2\n", "run.toml:3: teacher.count: ", "one teacher");
-    expect("[teacher.weights]\nfirst = [1]\n", "run.toml:2: teacher.weights.first: ", "1 weights for 0");
-    expect("[tasks]\nfirst = -1\n", "run.toml:2: tasks.first: ", "at least 0");
-    expect("seeds = []\n", "run.toml:1: seeds: ", "an empty list");
-    expect("seeds = [1,\n2,\n1]\n", "run.toml:3: seeds: ", "1 stands twice");
-    expect("seeds = [-1]\n", "run.toml:1: seeds: ", "found -1");
-    expect("name = \"a/b\"\n", "run.toml:1: name: ", "it names a folder");
-    expect("name = \"..\"\n", "run.toml:1: name: ", "beginning with a point");
-    expect("[augment]\nnoise = 2.0\n", "run.toml:2: augment.noise: ", "from 0 to 1");
-    expect("[student]\nwidth = 0\n", "run.toml:2: student.width: ", "above 0");
-    expect("[student]\nhead = [64, 0]\n", "run.toml:2: student.head: ", "found 0 as element 2");
-    expect("[data]\ncanvas = [4, 12]\n", "run.toml:2: data.canvas: ", "found 4 as element 1");
-    expect("[data.samples]\nval = 0\n", "run.toml:2: data.samples.val: ", "found 0");
-    expect(
-        "[data]\nsource = \"folder\"\nfolder = \"x\"\nsize = [8, 8]\nchannels = 2\n",
-        "run.toml:5: data.channels: ",
-        "1 (grey) or 3 (RGB)",
-    );
-    expect(&IDX.replace("idx\"", "idx\"\nval_fraction = 1.0"), "run.toml:4: data.val_fraction: ", "between 0 and 1");
-    expect(&IDX.replace("\"digit\"", "\"a b\""), "run.toml:5: data.files.task: ", "letters, digits");
-    expect(&(IDX.to_string() + "classes = [\"a\"]\n"), "run.toml:10: data.files.classes: ", "two class names");
-}
-
-#[test]
-fn missing_keys_point_at_their_table() {
-    expect(
-        &IDX.replace("train_labels = \"b\"\n", ""),
-        "run.toml:4: data.files.train_labels: ",
-        "is missing: expected an IDX file",
-    );
-    expect("\n[data]\nsource = \"folder\"\nsize = [8, 8]\n", "run.toml:2: data.folder: ", "write `folder = \"…\"`");
-    expect("[data]\nsource = \"folder\"\nfolder = \"x\"\n", "run.toml:1: data.size: ", "[height, width]");
-}
-
-#[test]
 fn architectures() {
     expect("[student]\narch = \"resnet9\"\n", "run.toml:2: student.arch: ", "did you mean \"resnet8\"?");
     expect(
@@ -302,59 +183,6 @@ fn architectures() {
         "[teacher]\narch = \"resnet18\"\nstem = \"big\"\n",
         "run.toml:3: teacher.stem: ",
         "\"small\" or \"imagenet\"",
-    );
-}
-
-#[test]
-fn combinations_that_cannot_work() {
-    expect("[augment]\nflip = true\n", "run.toml:2: augment.flip: ", "may change the label of first, second");
-    expect(
-        "[data]\nflip_invariant = [\"first\"]\n[augment]\nflip = true\n",
-        "run.toml:4: augment.flip: ",
-        "of second;",
-    );
-    expect("[data]\nflip_invariant = [\"frist\"]\n", "run.toml:2: data.flip_invariant: ", "did you mean `first`?");
-    expect("[tasks]\nthird = 1.0\n", "run.toml:2: tasks.third: ", "no task `third`; its tasks are first, second");
-    expect("[teacher.paths]\nthird = \"x\"\n", "run.toml:2: teacher.paths.third: ", "no task `third`");
-    expect("[tasks]\nfirst = 0\nsecond = 0\n", "run.toml:1: tasks: ", "every task has the weight 0");
-    expect("[distill.kd]\nweight = 0\n", "run.toml:2: distill.kd.weight: ", "nothing to distil");
-    expect(
-        "[distill]\nkd = { weight = 0 }\nfitnet = { weight = 0 }\n",
-        "run.toml:2: distill.kd.weight: ",
-        "nothing to distil",
-    );
-    expect("[augment]\nshift = 12\n", "run.toml:2: augment.shift: ", "images of 12x12 out of sight");
-    expect("[train]\nmilestones = [0.8, 0.6]\n", "run.toml:2: train.milestones: ", "0.8 is followed by 0.6");
-    expect("[train]\nschedule = \"step\"\nmilestones = []\n", "run.toml:3: train.milestones: ", "never steps");
-    expect("[train]\nepochs = 2\nwarmup_epochs = 3\n", "run.toml:3: train.warmup_epochs: ", "longer than the 2 epochs");
-    expect(
-        "[train]\nwarmup_epochs = 3\n[distill]\ntrain = { epochs = 2 }\n",
-        "run.toml:4: distill.train.warmup_epochs: ",
-        "2 epochs",
-    );
-    expect(
-        "[train]\nepochs = 4\n[distill.dkd]\nwarmup_epochs = 20\n",
-        "run.toml:4: distill.dkd.warmup_epochs: ",
-        "longer than the 4 of training",
-    );
-    expect("[distill.cwd]\nlayers = [\"pooled\"]\n", "run.toml:2: distill.cwd.layers", "compares pixels");
-    expect("[distill.crd]\nbank = 2.5\n", "run.toml:2: distill.crd.bank: ", "a whole number from 1 to");
-    expect("[train]\nmomentum = 0\n", "run.toml:2: train.momentum: ", "nesterov = false");
-    expect(
-        "[data]\nsource = \"folder\"\ncanvas = [8, 8]\n",
-        "run.toml:3: data.canvas: ",
-        "source = \"folder\"; remove it, or set data.source = \"digits\" or \"pair\"",
-    );
-    expect("[data]\nfolder = \"pets\"\n", "run.toml:2: data.folder: ", "set data.source = \"folder\"");
-    expect(
-        "[data]\nsource = \"folder\"\nfolder = \"x\"\nsize = [8, 8]\nval_fraction = 0.5\ntest_fraction = 0.5\n",
-        "run.toml:6: data.test_fraction: ",
-        "leaves none",
-    );
-    expect(
-        &FULL.replace("task = \"article\"", "task = \"digit\"").replace("\"article\", ", ""),
-        "run.toml:14: data.second.task: ",
-        "both tasks",
     );
 }
 

@@ -8,3 +8,9 @@ fn log1p(x: vec2<f32>) -> vec2<f32> {
 fn softplus(x: vec2<f32>) -> vec2<f32> {
     return max(x, vec2<f32>(0.0)) + log1p(exp(-abs(x)));
 }
+
+// 1 / (1 + e^−x), with no power of e above 1, so that nothing overflows.
+fn sigmoid(x: vec2<f32>) -> vec2<f32> {
+    let e = exp(-abs(x));
+    return select(e, vec2<f32>(1.0), x >= vec2<f32>(0.0)) / (1.0 + e);
+}
