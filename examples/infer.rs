@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let gpu = Gpu::open()?;
     let classifier = Classifier::load(&gpu, &path)?;
     let card = classifier.card();
-    println!("{} ×{}, {:.1} % right on validation", card.arch, card.width, 100.0 * card.val_accuracy);
+    println!("{} ×{}, {:.1} % right on validation", card.arch, card.width, 100.0 * card.val_score);
     if arguments.len() == 0 {
         return on_digits(&gpu, &classifier);
     }

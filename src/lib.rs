@@ -146,6 +146,7 @@ pub mod bench;
 pub mod data;
 pub mod distill;
 mod error;
+pub mod geometry;
 pub mod gpu;
 pub mod kernels;
 pub mod loss;

@@ -1,21 +1,156 @@
-//! The metrics against scikit-learn's (`tests/goldens/make_metrics.py`).
+//! The metrics against scikit-learn's (`tests/goldens/make_metrics.py`), pycocotools' (`make_detection.py`) and torchmetrics'
+//! (`make_tallies.py`).
 #![cfg(feature = "formats")]
 
-use limbeck::metrics::Confusion;
+use limbeck::geometry::Rect;
+use limbeck::metrics::{
+    CalibrationTally, Confusion, Detection, DetectionTally, Interpolation, MultilabelTally, RegressionTally, Truth,
+};
+use serde_json::Value;
 use std::{fs, path::Path};
+
+fn golden(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name);
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn list(v: &Value) -> &[Value] {
+    v.as_array().unwrap()
+}
+
+fn numbers(v: &Value) -> Vec<f64> {
+    list(v).iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+#[track_caller]
+fn near(what: &str, ours: Option<f64>, theirs: &Value, within: f64) {
+    match (ours, theirs.as_f64()) {
+        (Some(a), Some(b)) => assert!((a - b).abs() <= within, "{what}: {a} against {b}"),
+        (a, b) => assert_eq!(a, b, "{what}"),
+    }
+}
+
+#[test]
+fn average_precision_agrees_with_pycocotools_and_voc() {
+    let golden = golden("detection.json");
+    let cases = list(&golden["cases"]);
+    assert!(cases.len() >= 12);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let mut tally = DetectionTally::new(case["classes"].as_u64().unwrap() as usize);
+        for image in list(&case["images"]) {
+            let rect = |v: &[f64]| Rect { x0: v[0] as f32, y0: v[1] as f32, x1: v[2] as f32, y1: v[3] as f32 };
+            let truth = |v: &Value| {
+                let v = numbers(v);
+                Truth { rect: rect(&v), class: v[4] as usize, area: v[5], ignored: v[6] != 0.0 }
+            };
+            let detection = |v: &Value| {
+                let v = numbers(v);
+                Detection { rect: rect(&v), class: v[4] as usize, score: v[5] as f32 }
+            };
+            let (truths, detections) = (list(&image["truths"]), list(&image["detections"]));
+            tally.add(truths.iter().map(truth).collect(), detections.iter().map(detection).collect()).unwrap();
+        }
+        let s = tally.coco();
+        let ours = [
+            s.ap,
+            s.ap50,
+            s.ap75,
+            s.ap_small,
+            s.ap_medium,
+            s.ap_large,
+            s.ar1,
+            s.ar10,
+            s.ar100,
+            s.ar_small,
+            s.ar_medium,
+            s.ar_large,
+        ];
+        for (i, ours) in ours.into_iter().enumerate() {
+            near(&format!("{name}, number {i}"), ours, &case["coco"][i], 1e-12);
+        }
+        for (key, interpolation) in [("voc_area", Interpolation::Area), ("voc_eleven", Interpolation::ElevenPoints)] {
+            for (class, ours) in tally.voc(0.5, interpolation).into_iter().enumerate() {
+                near(&format!("{name}, {key} of class {class}"), ours, &case[key][class], 1e-12);
+            }
+        }
+        let each = tally.ap50_per_class();
+        let known: Vec<f64> = each.iter().flatten().copied().collect();
+        let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        near(name, mean, &case["coco"][1], 1e-12);
+    }
+}
+
+#[test]
+fn pixels_attributes_numbers_and_calibration_agree_with_torchmetrics() {
+    let golden = golden("tallies.json");
+    // torchmetrics computes in single precision.
+    let single = 1e-6;
+    for (i, case) in list(&golden["segmentation"]).iter().enumerate() {
+        let mut pixels = Confusion::new(case["classes"].as_u64().unwrap() as usize);
+        for (pred, label) in numbers(&case["predictions"]).into_iter().zip(numbers(&case["labels"])) {
+            if label != 255.0 {
+                pixels.add(pred as usize, label as usize).unwrap();
+            }
+        }
+        near(&format!("mIoU {i}"), Some(pixels.mean_iou()), &case["mean_iou"], single);
+        near(&format!("pixel accuracy {i}"), Some(pixels.accuracy()), &case["pixel_accuracy"], single);
+        for (c, iou) in pixels.iou().into_iter().enumerate() {
+            near(&format!("IoU {i} of class {c}"), iou, &case["iou"][c], single);
+        }
+    }
+    for (i, case) in list(&golden["attributes"]).iter().enumerate() {
+        let each = list(&case["each"]);
+        let mut tally = MultilabelTally::new(each.len());
+        for (scores, answers) in list(&case["scores"]).iter().zip(list(&case["answers"])) {
+            let scores: Vec<f32> = numbers(scores).into_iter().map(|v| v as f32).collect();
+            let answers: Vec<Option<bool>> =
+                numbers(answers).into_iter().map(|v| (v >= 0.0).then_some(v == 1.0)).collect();
+            tally.add(&scores, &answers).unwrap();
+        }
+        for (a, ours) in tally.per_attribute().into_iter().enumerate() {
+            for (key, ours) in [("precision", ours.precision), ("recall", ours.recall), ("f1", ours.f1)] {
+                near(&format!("{key} {i} of attribute {a}"), Some(ours), &each[a][key], 1e-12);
+            }
+            near(&format!("AP {i} of attribute {a}"), ours.average_precision, &each[a]["average_precision"], 1e-12);
+        }
+        let all = tally.metrics();
+        for (key, ours) in [("accuracy", all.accuracy), ("f1", all.f1), ("micro_f1", all.micro_f1), ("map", all.map)] {
+            near(&format!("{key} {i}"), Some(ours), &case[key], 1e-12);
+        }
+    }
+    for (i, case) in list(&golden["numbers"]).iter().enumerate() {
+        let mut tally = RegressionTally::default();
+        for (prediction, label) in numbers(&case["predictions"]).into_iter().zip(numbers(&case["labels"])) {
+            tally.add(prediction, label).unwrap();
+        }
+        let m = tally.metrics();
+        for (key, ours) in [("rmse", m.rmse), ("mae", m.mae), ("r2", m.r2)] {
+            near(&format!("{key} {i}"), Some(ours), &case[key], 1e-10);
+        }
+    }
+    for (i, case) in list(&golden["calibration"]).iter().enumerate() {
+        let mut tally = CalibrationTally::new(case["bins"].as_u64().unwrap() as usize);
+        for (p, label) in list(&case["probabilities"]).iter().zip(numbers(&case["labels"])) {
+            let p: Vec<f32> = numbers(p).into_iter().map(|v| v as f32).collect();
+            tally.add(&p, label as usize).unwrap();
+        }
+        for (key, ours) in [("ece", tally.ece()), ("top1", tally.top1()), ("top5", tally.top5())] {
+            near(&format!("{key} {i}"), Some(ours), &case[key], single);
+        }
+    }
+}
 
 #[test]
 fn metrics_agree_with_scikit_learn() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/metrics.json")).unwrap();
-    let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let cases = golden["cases"].as_array().unwrap();
+    let golden = golden("metrics.json");
+    let cases = list(&golden["cases"]);
     assert!(cases.len() >= 7);
-    let close = |name: &str, what: &str, ours: f64, theirs: &serde_json::Value| {
+    let close = |name: &str, what: &str, ours: f64, theirs: &Value| {
         assert!((ours - theirs.as_f64().unwrap()).abs() < 1e-12, "{name}: {what} {ours} against {theirs}");
     };
-    let ints = |v: &serde_json::Value| -> Vec<usize> {
-        v.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect()
-    };
+    let ints =
+        |v: &Value| -> Vec<usize> { v.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect() };
     for case in cases {
         let name = case["name"].as_str().unwrap();
         let mut confusion = Confusion::new(case["classes"].as_u64().unwrap() as usize);

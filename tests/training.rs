@@ -368,7 +368,7 @@ fn card(network: &Network) -> Card {
         stage: "joint".into(),
         seed: 9,
         epoch: 4,
-        val_accuracy: 0.75,
+        val_score: 0.75,
     }
 }
 
@@ -571,7 +571,7 @@ fn selection(dir: &Path, gpu: &Gpu) {
     let records = read_records(&dir.join("metrics.jsonl")).unwrap();
     for stage in ["teacher/first", "teacher/second", "single/first", "single/second", "joint", "distilled"] {
         let own: Vec<&EpochRecord> = records.iter().filter(|r| r.stage == stage).collect();
-        let score = |r: &EpochRecord| r.val.values().map(|m| m.accuracy).sum::<f64>() / r.val.len() as f64;
+        let score = |r: &EpochRecord| r.val.values().map(|m| m.selection()).sum::<f64>() / r.val.len() as f64;
         // The first of the highest.
         let best = own.iter().fold(own[0], |b, r| if score(r) > score(b) { r } else { b });
         assert_eq!(own.iter().rfind(|r| r.best).unwrap().epoch, best.epoch, "{stage}");
@@ -579,17 +579,17 @@ fn selection(dir: &Path, gpu: &Gpu) {
         let (_, chosen) = checkpoint::load(gpu, &file(".safetensors")).unwrap();
         let (_, last) = checkpoint::load(gpu, &file(".last.safetensors")).unwrap();
         assert_eq!((chosen.epoch, last.epoch), (best.epoch + 1, 4), "{stage}");
-        assert!((chosen.val_accuracy - score(best)).abs() < 1e-12 && (last.val_accuracy - score(own[3])).abs() < 1e-12);
+        assert!((chosen.val_score - score(best)).abs() < 1e-12 && (last.val_score - score(own[3])).abs() < 1e-12);
         let result: StageResult = serde_json::from_slice(&std::fs::read(file(".json")).unwrap()).unwrap();
         for (model, want) in [(stage.to_string(), &result.best), (format!("{stage}.last"), &result.last)] {
             let found = train::evaluate(dir, &model, "test", gpu).unwrap().remove(0);
             assert_eq!((found.seed, found.images), (3, 40));
             assert_eq!(found.tasks.len(), want.len());
-            found.tasks.iter().for_each(|(task, _, confusion)| assert_eq!(*confusion, want[task], "{model}"));
+            found.tasks.iter().for_each(|(task, result)| assert_eq!(*result, want[task], "{model}"));
             // The same network on the validation split gives what selected it.
             let val = train::evaluate(dir, &model, "val", gpu).unwrap().remove(0);
             let record = if model == stage { best } else { own[3] };
-            val.tasks.iter().for_each(|(task, metrics, _)| assert_eq!(*metrics, record.val[task], "{model}"));
+            val.tasks.iter().for_each(|(task, result)| assert_eq!(result.scores, record.val[task], "{model}"));
         }
     }
 }

@@ -4,7 +4,7 @@ use super::args::{Args, CacheCommand, Command, Eval, Predict, Run};
 use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
 use limbeck::gpu::{self, Gpu};
-use limbeck::metrics::{MeanStd, TaskMetrics};
+use limbeck::metrics::{MeanStd, TaskResult};
 use limbeck::report::{ablation, confusion_svg, curves_svg, table};
 use limbeck::train::ablate::Ablation;
 use limbeck::train::{self, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
@@ -116,24 +116,20 @@ fn eval(args: &Eval) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-type Metric = (&'static str, fn(&TaskMetrics) -> f64);
-const METRICS: [Metric; 4] =
-    [("accuracy", |m| m.accuracy), ("precision", |m| m.precision), ("recall", |m| m.recall), ("F1", |m| m.f1)];
-
 /// A line for each task: its metrics in per cent, mean and deviation over the seeds.
 fn evaluation_text(evaluations: &[Evaluation]) -> String {
     let Some(first) = evaluations.first() else { return "no seeds".into() };
     let seeds: Vec<String> = evaluations.iter().map(|e| e.seed.to_string()).collect();
     let mut lines =
         vec![format!("{} on {} ({} images), seed {}", first.model, first.split, first.images, seeds.join(", "))];
-    let width = first.tasks.iter().map(|(task, ..)| task.chars().count()).max().unwrap_or(0);
-    for (t, (task, ..)) in first.tasks.iter().enumerate() {
-        let cells = METRICS.iter().filter_map(|(name, of)| {
-            let values: Vec<f64> =
-                evaluations.iter().filter_map(|e| e.tasks.get(t)).map(|(_, m, _)| 100.0 * of(m)).collect();
-            let MeanStd { mean, std } = MeanStd::of(&values)?;
-            let spread = if values.len() > 1 { format!(" ± {std:.2}") } else { String::new() };
-            Some(format!("{name} {mean:.2}{spread} %"))
+    let width = first.tasks.iter().map(|(task, _)| task.chars().count()).max().unwrap_or(0);
+    for (t, (task, result)) in first.tasks.iter().enumerate() {
+        let cells = result.scores.iter().filter_map(|(metric, _)| {
+            let all = evaluations.iter().filter_map(|e| e.tasks.get(t)?.1.scores.get(metric.name));
+            let values: Vec<f64> = all.map(|v| metric.shown(*v)).collect();
+            let (MeanStd { mean, std }, decimals) = (MeanStd::of(&values)?, metric.decimals());
+            let spread = if values.len() > 1 { format!(" ± {std:.decimals$}") } else { String::new() };
+            Some(format!("{} {mean:.decimals$}{spread}{}", metric.label, metric.unit()))
         });
         lines.push(format!("  {task:width$}  {}", cells.collect::<Vec<_>>().join("  ")));
     }
@@ -141,8 +137,12 @@ fn evaluation_text(evaluations: &[Evaluation]) -> String {
 }
 
 fn evaluation_json(e: &Evaluation) -> Value {
-    let task = |m: &TaskMetrics, confusion: Vec<Vec<u64>>| json!({"accuracy": m.accuracy, "precision": m.precision, "recall": m.recall, "f1": m.f1, "confusion": confusion});
-    let tasks: Map<String, Value> = e.tasks.iter().map(|(name, m, c)| (name.clone(), task(m, c.rows()))).collect();
+    let task = |r: &TaskResult| {
+        let mut fields: Map<String, Value> = r.scores.iter().map(|(m, v)| (m.name.to_string(), json!(v))).collect();
+        fields.extend(r.confusion.as_ref().map(|c| ("confusion".to_string(), json!(c.rows()))));
+        Value::Object(fields)
+    };
+    let tasks: Map<String, Value> = e.tasks.iter().map(|(name, r)| (name.clone(), task(r))).collect();
     json!({"model": e.model, "seed": e.seed, "split": e.split, "images": e.images, "tasks": tasks})
 }
 
@@ -222,7 +222,7 @@ mod tests {
 
     fn evaluation(seed: u64, right: u64) -> Evaluation {
         let confusion = Confusion::from_counts(vec![right, 10 - right, 10 - right, right], 2).unwrap();
-        let tasks = vec![("first".to_string(), confusion.metrics(), confusion)];
+        let tasks = vec![("first".to_string(), TaskResult::of_classes(confusion))];
         Evaluation { model: "distilled".into(), seed, split: "test".into(), images: 20, tasks }
     }
 
@@ -231,11 +231,10 @@ mod tests {
         let one = evaluation_text(&[evaluation(0, 9)]);
         assert_eq!(
             one,
-            "distilled on test (20 images), seed 0\n  first  accuracy 90.00 %  precision 90.00 %  recall 90.00 %  F1 90.00 %"
+            "distilled on test (20 images), seed 0\n  first  acc 90.00 %  F1 90.00 %  precision 90.00 %  recall 90.00 %"
         );
         assert!(
-            evaluation_text(&[evaluation(0, 9), evaluation(3, 7)])
-                .contains("seed 0, 3\n  first  accuracy 80.00 ± 14.14 %")
+            evaluation_text(&[evaluation(0, 9), evaluation(3, 7)]).contains("seed 0, 3\n  first  acc 80.00 ± 14.14 %")
         );
         let json = evaluation_json(&evaluation(0, 9));
         assert_eq!(json["tasks"]["first"]["accuracy"], 0.9);

@@ -2,7 +2,7 @@
 
 use super::eta::{Eta, duration};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use limbeck::metrics::TaskMetrics;
+use limbeck::metrics::Scores;
 use limbeck::report::table::count;
 use limbeck::train::{EpochRecord, Event};
 use std::io::{IsTerminal, Write};
@@ -97,7 +97,7 @@ impl Progress {
             Event::StageDone { label, test, seconds } => {
                 self.eta.end(now);
                 self.finished += 1;
-                let done = format!("test {}, {}", accuracies(test.iter().map(|(t, m)| (t, m))), duration(*seconds));
+                let done = format!("test {}, {}", figures(test.iter().map(|(t, m)| (t, m))), duration(*seconds));
                 match self.sink {
                     // The bar names the stage only while it runs.
                     Sink::Bar(_) => self.line(&format!("{} {label}: {done}", self.counter(self.finished))),
@@ -167,7 +167,7 @@ impl Progress {
         // The next step's rate must not count the validation.
         self.last_step = now;
         self.eta.advance((record.epoch + 1) as f64 / self.epochs as f64);
-        self.validation = accuracies(&record.val);
+        self.validation = figures(&record.val);
         if matches!(self.sink, Sink::Lines(_)) {
             let best = if record.best { " (best)" } else { "" };
             let left = self.eta.remaining(now).map(|s| format!("  {} left", duration(s))).unwrap_or_default();
@@ -207,9 +207,15 @@ fn bar(colours: bool) -> ProgressBar {
     }
 }
 
-/// `first 97.10 %, second 95.25 %`.
-fn accuracies<'a>(tasks: impl IntoIterator<Item = (&'a String, &'a TaskMetrics)>) -> String {
-    let texts: Vec<String> = tasks.into_iter().map(|(task, m)| format!("{task} {:.2} %", 100.0 * m.accuracy)).collect();
+/// Each task's main metric: `digit 97.10 %, boxes AP 41.25 %, count RMSE 0.512`. Accuracies go without their name.
+fn figures<'a>(tasks: impl IntoIterator<Item = (&'a String, &'a Scores)>) -> String {
+    let one = |(task, scores): (&'a String, &'a Scores)| {
+        let (metric, value) = scores.main()?;
+        let name = if metric.name == "accuracy" { String::new() } else { format!("{} ", metric.label) };
+        let decimals = metric.decimals();
+        Some(format!("{task} {name}{:.decimals$}{}", metric.shown(*value), metric.unit()))
+    };
+    let texts: Vec<String> = tasks.into_iter().filter_map(one).collect();
     texts.join(", ")
 }
 
@@ -232,7 +238,7 @@ mod tests {
     }
 
     fn play(progress: &mut Progress) {
-        let metrics = TaskMetrics { accuracy: 0.9725, precision: 0.9, recall: 0.9, f1: 0.9 };
+        let metrics = Scores::new([("accuracy", 0.9725)]);
         let notes = ["1 files were skipped:".to_string()];
         progress.show_at(&Event::Run { name: "demo", adapter: "a GPU", seeds: &[0], stages: 12, notes: &notes }, 0.0);
         progress.show_at(&Event::Cached { label: "seed 0 · teacher/first" }, 0.0);
@@ -261,7 +267,7 @@ mod tests {
             losses: BTreeMap::new(),
             weights: BTreeMap::new(),
             pulls: None,
-            val: BTreeMap::from([("first".into(), metrics), ("second".into(), metrics)]),
+            val: BTreeMap::from([("first".into(), metrics.clone()), ("second".into(), metrics.clone())]),
             best: true,
             seconds: 5.0,
             images_per_second: 80.4,

@@ -144,6 +144,25 @@ impl Confusion {
         (0..n).map(one).collect()
     }
 
+    /// Intersection over union of each class, `TP / (TP + FP + FN)`; `None` for a class that occurs neither among the labels nor
+    /// among the predictions. For segmentation, where every pixel is a sample.
+    pub fn iou(&self) -> Vec<Option<f64>> {
+        let n = self.classes;
+        let one = |(c, class): (usize, ClassMetrics)| {
+            let hits = self.counts[c * n + c];
+            let union = class.support + class.predicted - hits;
+            (union > 0).then(|| ratio(hits, union))
+        };
+        self.per_class().into_iter().enumerate().map(one).collect()
+    }
+
+    /// The mean of [`Confusion::iou`] over the classes that occur (mIoU; Long et al. 2015, arXiv 1411.4038): of the one matrix
+    /// of a whole split, never a mean over images or batches. 0 without samples.
+    pub fn mean_iou(&self) -> f64 {
+        let known: Vec<f64> = self.iou().into_iter().flatten().collect();
+        if known.is_empty() { 0.0 } else { known.iter().sum::<f64>() / known.len() as f64 }
+    }
+
     fn macro_mean(&self, of: impl Fn(&ClassMetrics) -> f64) -> f64 {
         let classes = self.per_class();
         let known: Vec<f64> = classes.iter().filter(|c| c.support + c.predicted > 0).map(of).collect();
@@ -190,6 +209,8 @@ mod tests {
         assert_relative_eq!(m.f1(), (0.8 + 0.5 + 2.0 / 3.0) / 3.0);
         assert_eq!(m.per_class()[2].support, 1);
         assert_eq!(m.per_class()[2].predicted, 2);
+        assert_eq!(m.iou(), [Some(2.0 / 3.0), Some(1.0 / 3.0), Some(0.5)]);
+        assert_relative_eq!(m.mean_iou(), 0.5);
     }
 
     #[test]
@@ -202,6 +223,8 @@ mod tests {
         // Class 2 is nowhere; class 1 was predicted once, wrongly.
         assert_relative_eq!(m.recall(), 0.25);
         assert_relative_eq!(m.precision(), 0.5);
+        assert_eq!(m.iou(), [Some(0.5), Some(0.0), None]);
+        assert_relative_eq!(m.mean_iou(), 0.25);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::axis::{Axis, plain_ticks};
 use super::draw::{self, Area, GRID, INK, failed, letters, width_of};
-use super::table::{count, markdown_rows, percent, plain_rows, spread};
-use crate::metrics::MeanStd;
+use super::table::{cell, count, markdown_rows, plain_rows, spread};
+use crate::metrics::{MeanStd, Metric};
 use crate::train::ablate::{Outcome, Row};
 use crate::{Error, Result};
 use plotters::prelude::*;
@@ -19,15 +19,26 @@ fn unit(outcome: &Outcome) -> Option<f64> {
     outcome.rows.first().map(|r| r.step_ms.mean).filter(|ms| *ms > 0.0)
 }
 
+/// The metrics of a task, as the first row that has it lists them.
+fn metrics_of(outcome: &Outcome, task: &str) -> Vec<&'static Metric> {
+    let scores = all(outcome).find_map(|r| r.metrics.get(task));
+    scores.map_or(Vec::new(), |s| s.iter().map(|(metric, _)| metric).collect())
+}
+
+fn main_metric(outcome: &Outcome, task: &str) -> Option<&'static Metric> {
+    metrics_of(outcome, task).first().copied()
+}
+
 fn rows(outcome: &Outcome) -> Vec<Vec<String>> {
     let (tasks, several, unit) = (outcome.tasks(), outcome.seeds.len() > 1, unit(outcome));
     let mut head = vec!["row".to_string()];
-    head.extend(tasks.iter().map(|t| format!("{t} acc %")));
+    let mains: Vec<(&str, &Metric)> = tasks.iter().filter_map(|t| Some((*t, main_metric(outcome, t)?))).collect();
+    head.extend(mains.iter().map(|(task, m)| format!("{task} {}{}", m.label, m.unit())));
     head.extend(["Δm %", "params", "beside", "MACs", "step ms", "step cost"].map(String::from));
     let mut out = vec![head];
     for row in all(outcome) {
         let mut cells = vec![row.name.clone()];
-        cells.extend(tasks.iter().map(|t| row.metrics.get(*t).map_or("–".into(), |s| percent(s.accuracy, several))));
+        cells.extend(mains.iter().map(|(task, m)| cell(m, row.metrics.get(*task), several)));
         cells.push(row.delta_m.map_or("–".into(), |d| spread(d, several, true)));
         cells.push(count(row.params as u64));
         cells.push(if row.beside == 0 { "–".into() } else { count(row.beside as u64) });
@@ -97,10 +108,10 @@ pub fn csv(outcome: &Outcome) -> String {
         false => text.to_string(),
     };
     let mut head = vec!["row".to_string()];
-    for task in &tasks {
-        for metric in ["accuracy", "precision", "recall", "f1"] {
-            head.extend(["mean", "std"].map(|p| format!("{task} {metric} {p}")));
-        }
+    let columns: Vec<(&str, &Metric)> =
+        tasks.iter().flat_map(|t| metrics_of(outcome, t).into_iter().map(|m| (*t, m))).collect();
+    for (task, metric) in &columns {
+        head.extend(["mean", "std"].map(|p| format!("{task} {} {p}", metric.name)));
     }
     let numbers = ["delta_m mean", "delta_m std", "params", "beside", "macs", "step_ms mean", "step_ms std"];
     head.extend(numbers.map(String::from));
@@ -112,16 +123,8 @@ pub fn csv(outcome: &Outcome) -> String {
     };
     for row in all(outcome) {
         let mut cells = vec![quoted(&row.name)];
-        for task in &tasks {
-            let scores = row.metrics.get(*task);
-            for value in [
-                scores.map(|s| s.accuracy),
-                scores.map(|s| s.precision),
-                scores.map(|s| s.recall),
-                scores.map(|s| s.f1),
-            ] {
-                cells.extend(pair(value));
-            }
+        for (task, metric) in &columns {
+            cells.extend(pair(row.metrics.get(*task).and_then(|s| s.get(metric.name)).copied()));
         }
         cells.extend(pair(row.delta_m));
         cells.extend([row.params.to_string(), row.beside.to_string(), row.macs.to_string()]);
@@ -210,14 +213,14 @@ fn fine_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Scores;
     use crate::report::tests::check_svg;
     use crate::train::ablate::Transfer;
-    use crate::train::summary::Scores;
     use std::collections::BTreeMap;
 
     fn outcome() -> Outcome {
         let m = |mean| MeanStd { mean, std: 0.01 };
-        let scores = |v| Scores { accuracy: m(v), precision: m(v), recall: m(v), f1: m(v) };
+        let scores = |v| Scores::new([("accuracy", m(v)), ("f1", m(v))]);
         let row = |name: &str, v: f64, delta: Option<f64>| Row {
             name: name.into(),
             sets: vec!["balance.method=\"dwa\"".into()],

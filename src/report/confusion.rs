@@ -88,7 +88,7 @@ fn shade(part: f64) -> RGBColor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Confusion;
+    use crate::metrics::{Confusion, TaskResult};
     use crate::report::tests::{check_svg, summary};
     use crate::train::StageResult;
     use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ mod tests {
         let confusion =
             Confusion::from_counts((0..classes * classes).map(|i| (i % 7) as u64 * 1_000_000).collect(), classes)
                 .unwrap();
-        let by_task = BTreeMap::from([("a".to_string(), confusion)]);
+        let by_task = BTreeMap::from([("a".to_string(), TaskResult::of_classes(confusion))]);
         let result = StageResult {
             stage: "joint".into(),
             seed: 0,

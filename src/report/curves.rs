@@ -1,4 +1,4 @@
-//! Training loss and validation accuracy against the epoch, all stages and seeds in one picture.
+//! Training loss and each task's main validation metric against the epoch, all stages and seeds in one picture.
 
 use super::axis::{Axis, log_ticks, plain_ticks};
 use super::draw::{self, Area, GRID, INK, failed, letters, stage_colour, width_of};
@@ -22,7 +22,7 @@ const SMALLEST_LOSS: f64 = 1e-6;
 type Lines = BTreeMap<u64, BTreeMap<usize, f64>>;
 
 /// Draws the curves of `metrics.jsonl` ([`crate::train::event::read_records`]): a panel for the training loss, one for each
-/// task's validation accuracy; a colour for each stage, thin lines for the seeds, a bold one for their mean.
+/// task's main validation metric; a colour for each stage, thin lines for the seeds, a bold one for their mean.
 ///
 /// # Errors
 /// [`Error::Invalid`] without records, [`Error::Io`] where the file cannot be written (an old one is then left as it was).
@@ -51,12 +51,21 @@ pub fn curves_svg(records: &[EpochRecord], path: impl AsRef<Path>) -> Result<()>
         let axis = Axis { ticks: log_ticks(&range), range, log: true };
         panel(&panels[0], "training loss", &loss, last_epoch, axis, &tasks)?;
         for (task, area) in tasks.iter().zip(&panels[1..]) {
-            let accuracy =
-                by_stage(records, &stages, |r| r.val.get(*task).map(|m| 100.0 * m.accuracy).filter(|a| a.is_finite()));
-            let title = format!("validation accuracy, {task} (%)");
-            let range = accuracy_range(&accuracy, last_epoch);
-            let axis = Axis { ticks: plain_ticks(&range), range, log: false };
-            panel(area, &title, &accuracy, last_epoch, axis, &tasks)?;
+            let Some((metric, _)) = records.iter().find_map(|r| r.val.get(*task)?.main()) else { continue };
+            let value = |r: &EpochRecord| r.val.get(*task)?.get(metric.name).map(|v| metric.shown(*v));
+            let name = if metric.name == "accuracy" { metric.name } else { metric.label };
+            // What is no part of a whole may reach over decades, as a loss does.
+            let (values, axis, unit) = if metric.percent {
+                let values = by_stage(records, &stages, |r| value(r).filter(|v| v.is_finite()));
+                let range = accuracy_range(&values, last_epoch);
+                (values, Axis { ticks: plain_ticks(&range), range, log: false }, " (%)")
+            } else {
+                let finite = |r: &EpochRecord| value(r).filter(|v| v.is_finite()).map(|v| v.max(SMALLEST_LOSS));
+                let values = by_stage(records, &stages, finite);
+                let range = loss_range(&values);
+                (values, Axis { ticks: log_ticks(&range), range, log: true }, "")
+            };
+            panel(area, &format!("validation {name}, {task}{unit}"), &values, last_epoch, axis, &tasks)?;
         }
         Ok(())
     })
@@ -206,7 +215,7 @@ fn draw_legend(area: &Area, stages: &[&str], tasks: &[&str], places: &[(i32, i32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::TaskMetrics;
+    use crate::metrics::Scores;
     use crate::report::tests::check_svg;
 
     pub(crate) fn records(tasks: &[&str], seeds: u64, epochs: usize) -> Vec<EpochRecord> {
@@ -217,10 +226,13 @@ mod tests {
                 let rate = 0.25 + 0.05 * s as f64 + 0.03 * seed as f64;
                 let left = (-rate * (epoch as f64 + 0.3)).exp();
                 let accuracy = 0.97 - 0.01 * s as f64 - 0.8 * left;
-                let metrics = TaskMetrics { accuracy, precision: accuracy, recall: accuracy, f1: accuracy };
+                let metrics = Scores::new([("accuracy", accuracy)]);
                 let own = stage.split_once('/').map(|(_, t)| t);
-                let val =
-                    tasks.iter().filter(|t| own.is_none_or(|o| o == **t)).map(|t| (t.to_string(), metrics)).collect();
+                let val = tasks
+                    .iter()
+                    .filter(|t| own.is_none_or(|o| o == **t))
+                    .map(|t| (t.to_string(), metrics.clone()))
+                    .collect();
                 out.push(EpochRecord {
                     stage: stage.clone(),
                     seed,

@@ -13,7 +13,7 @@ pub use curves::curves_svg;
 
 #[cfg(test)]
 mod tests {
-    use crate::metrics::Confusion;
+    use crate::metrics::{Confusion, TaskResult};
     use crate::train::{StageResult, Summary};
     use std::collections::BTreeMap;
 
@@ -40,7 +40,12 @@ mod tests {
             ];
             for (stage, tasks, right) in stages {
                 let extra = if stage == "teacher/first" { seed } else { 0 };
-                let of = |right| tasks.iter().map(|t| (t.to_string(), confusion(right))).collect::<BTreeMap<_, _>>();
+                let of = |right| {
+                    tasks
+                        .iter()
+                        .map(|t| (t.to_string(), TaskResult::of_classes(confusion(right))))
+                        .collect::<BTreeMap<_, _>>()
+                };
                 let (best, last) = (of(right + extra), of(right - 1));
                 results.push(StageResult {
                     stage: stage.into(),

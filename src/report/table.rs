@@ -1,6 +1,8 @@
 //! The run's outcome as a table, for the terminal and for a page.
 
-use crate::metrics::MeanStd;
+use std::collections::BTreeMap;
+
+use crate::metrics::{MeanStd, Metric, Scores};
 use crate::train::Summary;
 
 /// The table as plain text, columns aligned, with what its numbers are below.
@@ -74,25 +76,38 @@ fn rows(summary: &Summary) -> Vec<Vec<String>> {
     let tasks = summary.tasks();
     let several = summary.seeds.len() > 1;
     let mut head: Vec<String> = ["model", "params", "MACs"].map(String::from).to_vec();
-    head.extend(tasks.iter().flat_map(|t| [format!("{t} acc %"), format!("{t} F1 %")]));
+    let columns = columns(&tasks, summary.models.values().map(|m| &m.metrics));
+    head.extend(columns.iter().map(|(task, m)| format!("{task} {}{}", m.label, m.unit())));
     let deltas = summary.delta_m.as_ref();
     head.extend(deltas.map(|_| "Δm %".to_string()));
     let mut rows = vec![head];
     for (name, model) in summary.in_order() {
         let mut row = vec![name.to_string(), count(model.params as u64), count(model.macs)];
-        for task in &tasks {
-            let scores = model.metrics.get(*task);
-            row.push(scores.map_or("–".into(), |s| percent(s.accuracy, several)));
-            row.push(scores.map_or("–".into(), |s| percent(s.f1, several)));
-        }
+        row.extend(columns.iter().map(|(task, m)| cell(m, model.metrics.get(*task), several)));
         row.extend(deltas.map(|d| d.get(name).map_or("–".into(), |delta| spread(*delta, several, true))));
         rows.push(row);
     }
     rows
 }
 
-pub(super) fn percent(value: MeanStd, several: bool) -> String {
-    spread(MeanStd { mean: 100.0 * value.mean, std: 100.0 * value.std }, several, false)
+/// Each task's first two metrics.
+fn columns<'a>(
+    tasks: &[&'a str],
+    models: impl Iterator<Item = &'a BTreeMap<String, Scores<MeanStd>>> + Clone,
+) -> Vec<(&'a str, &'static Metric)> {
+    let of = |task: &&'a str| {
+        let scores = models.clone().find_map(|m| m.get(*task));
+        let task = *task;
+        scores.into_iter().flat_map(|s| s.iter().take(2)).map(move |(metric, _)| (task, metric))
+    };
+    tasks.iter().flat_map(of).collect()
+}
+
+/// A metric's value, or a dash.
+pub(super) fn cell(metric: &Metric, scores: Option<&Scores<MeanStd>>, several: bool) -> String {
+    let Some(value) = scores.and_then(|s| s.get(metric.name)) else { return "–".into() };
+    let (mean, std, decimals) = (metric.shown(value.mean), metric.shown(value.std), metric.decimals());
+    if several { format!("{mean:.decimals$} ± {std:.decimals$}") } else { format!("{mean:.decimals$}") }
 }
 
 pub(super) fn spread(value: MeanStd, several: bool, signed: bool) -> String {

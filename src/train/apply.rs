@@ -13,7 +13,7 @@ use super::stage::Finished;
 use crate::data::formats::image;
 use crate::gpu::Gpu;
 use crate::kernels::{augment, softmax};
-use crate::metrics::{Confusion, TaskMetrics};
+use crate::metrics::TaskResult;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -28,8 +28,8 @@ pub struct Evaluation {
     pub split: String,
     /// Images in the split.
     pub images: usize,
-    /// Each task's metrics and confusion, in the order of the heads.
-    pub tasks: Vec<(String, TaskMetrics, Confusion)>,
+    /// What it achieves at each task, in the order of the heads.
+    pub tasks: Vec<(String, TaskResult)>,
 }
 
 /// What a network says of one image.
@@ -112,8 +112,8 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
         let heads: Option<Vec<usize>> = heads.collect();
         let heads =
             heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
-        let confusions = feed.confusions(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
-        let tasks = card.tasks.iter().zip(confusions).map(|(t, c)| (t.name.clone(), c.metrics(), c)).collect();
+        let results = feed.evaluate(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
+        let tasks = card.tasks.iter().zip(results).map(|(t, r)| (t.name.clone(), r)).collect();
         Ok(Evaluation { model: model.into(), seed, split: split.into(), images: images.len(), tasks })
     };
     folders.into_iter().map(one).collect()

@@ -54,8 +54,8 @@ pub struct Card {
     pub seed: u64,
     /// Epochs trained when it was stored.
     pub epoch: usize,
-    /// Mean accuracy over the tasks on the validation split.
-    pub val_accuracy: f64,
+    /// Mean over the tasks of the score by which epochs are chosen, on the validation split ([`crate::metrics::Scores::selection`]).
+    pub val_score: f64,
 }
 
 impl Card {
@@ -105,7 +105,7 @@ impl Card {
             stage: String::new(),
             seed: 0,
             epoch: 0,
-            val_accuracy: 0.0,
+            val_score: 0.0,
         })
     }
 

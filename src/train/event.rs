@@ -2,7 +2,7 @@
 //! shows them, or not.
 
 use super::step::Pulls;
-use crate::metrics::TaskMetrics;
+use crate::metrics::Scores;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ pub enum Event<'a> {
         /// As in [`Event::Stage`].
         label: &'a str,
         /// Each task's metrics on the test split, of the weights that were best on validation.
-        test: &'a [(String, TaskMetrics)],
+        test: &'a [(String, Scores)],
         /// Wall-clock time.
         seconds: f64,
     },
@@ -104,7 +104,7 @@ pub struct EpochRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pulls: Option<Pulls>,
     /// Metrics by task on the validation split.
-    pub val: BTreeMap<String, TaskMetrics>,
+    pub val: BTreeMap<String, Scores>,
     /// Whether these weights are the best so far.
     pub best: bool,
     /// Wall-clock time of the epoch with its validation.
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn record(epoch: usize, loss: f64) -> EpochRecord {
-        let metrics = TaskMetrics { accuracy: 0.5, precision: 0.25, recall: 0.5, f1: 0.125 };
+        let metrics = Scores::new([("accuracy", 0.5), ("f1", 0.125)]);
         EpochRecord {
             stage: "teacher/digit".into(),
             seed: 1,
@@ -184,7 +184,7 @@ mod tests {
         let line = record(3, 0.75).to_line().unwrap();
         assert_eq!(
             line,
-            r#"{"stage":"teacher/digit","seed":1,"epoch":3,"lr":0.5,"train_loss":0.75,"losses":{"digit/ce":0.75},"val":{"digit":{"accuracy":0.5,"precision":0.25,"recall":0.5,"f1":0.125}},"best":true,"seconds":2.0,"images_per_second":100.0}"#
+            r#"{"stage":"teacher/digit","seed":1,"epoch":3,"lr":0.5,"train_loss":0.75,"losses":{"digit/ce":0.75},"val":{"digit":{"accuracy":0.5,"f1":0.125}},"best":true,"seconds":2.0,"images_per_second":100.0}"#
         );
     }
 

@@ -8,7 +8,7 @@ use crate::data::loader::{Batch, Loader};
 use crate::data::{Dataset, Split, Task};
 use crate::gpu::Gpu;
 use crate::kernels::{augment, confusion, elementwise};
-use crate::metrics::Confusion;
+use crate::metrics::{Confusion, TaskResult};
 use crate::nn::Frozen;
 use crate::tensor::Tensor;
 
@@ -115,16 +115,16 @@ impl Feed {
         augment::normalise(gpu, &pixels, self.shape(batch.indices.len()), &self.mean, &self.std)
     }
 
-    /// The confusion of `network` over `split`, one for each of `tasks` (indices into the data's tasks; the network has one
-    /// head for each, in that order). Counted on the GPU, read once.
-    pub(super) fn confusions(
+    /// What `network` achieves over `split` at each of `tasks` (indices into the data's tasks; the network has one head for each,
+    /// in that order). Counted on the GPU, read once.
+    pub(super) fn evaluate(
         &self,
         gpu: &Gpu,
         network: &Frozen,
         split: &Arc<Split>,
         tasks: &[usize],
         batch: usize,
-    ) -> Result<Vec<Confusion>> {
+    ) -> Result<Vec<TaskResult>> {
         let counts = tasks.iter().map(|t| {
             let counts = Tensor::empty(gpu, &[self.classes(*t), self.classes(*t)])?;
             // The bits of 0.0 are those of 0.
@@ -142,7 +142,7 @@ impl Feed {
         }
         let read = tasks.iter().zip(&counts).map(|(task, counts)| {
             let counts = counts.to_u32(gpu)?.into_iter().map(u64::from).collect();
-            Confusion::from_counts(counts, self.classes(*task))
+            Ok(TaskResult::of_classes(Confusion::from_counts(counts, self.classes(*task))?))
         });
         read.collect()
     }

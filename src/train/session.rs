@@ -19,7 +19,7 @@ use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
 use crate::distill::Taught;
 use crate::loss::Ledger;
-use crate::metrics::Confusion;
+use crate::metrics::TaskResult;
 use crate::nn::{Frozen, Network};
 use crate::optim::Schedule;
 use crate::{Error, Result};
@@ -278,8 +278,8 @@ impl<'a> Session<'a> {
         let training = self.progress.seconds + clock.elapsed().as_secs_f64();
         self.progress.step_times.push(1e3 * training / self.steps as f64);
         let frozen = self.network.freeze(gpu)?;
-        let val = bench.feed.confusions(gpu, &frozen, &bench.feed.val, &stage.tasks, stage.train.batch)?;
-        let score = val.iter().map(Confusion::accuracy).sum::<f64>() / val.len() as f64;
+        let val = bench.feed.evaluate(gpu, &frozen, &bench.feed.val, &stage.tasks, stage.train.batch)?;
+        let score = val.iter().map(|r| r.scores.selection()).sum::<f64>() / val.len() as f64;
         let best = self.progress.best.is_none_or(|best| score > best);
         self.progress.epoch += 1;
         self.progress.last = score;
@@ -302,7 +302,7 @@ impl<'a> Session<'a> {
             losses: self.progress.named_means(self.objective.names()),
             weights,
             pulls: self.progress.pulls.take(),
-            val: bench.task_names(stage).iter().zip(&val).map(|(t, c)| (t.to_string(), c.metrics())).collect(),
+            val: bench.task_names(stage).iter().zip(&val).map(|(t, r)| (t.to_string(), r.scores.clone())).collect(),
             best,
             seconds: self.progress.seconds + clock.elapsed().as_secs_f64(),
             images_per_second: (self.steps * stage.train.batch) as f64 / training.max(1e-9),
@@ -349,14 +349,14 @@ impl<'a> Session<'a> {
             let text = format!("teacher cache: {hits} pictures were found, {misses} were shown to the teachers");
             (self.journal)(Event::Note { text: &text })?;
         }
-        let test: Vec<_> = result.best.iter().map(|(task, c)| (task.clone(), c.metrics())).collect();
+        let test: Vec<_> = result.best.iter().map(|(task, r)| (task.clone(), r.scores.clone())).collect();
         (self.journal)(Event::StageDone { label: &stage.label(), test: &test, seconds: result.seconds })?;
         Ok(result)
     }
 
-    fn test(&self, network: &Frozen) -> Result<BTreeMap<String, Confusion>> {
+    fn test(&self, network: &Frozen) -> Result<BTreeMap<String, TaskResult>> {
         let (bench, stage) = (self.bench, self.stage);
-        let all = bench.feed.confusions(bench.gpu, network, &bench.feed.test, &stage.tasks, stage.train.batch)?;
+        let all = bench.feed.evaluate(bench.gpu, network, &bench.feed.test, &stage.tasks, stage.train.batch)?;
         Ok(bench.task_names(stage).into_iter().map(String::from).zip(all).collect())
     }
 }

@@ -179,9 +179,9 @@ impl Bench<'_> {
     }
 
     /// What is stored beside `network`.
-    pub(super) fn card(&self, stage: &Stage, network: &Network, epoch: usize, val_accuracy: f64) -> Result<Card> {
+    pub(super) fn card(&self, stage: &Stage, network: &Network, epoch: usize, val_score: f64) -> Result<Card> {
         let (mean, std) = (self.feed.mean.clone(), self.feed.std.clone());
         let card = Card::of(network.spec(), &self.feed.tasks, self.feed.image(), (mean, std))?;
-        Ok(Card { stage: stage.name.clone(), seed: stage.seed, epoch, val_accuracy, ..card })
+        Ok(Card { stage: stage.name.clone(), seed: stage.seed, epoch, val_score, ..card })
     }
 }

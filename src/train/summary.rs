@@ -1,6 +1,6 @@
 //! What a run found out: `summary.json`.
 
-use crate::metrics::{Confusion, DELTA_M_DEFINITION, MeanStd, Measure, TaskMetrics, delta_m};
+use crate::metrics::{Confusion, DELTA_M_DEFINITION, METRICS, MeanStd, Scores, TaskResult, delta_m};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ pub struct StageResult {
     /// Parameters trained beside the network, which are no part of it.
     #[serde(default)]
     pub beside: usize,
-    /// The best validation score: mean accuracy over the tasks.
+    /// The best validation score: mean over the tasks of [`Scores::selection`].
     #[serde(default)]
     pub val: f64,
     /// Milliseconds of a training step: the median over the epochs of an epoch's mean.
@@ -33,9 +33,9 @@ pub struct StageResult {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agreement: Vec<Vec<f64>>,
     /// By task, of the weights that were best on validation.
-    pub best: BTreeMap<String, Confusion>,
+    pub best: BTreeMap<String, TaskResult>,
     /// By task, of the last epoch's weights.
-    pub last: BTreeMap<String, Confusion>,
+    pub last: BTreeMap<String, TaskResult>,
 }
 
 /// The run's outcome over all seeds.
@@ -67,24 +67,11 @@ pub struct Model {
     /// Multiply-accumulates of one image's forward pass.
     pub macs: u64,
     /// By task, on the test split, of the weights that were best on validation.
-    pub metrics: BTreeMap<String, Scores>,
+    pub metrics: BTreeMap<String, Scores<MeanStd>>,
     /// The same of the last epoch's weights.
-    pub last: BTreeMap<String, Scores>,
-    /// By task, summed over the seeds: rows are the labels, columns the predictions (best weights).
+    pub last: BTreeMap<String, Scores<MeanStd>>,
+    /// By task that names classes, summed over the seeds: rows are the labels, columns the predictions (best weights).
     pub confusion: BTreeMap<String, Vec<Vec<u64>>>,
-}
-
-/// A task's metrics, 0..1, over the seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
-    /// Part of the images that is right.
-    pub accuracy: MeanStd,
-    /// Macro average over the classes.
-    pub precision: MeanStd,
-    /// Macro average over the classes.
-    pub recall: MeanStd,
-    /// Macro average over the classes.
-    pub f1: MeanStd,
 }
 
 impl Summary {
@@ -118,10 +105,7 @@ impl Summary {
             seeds: seeds.to_vec(),
             models,
             delta_m: (!delta_m.is_empty()).then_some(delta_m),
-            delta_m_definition: format!(
-                "{DELTA_M_DEFINITION}, trained with the same seed; metrics: accuracy, macro precision, macro recall, macro F1 on \
-                 the test split; then mean and sample standard deviation over seeds"
-            ),
+            delta_m_definition: delta_m_definition(stages.values().flat_map(BTreeMap::values)),
             seconds,
         })
     }
@@ -183,11 +167,11 @@ fn model(stage: &str, by_seed: &BTreeMap<u64, StageResult>) -> Result<Model> {
             first.params, first.seed, other.params, other.seed
         )));
     }
-    let confusion = first
-        .best
-        .keys()
-        .map(|task| Ok((task.clone(), sum(stage, task, results.iter().filter_map(|r| r.best.get(task)))?)))
-        .collect::<Result<_>>()?;
+    let mut confusion = BTreeMap::new();
+    for task in first.best.keys() {
+        let all = results.iter().filter_map(|r| r.best.get(task)?.confusion.as_ref());
+        confusion.extend(sum(stage, task, all)?.map(|rows| (task.clone(), rows)));
+    }
     Ok(Model {
         params: first.params,
         macs: first.macs,
@@ -200,25 +184,33 @@ fn model(stage: &str, by_seed: &BTreeMap<u64, StageResult>) -> Result<Model> {
 /// Means and deviations over the seeds, by task.
 pub(super) fn scores(
     results: &[&StageResult],
-    pick: impl Fn(&StageResult) -> &BTreeMap<String, Confusion>,
-) -> BTreeMap<String, Scores> {
-    let mut by_task: BTreeMap<String, Vec<TaskMetrics>> = BTreeMap::new();
-    for (task, confusion) in results.iter().flat_map(|r| pick(r)) {
-        by_task.entry(task.clone()).or_default().push(confusion.metrics());
+    pick: impl Fn(&StageResult) -> &BTreeMap<String, TaskResult>,
+) -> BTreeMap<String, Scores<MeanStd>> {
+    let mut by_task: BTreeMap<String, Vec<&Scores>> = BTreeMap::new();
+    for (task, result) in results.iter().flat_map(|r| pick(r)) {
+        by_task.entry(task.clone()).or_default().push(&result.scores);
     }
-    let over = |values: &[TaskMetrics]| {
-        let of = |metric: fn(&TaskMetrics) -> f64| MeanStd::of(&values.iter().map(metric).collect::<Vec<f64>>());
-        Some(Scores {
-            accuracy: of(|m| m.accuracy)?,
-            precision: of(|m| m.precision)?,
-            recall: of(|m| m.recall)?,
-            f1: of(|m| m.f1)?,
-        })
+    let over = |all: &[&Scores]| {
+        let values = |name: &str| all.iter().filter_map(|s| s.get(name).copied()).collect::<Vec<f64>>();
+        let first = all.first()?;
+        Some(Scores::new(first.iter().filter_map(|(m, _)| Some((m.name, MeanStd::of(&values(m.name))?)))))
     };
-    by_task.into_iter().filter_map(|(task, values)| Some((task, over(&values)?))).collect()
+    by_task.into_iter().filter_map(|(task, all)| Some((task, over(&all)?))).collect()
 }
 
-fn sum<'a>(stage: &str, task: &str, all: impl Iterator<Item = &'a Confusion>) -> Result<Vec<Vec<u64>>> {
+/// What Δm means for these results, whose metrics it names.
+pub(super) fn delta_m_definition<'a>(results: impl Iterator<Item = &'a StageResult>) -> String {
+    let used: BTreeSet<String> =
+        results.flat_map(|r| r.best.values()).flat_map(|r| r.scores.measures()).map(|m| m.name).collect();
+    let words: Vec<&str> = METRICS.iter().filter(|m| used.contains(m.name)).map(|m| m.what).collect();
+    format!(
+        "{DELTA_M_DEFINITION}, trained with the same seed; metrics: {} on the test split; then mean and sample standard deviation \
+         over seeds",
+        words.join(", ")
+    )
+}
+
+fn sum<'a>(stage: &str, task: &str, all: impl Iterator<Item = &'a Confusion>) -> Result<Option<Vec<Vec<u64>>>> {
     let mut total: Option<Confusion> = None;
     for confusion in all {
         match &mut total {
@@ -230,7 +222,7 @@ fn sum<'a>(stage: &str, task: &str, all: impl Iterator<Item = &'a Confusion>) ->
             })?,
         }
     }
-    Ok(total.map(|t| t.rows()).unwrap_or_default())
+    Ok(total.map(|t| t.rows()))
 }
 
 fn delta(result: &StageResult, stages: &BTreeMap<String, BTreeMap<u64, StageResult>>) -> Option<f64> {
@@ -242,19 +234,11 @@ fn delta(result: &StageResult, stages: &BTreeMap<String, BTreeMap<u64, StageResu
 pub(super) fn delta_against<'a>(result: &StageResult, single: impl Fn(&str) -> Option<&'a StageResult>) -> Option<f64> {
     let mut model = Vec::new();
     let mut baseline = Vec::new();
-    for (task, confusion) in &result.best {
-        model.push(measures(confusion));
-        baseline.push(measures(single(task)?.best.get(task)?));
+    for (task, own) in &result.best {
+        model.push(own.scores.measures());
+        baseline.push(single(task)?.best.get(task)?.scores.measures());
     }
     delta_m(&model, &baseline).ok()
-}
-
-fn measures(confusion: &Confusion) -> Vec<Measure> {
-    let m = confusion.metrics();
-    [("accuracy", m.accuracy), ("precision", m.precision), ("recall", m.recall), ("f1", m.f1)]
-        .into_iter()
-        .map(|(name, value)| Measure::higher(name, value))
-        .collect()
 }
 
 #[cfg(test)]
@@ -269,8 +253,9 @@ mod tests {
     }
 
     fn result(stage: &str, seed: u64, tasks: &[(&str, u64, u64)]) -> StageResult {
-        let of =
-            |pick: fn(&(&str, u64, u64)) -> u64| tasks.iter().map(|t| (t.0.to_string(), confusion(pick(t)))).collect();
+        let of = |pick: fn(&(&str, u64, u64)) -> u64| {
+            tasks.iter().map(|t| (t.0.to_string(), TaskResult::of_classes(confusion(pick(t))))).collect()
+        };
         StageResult {
             stage: stage.into(),
             seed,
@@ -319,9 +304,9 @@ mod tests {
         let results = vec![result("joint", 0, &[("a", 4, 2)]), result("joint", 1, &[("a", 6, 2)])];
         let summary = Summary::from_results("demo", "a GPU", &[0, 1], results, 1.0).unwrap();
         let joint = &summary.models["joint"];
-        assert_eq!(joint.metrics["a"].accuracy.mean, 0.625);
-        assert!((joint.metrics["a"].f1.std - 0.125 * 2f64.sqrt()).abs() < 1e-12);
-        assert_eq!(joint.last["a"].accuracy, MeanStd { mean: 0.25, std: 0.0 });
+        assert_eq!(joint.metrics["a"].get("accuracy").unwrap().mean, 0.625);
+        assert!((joint.metrics["a"].get("f1").unwrap().std - 0.125 * 2f64.sqrt()).abs() < 1e-12);
+        assert_eq!(joint.last["a"].get("accuracy").copied().unwrap(), MeanStd { mean: 0.25, std: 0.0 });
         assert_eq!(joint.confusion["a"], [[5, 3], [3, 5]]);
     }
 
@@ -354,7 +339,7 @@ mod tests {
         assert!(error.to_string().contains("joint has 10 parameters with seed 0 but 11 with seed 1"), "{error}");
 
         let mut other = result("joint", 1, &[("a", 4, 4)]);
-        other.best.insert("a".into(), Confusion::new(3));
+        other.best.insert("a".into(), TaskResult::of_classes(Confusion::new(3)));
         assert!(
             Summary::from_results("demo", "", &[0, 1], vec![result("joint", 0, &[("a", 4, 4)]), other], 1.0).is_err()
         );

@@ -76,6 +76,7 @@ pub fn ablate(
         outcome.transfer = work.transfer(&seeds, on_event)?;
     }
     outcome.references(work.done.values())?;
+    outcome.define(work.done.values());
     write_atomic(&path, outcome.to_json()?.as_bytes())?;
     Ok(outcome)
 }

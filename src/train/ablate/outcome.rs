@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::file::RowPlan;
 use super::search::Trial;
-use crate::metrics::{DELTA_M_DEFINITION, MeanStd};
-use crate::train::summary::{Scores, StageResult, delta_against, scores};
+use crate::metrics::{MeanStd, Scores};
+use crate::train::summary::{StageResult, delta_against, delta_m_definition, scores};
 use crate::{Error, Result};
 
 /// The table of a comparison.
@@ -43,7 +43,7 @@ pub struct Transfer {
     pub task: String,
     /// The one that was trained with it.
     pub with: String,
-    /// The gain in accuracy over the task's own network, in per cent of it.
+    /// The gain over the task's own network in its main metric, in per cent of it; positive is good.
     pub gain: MeanStd,
     /// The cosine between the two tasks' gradients at the trunk's output, mean over the training.
     pub agreement: Option<MeanStd>,
@@ -57,7 +57,7 @@ pub struct Row {
     /// What was set.
     pub sets: Vec<String>,
     /// By task, on the test split, of the weights that were best on validation.
-    pub metrics: BTreeMap<String, Scores>,
+    pub metrics: BTreeMap<String, Scores<MeanStd>>,
     /// Δm in per cent against the single-task networks of the same seed; `None` for those themselves.
     pub delta_m: Option<MeanStd>,
     /// Trained parameters, of all networks of the row.
@@ -95,8 +95,11 @@ impl Transfer {
     /// Both directions of a pair from each seed's result and its single-task networks.
     pub(super) fn both(tasks: [&str; 2], cells: &[(StageResult, Vec<StageResult>)]) -> Result<Vec<Transfer>> {
         let gain = |task: &str, (pair, singles): &(StageResult, Vec<StageResult>)| {
-            let alone = singles.iter().find(|s| s.stage == format!("single/{task}"))?.best.get(task)?.accuracy();
-            Some(100.0 * (pair.best.get(task)?.accuracy() - alone) / alone)
+            let alone = &singles.iter().find(|s| s.stage == format!("single/{task}"))?.best.get(task)?.scores;
+            let (metric, alone) = alone.main()?;
+            let with = pair.best.get(task)?.scores.get(metric.name)?;
+            let sign = if metric.higher_is_better { 1.0 } else { -1.0 };
+            Some(sign * 100.0 * (with - alone) / alone)
         };
         let one = |task: &str, with: &str| {
             let gains: Option<Vec<f64>> = cells.iter().map(|cell| gain(task, cell)).collect();
@@ -150,15 +153,17 @@ impl Outcome {
             name: name.into(),
             adapter: adapter.into(),
             seeds: seeds.to_vec(),
-            delta_m_definition: format!(
-                "{DELTA_M_DEFINITION}, trained with the same seed; metrics: accuracy, macro precision, macro recall, macro F1 on \
-                 the test split; then mean and sample standard deviation over seeds"
-            ),
+            delta_m_definition: String::new(),
             references: Vec::new(),
             rows: Vec::new(),
             transfer: Vec::new(),
             searches: BTreeMap::new(),
         }
+    }
+
+    /// Says what Δm means for these results.
+    pub(super) fn define<'a>(&mut self, results: impl Iterator<Item = &'a StageResult>) {
+        self.delta_m_definition = delta_m_definition(results);
     }
 
     /// Adds the rows of teachers and single-task networks: those of one size together, all tasks in one row.

@@ -1,0 +1,248 @@
+//! Metrics by name: what tables, files and the multi-task delta know of any task.
+
+use super::{CocoScores, Confusion, Measure, MultilabelMetrics, RegressionMetrics, TaskMetrics};
+
+/// What is known of a metric, whatever its value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name in files.
+    pub name: &'static str,
+    /// Its name in tables.
+    pub label: &'static str,
+    /// What it is, in words.
+    pub what: &'static str,
+    /// `true` for an accuracy, `false` for an error.
+    pub higher_is_better: bool,
+    /// Shown in per cent: it is a part of a whole.
+    pub percent: bool,
+    /// Takes part in Δm. One that may be 0 or negative cannot: nothing is relative to it.
+    pub in_delta: bool,
+}
+
+const fn part(name: &'static str, label: &'static str, what: &'static str) -> Metric {
+    Metric { name, label, what, higher_is_better: true, percent: true, in_delta: true }
+}
+
+const fn error(name: &'static str, label: &'static str, what: &'static str) -> Metric {
+    Metric { name, label, what, higher_is_better: false, percent: false, in_delta: true }
+}
+
+/// Every metric that is reported.
+pub const METRICS: &[Metric] = &[
+    part("accuracy", "acc", "accuracy"),
+    part("precision", "precision", "macro precision"),
+    part("recall", "recall", "macro recall"),
+    part("f1", "F1", "macro F1"),
+    part("miou", "mIoU", "mean intersection over union of the classes"),
+    part("pixel_accuracy", "pixel acc", "accuracy over the pixels"),
+    part("ap", "AP", "COCO's average precision, thresholds 0.5 to 0.95"),
+    part("ap50", "AP50", "average precision at a threshold of 0.5"),
+    Metric { in_delta: false, ..part("ap75", "AP75", "average precision at a threshold of 0.75") },
+    Metric { in_delta: false, ..part("ar100", "AR100", "average recall with 100 detections") },
+    part("map", "mAP", "mean average precision over the attributes"),
+    Metric { in_delta: false, ..part("micro_f1", "micro F1", "F1 of all answers together") },
+    error("rmse", "RMSE", "root mean squared error"),
+    error("mae", "MAE", "mean absolute error"),
+    Metric { percent: false, in_delta: false, ..part("r2", "R²", "coefficient of determination") },
+];
+
+impl Metric {
+    /// The value as tables show it: in per cent, or with three decimals.
+    pub fn shown(&self, value: f64) -> f64 {
+        if self.percent { 100.0 * value } else { value }
+    }
+
+    /// Its unit, for tables: `" %"` or nothing.
+    pub fn unit(&self) -> &'static str {
+        if self.percent { " %" } else { "" }
+    }
+
+    /// Decimals that tables show.
+    pub fn decimals(&self) -> usize {
+        if self.percent { 2 } else { 3 }
+    }
+}
+
+/// The metric of that name.
+pub fn metric(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|m| m.name == name)
+}
+
+/// A task's metrics in the order in which they are shown, the most telling first; `T` is a value, or its mean and deviation over
+/// seeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores<T = f64>(Vec<(&'static Metric, T)>);
+
+impl<T> Scores<T> {
+    /// Of these metrics. Names that stand in no row of [`METRICS`] are left out.
+    pub fn new(values: impl IntoIterator<Item = (&'static str, T)>) -> Self {
+        Scores(values.into_iter().filter_map(|(name, value)| Some((metric(name)?, value))).collect())
+    }
+
+    /// The value of that name.
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.iter().find(|(m, _)| m.name == name).map(|(_, value)| value)
+    }
+
+    /// Every metric with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Metric, &T)> {
+        self.0.iter().map(|(metric, value)| (*metric, value))
+    }
+
+    /// The one that is shown where there is room for one.
+    pub fn main(&self) -> Option<(&'static Metric, &T)> {
+        self.iter().next()
+    }
+
+    /// The same metrics with values of another kind.
+    pub fn map<U>(&self, of: impl Fn(&'static Metric, &T) -> U) -> Scores<U> {
+        Scores(self.iter().map(|(m, value)| (m, of(m, value))).collect())
+    }
+}
+
+impl Scores {
+    /// How good the network is at the task, in 0..=1, for choosing among epochs: accuracy, mIoU, AP, mAP or R² (a negative one is
+    /// 0), whichever the task has.
+    pub fn selection(&self) -> f64 {
+        let known = ["accuracy", "miou", "ap", "map", "r2"];
+        known.iter().find_map(|name| self.get(name)).map_or(0.0, |v| v.clamp(0.0, 1.0))
+    }
+
+    /// Those that take part in Δm.
+    pub fn measures(&self) -> Vec<Measure> {
+        let measure = |(m, value): (&Metric, &f64)| Measure {
+            name: m.name.into(),
+            value: *value,
+            higher_is_better: m.higher_is_better,
+        };
+        self.iter().filter(|(m, _)| m.in_delta).map(measure).collect()
+    }
+
+    /// Of a segmentation task, from one matrix over all pixels of a split.
+    pub fn of_pixels(pixels: &Confusion) -> Self {
+        Scores::new([("miou", pixels.mean_iou()), ("pixel_accuracy", pixels.accuracy())])
+    }
+}
+
+impl From<TaskMetrics> for Scores {
+    fn from(m: TaskMetrics) -> Self {
+        Scores::new([("accuracy", m.accuracy), ("f1", m.f1), ("precision", m.precision), ("recall", m.recall)])
+    }
+}
+
+impl From<MultilabelMetrics> for Scores {
+    fn from(m: MultilabelMetrics) -> Self {
+        Scores::new([("map", m.map), ("f1", m.f1), ("micro_f1", m.micro_f1), ("accuracy", m.accuracy)])
+    }
+}
+
+impl From<RegressionMetrics> for Scores {
+    fn from(m: RegressionMetrics) -> Self {
+        Scores::new([("rmse", m.rmse), ("mae", m.mae), ("r2", m.r2)])
+    }
+}
+
+impl From<CocoScores> for Scores {
+    /// Where no object is to be found, nothing is: 0.
+    fn from(m: CocoScores) -> Self {
+        let value = |v: Option<f64>| v.unwrap_or(0.0);
+        Scores::new([("ap", value(m.ap)), ("ap50", value(m.ap50)), ("ap75", value(m.ap75)), ("ar100", value(m.ar100))])
+    }
+}
+
+/// What a network achieves at a task over a split.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "train", derive(serde::Serialize, serde::Deserialize))]
+pub struct TaskResult {
+    /// The metrics.
+    pub scores: Scores,
+    /// Of samples, or of pixels, where the task names a class of each.
+    #[cfg_attr(feature = "train", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub confusion: Option<Confusion>,
+}
+
+impl TaskResult {
+    /// Of a task that names one class of each image.
+    pub fn of_classes(confusion: Confusion) -> Self {
+        TaskResult { scores: confusion.metrics().into(), confusion: Some(confusion) }
+    }
+}
+
+/// In files they are a table by name.
+#[cfg(feature = "train")]
+mod files {
+    use super::{Scores, metric};
+    use serde::de::{Error, MapAccess, Visitor};
+    use serde::ser::SerializeMap;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    impl<T: Serialize> Serialize for Scores<T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(Some(self.0.len()))?;
+            self.iter().try_for_each(|(m, value)| map.serialize_entry(m.name, value))?;
+            map.end()
+        }
+    }
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Scores<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Table<T>(PhantomData<T>);
+            impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+                type Value = Scores<T>;
+
+                fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                    f.write_str("metrics by name")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scores<T>, A::Error> {
+                    let mut scores = Vec::new();
+                    while let Some((name, value)) = map.next_entry::<String, T>()? {
+                        let known =
+                            metric(&name).ok_or_else(|| A::Error::custom(format!("no metric is called {name:?}")))?;
+                        scores.push((known, value));
+                    }
+                    Ok(Scores(scores))
+                }
+            }
+            deserializer.deserialize_map(Table(PhantomData))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_once() {
+        for (i, m) in METRICS.iter().enumerate() {
+            assert_eq!(METRICS.iter().position(|other| other.name == m.name), Some(i));
+        }
+    }
+
+    #[test]
+    fn what_selects_and_what_enters_the_delta() {
+        let number = Scores::from(RegressionMetrics { rmse: 2.0, mae: 1.5, r2: -0.5 });
+        assert_eq!(number.selection(), 0.0);
+        assert_eq!(number.measures(), [Measure::lower("rmse", 2.0), Measure::lower("mae", 1.5)]);
+        assert_eq!(number.main().unwrap().0.label, "RMSE");
+        let pixels = Scores::of_pixels(&Confusion::from_counts(vec![3, 1, 0, 4], 2).unwrap());
+        assert!((pixels.selection() - (3.0 / 4.0 + 4.0 / 5.0) / 2.0).abs() < 1e-12);
+        let boxes = Scores::from(CocoScores { ap: Some(0.25), ap50: Some(0.5), ..CocoScores::default() });
+        assert_eq!((boxes.selection(), boxes.measures().len(), boxes.get("ap75")), (0.25, 2, Some(&0.0)));
+        assert_eq!(boxes.map(|m, v| (m.percent, *v)).get("ap50"), Some(&(true, 0.5)));
+    }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn files_hold_them_by_name() {
+        let scores = Scores::from(TaskMetrics { accuracy: 0.5, precision: 0.25, recall: 0.125, f1: 0.75 });
+        let text = serde_json::to_string(&scores).unwrap();
+        assert_eq!(text, r#"{"accuracy":0.5,"f1":0.75,"precision":0.25,"recall":0.125}"#);
+        assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);
+        let error = serde_json::from_str::<Scores>(r#"{"luck":1.0}"#).unwrap_err().to_string();
+        assert!(error.contains("luck"), "{error}");
+    }
+}
