@@ -42,7 +42,7 @@ fn train(gpu: &Gpu, data: &Dataset, name: &str, width: f32, tasks: &[usize], tea
             let student = net.forward(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
             let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
             for (k, logits) in student.logits.iter().enumerate() {
-                let labels = Tensor::from_u32(gpu, &batch.labels[tasks[k]], &[BATCH])?;
+                let labels = Tensor::from_u32(gpu, batch.labels[tasks[k]].classes(), &[BATCH])?;
                 CrossEntropy::default().apply(&mut losses, 2 * k, label_weight, logits, &labels)?;
                 if let Some(teacher) = teachers.get(k) {
                     KD.apply(&mut losses, 2 * k + 1, 0.9, logits, &teacher.infer(gpu, &x)?.logits[0])?;
@@ -59,7 +59,7 @@ fn train(gpu: &Gpu, data: &Dataset, name: &str, width: f32, tasks: &[usize], tea
     for batch in Loader::eval(Arc::new(data.test.clone()), data.test.len()) {
         for (logits, &task) in frozen.infer(gpu, &input(gpu, data, &batch)?)?.logits.iter().zip(tasks) {
             let said = confusion::argmax(gpu, logits)?.to_u32(gpu)?;
-            let right = said.iter().zip(&batch.labels[task]).filter(|(said, label)| said == label).count();
+            let right = said.iter().zip(batch.labels[task].classes()).filter(|(said, label)| said == label).count();
             print!("  {:.1} %", 100.0 * right as f32 / said.len() as f32);
         }
     }

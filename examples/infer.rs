@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     }
     for image in arguments {
         for answer in classifier.classify_file(&gpu, &image)? {
-            println!("{}: {} {} ({:.1} %)", image.display(), answer.task, answer.label, 100.0 * answer.probability);
+            println!("{}: {} {}", image.display(), answer.task, answer.answer);
         }
     }
     Ok(())
@@ -52,11 +52,11 @@ fn on_digits(gpu: &Gpu, classifier: &Classifier) -> Result<()> {
         }
         for answer in classifier.classify(gpu, pixels)? {
             let task = data.tasks.iter().position(|t| t.name == answer.task);
-            let truth = task.map_or("?", |t| &data.tasks[t].classes[data.test.labels[t][i] as usize]);
+            let truth = task.map_or("?", |t| &data.tasks[t].classes[data.test.labels[t].classes()[i] as usize]);
             if i < 2 {
-                println!("{}: {} ({:.1} %), in truth {truth}", answer.task, answer.label, 100.0 * answer.probability);
+                println!("{}: {}, in truth {truth}", answer.task, answer.answer);
             }
-            right += usize::from(answer.label == truth);
+            right += usize::from(answer.label() == Some(truth));
             asked += 1;
         }
     }

@@ -24,7 +24,7 @@ const EPOCHS: usize = 8;
 fn upload(gpu: &Gpu, data: &Dataset, batch: &Batch) -> Result<(Tensor, Tensor)> {
     let (pixels, (mean, std)) = (Tensor::from_bytes(gpu, &batch.images)?, data.channel_stats());
     let x = augment::normalise(gpu, &pixels, [BATCH, 8, 8, 1], &mean, &std)?;
-    Ok((x, Tensor::from_u32(gpu, &batch.labels[0], &[BATCH])?))
+    Ok((x, Tensor::from_u32(gpu, batch.labels[0].classes(), &[BATCH])?))
 }
 
 /// Accuracy, precision, recall and F1 on the validation split, counted on the GPU and read once.

@@ -66,16 +66,16 @@
 //! | `bench` | ceilings, kernels, whole steps; results compared | `report`, all below but `train`'s stages |
 //! | `report` | curves, tables | `train`, [`metrics`] |
 //! | `train` | stages, the loop, comparisons, checkpoints, resumption, events | all below |
-//! | [`distill`] | losses against teachers, one file each, and their table | [`loss`], [`nn`] |
+//! | [`distill`] | losses against teachers, one file each, and their table | [`loss`], [`nn`], kinds of tasks in [`data`] |
 //! | [`balance`] | the weights of the tasks, one file a method, and their table | nobody |
-//! | [`metrics`] | confusion, accuracy … F1, the multi-task delta | nobody |
-//! | [`data`] | splits, composition, seeds, augmentation as parameters, the loader | nobody |
+//! | [`metrics`] | confusion, accuracy … F1, mIoU, AP, RMSE, the multi-task delta | [`geometry`] |
+//! | [`data`] | splits, labels of every kind, composition, seeds, augmentation as parameters, the loader | [`geometry`] |
 //! | [`loss`] | losses on labels, one file each; the ledger of their values | [`tape`], [`kernels`] |
 //! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
 //! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
 //! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
 //! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches, but for the probes of `bench` and the self-test of a device | [`tensor`], [`shape`], [`twin`] (in the cases) |
-//! | [`tensor`], [`shape`] | a shape and a pooled buffer | [`gpu`] |
+//! | [`tensor`], [`shape`], [`geometry`] | a shape and a pooled buffer; boxes in images | [`gpu`] |
 //! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording and replay | wgpu, which nobody else names |
 //!
 //! **One name, three rooms.** `shaders/x.wgsl` (the kernel), `src/kernels/x.rs` (its launcher) and `src/twin/x.rs` (the same

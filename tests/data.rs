@@ -76,10 +76,11 @@ fn idx_is_read_plain_or_gzipped_whatever_its_name() {
     assert_eq!((data.train.len(), data.val.len(), data.test.len()), (16, 4, 6));
     assert_eq!((data.train.images.height, data.train.images.width, data.train.images.channels), (4, 3, 1));
     assert_eq!(data.tasks[0].classes, ["0", "1", "2"]);
-    assert_eq!(data.test.labels[0], [0, 1, 2, 0, 1, 2]);
+    assert_eq!(data.test.labels[0].classes(), [0, 1, 2, 0, 1, 2]);
     assert_eq!(data.test.images.get(5), [25; 12]);
     for (_, split) in data.splits() {
-        (0..split.len()).for_each(|i| assert_eq!(u32::from(split.images.get(i)[0]) % 20 % 3, split.labels[0][i]));
+        (0..split.len())
+            .for_each(|i| assert_eq!(u32::from(split.images.get(i)[0]) % 20 % 3, split.labels[0].classes()[i]));
     }
 }
 
@@ -184,8 +185,8 @@ fn no_source_image_is_in_two_splits_of_a_composed_set() {
     // The labels belong to the pictures they came with.
     for i in 0..data.train.len() {
         let image = data.train.images.get(i);
-        assert_eq!(data.train.labels[0][i], u32::from(image[0]) % 3);
-        assert_eq!(data.train.labels[1][i], u32::from(image[47] - 100) % 3);
+        assert_eq!(data.train.labels[0].classes()[i], u32::from(image[0]) % 3);
+        assert_eq!(data.train.labels[1].classes()[i], u32::from(image[47] - 100) % 3);
     }
 }
 
@@ -254,9 +255,9 @@ fn class_folders_are_read_in_the_order_of_their_names() {
     assert_eq!((data.train.len(), data.val.len(), data.test.len()), (12, 4, 4));
     assert!(data.skipped.is_empty(), "{:?}", data.skipped);
     for (_, split) in data.splits() {
-        let red: u32 = split.labels[0].iter().sum();
+        let red: u32 = split.labels[0].classes().iter().sum();
         assert_eq!(red as usize * 2, split.len(), "stratified");
-        for (i, &label) in split.labels[0].iter().enumerate() {
+        for (i, &label) in split.labels[0].classes().iter().enumerate() {
             let image = split.images.get(i);
             assert_eq!(image.len(), 6 * 8 * 3);
             // JPEG keeps a plain colour to within a few levels.
@@ -277,7 +278,7 @@ fn own_val_and_test_folders_are_used_and_may_lack_a_class() {
     class(dir.path(), "val/red", 2, [250, 0, 0]);
     let data = load(dir.path()).unwrap();
     assert_eq!((data.train.len(), data.val.len(), data.test.len()), (8, 2, 6));
-    assert_eq!(data.val.labels[0], [1, 1]);
+    assert_eq!(data.val.labels[0].classes(), [1, 1]);
     class(dir.path(), "val/green", 1, [0, 250, 0]);
     let message = load(dir.path()).unwrap_err().to_string();
     assert!(message.contains("green") && message.contains("blue, red"), "{message}");
@@ -306,7 +307,7 @@ fn broken_pictures_are_skipped_counted_and_named() {
     assert!(data.skipped.iter().all(|s| !s.reason.is_empty()));
     // The pictures behind the gaps have kept their labels.
     for (_, split) in data.splits() {
-        (0..split.len()).for_each(|i| assert_eq!(split.images.get(i)[0] > 128, split.labels[0][i] == 1));
+        (0..split.len()).for_each(|i| assert_eq!(split.images.get(i)[0] > 128, split.labels[0].classes()[i] == 1));
     }
 }
 
@@ -352,7 +353,7 @@ fn limits_choose_files_in_proportion_before_decoding() {
     };
     let data = limited(0);
     assert_eq!((data.train.len(), data.val.len(), data.test.len()), (6, 2, 4));
-    assert_eq!(data.train.labels[0].iter().sum::<u32>(), 3);
+    assert_eq!(data.train.labels[0].classes().iter().sum::<u32>(), 3);
     assert_eq!(data, limited(0));
 }
 

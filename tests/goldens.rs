@@ -224,6 +224,14 @@ fn goldens_pool() -> Result<()> {
         check(&case, "output.y", &resize::nearest(gpu(), &x, out)?);
         check(&case, "grad.x", &dx.tensor);
     }
+    for case in group.cases("up_bilinear") {
+        let (x, dy) = (upload(&case, "input.x")?, upload(&case, "cotangent.y")?);
+        let dx = target(&x)?;
+        let out = [dy.shape()[1], dy.shape()[2]];
+        resize::bilinear_grad(gpu(), &dy, &dx)?;
+        check(&case, "output.y", &resize::bilinear(gpu(), &x, out)?);
+        check(&case, "grad.x", &dx.tensor);
+    }
     for case in group.cases("global_avg") {
         let (x, dy) = (upload(&case, "input.x")?, upload(&case, "cotangent.y")?);
         let dx = target(&x)?;
@@ -489,7 +497,7 @@ fn goldens_resnet20() -> Result<()> {
         let values = group.floats(key).nhwc();
         Tensor::from_f32(gpu, &values.data, &values.shape)
     };
-    let head = HeadSpec { task: "fc".into(), outputs: 10, hidden: vec![] };
+    let head = HeadSpec::linear("fc", 10);
     let trunk = TrunkSpec::new(arch::parse("resnet20").expect("resnet20 is known"));
     let net = Network::new(gpu, NetworkSpec { trunk, channels: 3, heads: vec![head], init: Init::HeNormal }, 0)?;
     net.params().import(gpu, |name, _| Ok(group.floats(&format!("before.{}", in_pytorch(name))).nhwc().data))?;

@@ -9,7 +9,7 @@ use limbeck::tensor::Tensor;
 
 fn network(gpu: &Gpu, name: &str, stem: Stem, classes: usize, hidden: Vec<usize>) -> Network {
     let trunk = TrunkSpec { stem, ..TrunkSpec::new(arch::parse(name).unwrap()) };
-    let heads = vec![HeadSpec { task: "fc".into(), outputs: classes, hidden }];
+    let heads = vec![HeadSpec::mlp("fc", classes, &hidden)];
     Network::new(gpu, NetworkSpec { trunk, channels: 3, heads, init: Init::HeNormal }, 0).unwrap()
 }
 

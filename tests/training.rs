@@ -353,14 +353,20 @@ fn a_teacher_does_not_change_while_it_teaches() {
 
 fn card(network: &Network) -> Card {
     let spec = network.spec();
-    let task =
-        |h: &HeadSpec| TaskCard { name: h.task.clone(), classes: (0..h.outputs).map(|c| c.to_string()).collect() };
+    let task = |h: &HeadSpec| TaskCard {
+        name: h.task.clone(),
+        kind: limbeck::data::TaskKind::Class,
+        classes: (0..h.outputs).map(|c| c.to_string()).collect(),
+        moments: None,
+    };
+    let limbeck::nn::HeadKind::Pooled { hidden } = &spec.heads[0].kind else { panic!("a perceptron was expected") };
     Card {
         schema: Card::SCHEMA,
         arch: "resnet8".into(),
         width: spec.trunk.width,
         imagenet_stem: false,
-        head: spec.heads[0].hidden.clone(),
+        head: hidden.clone(),
+        decoder: 0,
         tasks: spec.heads.iter().map(task).collect(),
         image: [12, 12, 1],
         mean: vec![0.25],

@@ -139,6 +139,12 @@ fn goldens_pool() {
         check(&case, "output.y", &resize::nearest(&input(&case, "input.x"), [n, h, w, c], [oh, ow]));
         check(&case, "grad.x", &resize::nearest_grad(&input(&case, "cotangent.y"), [n, h, w, c], [oh, ow]));
     }
+    for case in group.cases("up_bilinear") {
+        let [n, c, h, w] = sizes(&case, "input.x");
+        let [_, _, oh, ow] = sizes(&case, "output.y");
+        check(&case, "output.y", &resize::bilinear(&input(&case, "input.x"), [n, h, w, c], [oh, ow]));
+        check(&case, "grad.x", &resize::bilinear_grad(&input(&case, "cotangent.y"), [n, h, w, c], [oh, ow]));
+    }
     for case in group.cases("global_avg") {
         let [n, c, h, w] = sizes(&case, "input.x");
         check(&case, "output.y", &pool::global_avg(&input(&case, "input.x"), n, h * w, c));

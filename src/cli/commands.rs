@@ -7,7 +7,7 @@ use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{MeanStd, TaskResult};
 use limbeck::report::{ablation, confusion_svg, curves_svg, table};
 use limbeck::train::ablate::Ablation;
-use limbeck::train::{self, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
+use limbeck::train::{self, Answer, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
 use limbeck::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -150,12 +150,10 @@ fn evaluation_json(e: &Evaluation) -> Value {
 fn predict(args: &Predict) -> Result<ExitCode> {
     let gpu = Gpu::open()?;
     let classifier = Classifier::of_run(&gpu, &args.dir, &args.model)?;
-    let classes: Vec<(String, Vec<String>)> =
-        classifier.card().tasks.iter().map(|t| (t.name.clone(), t.classes.clone())).collect();
     let (mut answers, mut failures) = (Vec::new(), 0);
     for image in &args.images {
         match classifier.classify_file(&gpu, image) {
-            Ok(tasks) if args.json => answers.push(prediction_json(image, &tasks, &classes)),
+            Ok(tasks) if args.json => answers.push(prediction_json(image, &tasks)),
             Ok(tasks) => say(&prediction_text(image, &tasks))?,
             // The file is at fault; anything else concerns all images.
             Err(error @ (Error::Io { .. } | Error::Data { .. })) => {
@@ -171,19 +169,20 @@ fn predict(args: &Predict) -> Result<ExitCode> {
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// `digit.png: first 3 (98.1 %), second 7 (88.0 %)`.
+/// `digit.png: first 3 (98.1 %); second 7 (88.0 %)`.
 fn prediction_text(image: &Path, tasks: &[TaskPrediction]) -> String {
-    let answers: Vec<String> =
-        tasks.iter().map(|t| format!("{} {} ({:.1} %)", t.task, t.label, 100.0 * t.probability)).collect();
-    format!("{}: {}", image.display(), answers.join(", "))
+    let answers: Vec<String> = tasks.iter().map(|t| format!("{} {}", t.task, t.answer)).collect();
+    format!("{}: {}", image.display(), answers.join("; "))
 }
 
-fn prediction_json(image: &Path, tasks: &[TaskPrediction], classes: &[(String, Vec<String>)]) -> Value {
-    let task = |t: &TaskPrediction| {
-        let names =
-            classes.iter().find(|(task, _)| *task == t.task).map(|(_, names)| names.as_slice()).unwrap_or_default();
-        let all: Map<String, Value> = names.iter().cloned().zip(t.probabilities.iter().map(|p| json!(p))).collect();
-        json!({"label": t.label, "probability": t.probability, "probabilities": all})
+fn prediction_json(image: &Path, tasks: &[TaskPrediction]) -> Value {
+    let named = |all: &[(String, f32)]| Value::Object(all.iter().map(|(n, p)| (n.clone(), json!(p))).collect());
+    let task = |t: &TaskPrediction| match &t.answer {
+        Answer::Class { label, probability, probabilities } => {
+            json!({"label": label, "probability": probability, "probabilities": named(probabilities)})
+        }
+        Answer::Attributes { attributes } => json!({"attributes": named(attributes)}),
+        other => json!(other),
     };
     let tasks: Map<String, Value> = tasks.iter().map(|t| (t.task.clone(), task(t))).collect();
     json!({"image": image.to_string_lossy(), "tasks": tasks})
@@ -243,16 +242,14 @@ mod tests {
 
     #[test]
     fn predictions_in_words_and_json() {
-        let answer = TaskPrediction {
-            task: "first".into(),
-            label: "3".into(),
-            probability: 0.75,
-            probabilities: vec![0.25, 0.75],
-        };
-        let classes = [("first".to_string(), vec!["1".to_string(), "3".to_string()])];
+        let probabilities = vec![("1".to_string(), 0.25), ("3".to_string(), 0.75)];
+        let class = Answer::Class { label: "3".into(), probability: 0.75, probabilities };
+        let all = [("first", class), ("count", Answer::Number { value: 2.5 })];
+        let all = all.map(|(task, answer)| TaskPrediction { task: task.into(), answer });
         let image = Path::new("a.png");
-        assert_eq!(prediction_text(image, std::slice::from_ref(&answer)), "a.png: first 3 (75.0 %)");
-        let json = prediction_json(image, &[answer], &classes);
+        assert_eq!(prediction_text(image, &all), "a.png: first 3 (75.0 %); count 2.50");
+        let json = prediction_json(image, &all);
+        assert_eq!(json["tasks"]["count"], json!({"value": 2.5}));
         assert_eq!(json["tasks"]["first"]["probabilities"], json!({"1": 0.25, "3": 0.75}));
     }
 }

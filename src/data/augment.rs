@@ -2,6 +2,7 @@
 //! augmented batch, so they always see the same picture.
 
 use super::{Task, seed};
+use crate::geometry::Rect;
 use crate::{Error, Result};
 use bytemuck::{Pod, Zeroable};
 use rand::RngExt;
@@ -17,8 +18,8 @@ pub struct Augment {
     pub noise: f32,
 }
 
-/// One sample's draw, 16 bytes, as the kernel reads it. With `mirrored[y, x] = image[y, w - 1 - x]` if `flip` is 1, else
-/// `image[y, x]`, the augmented image is `out[y, x] = mirrored[y + dy, x + dx]`, zero outside; then the noise is added.
+/// One sample's draw, 16 bytes, as the kernel reads it. With `shifted[y, x] = image[y + dy, x + dx]`, zero outside, the augmented
+/// image is `out[y, x] = shifted[y, w - 1 - x]` if `flip` is 1, else `shifted[y, x]`; then the noise is added.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Draw {
@@ -26,10 +27,19 @@ pub struct Draw {
     pub dx: i32,
     /// Rows the window moves down (the content moves up).
     pub dy: i32,
-    /// 1: mirrored left-right before the shift.
+    /// 1: mirrored left-right after the shift.
     pub flip: u32,
     /// Seed of the sample's noise field; 0 where there is no noise.
     pub noise_seed: u32,
+}
+
+impl Draw {
+    /// Where a box of an image of `[height, width]` is in the augmented one; `None` where nothing of it is left.
+    pub fn moves(&self, rect: &Rect, [height, width]: [usize; 2]) -> Option<Rect> {
+        let shifted = rect.shifted(-self.dx as f32, -self.dy as f32).clipped([height, width]);
+        let moved = if self.flip != 0 { shifted.mirrored(width) } else { shifted };
+        moved.is_proper().then_some(moved)
+    }
 }
 
 impl Augment {
@@ -86,8 +96,28 @@ mod tests {
     }
 
     #[test]
+    fn boxes_move_with_their_pixels() {
+        // A rectangle of ones, moved as the kernel moves pixels, has its edges where the box says.
+        let (h, w) = (7usize, 9usize);
+        for seed in 0..200 {
+            let draw = Augment { shift: 5, flip: true, noise: 0.0 }.draw(seed);
+            let rect = Rect::from_size((seed % 7) as f32, (seed % 5) as f32, 2.0, 2.0);
+            let inside = |x: usize, y: usize| {
+                (rect.x0..rect.x1).contains(&(x as f32)) && (rect.y0..rect.y1).contains(&(y as f32))
+            };
+            let pixels: Vec<u8> = (0..h * w).map(|i| u8::from(inside(i % w, i / w))).collect();
+            let words = [draw.dx, draw.dy, draw.flip as i32, 0];
+            let moved = crate::twin::relabel::forward(&pixels, 1, h, w, &[words], 0);
+            let seen = moved.iter().enumerate().filter(|(_, v)| **v == 1);
+            let corners = seen.flat_map(|(i, _)| [[i % w, i / w], [i % w + 1, i / w + 1]]);
+            let want = Rect::around(corners.map(|[x, y]| [x as f32, y as f32]));
+            assert_eq!(draw.moves(&rect, [h, w]), want, "{draw:?}");
+        }
+    }
+
+    #[test]
     fn flip_needs_tasks_that_allow_it() {
-        let task = |flip| Task { name: "digit".into(), classes: vec!["a".into(), "b".into()], flip };
+        let task = |flip| Task { flip, ..Task::class("digit", vec!["a".into(), "b".into()]) };
         let augment = Augment { flip: true, ..Augment::NONE };
         assert!(augment.check(&[task(true), task(true)]).is_ok());
         let message = augment.check(&[task(true), task(false)]).unwrap_err().to_string();

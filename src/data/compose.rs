@@ -2,7 +2,7 @@
 //! overlapped digits. The first image lies at the top left, the second at the bottom right, and where they overlap the
 //! brighter pixel wins.
 
-use super::{Dataset, Images, Split, Task, seed, split};
+use super::{Dataset, Images, Labels, Split, Task, seed, split};
 use crate::{Error, Result};
 
 /// How many composed samples each split gets.
@@ -54,6 +54,13 @@ pub fn compose(name: &str, first: &Dataset, second: &Dataset, pairing: &Pairing)
         )));
     }
     let tasks: Vec<Task> = first.tasks.iter().chain(&second.tasks).cloned().collect();
+    if let Some(task) = tasks.iter().find(|t| t.kind.is_spatial()) {
+        let kind = task.kind.name();
+        return Err(Error::Invalid(format!(
+            "task {:?} ({kind}) belongs to places, which composing would move",
+            task.name
+        )));
+    }
     if let Some(twice) = first.tasks.iter().find(|t| second.tasks.iter().any(|u| u.name == t.name)) {
         return Err(Error::Invalid(format!("both sources have a task named {:?}; rename one", twice.name)));
     }
@@ -91,8 +98,8 @@ fn lay(mut images: Images, a: &Split, b: &Split, left: &[u32], right: &[u32]) ->
         lay_one(out, width, &a.images, i, [0, 0]);
         lay_one(out, width, &b.images, j, bottom_right);
     }
-    let pick = |s: &Split, who: &[u32]| -> Vec<Vec<u32>> {
-        s.labels.iter().map(|task| who.iter().map(|&i| task[i as usize]).collect()).collect()
+    let pick = |s: &Split, who: &[u32]| -> Vec<Labels> {
+        s.labels.iter().map(|l| l.gather(who, s.images.height * s.images.width)).collect()
     };
     let mut labels = pick(a, left);
     labels.extend(pick(b, right));
@@ -118,9 +125,9 @@ mod tests {
         let part = |s: u8, n: u8| {
             let pixels = (0..n).flat_map(|i| vec![base + 10 * s + i; size[0] * size[1]]).collect();
             let images = Images { pixels, count: n as usize, height: size[0], width: size[1], channels: 1 };
-            Split { images, labels: vec![(0..n).map(|i| u32::from(i % 2)).collect()] }
+            Split { images, labels: vec![Labels::Class((0..n).map(|i| u32::from(i % 2)).collect())] }
         };
-        let task = Task { name: name.into(), classes: vec!["0".into(), "1".into()], flip: false };
+        let task = Task::class(name, vec!["0".into(), "1".into()]);
         Dataset {
             name: name.into(),
             tasks: vec![task],
@@ -148,8 +155,8 @@ mod tests {
             p, q, q, q,
             0, q, q, q,
         ]);
-        assert_eq!(data.train.labels[0][0], u32::from((p - 10) % 2));
-        assert_eq!(data.train.labels[1][0], u32::from((q - 100) % 2));
+        assert_eq!(data.train.labels[0].classes()[0], u32::from((p - 10) % 2));
+        assert_eq!(data.train.labels[1].classes()[0], u32::from((q - 100) % 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The embedded default: 1,797 optical handwritten digits, 8x8 (Alpaydin & Kaynak 1998, UCI Machine Learning Repository,
 //! CC BY 4.0; see `assets/README.md`), and two of them overlapped on one canvas.
 
-use super::{Dataset, Images, Split, Task, compose, split};
+use super::{Dataset, Images, Labels, Split, Task, compose, split};
 use crate::Result;
 
 /// 64 pixels in 0..=16 and a label, 65 bytes a record.
@@ -21,13 +21,16 @@ pub fn all() -> Split {
     let pixels =
         records.clone().flat_map(|r| &r[..RECORD - 1]).map(|&v| ((u16::from(v) * 255 + 8) / 16) as u8).collect();
     let labels = records.map(|r| u32::from(r[RECORD - 1])).collect();
-    Split { images: Images { pixels, count, height: SIDE, width: SIDE, channels: 1 }, labels: vec![labels] }
+    Split {
+        images: Images { pixels, count, height: SIDE, width: SIDE, channels: 1 },
+        labels: vec![Labels::Class(labels)],
+    }
 }
 
 /// The digits as one task of ten classes, divided 60 / 15 / 25 % into train, validation and test, stratified by digit.
 pub fn single(task: &str, split_seed: u64) -> Result<Dataset> {
     let classes = (0..10).map(|d| d.to_string()).collect();
-    split::three_ways("digits", Task { name: task.into(), classes, flip: false }, &all(), VAL, TEST, split_seed)
+    split::three_ways("digits", Task::class(task, classes), &all(), VAL, TEST, split_seed)
 }
 
 /// Two digits on one canvas, usually 12x12: task `first` names the one at the top left, task `second` the one at the bottom
@@ -47,7 +50,7 @@ mod tests {
         let digits = all();
         assert_eq!((PACKED.len(), digits.len()), (1797 * RECORD, 1797));
         let mut counts = [0; 10];
-        digits.labels[0].iter().for_each(|&l| counts[l as usize] += 1);
+        digits.labels[0].classes().iter().for_each(|&l| counts[l as usize] += 1);
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         // scikit-learn's load_digits().images[0][1] is 0 0 13 15 10 15 5 0.
         assert_eq!(digits.images.get(0)[8..16], [0, 0, 207, 239, 159, 239, 80, 0]);

@@ -1,7 +1,7 @@
 //! Batches for the training loop, made one thread ahead of it.
 
 use super::{
-    Split,
+    Labels, Split,
     augment::{Augment, Draw},
     seed, split,
 };
@@ -17,12 +17,12 @@ use std::{
 const AHEAD: usize = 2;
 
 /// What one step needs, all of the same batch size.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// `[batch, height, width, channels]` bytes, not augmented yet.
     pub images: Vec<u8>,
-    /// `labels[task][row]`.
-    pub labels: Vec<Vec<u32>>,
+    /// The answers to each task; what belongs to pixels as it is before the augmentation, boxes as they are after it.
+    pub labels: Vec<Labels>,
     /// One draw a row, for the augmentation kernel.
     pub draws: Vec<Draw>,
     /// Which sample of the split stands in each row.
@@ -163,6 +163,8 @@ impl Plan {
             None => vec![Draw::default(); self.batch],
         };
         let Split { images, labels } = self.split.gather(&indices);
+        let size = [images.height, images.width];
+        let labels = labels.into_iter().map(|l| l.augmented(&draws, size)).collect();
         Batch { images: images.pixels, labels, draws, indices, valid }
     }
 }
@@ -176,7 +178,12 @@ mod tests {
     fn split(n: usize) -> Arc<Split> {
         let pixels = (0..n).flat_map(|i| [i as u8, (i >> 8) as u8]).collect();
         let images = Images { pixels, count: n, height: 1, width: 2, channels: 1 };
-        Arc::new(Split { images, labels: vec![(0..n as u32).collect(), (0..n as u32).map(|i| i % 3).collect()] })
+        Arc::new(Split {
+            images,
+            labels: [1, 3]
+                .map(|k| Labels::Class((0..n as u32).map(|i| if k == 1 { i } else { i % k }).collect()))
+                .to_vec(),
+        })
     }
 
     const AUGMENT: Augment = Augment { shift: 2, flip: true, noise: 0.1 };
@@ -199,7 +206,7 @@ mod tests {
                 for (r, &i) in b.indices.iter().enumerate() {
                     seen[i as usize] += 1;
                     prop_assert_eq!(u32::from(b.images[2 * r]) + 256 * u32::from(b.images[2 * r + 1]), i);
-                    prop_assert_eq!((b.labels[0][r], b.labels[1][r]), (i, i % 3));
+                    prop_assert_eq!((b.labels[0].classes()[r], b.labels[1].classes()[r]), (i, i % 3));
                 }
             }
             // Nobody twice, except where a batch larger than the split wraps round.
@@ -253,7 +260,7 @@ mod tests {
     #[should_panic]
     fn a_broken_split_is_loud() {
         let mut broken = Split::clone(&split(10));
-        broken.labels[0].truncate(3);
+        broken.labels[0] = Labels::Class(vec![0; 3]);
         Loader::train(Arc::new(broken), 2, 0, AUGMENT, 0).for_each(drop);
     }
 }

@@ -19,9 +19,13 @@ pub mod compose;
 pub mod digits;
 #[cfg(feature = "formats")]
 pub mod formats;
+mod labels;
 pub mod loader;
+pub mod scenes;
 pub mod seed;
 pub mod split;
+
+pub use labels::{IGNORED, Labels, MISSING, Object, Task, TaskKind, UNKNOWN};
 
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -81,27 +85,13 @@ impl Images {
     }
 }
 
-/// The label of a sample that has none for the task at hand: it takes no part in a loss on labels or in a metric.
-pub const MISSING: u32 = u32::MAX;
-
-/// One question asked of every image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
-    /// Its name in configuration, tables and file names.
-    pub name: String,
-    /// The classes' names; a label is an index into them.
-    pub classes: Vec<String>,
-    /// Whether a mirrored image keeps its label.
-    pub flip: bool,
-}
-
 /// Images with their labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     /// The images.
     pub images: Images,
-    /// `labels[task][sample]`.
-    pub labels: Vec<Vec<u32>>,
+    /// The answers to each task.
+    pub labels: Vec<Labels>,
 }
 
 impl Split {
@@ -115,14 +105,15 @@ impl Split {
         self.images.count == 0
     }
 
-    /// The first task's labels, by which splits are stratified; none if there is no task.
-    pub fn first_labels(&self) -> &[u32] {
-        self.labels.first().map_or(&[], Vec::as_slice)
+    /// What splits are stratified by: the first task's classes that names one of each image; all alike where none does.
+    pub fn strata(&self) -> Vec<u32> {
+        let classes = self.labels.iter().find(|l| l.kind() == TaskKind::Class);
+        classes.map_or_else(|| vec![0; self.len()], |l| l.classes().to_vec())
     }
 
     /// Copies of the samples named, in that order. Panics on an index out of range, as slices do.
     pub fn gather(&self, indices: &[u32]) -> Split {
-        let labels = self.labels.iter().map(|task| indices.iter().map(|&i| task[i as usize]).collect()).collect();
+        let labels = self.labels.iter().map(|l| l.gather(indices, self.images.height * self.images.width)).collect();
         Split { images: self.images.gather(indices), labels }
     }
 }
@@ -148,7 +139,7 @@ pub struct Limits {
 }
 
 /// A data set, split, in memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// Its name, for tables.
     pub name: String,
@@ -170,8 +161,8 @@ impl Dataset {
         [("train", &self.train), ("val", &self.val), ("test", &self.test)]
     }
 
-    /// Refuses what later steps rely on never to meet: an empty split, splits of different image sizes, a label out of range
-    /// (that is not [`MISSING`]), a split without any label for a task, a task of fewer than two classes. Every loader of this
+    /// Refuses what later steps rely on never to meet: an empty split, splits of different image sizes, a label out of range or of
+    /// another kind than its task, a split without any label for a task, a task of fewer than two classes. Every loader of this
     /// module ends here.
     pub fn check(&self) -> Result<()> {
         let bad = |m: String| Err(Error::Invalid(format!("data set {}: {m}", self.name)));
@@ -179,9 +170,8 @@ impl Dataset {
         if self.tasks.is_empty() {
             return bad("it has no task".into());
         }
-        if let Some(task) = self.tasks.iter().find(|t| t.classes.len() < 2) {
-            let n = task.classes.len();
-            return bad(format!("task {:?} has {n} class(es); classification needs at least two", task.name));
+        for task in &self.tasks {
+            task.check().or_else(|e| bad(e.to_string()))?;
         }
         for (name, split) in self.splits() {
             let images = &split.images;
@@ -198,20 +188,7 @@ impl Dataset {
                 return bad(format!("the {name} split's buffers do not fit its {} images", images.count));
             }
             for (task, labels) in self.tasks.iter().zip(&split.labels) {
-                let (n, classes) = (images.count, task.classes.len());
-                if labels.len() != n {
-                    return bad(format!("{name}: task {:?} has {} labels for {n} images", task.name, labels.len()));
-                }
-                if labels.iter().all(|&l| l == MISSING) {
-                    return bad(format!("{name}: no image has a label for task {:?}", task.name));
-                }
-                if let Some(i) = labels.iter().position(|&l| l as usize >= classes && l != MISSING) {
-                    let l = labels[i];
-                    return bad(format!(
-                        "{name}, sample {i}: label {l} of task {:?} is not below {classes}",
-                        task.name
-                    ));
-                }
+                labels.check(task, images).or_else(|e| bad(format!("{name}: {e}")))?;
             }
         }
         Ok(())
@@ -249,12 +226,13 @@ impl Dataset {
             for name in std::iter::once(&task.name).chain(&task.classes) {
                 hash = fnv1a(fnv1a(hash, name.as_bytes()), &(name.len() as u64).to_le_bytes());
             }
+            if task.kind != TaskKind::Class {
+                hash = fnv1a(hash, task.kind.name().as_bytes());
+            }
         }
         for (_, split) in self.splits() {
             hash = split.images.fingerprint(hash);
-            for labels in &split.labels {
-                hash = labels.iter().fold(hash, |h, l| fnv1a(h, &l.to_le_bytes()));
-            }
+            hash = split.labels.iter().fold(hash, |hash, labels| labels.fingerprint(hash));
         }
         hash
     }
@@ -271,7 +249,7 @@ impl Dataset {
                 "parts of labels {parts:?} must be from 0 to 1, disjoint ones together too"
             )));
         }
-        let n = self.train.len();
+        let (n, pixels) = (self.train.len(), self.train.images.height * self.train.images.width);
         let mut first = 0;
         for (name, part) in parts {
             let Some(task) = self.tasks.iter().position(|t| t.name == *name) else {
@@ -281,7 +259,7 @@ impl Dataset {
             let count = ((part * n as f64).round() as usize).min(n - first);
             let kept = first..first + count;
             for (_, &sample) in order.iter().enumerate().filter(|(place, _)| !kept.contains(place)) {
-                self.train.labels[task][sample as usize] = MISSING;
+                self.train.labels[task].forget(sample as usize, pixels);
             }
             first = if disjoint { first + count } else { 0 };
         }
@@ -306,16 +284,19 @@ impl Dataset {
                     "images of {a:?} and {b:?} (height, width, channels) do not go together"
                 )));
             }
-            let (n, m) = (a.images.count, b.images.count);
+            let (n, m, pixels) = (a.images.count, b.images.count, a.images.height * a.images.width);
             let mut images = a.images;
             images.pixels.extend_from_slice(&b.images.pixels);
             images.count = n + m;
-            let longer = |labels: Vec<u32>, before: usize, after: usize| {
-                let none = |n| std::iter::repeat_n(MISSING, n);
-                none(before).chain(labels).chain(none(after)).collect::<Vec<u32>>()
-            };
-            let first = a.labels.into_iter().map(|l| longer(l, 0, m));
-            let labels = first.chain(b.labels.into_iter().map(|l| longer(l, n, 0))).collect();
+            let mut labels = a.labels;
+            for own in &mut labels {
+                own.extend(own.missing(m, pixels))?;
+            }
+            for other in b.labels {
+                let mut all = other.missing(n, pixels);
+                all.extend(other)?;
+                labels.push(all);
+            }
             Ok(Split { images, labels })
         };
         let union = Dataset {
@@ -335,7 +316,7 @@ impl Dataset {
         let parts = [(&mut self.train, limits.train), (&mut self.val, limits.val), (&mut self.test, limits.test)];
         for ((split, limit), name) in parts.into_iter().zip(["train", "val", "test"]) {
             if let Some(limit) = limit.filter(|&l| l < split.len()) {
-                let chosen = split::choose(split.first_labels(), limit, seed::derive(seed, name));
+                let chosen = split::choose(&split.strata(), limit, seed::derive(seed, name));
                 *split = split.gather(&chosen);
             }
         }

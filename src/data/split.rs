@@ -72,7 +72,7 @@ pub fn with_own_test(
     val_fraction: f64,
     split_seed: u64,
 ) -> Result<Dataset> {
-    let (rest, val) = cut(train.first_labels(), val_fraction, seed::derive(split_seed, "val"))?;
+    let (rest, val) = cut(&train.strata(), val_fraction, seed::derive(split_seed, "val"))?;
     let val = train.gather(&val);
     let train = train.gather(&rest);
     let data = Dataset { name: name.into(), tasks: vec![task], train, val, test, skipped: vec![] };
@@ -94,7 +94,7 @@ pub fn three_ways(
             "the validation fraction {val_fraction} and the test fraction {test_fraction} must be above 0 and leave something to train on"
         )));
     }
-    let (rest, test) = cut(all.first_labels(), test_fraction, seed::derive(split_seed, "test"))?;
+    let (rest, test) = cut(&all.strata(), test_fraction, seed::derive(split_seed, "test"))?;
     let rest = all.gather(&rest);
     with_own_test(name, task, rest, all.gather(&test), val_fraction / (1.0 - test_fraction), split_seed)
 }

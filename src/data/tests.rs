@@ -6,11 +6,11 @@ type Change = fn(&mut Dataset);
 fn tiny() -> Dataset {
     let part = |pixels: Vec<u8>, labels: Vec<u32>| Split {
         images: Images { count: labels.len(), pixels, height: 1, width: 2, channels: 1 },
-        labels: vec![labels],
+        labels: vec![Labels::Class(labels)],
     };
     Dataset {
         name: "tiny".into(),
-        tasks: vec![Task { name: "t".into(), classes: vec!["a".into(), "b".into()], flip: false }],
+        tasks: vec![Task::class("t", vec!["a".into(), "b".into()])],
         train: part(vec![0, 255, 51, 102], vec![0, 1]),
         val: part(vec![255, 255], vec![1]),
         test: part(vec![9, 9], vec![0]),
@@ -45,7 +45,7 @@ fn the_fingerprint_sees_every_part() {
     assert_eq!(base, tiny().fingerprint());
     let changes: [Change; 6] = [
         |d| d.train.images.pixels[3] ^= 1,
-        |d| d.val.labels[0][0] = 0,
+        |d| d.val.labels[0] = Labels::Class(vec![0]),
         |d| d.test.images.pixels[0] ^= 128,
         |d| d.tasks[0].classes[1] = "c".into(),
         |d| d.tasks[0].classes = vec!["ab".into(), "".into()],
@@ -65,8 +65,8 @@ fn inconsistent_sets_are_refused() {
         (|d| d.tasks.clear(), "no task"),
         (|d| d.tasks[0].classes.truncate(1), "at least two"),
         (|d| d.val = d.val.gather(&[]), "val split is empty"),
-        (|d| d.test.labels[0][0] = 2, "label 2"),
-        (|d| d.train.labels[0].truncate(1), "1 labels for 2 images"),
+        (|d| d.test.labels[0] = Labels::Class(vec![2]), "test: sample 0: label 2"),
+        (|d| d.train.labels[0] = Labels::Class(vec![0]), "1 labels for 2 images"),
         (|d| d.train.images.pixels.truncate(3), "buffers"),
         (|d| d.val.images = Images { height: 2, width: 1, ..d.val.images.clone() }, "height"),
     ];
@@ -85,7 +85,7 @@ fn limits_keep_the_proportions_and_name_their_choice_by_seed() {
     let some = data().limited(&limits, 1).unwrap();
     assert_eq!((some.train.len(), some.val.len(), some.test.len()), (100, 50, data().test.len()));
     for class in 0..10 {
-        let n = some.train.labels[0].iter().filter(|&&l| l == class).count();
+        let n = some.train.labels[0].classes().iter().filter(|&&l| l == class).count();
         assert!((9..=11).contains(&n), "{n} of class {class}");
     }
     assert_eq!(some, data().limited(&limits, 1).unwrap());
@@ -105,17 +105,17 @@ fn labels_can_be_taken_away() {
         digits::load(&Pairing { canvas: [12, 12], samples: Samples { train: 100, val: 10, test: 10 }, seed: 1 }, 0)
             .unwrap()
     };
-    let there = |d: &Dataset, task: usize| d.train.labels[task].iter().filter(|l| **l != MISSING).count();
+    let there = |d: &Dataset, task: usize| d.train.labels[task].classes().iter().filter(|l| **l != MISSING).count();
     let some = data().keep_labels(&[("first", 0.3)], false, 1).unwrap();
     assert_eq!((there(&some, 0), there(&some, 1)), (30, 100));
     assert_eq!((&some.val, &some.test), (&data().val, &data().test));
     let apart = data().keep_labels(&[("first", 0.5), ("second", 0.5)], true, 1).unwrap();
     assert_eq!((there(&apart, 0), there(&apart, 1)), (50, 50));
-    let both = (0..100).filter(|i| apart.train.labels.iter().all(|l| l[*i] != MISSING)).count();
+    let both = (0..100).filter(|i| apart.train.labels.iter().all(|l| l.classes()[*i] != MISSING)).count();
     assert_eq!(both, 0);
     // What is kept is as it was.
     let whole = data();
-    for (kept, all) in apart.train.labels[1].iter().zip(&whole.train.labels[1]) {
+    for (kept, all) in apart.train.labels[1].classes().iter().zip(whole.train.labels[1].classes()) {
         assert!(*kept == MISSING || kept == all);
     }
     assert!(data().keep_labels(&[("third", 0.5)], false, 1).is_err());
@@ -129,12 +129,12 @@ fn data_sets_of_one_task_each_go_together() {
     let (n, union) = (one("a").train.len(), one("a").union(one("b")).unwrap());
     assert_eq!((union.train.len(), union.tasks.len()), (2 * n, 2));
     assert!(
-        union.train.labels[0][n..].iter().all(|l| *l == MISSING)
-            && union.train.labels[0][..n] == one("a").train.labels[0]
+        union.train.labels[0].classes()[n..].iter().all(|l| *l == MISSING)
+            && &union.train.labels[0].classes()[..n] == one("a").train.labels[0].classes()
     );
     assert!(
-        union.train.labels[1][..n].iter().all(|l| *l == MISSING)
-            && union.train.labels[1][n..] == one("b").train.labels[0]
+        union.train.labels[1].classes()[..n].iter().all(|l| *l == MISSING)
+            && &union.train.labels[1].classes()[n..] == one("b").train.labels[0].classes()
     );
     assert_eq!(union.train.images.get(n), one("b").train.images.get(0));
     assert!(one("a").union(one("a")).is_err());

@@ -1,7 +1,7 @@
 //! Attention transfer.
 
 use super::meet::meet;
-use super::method::{Layers, Look, Method, between};
+use super::method::{EVERY, Layers, Look, Method, between};
 use crate::Result;
 use crate::kernels::attention::{attention, attention_grad};
 use crate::kernels::feature_loss;
@@ -41,6 +41,7 @@ pub(super) const AT: Method = Method {
     name: "at",
     weight: 1000.0,
     look: Look::Map(Layers::All),
+    tasks: EVERY,
     keys: &[],
     make: |s| {
         between(s, |losses, term, weight, student, teacher| {

@@ -2,7 +2,7 @@
 
 use super::feature::Adaptor;
 use super::meet::{map, meet};
-use super::method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup, Tap};
 use crate::gpu::Gpu;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::{distill_kl, transpose};
@@ -105,6 +105,7 @@ pub(super) const CWD: Method = Method {
     name: "cwd",
     weight: 5.0,
     look: Look::Map(Layers::Last),
+    tasks: EVERY,
     keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Positive }],
     make: |s| make(s, ChannelLoss::Wise { temperature: s.number("temperature")? }),
 };
@@ -114,6 +115,7 @@ pub(super) const PKD: Method = Method {
     name: "pkd",
     weight: 6.0,
     look: Look::Layer(Layers::All),
+    tasks: EVERY,
     keys: &[],
     make: |s| make(s, ChannelLoss::Pearson),
 };

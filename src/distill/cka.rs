@@ -1,6 +1,6 @@
 //! Centred kernel alignment.
 
-use super::method::{Layers, Look, Method, between};
+use super::method::{EVERY, Layers, Look, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::correlation::{Of, correlation};
@@ -44,6 +44,7 @@ pub(super) const CKA: Method = Method {
     name: "cka",
     weight: 1.0,
     look: Look::Layer(Layers::Pooled),
+    tasks: EVERY,
     keys: &[],
     make: |s| between(s, |losses, term, weight, student, teacher| Cka.apply(losses, term, weight, student, teacher)),
 };

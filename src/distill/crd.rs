@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use super::meet::pooled;
 use super::method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap};
 use crate::Result;
+use crate::data::TaskKind;
 use crate::gpu::Gpu;
 use crate::kernels::bank::{self, Ring};
 use crate::kernels::contrast::{Contrast, contrast};
@@ -160,6 +161,7 @@ pub(super) const CRD: Method = Method {
     name: "crd",
     weight: 0.8,
     look: Look::Layer(Layers::Pooled),
+    tasks: &[TaskKind::Class],
     keys: &[
         Key { name: "tau", default: 0.07, domain: Domain::Positive },
         Key { name: "bank", default: 256.0, domain: Domain::Count },

@@ -1,6 +1,6 @@
 //! Distillation of relations between classes and between samples.
 
-use super::method::{Distil, Domain, Given, Key, Look, Method};
+use super::method::{CLASSES, Distil, Domain, Given, Key, Look, Method};
 use crate::Result;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::softmax;
@@ -52,6 +52,7 @@ pub(super) const DIST: Method = Method {
     name: "dist",
     weight: 2.0,
     look: Look::Logits,
+    tasks: CLASSES,
     keys: &[
         Key { name: "temperature", default: 1.0, domain: Domain::Positive },
         Key { name: "inter", default: 1.0, domain: Domain::NotNegative },

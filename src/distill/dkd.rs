@@ -1,6 +1,6 @@
 //! Decoupled distillation.
 
-use super::method::{Distil, Domain, Given, Key, Look, Method};
+use super::method::{CLASSES, Distil, Domain, Given, Key, Look, Method};
 use crate::Result;
 use crate::kernels::dkd::{self, Settings};
 use crate::loss::Losses;
@@ -49,6 +49,7 @@ pub(super) const DKD: Method = Method {
     name: "dkd",
     weight: 1.0,
     look: Look::Logits,
+    tasks: CLASSES,
     keys: &[
         Key { name: "temperature", default: 4.0, domain: Domain::Positive },
         Key { name: "alpha", default: 1.0, domain: Domain::NotNegative },

@@ -1,7 +1,7 @@
 //! Distillation of feature maps through a 1x1 adaptor.
 
 use super::meet::meet;
-use super::method::{Distil, Given, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup, Tap};
 use crate::gpu::Gpu;
 use crate::kernels::feature_loss;
 use crate::loss::Losses;
@@ -119,6 +119,7 @@ pub(super) const FITNET: Method = Method {
     name: "fitnet",
     weight: 100.0,
     look: Look::Layer(Layers::Middle),
+    tasks: EVERY,
     keys: &[],
     make: |s| make(s, FeatureLoss::FitNet),
 };
@@ -128,6 +129,7 @@ pub(super) const NORMALISED: Method = Method {
     name: "normalised",
     weight: 1.0,
     look: Look::Layer(Layers::Last),
+    tasks: EVERY,
     keys: &[],
     make: |s| make(s, FeatureLoss::Normalised),
 };

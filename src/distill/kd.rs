@@ -1,8 +1,10 @@
 //! Soft-label distillation.
 
-use super::method::{Distil, Domain, Given, Key, Look, Method, Setup};
+use super::method::{CLASSES, Distil, Domain, Given, Key, Look, Method, Setup};
+use super::sigmoid::SigmoidKd;
 use crate::Result;
-use crate::kernels::distill_kl;
+use crate::data::TaskKind;
+use crate::kernels::{distill_kl, feature_loss};
 use crate::loss::Losses;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -63,6 +65,28 @@ impl Distil for Annealed {
     }
 }
 
+/// What a teacher of numbers says, as a number: the mean squared distance from it, standardised as the labels are (Bucila et al.
+/// 2006; Ba and Caruana 2014, arXiv 1312.6184).
+struct Numbers;
+
+impl Distil for Numbers {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        let (z, teacher) = (given.logits.value().clone(), given.teacher_logits()?);
+        losses.add(term, weight, given.logits, z.rows(), |gpu, dz, rows| {
+            feature_loss::mse(gpu, &z, teacher, weight, dz, rows)
+        })
+    }
+}
+
+/// What soft labels are depends on the task: probabilities of classes (of images or of pixels) or of attributes, or numbers.
+fn soft(setup: &Setup) -> Result<Box<dyn Distil>> {
+    match setup.task {
+        TaskKind::Number | TaskKind::Depth => Ok(Box::new(Numbers)),
+        TaskKind::Attributes => Ok(Box::new(SigmoidKd { temperature: setup.number("temperature")? })),
+        TaskKind::Class | TaskKind::Mask | TaskKind::Boxes => make(setup, false),
+    }
+}
+
 fn make(setup: &Setup, standardise: bool) -> Result<Box<dyn Distil>> {
     let from = setup.number("temperature")?;
     let to = match setup.number("temperature_end")? {
@@ -81,9 +105,21 @@ const fn keys(temperature: f64) -> [Key; 2] {
 }
 
 /// T = 4, mixed 0.9 to 0.1 with the labels (mdistiller, RepDistiller).
-pub(super) const KD: Method =
-    Method { name: "kd", weight: 0.9, look: Look::Logits, keys: &keys(4.0), make: |s| make(s, false) };
+pub(super) const KD: Method = Method {
+    name: "kd",
+    weight: 0.9,
+    look: Look::Logits,
+    tasks: &[TaskKind::Class, TaskKind::Attributes, TaskKind::Number, TaskKind::Mask, TaskKind::Depth],
+    keys: &keys(4.0),
+    make: soft,
+};
 
 /// T = 2, weight 9 (Sun et al. 2024).
-pub(super) const STANDARDISED: Method =
-    Method { name: "standardised_kd", weight: 9.0, look: Look::Logits, keys: &keys(2.0), make: |s| make(s, true) };
+pub(super) const STANDARDISED: Method = Method {
+    name: "standardised_kd",
+    weight: 9.0,
+    look: Look::Logits,
+    tasks: CLASSES,
+    keys: &keys(2.0),
+    make: |s| make(s, true),
+};

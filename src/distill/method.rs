@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::TaskKind;
 use crate::gpu::Gpu;
 use crate::loss::Losses;
 use crate::nn::{Features, Outputs};
@@ -149,6 +150,8 @@ pub struct Setup<'a> {
     pub gpu: &'a Gpu,
     /// Names its parameters.
     pub name: &'a str,
+    /// What kind of task it is for.
+    pub task: TaskKind,
     /// Every setting of the method, by its key.
     pub settings: &'a BTreeMap<String, f64>,
     /// Where the student is tapped, and its channels there; one for each layer the method looks at.
@@ -300,13 +303,26 @@ pub struct Method {
     pub weight: f64,
     /// What it looks at.
     pub look: Look,
+    /// The kinds of tasks it can serve.
+    pub tasks: &'static [TaskKind],
     /// Its settings.
     pub keys: &'static [Key],
     /// Makes the loss.
     pub make: fn(&Setup) -> Result<Box<dyn Distil>>,
 }
 
+/// Methods that look at features alone serve every kind of task.
+pub(super) const EVERY: &[TaskKind] =
+    &[TaskKind::Class, TaskKind::Attributes, TaskKind::Number, TaskKind::Mask, TaskKind::Depth, TaskKind::Boxes];
+/// Logits of classes, of images or of pixels.
+pub(super) const CLASSES: &[TaskKind] = &[TaskKind::Class, TaskKind::Mask];
+
 impl Method {
+    /// Whether it can serve tasks of this kind.
+    pub fn serves(&self, kind: TaskKind) -> bool {
+        self.tasks.contains(&kind)
+    }
+
     /// Whether it looks at every stage unless told otherwise.
     pub fn looks_at_all(&self) -> bool {
         matches!(

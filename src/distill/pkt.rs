@@ -1,6 +1,6 @@
 //! Probabilistic knowledge transfer.
 
-use super::method::{Layers, Look, Method, between};
+use super::method::{EVERY, Layers, Look, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::normalize::{normalize, normalize_grad};
@@ -42,6 +42,7 @@ pub(super) const PKT: Method = Method {
     name: "pkt",
     weight: 30_000.0,
     look: Look::Layer(Layers::Pooled),
+    tasks: EVERY,
     keys: &[],
     make: |s| {
         between(s, |losses, term, weight, student, teacher| {

@@ -1,7 +1,7 @@
 //! Knowledge review.
 
 use super::meet::{map, resize, shrink};
-use super::method::{Distil, Given, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup, Tap};
 use crate::gpu::Gpu;
 use crate::kernels::fuse::{Attention, FuseTargets, fuse, fuse_grad};
 use crate::kernels::{adaptive_pool, feature_loss};
@@ -164,4 +164,4 @@ fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
 
 /// Weight 1 on all stages and the pooled features (mdistiller, which reaches it over the first 20 of 240 epochs).
 pub(super) const REVIEW: Method =
-    Method { name: "reviewkd", weight: 1.0, look: Look::Together(Layers::Whole), keys: &[], make };
+    Method { name: "reviewkd", weight: 1.0, look: Look::Together(Layers::Whole), tasks: EVERY, keys: &[], make };

@@ -1,6 +1,6 @@
 //! Relational distillation.
 
-use super::method::{Distil, Layers, Look, Method, Setup, between};
+use super::method::{Distil, EVERY, Layers, Look, Method, Setup, between};
 use super::relation::rows;
 use crate::Result;
 pub use crate::kernels::rkd::Relation;
@@ -36,6 +36,7 @@ pub(super) const DISTANCE: Method = Method {
     name: "rkd_distance",
     weight: 25.0,
     look: Look::Layer(Layers::Pooled),
+    tasks: EVERY,
     keys: &[],
     make: |s| make(s, Relation::Distance),
 };
@@ -45,6 +46,7 @@ pub(super) const ANGLE: Method = Method {
     name: "rkd_angle",
     weight: 50.0,
     look: Look::Layer(Layers::Pooled),
+    tasks: EVERY,
     keys: &[],
     make: |s| make(s, Relation::Angle),
 };

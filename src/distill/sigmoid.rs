@@ -2,6 +2,7 @@
 
 use super::method::{Distil, Domain, Given, Key, Look, Method};
 use crate::Result;
+use crate::data::TaskKind;
 use crate::kernels::sigmoid_kl;
 use crate::loss::Losses;
 use crate::tape::Var;
@@ -37,6 +38,8 @@ pub(super) const SIGMOID_KD: Method = Method {
     name: "sigmoid_kd",
     weight: 1.0,
     look: Look::Logits,
+    // Classes too, each against its absence.
+    tasks: &[TaskKind::Attributes, TaskKind::Class, TaskKind::Mask],
     keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Positive }],
     make: |s| Ok(Box::new(SigmoidKd { temperature: s.number("temperature")? })),
 };

@@ -1,6 +1,6 @@
 //! Similarity-preserving distillation.
 
-use super::method::{Layers, Look, Method, between};
+use super::method::{EVERY, Layers, Look, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::feature_loss;
@@ -39,6 +39,7 @@ pub(super) const SP: Method = Method {
     name: "sp",
     weight: 3000.0,
     look: Look::Layer(Layers::Last),
+    tasks: EVERY,
     keys: &[],
     make: |s| {
         between(s, |losses, term, weight, student, teacher| {

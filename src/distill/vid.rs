@@ -2,7 +2,7 @@
 
 use super::feature::Adaptor;
 use super::meet::meet;
-use super::method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup, Tap};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::vid;
@@ -78,6 +78,7 @@ pub(super) const VID: Method = Method {
     name: "vid",
     weight: 1.0,
     look: Look::Layer(Layers::All),
+    tasks: EVERY,
     keys: &[Key { name: "variance", default: 5.0, domain: Domain::Positive }],
     make,
 };

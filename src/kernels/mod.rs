@@ -32,6 +32,8 @@ pub mod optimizer;
 pub mod pkt;
 pub mod pool;
 pub mod reduce;
+pub mod regression;
+pub mod relabel;
 pub mod relation;
 pub mod resize;
 pub mod rkd;
@@ -139,6 +141,13 @@ pub const TABLE: &[Kernel] = &[
     Kernel { name: "pkt", cases: pkt::cases, permutations: pkt::permutations, workloads: no_workloads },
     Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations, workloads: no_workloads },
     Kernel { name: "reduce", cases: reduce::cases, permutations: reduce::permutations, workloads: no_workloads },
+    Kernel {
+        name: "regression",
+        cases: regression::cases,
+        permutations: regression::permutations,
+        workloads: no_workloads,
+    },
+    Kernel { name: "relabel", cases: relabel::cases, permutations: relabel::permutations, workloads: no_workloads },
     Kernel { name: "relation", cases: relation::cases, permutations: relation::permutations, workloads: no_workloads },
     Kernel { name: "resize", cases: resize::cases, permutations: resize::permutations, workloads: no_workloads },
     Kernel { name: "rkd", cases: rkd::cases, permutations: rkd::permutations, workloads: no_workloads },

@@ -1,4 +1,4 @@
-//! Maps in another size (PyTorch's `interpolate(mode="nearest")`), and the gradient through it.
+//! Maps in another size (PyTorch's `interpolate`, nearest and bilinear), and the gradients through them.
 
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
@@ -21,25 +21,44 @@ fn prepare<'a>(launch: Launch<'a>, [n, h, w, c]: [usize; 4], [oh, ow]: [usize; 2
 
 /// `x` `[n, h, w, c]` → `[n, oh, ow, c]`, each output the input nearest to it.
 pub fn nearest(gpu: &Gpu, x: &Tensor, out: [usize; 2]) -> Result<Tensor> {
+    forward(gpu, "nearest", ("x", "y"), x, out)
+}
+
+/// `x` `[n, h, w, c]` → `[n, oh, ow, c]`, each output between the four inputs around it (`align_corners=False`).
+pub fn bilinear(gpu: &Gpu, x: &Tensor, out: [usize; 2]) -> Result<Tensor> {
+    forward(gpu, "bilinear", ("source", "scaled"), x, out)
+}
+
+fn forward(gpu: &Gpu, entry: &'static str, (from, to): (&str, &str), x: &Tensor, out: [usize; 2]) -> Result<Tensor> {
     let size = size(x.shape(), out)?;
     let y = Tensor::empty(gpu, &[size[0], out[0], out[1], size[3]])?;
-    let launch = gpu.launch(SOURCE, "nearest", &defines! {})?.bind("x", x).bind("y", &y).u32("accumulate", 0);
+    let launch = gpu.launch(SOURCE, entry, &defines! {})?.bind(from, x).bind(to, &y).u32("accumulate", 0);
     prepare(launch, size, out).threads(y.len())?;
     Ok(y)
 }
 
 /// The gradient of [`nearest`] with respect to `x`, from `dy` `[n, oh, ow, c]`.
 pub fn nearest_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
+    backward(gpu, "nearest_grad", dy, dx, |size, out| out.div_ceil(size) + 1)
+}
+
+/// The gradient of [`bilinear`] with respect to `x`, from `dy` `[n, oh, ow, c]`.
+pub fn bilinear_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
+    backward(gpu, "bilinear_grad", dy, dx, |size, out| 2 * out.div_ceil(size) + 2)
+}
+
+/// `reach(size, out)`: outputs along one side that an input may go into.
+fn backward(gpu: &Gpu, entry: &'static str, dy: &Tensor, dx: &Target, reach: fn(usize, usize) -> usize) -> Result<()> {
     let &[n, oh, ow, c] = dy.shape() else {
         return Err(Error::Shape(format!("resize: the gradient of a map is no {:?}", dy.shape())));
     };
     let size = size(dx.tensor.shape(), [oh, ow])?;
     if (n, c) != (size[0], size[3]) {
         let (dy, dx) = (dy.shape(), dx.tensor.shape());
-        return Err(Error::Shape(format!("resize: the gradient {dy:?} is of another batch or width than {dx:?}")));
+        return Err(Error::Shape(format!("resize: a gradient {dy:?} for a map {dx:?}")));
     }
-    let turns = oh.div_ceil(size[1]) * (ow.div_ceil(size[2]) + 1);
-    let launch = gpu.launch(SOURCE, "nearest_grad", &defines! {})?.bind("dy", dy).bind("dx", &dx.tensor);
+    let turns = reach(size[1], oh) * (reach(size[2], ow) + 1);
+    let launch = gpu.launch(SOURCE, entry, &defines! {})?.bind("dy", dy).bind("dx", &dx.tensor);
     prepare(launch.u32("accumulate", dx.flag()), size, [oh, ow]).turns(turns).threads(dx.tensor.len())
 }
 
@@ -65,15 +84,23 @@ pub fn cases() -> Vec<Case> {
 fn run(gpu: &Gpu, size: [usize; 4], out: [usize; 2]) -> Result<Vec<Check>> {
     let [n, _, _, c] = size;
     let (x, dy) = (values(1, size.iter().product()), values(2, n * out[0] * out[1] * c));
-    let want = twin::resize::nearest(&f64s(&x), size, out);
-    let grad = twin::resize::nearest_grad(&f64s(&dy), size, out);
+    let twins = [
+        ("nearest", twin::resize::nearest(&f64s(&x), size, out), twin::resize::nearest_grad(&f64s(&dy), size, out)),
+        ("bilinear", twin::resize::bilinear(&f64s(&x), size, out), twin::resize::bilinear_grad(&f64s(&dy), size, out)),
+    ];
     let (x, dy) = (Tensor::from_f32(gpu, &x, &size)?, Tensor::from_f32(gpu, &dy, &[n, out[0], out[1], c])?);
-    let mut checks = vec![Check::sum("y", nearest(gpu, &x, out)?.to_f32(gpu)?, want, 1)];
-    for accumulate in [false, true] {
-        let (target, there) = destination(gpu, &size, accumulate)?;
-        nearest_grad(gpu, &dy, &target)?;
-        let want = added(&there, 1.0, &grad);
-        checks.push(Check::sum(format!("dx, accumulate {accumulate}"), target.tensor.to_f32(gpu)?, want, 36));
+    let mut checks = Vec::new();
+    for (mode, want, grad) in twins {
+        let y = if mode == "nearest" { nearest(gpu, &x, out)? } else { bilinear(gpu, &x, out)? };
+        checks.push(Check::sum(format!("y, {mode}"), y.to_f32(gpu)?, want, 4));
+        for accumulate in [false, true] {
+            let (target, there) = destination(gpu, &size, accumulate)?;
+            let backward = if mode == "nearest" { nearest_grad } else { bilinear_grad };
+            backward(gpu, &dy, &target)?;
+            let want = added(&there, 1.0, &grad);
+            let what = format!("dx, {mode}, accumulate {accumulate}");
+            checks.push(Check::sum(what, target.tensor.to_f32(gpu)?, want, 36));
+        }
     }
     Ok(checks)
 }

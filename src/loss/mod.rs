@@ -6,10 +6,12 @@
 mod binary_cross_entropy;
 mod cross_entropy;
 mod ledger;
+mod regression;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use cross_entropy::CrossEntropy;
 pub use ledger::Ledger;
+pub use regression::Regression;
 
 use crate::Result;
 use crate::gpu::Gpu;

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::batch_norm::{Norm, NormTargets};
 use crate::kernels::conv2d::Epilogue;
-use crate::kernels::{batch_norm, conv2d, elementwise, linear, pool, reduce};
+use crate::kernels::{batch_norm, conv2d, elementwise, linear, pool, reduce, resize};
 use crate::params::{Param, Params};
 use crate::shape::{Conv2d, Pool2d};
 use crate::tape::{Tape, Var};
@@ -15,6 +15,8 @@ use crate::tensor::Tensor;
 pub enum Mode {
     /// The batch's own; the running values are updated.
     Train,
+    /// The batch's own, as in training, but the running values stay: for a look, or a second pass over one batch.
+    Look,
     /// The running values.
     Eval,
 }
@@ -65,9 +67,25 @@ impl Context<'_> {
             return self.batch_norm(&z, affine, norm, residual, relu);
         }
         let (y, partials) = conv2d::forward_stats(self.gpu, &s, x.value(), &weight.value)?;
-        let stats = batch_norm::batch_stats(self.gpu, &y, &norm, partials)?;
+        let stats = batch_norm::batch_stats(self.gpu, &y, &self.updating(&norm), partials)?;
         let z = self.push_conv2d(s, x, weight, y);
         self.normalise(&z, affine, norm, stats, residual, relu)
+    }
+
+    /// The norm as it is to update its running values.
+    fn updating(&self, norm: &Norm) -> Norm {
+        let momentum = if self.mode == Mode::Look { 0.0 } else { norm.momentum };
+        Norm { momentum, ..norm.clone() }
+    }
+
+    /// Bilinear enlargement or reduction, `[n, h, w, c]` → `[n, oh, ow, c]`.
+    pub fn resize(&mut self, x: &Var, out: [usize; 2]) -> Result<Var> {
+        let y = resize::bilinear(self.gpu, x.value(), out)?;
+        let slot = x.slot();
+        Ok(self.tape.push(y, move |gpu, dy, grads| match grads.target(gpu, &slot)? {
+            Some(dx) => resize::bilinear_grad(gpu, dy, &dx),
+            None => Ok(()),
+        }))
     }
 
     /// Batch norm, then residual addition, then ReLU, in one node.
@@ -80,7 +98,7 @@ impl Context<'_> {
         relu: bool,
     ) -> Result<Var> {
         let stats = match self.mode {
-            Mode::Train => batch_norm::batch_stats(self.gpu, x.value(), &norm, None)?,
+            Mode::Train | Mode::Look => batch_norm::batch_stats(self.gpu, x.value(), &self.updating(&norm), None)?,
             Mode::Eval => batch_norm::running_stats(self.gpu, &norm)?,
         };
         self.normalise(x, affine, norm, stats, residual, relu)
@@ -95,7 +113,7 @@ impl Context<'_> {
         residual: Option<&Var>,
         relu: bool,
     ) -> Result<Var> {
-        let training = self.mode == Mode::Train;
+        let training = self.mode != Mode::Eval;
         let y = batch_norm::normalise(self.gpu, x.value(), &stats, &norm, residual.map(Var::value), relu)?;
         let (input, output) = (x.value().clone(), y.clone());
         let (x_slot, residual_slot) = (x.slot(), residual.map(Var::slot));

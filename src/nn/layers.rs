@@ -180,7 +180,7 @@ impl FrozenLinear {
 
 /// A training or evaluation pass needs statistics of more than one value.
 pub(super) fn check_batch(mode: Mode, shape: &[usize]) -> Result<()> {
-    if mode == Mode::Train && shape.first().is_some_and(|n| *n < 2) {
+    if mode != Mode::Eval && shape.first().is_some_and(|n| *n < 2) {
         let message = format!("a batch of {shape:?} is too small to train batch norm; use at least 2 samples");
         return Err(crate::Error::Shape(message));
     }

@@ -3,6 +3,8 @@
 
 pub mod arch;
 mod context;
+mod decoder;
+mod head;
 pub mod init;
 mod layers;
 mod network;
@@ -11,8 +13,9 @@ mod trunk;
 
 pub use arch::ArchSpec;
 pub use context::{Context, Mode};
+pub use head::{HeadKind, HeadSpec};
 pub use init::{Init, Initializer};
 pub use layers::{ConvNorm, Folded, FrozenLinear, Linear};
-pub use network::{Frozen, HeadSpec, Network, NetworkSpec, Outputs};
+pub use network::{Frozen, Network, NetworkSpec, Outputs};
 pub use resnet::{Features, ResNet};
 pub use trunk::{Stem, TrunkSpec};

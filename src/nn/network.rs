@@ -1,6 +1,7 @@
 //! A multi-task network: one trunk, one head per task; and its frozen form.
 
 use super::context::{Context, Mode};
+use super::head::{Head, HeadSpec};
 use super::init::{Init, Initializer};
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear, check_batch};
 use super::resnet::{Features, ResNet};
@@ -10,24 +11,6 @@ use crate::params::{Builder, Params};
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
-
-/// One task's head: a multi-layer perceptron over the pooled features.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadSpec {
-    /// The task.
-    pub task: String,
-    /// Logits it gives.
-    pub outputs: usize,
-    /// Widths of its hidden layers; none: a single linear layer.
-    pub hidden: Vec<usize>,
-}
-
-impl HeadSpec {
-    /// A single linear layer of `outputs` logits for `task`.
-    pub fn linear(task: impl Into<String>, outputs: usize) -> Self {
-        HeadSpec { task: task.into(), outputs, hidden: Vec::new() }
-    }
-}
 
 /// Everything that fixes a network's shape and its initial weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +30,7 @@ pub struct NetworkSpec {
 pub struct Network {
     spec: NetworkSpec,
     trunk: ResNet<ConvNorm>,
-    heads: Vec<Vec<Linear>>,
+    heads: Vec<Head<ConvNorm, Linear>>,
     params: Params,
     /// Where the heads' parameters begin in the arena.
     shared: usize,
@@ -56,16 +39,10 @@ pub struct Network {
 /// What a network says of a batch.
 #[derive(Debug, Clone)]
 pub struct Outputs<T> {
-    /// `[n, classes]` for each head.
+    /// For each head `[n, outputs]`, or `[n, h, w, outputs]` where the task is asked of every pixel.
     pub logits: Vec<T>,
     /// The trunk's features.
     pub features: Features<T>,
-}
-
-/// The name of layer `i` of `count` in a head, as PyTorch's `ModuleDict` of a `Linear` or a `Sequential` gives it.
-fn layer_name(task: &str, i: usize, count: usize) -> String {
-    // In a Sequential the ReLUs take every second place.
-    if count == 1 { format!("heads.{task}") } else { format!("heads.{task}.{}", 2 * i) }
 }
 
 impl Network {
@@ -74,19 +51,8 @@ impl Network {
         let (mut builder, mut init) = (Builder::default(), Initializer::new(seed, spec.init));
         let trunk = ResNet::new(&mut builder, &mut init, &spec.trunk, spec.channels);
         let shared = builder.len();
-        let mut heads = Vec::new();
-        for head in &spec.heads {
-            let mut widths = vec![trunk.channels()];
-            widths.extend(&head.hidden);
-            widths.push(head.outputs);
-            let count = widths.len() - 1;
-            let mut layers = Vec::new();
-            for (i, pair) in widths.windows(2).enumerate() {
-                let name = layer_name(&head.task, i, count);
-                layers.push(Linear::new(&mut builder, &mut init, &name, pair[0], pair[1], i + 1 < count));
-            }
-            heads.push(layers);
-        }
+        let stages = trunk.stage_channels();
+        let heads = spec.heads.iter().map(|head| Head::new(&mut builder, &mut init, head, &stages)).collect();
         Ok(Network { trunk, heads, params: builder.build(gpu)?, shared, spec })
     }
 
@@ -108,7 +74,8 @@ impl Network {
     /// Multiply-accumulates of one image of `h` x `w`, as a direct convolution.
     pub fn macs(&self, h: usize, w: usize) -> u64 {
         let convs: u64 = self.trunk.shapes(h, w).iter().map(|s| s.macs()).sum();
-        convs + self.heads.iter().flatten().map(|l| (l.inputs * l.outputs) as u64).sum::<u64>()
+        let maps = self.trunk.map_sizes(h, w);
+        convs + self.heads.iter().map(|head| head.macs(&maps)).sum::<u64>()
     }
 
     /// The gradients of the trunk's parameters, `[shared]`: what all tasks have in common.
@@ -125,7 +92,7 @@ impl Network {
     /// The forward pass over `x` `[n, h, w, c]`; operations go onto `tape`.
     pub fn forward(&self, gpu: &Gpu, tape: &mut Tape, mode: Mode, x: &Var) -> Result<Outputs<Var>> {
         let features = self.features(gpu, tape, mode, x)?;
-        let logits = (0..self.heads.len()).map(|k| self.head(gpu, tape, k, &features.pooled)).collect::<Result<_>>()?;
+        let logits = (0..self.heads.len()).map(|k| self.head(gpu, tape, mode, k, &features)).collect::<Result<_>>()?;
         Ok(Outputs { logits, features })
     }
 
@@ -139,22 +106,24 @@ impl Network {
         self.trunk.forward(&mut Context { gpu, tape, params: &self.params, mode }, x)
     }
 
-    /// The logits of head `k`, `[n, classes]`, from the pooled features `[n, c]`.
-    pub fn head(&self, gpu: &Gpu, tape: &mut Tape, k: usize, pooled: &Var) -> Result<Var> {
-        let Some(layers) = self.heads.get(k) else {
+    /// What head `k` says, `[n, outputs]` or `[n, h, w, outputs]`, from the trunk's features.
+    pub fn head(&self, gpu: &Gpu, tape: &mut Tape, mode: Mode, k: usize, features: &Features<Var>) -> Result<Var> {
+        let Some(head) = self.heads.get(k) else {
             return Err(Error::Invalid(format!("head {k} of a network of {} heads", self.heads.len())));
         };
-        // Heads have no batch norm: training and evaluation are the same.
-        let mut ctx = Context { gpu, tape, params: &self.params, mode: Mode::Eval };
-        layers.iter().try_fold(pooled.clone(), |z, layer| layer.forward(&mut ctx, &z))
+        head.forward(&mut Context { gpu, tape, params: &self.params, mode }, features)
+    }
+
+    /// Whether some head looks at the stages' maps rather than at the pooled features.
+    pub fn looks_at_maps(&self) -> bool {
+        self.heads.iter().any(Head::looks_at_maps)
     }
 
     /// A copy that can only infer: batch norm folded, no tape, no gradient. Later training does not change it.
     pub fn freeze(&self, gpu: &Gpu) -> Result<Frozen> {
-        let head = |layers: &Vec<Linear>| layers.iter().map(|l| l.freeze(gpu, &self.params)).collect::<Result<_>>();
         Ok(Frozen {
             trunk: self.trunk.fold(gpu, &self.params)?,
-            heads: self.heads.iter().map(head).collect::<Result<_>>()?,
+            heads: self.heads.iter().map(|h| h.freeze(gpu, &self.params)).collect::<Result<_>>()?,
         })
     }
 }
@@ -163,27 +132,20 @@ impl Network {
 #[derive(Debug, Clone)]
 pub struct Frozen {
     trunk: ResNet<Folded>,
-    heads: Vec<Vec<FrozenLinear>>,
+    heads: Vec<Head<Folded, FrozenLinear>>,
 }
 
 impl Frozen {
     /// The forward pass over `x` `[n, h, w, c]`.
     pub fn infer(&self, gpu: &Gpu, x: &Tensor) -> Result<Outputs<Tensor>> {
         let features = self.trunk.infer(gpu, x)?;
-        let mut logits = Vec::new();
-        for head in &self.heads {
-            let mut z = features.pooled.clone();
-            for layer in head {
-                z = layer.infer(gpu, &z)?;
-            }
-            logits.push(z);
-        }
+        let logits = self.heads.iter().map(|head| head.infer(gpu, &features)).collect::<Result<_>>()?;
         Ok(Outputs { logits, features })
     }
 
     /// A hash of every byte it computes with: the same before and after a run, or something wrote into it.
     pub fn fingerprint(&self, gpu: &Gpu) -> Result<u64> {
-        let heads = self.heads.iter().flatten().flat_map(FrozenLinear::tensors);
+        let heads = self.heads.iter().flat_map(Head::tensors);
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for tensor in self.trunk.tensors().into_iter().chain(heads) {
             for word in tensor.to_u32(gpu)? {

@@ -5,12 +5,12 @@ use super::context::Context;
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded};
 use super::trunk::{Stem, TrunkSpec};
-use crate::Result;
 use crate::gpu::Gpu;
 use crate::params::{Builder, Params};
 use crate::shape::{Conv2d, Pool2d};
 use crate::tape::Var;
 use crate::tensor::Tensor;
+use crate::{Error, Result};
 
 /// Two 3x3 convolutions around which the input is carried.
 #[derive(Debug, Clone)]
@@ -36,6 +36,15 @@ pub struct Features<T> {
     pub pooled: T,
     /// `[n, h, w, c]` after each stage, called `layer1`, `layer2`, ….
     pub maps: Vec<T>,
+    /// Height and width of the images.
+    pub image: [usize; 2],
+}
+
+fn image_size(x: &Tensor) -> Result<[usize; 2]> {
+    match x.shape() {
+        &[_, h, w, _] => Ok([h, w]),
+        other => Err(Error::Shape(format!("a trunk takes images [n, h, w, c], not {other:?}"))),
+    }
 }
 
 /// The window after the ImageNet stem.
@@ -76,6 +85,7 @@ impl ResNet<ConvNorm> {
 
     /// The forward pass over `[n, h, w, c]`.
     pub fn forward(&self, ctx: &mut Context, x: &Var) -> Result<Features<Var>> {
+        let image = image_size(x.value())?;
         let mut x = self.stem.forward(ctx, x, None, true)?;
         if self.pool
             && let &[n, h, w, c] = x.value().shape()
@@ -94,7 +104,7 @@ impl ResNet<ConvNorm> {
             }
             maps.push(x.clone());
         }
-        Ok(Features { pooled: ctx.global_avg_pool(&x)?, maps })
+        Ok(Features { pooled: ctx.global_avg_pool(&x)?, maps, image })
     }
 
     /// The trunk with every norm folded into its convolution.
@@ -133,6 +143,24 @@ impl ResNet<ConvNorm> {
         all
     }
 
+    /// Height and width of each stage's map for images of `h` x `w`.
+    pub fn map_sizes(&self, h: usize, w: usize) -> Vec<[usize; 2]> {
+        let stem = self.stem.shape(1, h, w);
+        let (mut h, mut w) = (stem.oh(), stem.ow());
+        if self.pool {
+            let pool = stem_pool(1, h, w, 1);
+            (h, w) = (pool.oh(), pool.ow());
+        }
+        let mut after = |stage: &Vec<Block<ConvNorm>>| {
+            for block in stage {
+                let first = block.conv1.shape(1, h, w);
+                (h, w) = (first.oh(), first.ow());
+            }
+            [h, w]
+        };
+        self.stages.iter().map(&mut after).collect()
+    }
+
     /// Channels of each stage's map.
     pub fn stage_channels(&self) -> Vec<usize> {
         self.stages.iter().filter_map(|s| s.last()).map(|b| b.conv2.co).collect()
@@ -149,6 +177,7 @@ impl<L> ResNet<L> {
 impl ResNet<Folded> {
     /// The forward pass over `[n, h, w, c]`, recording nothing.
     pub fn infer(&self, gpu: &Gpu, x: &Tensor) -> Result<Features<Tensor>> {
+        let image = image_size(x)?;
         let mut x = self.stem.infer(gpu, x, None, true)?;
         if self.pool
             && let &[n, h, w, c] = x.shape()
@@ -167,7 +196,7 @@ impl ResNet<Folded> {
             }
             maps.push(x.clone());
         }
-        Ok(Features { pooled: crate::kernels::pool::global_avg(gpu, &x)?, maps })
+        Ok(Features { pooled: crate::kernels::pool::global_avg(gpu, &x)?, maps, image })
     }
 
     /// Every tensor it computes with.

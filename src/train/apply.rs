@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::answer::TaskPrediction;
 use super::checkpoint::{self, Card};
 use super::config::Config;
 use super::dataset;
@@ -12,7 +13,7 @@ use super::run::{augmentation, names};
 use super::stage::Finished;
 use crate::data::formats::image;
 use crate::gpu::Gpu;
-use crate::kernels::{augment, softmax};
+use crate::kernels::augment;
 use crate::metrics::TaskResult;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -39,19 +40,6 @@ pub struct Prediction {
     pub image: PathBuf,
     /// One for each task.
     pub tasks: Vec<TaskPrediction>,
-}
-
-/// One task's answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TaskPrediction {
-    /// The task.
-    pub task: String,
-    /// The most probable class.
-    pub label: String,
-    /// Its probability.
-    pub probability: f32,
-    /// Every class's probability, in the order of the classes.
-    pub probabilities: Vec<f32>,
 }
 
 /// The folders `seed-*` of a run, by seed.
@@ -119,7 +107,7 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     folders.into_iter().map(one).collect()
 }
 
-/// A stored network and its card: all it takes to classify images.
+/// A stored network and its card: all it takes to answer questions about images.
 #[derive(Debug)]
 pub struct Classifier {
     network: crate::nn::Frozen,
@@ -153,18 +141,8 @@ impl Classifier {
         let bytes = Tensor::from_bytes(gpu, pixels)?;
         let x = augment::normalise(gpu, &bytes, [1, h, w, c], &self.card.mean, &self.card.std)?;
         let outputs = self.network.infer(gpu, &x)?;
-        let answer = |(task, logits): (&checkpoint::TaskCard, &Tensor)| {
-            let probabilities = softmax::softmax(gpu, logits, 1.0)?.to_f32(gpu)?;
-            let best =
-                probabilities.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
-            Ok(TaskPrediction {
-                task: task.name.clone(),
-                label: task.classes[best.0].clone(),
-                probability: best.1,
-                probabilities,
-            })
-        };
-        self.card.tasks.iter().zip(&outputs.logits).map(answer).collect()
+        let heads = self.card.tasks.iter().zip(&outputs.logits);
+        heads.map(|(task, said)| TaskPrediction::of(gpu, task, said, [h, w])).collect()
     }
 
     /// The answers to an image file, resized to what the network takes.

@@ -7,24 +7,29 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::files::write_atomic;
-use crate::data::{Dataset, Task};
+use crate::data::{Dataset, Labels, Task, TaskKind};
 use crate::gpu::Gpu;
-use crate::nn::{HeadSpec, Init, Network, NetworkSpec, Stem, TrunkSpec, arch};
+use crate::nn::{HeadKind, HeadSpec, Init, Network, NetworkSpec, Stem, TrunkSpec, arch};
 use crate::params::Named;
 use crate::{Error, Result};
 
 /// Version of the metadata.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// The key of the metadata in the file's header.
 const KEY: &str = "limbeck";
 
 /// One task of a stored network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskCard {
     /// Its name.
     pub name: String,
-    /// Its classes, in the order of the logits.
+    /// What it asks for.
+    pub kind: TaskKind,
+    /// Its classes or attributes, in the order of the logits; none where it asks for a number.
     pub classes: Vec<String>,
+    /// Mean and standard deviation of the training labels where it asks for a number: what the head says is standardised by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moments: Option<(f32, f32)>,
 }
 
 /// What a stored network is and how images become its input.
@@ -38,8 +43,10 @@ pub struct Card {
     pub width: f32,
     /// The 7x7 stem of the ImageNet family.
     pub imagenet_stem: bool,
-    /// Hidden sizes of the heads.
+    /// Hidden sizes of the heads of tasks that are asked of whole images.
     pub head: Vec<usize>,
+    /// Channels of the decoders of tasks that are asked of every pixel.
+    pub decoder: usize,
     /// The tasks, in the order of the heads.
     pub tasks: Vec<TaskCard>,
     /// `[height, width, channels]` of the images.
@@ -69,27 +76,42 @@ impl Card {
     /// [`Error::Invalid`] for a head of a task the data does not have, or heads of different hidden sizes.
     pub fn new(spec: &NetworkSpec, data: &Dataset) -> Result<Card> {
         let images = &data.train.images;
-        Self::of(spec, &data.tasks, [images.height, images.width, images.channels], data.channel_stats())
+        let moments = data.train.labels.iter().map(Labels::moments);
+        let targets: Vec<_> = data.tasks.iter().zip(moments).collect();
+        Self::of(spec, &targets, [images.height, images.width, images.channels], data.channel_stats())
     }
 
-    /// [`Card::new`] from what it takes of the data: tasks, image size, mean and standard deviation.
+    /// [`Card::new`] from what it takes of the data: tasks with their labels' moments, image size, mean and standard deviation.
     pub(super) fn of(
         spec: &NetworkSpec,
-        tasks: &[Task],
+        tasks: &[(&Task, (f32, f32))],
         image: [usize; 3],
         (mean, std): (Vec<f32>, Vec<f32>),
     ) -> Result<Card> {
-        let hidden = spec.heads.first().map_or(&[][..], |h| &h.hidden);
+        let pooled = spec.heads.iter().find_map(|h| match &h.kind {
+            HeadKind::Pooled { hidden } => Some(hidden.clone()),
+            HeadKind::Decoder { .. } => None,
+        });
+        let decoder = spec.heads.iter().find_map(|h| match h.kind {
+            HeadKind::Decoder { channels } => Some(channels),
+            HeadKind::Pooled { .. } => None,
+        });
+        let (hidden, decoder) = (pooled.unwrap_or_default(), decoder.unwrap_or(0));
         let card = |head: &HeadSpec| {
-            let task = tasks.iter().find(|t| t.name == head.task && t.classes.len() == head.outputs);
+            let task = tasks.iter().find(|(t, _)| t.name == head.task);
+            let own = |t: &Task| head_spec(&t.name, t.kind, t.classes.len(), &hidden, decoder);
             match task {
-                Some(t) if head.hidden == hidden => Ok(TaskCard { name: t.name.clone(), classes: t.classes.clone() }),
-                Some(t) => {
-                    Err(Error::Invalid(format!("the head of {:?} has other hidden layers than the first", t.name)))
-                }
-                None => {
-                    Err(Error::Invalid(format!("the data have no task {:?} of {} classes", head.task, head.outputs)))
-                }
+                Some((t, moments)) if own(t) == *head => Ok(TaskCard {
+                    name: t.name.clone(),
+                    kind: t.kind,
+                    classes: t.classes.clone(),
+                    moments: t.kind.is_numeric().then_some(*moments),
+                }),
+                Some((t, _)) if own(t).outputs == head.outputs => Err(Error::Invalid(format!(
+                    "the head of {:?} has another shape than the first of its kind",
+                    t.name
+                ))),
+                _ => Err(Error::Invalid(format!("the data have no task {:?} of {} classes", head.task, head.outputs))),
             }
         };
         Ok(Card {
@@ -97,8 +119,9 @@ impl Card {
             arch: spec.trunk.arch.to_string(),
             width: spec.trunk.width,
             imagenet_stem: spec.trunk.stem == Stem::ImageNet,
-            head: hidden.to_vec(),
             tasks: spec.heads.iter().map(card).collect::<Result<_>>()?,
+            head: hidden,
+            decoder,
             image,
             mean,
             std,
@@ -115,14 +138,25 @@ impl Card {
             Error::checkpoint(path, format!("its architecture {:?} is unknown to this version", self.arch))
         })?;
         let stem = if self.imagenet_stem { Stem::ImageNet } else { Stem::Small };
-        let head =
-            |t: &TaskCard| HeadSpec { task: t.name.clone(), outputs: t.classes.len(), hidden: self.head.clone() };
+        let head = |t: &TaskCard| head_spec(&t.name, t.kind, t.classes.len(), &self.head, self.decoder);
         Ok(NetworkSpec {
             trunk: TrunkSpec { arch, width: self.width, stem },
             channels: self.image[2],
             heads: self.tasks.iter().map(head).collect(),
             init: Init::HeNormal,
         })
+    }
+}
+
+/// The head of a task: what it gives, and from what.
+pub(super) fn head_spec(task: &str, kind: TaskKind, classes: usize, hidden: &[usize], decoder: usize) -> HeadSpec {
+    match kind {
+        TaskKind::Class | TaskKind::Attributes => HeadSpec::mlp(task, classes, hidden),
+        TaskKind::Number => HeadSpec::mlp(task, 1, hidden),
+        TaskKind::Mask => HeadSpec::decoder(task, classes, decoder),
+        TaskKind::Depth => HeadSpec::decoder(task, 1, decoder),
+        // Classes, four distances to the edges, and centre-ness.
+        TaskKind::Boxes => HeadSpec::decoder(task, classes + 5, decoder),
     }
 }
 

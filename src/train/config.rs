@@ -12,16 +12,20 @@ mod network;
 mod origin;
 mod read;
 mod sections;
+mod tasks;
 mod teaching;
 #[cfg(test)]
 mod tests;
 
 pub use super::cache::Storage;
 pub use network::{Init, NetConfig, Stem};
+pub use tasks::{NumberLoss, TaskConfig};
 pub use teaching::{
     BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, TeacherConfig, TeacherKind,
 };
 
+use crate::data::TaskKind;
+use crate::data::scenes::Question;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -53,8 +57,8 @@ pub struct Config {
     pub balance: BalanceConfig,
     /// Teachers' answers on disk.
     pub cache: CacheConfig,
-    /// Weight of each task's losses; every task of the data is listed.
-    pub tasks: BTreeMap<String, f64>,
+    /// Each task's weight and loss; every task of the data is listed.
+    pub tasks: BTreeMap<String, TaskConfig>,
 }
 
 /// Where the images come from and how they are split.
@@ -89,6 +93,21 @@ pub enum Source {
     Idx(IdxSource),
     /// A folder of class folders.
     Folder(FolderSource),
+    /// Drawn scenes.
+    Scenes(ScenesSource),
+}
+
+/// Drawn scenes ([`crate::data::scenes`]): any size, any number, every kind of task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScenesSource {
+    /// Height and width in pixels.
+    pub size: [usize; 2],
+    /// How many are drawn for each split.
+    pub samples: Samples,
+    /// Objects in a scene at most.
+    pub objects: usize,
+    /// What is asked of them; each is a task of its own.
+    pub tasks: Vec<Question>,
 }
 
 /// The embedded 8x8 digits.
@@ -317,9 +336,18 @@ impl Config {
             Source::Digits(_) => DIGITS_TASKS.to_vec(),
             Source::Pair(pair) => vec![&pair.first.task, &pair.second.task],
             Source::Idx(idx) => vec![&idx.files.task],
+            Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.name()).collect(),
             Source::Folder(folder) => {
                 std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
             }
+        }
+    }
+
+    /// What each task asks for, in the order of [`Config::task_names`].
+    pub fn task_kinds(&self) -> Vec<TaskKind> {
+        match &self.data.source {
+            Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.kind()).collect(),
+            _ => vec![TaskKind::Class; self.task_names().len()],
         }
     }
 

@@ -4,7 +4,7 @@ use super::config::{Config, IdxFiles, Limit, Source};
 use crate::Result;
 use crate::data::compose::{self, Pairing, Samples};
 use crate::data::formats::{folder, idx};
-use crate::data::{Dataset, Limits, digits, seed};
+use crate::data::{Dataset, Limits, digits, scenes, seed};
 
 /// Loads and composes what the configuration asks for.
 pub fn load(config: &Config) -> Result<Dataset> {
@@ -19,9 +19,10 @@ pub fn load(config: &Config) -> Result<Dataset> {
         classes: f.classes.clone(),
         flip: flip(&f.task),
     };
+    let counts = |s: super::config::Samples| Samples { train: s.train, val: s.val, test: s.test };
     let pairing = |canvas, samples: super::config::Samples| Pairing {
         canvas,
-        samples: Samples { train: samples.train, val: samples.val, test: samples.test },
+        samples: counts(samples),
         seed: seed::derive(data.split_seed, "compose"),
     };
     let mut dataset = match &data.source {
@@ -31,6 +32,13 @@ pub fn load(config: &Config) -> Result<Dataset> {
             let second = idx::load(&p.second.task, &files(&p.second), p.val_fraction, data.split_seed)?;
             compose::compose(&config.name, &first, &second, &pairing(p.canvas, p.samples))?
         }
+        Source::Scenes(s) => scenes::load(&scenes::Scenes {
+            size: s.size,
+            samples: counts(s.samples),
+            objects: s.objects,
+            questions: s.tasks.clone(),
+            seed: seed::derive(data.split_seed, "scenes"),
+        })?,
         Source::Idx(i) => {
             let whole = idx::load(&config.name, &files(&i.files), i.val_fraction, data.split_seed)?;
             whole.limited(&limits(&i.limit), data.split_seed)?

@@ -1,15 +1,14 @@
-//! Batches on their way to the GPU, and a network's metrics over a split.
+//! Batches on their way to the GPU.
 
 use std::sync::Arc;
 
+use super::labels::Target;
 use crate::Result;
 use crate::data::augment::Augment;
-use crate::data::loader::{Batch, Loader};
-use crate::data::{Dataset, Split, Task};
+use crate::data::loader::Batch;
+use crate::data::{Dataset, Labels, Split, Task};
 use crate::gpu::Gpu;
-use crate::kernels::{augment, confusion, elementwise};
-use crate::metrics::{Confusion, TaskResult};
-use crate::nn::Frozen;
+use crate::kernels::augment;
 use crate::tensor::Tensor;
 
 /// The splits and what turns their bytes into a network's input.
@@ -19,6 +18,7 @@ pub(super) struct Feed {
     pub val: Arc<Split>,
     pub test: Arc<Split>,
     pub tasks: Vec<Task>,
+    pub targets: Vec<Target>,
     pub mean: Vec<f32>,
     pub std: Vec<f32>,
     pub augment: Augment,
@@ -29,9 +29,10 @@ pub(super) struct Feed {
 pub(super) struct Place {
     pixels: Tensor,
     draws: Tensor,
-    /// One tensor a head.
-    pub labels: Vec<Tensor>,
+    /// One tensor a head, as they were uploaded.
+    labels: Vec<Tensor>,
     tasks: Vec<usize>,
+    targets: Vec<Target>,
     rows: usize,
 }
 
@@ -46,8 +47,8 @@ impl Place {
     pub(super) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
         self.pixels.write_bytes(gpu, &batch.images)?;
         self.draws.write_u32(gpu, bytemuck::cast_slice(&batch.draws))?;
-        let mut pairs = self.labels.iter().zip(&self.tasks);
-        pairs.try_for_each(|(labels, task)| labels.write_u32(gpu, &batch.labels[*task]))
+        let mut heads = self.labels.iter().zip(&self.tasks).zip(&self.targets);
+        heads.try_for_each(|((labels, task), target)| target.write(gpu, labels, &batch.labels[*task]))
     }
 }
 
@@ -55,7 +56,9 @@ impl Feed {
     /// Takes the data over; `augment` applies to training batches alone.
     pub(super) fn new(data: Dataset, augment: Augment) -> Self {
         let (mean, std) = data.channel_stats();
+        let target = |(task, labels): (&Task, &Labels)| Target { task: task.clone(), moments: labels.moments() };
         Feed {
+            targets: data.tasks.iter().zip(&data.train.labels).map(target).collect(),
             train: Arc::new(data.train),
             val: Arc::new(data.val),
             test: Arc::new(data.test),
@@ -64,10 +67,6 @@ impl Feed {
             std,
             augment,
         }
-    }
-
-    fn classes(&self, task: usize) -> usize {
-        self.tasks[task].classes.len()
     }
 
     /// `[height, width, channels]`.
@@ -93,12 +92,15 @@ impl Feed {
     /// A place for training batches like this one, holding it; with the labels of `tasks`.
     pub(super) fn place(&self, gpu: &Gpu, batch: &Batch, tasks: &[usize]) -> Result<Place> {
         let rows = batch.indices.len();
-        let labels = tasks.iter().map(|t| Tensor::from_u32(gpu, &batch.labels[*t], &[rows]));
+        let [h, w, _] = self.image();
+        let targets: Vec<Target> = tasks.iter().map(|t| self.targets[*t].clone()).collect();
+        let labels = tasks.iter().zip(&targets).map(|(t, target)| target.upload(gpu, &batch.labels[*t], rows, [h, w]));
         Ok(Place {
             pixels: Tensor::from_bytes(gpu, &batch.images)?,
             draws: Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.draws), &[rows, 4])?,
             labels: labels.collect::<Result<_>>()?,
             tasks: tasks.to_vec(),
+            targets,
             rows,
         })
     }
@@ -109,41 +111,17 @@ impl Feed {
         augment::augment(gpu, &place.pixels, self.shape(place.rows), &place.draws, mean, std, noise)
     }
 
+    /// The labels of the batch in `place`, one tensor a head, moved as its images are in [`Feed::training_input`].
+    pub(super) fn training_labels(&self, gpu: &Gpu, place: &Place) -> Result<Vec<Tensor>> {
+        let [h, w, _] = self.image();
+        let moved =
+            |(target, labels): (&Target, &Tensor)| target.moved(gpu, labels, [place.rows, h, w], Some(&place.draws));
+        place.targets.iter().zip(&place.labels).map(moved).collect()
+    }
+
     /// A batch as it is.
     pub(super) fn plain_input(&self, gpu: &Gpu, batch: &Batch) -> Result<Tensor> {
         let pixels = Tensor::from_bytes(gpu, &batch.images)?;
         augment::normalise(gpu, &pixels, self.shape(batch.indices.len()), &self.mean, &self.std)
-    }
-
-    /// What `network` achieves over `split` at each of `tasks` (indices into the data's tasks; the network has one head for each,
-    /// in that order). Counted on the GPU, read once.
-    pub(super) fn evaluate(
-        &self,
-        gpu: &Gpu,
-        network: &Frozen,
-        split: &Arc<Split>,
-        tasks: &[usize],
-        batch: usize,
-    ) -> Result<Vec<TaskResult>> {
-        let counts = tasks.iter().map(|t| {
-            let counts = Tensor::empty(gpu, &[self.classes(*t), self.classes(*t)])?;
-            // The bits of 0.0 are those of 0.
-            elementwise::fill(gpu, &counts, 0.0)?;
-            Ok(counts)
-        });
-        let counts: Vec<Tensor> = counts.collect::<Result<_>>()?;
-        for batch in Loader::eval(split.clone(), batch) {
-            let outputs = network.infer(gpu, &self.plain_input(gpu, &batch)?)?;
-            for ((task, logits), counts) in tasks.iter().zip(&outputs.logits).zip(&counts) {
-                let labels = Tensor::from_u32(gpu, &batch.labels[*task], &[batch.indices.len()])?;
-                confusion::confusion(gpu, logits, &labels, batch.valid, counts)?;
-            }
-            gpu.flush()?;
-        }
-        let read = tasks.iter().zip(&counts).map(|(task, counts)| {
-            let counts = counts.to_u32(gpu)?.into_iter().map(u64::from).collect();
-            Ok(TaskResult::of_classes(Confusion::from_counts(counts, self.classes(*task))?))
-        });
-        read.collect()
     }
 }

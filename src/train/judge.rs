@@ -7,10 +7,9 @@
 use std::collections::BTreeSet;
 
 use super::feed::{Feed, Place};
-use super::objective::Objective;
+use super::objective::{Heads, Objective};
 use crate::distill::{Tap, Taught};
 use crate::gpu::Gpu;
-use crate::kernels::elementwise;
 use crate::kernels::gramian::Rows;
 use crate::loss::{Ledger, Losses};
 use crate::nn::{Context, Features, Mode, Network};
@@ -78,6 +77,8 @@ impl Judge<'_> {
         let mut trunk = Tape::new();
         let features = self.network.features(gpu, &mut trunk, Mode::Train, &Var::constant(x))?;
         let outputs = self.outputs(&features)?;
+        let labels = self.feed.training_labels(gpu, place)?;
+        let mut run = Heads::new(self.network, Mode::Train);
         let head_grads = self.network.head_grads()?;
         let heads = Rows::new(gpu, self.groups(), head_grads.len())?;
         let mut beside = Vec::new();
@@ -93,7 +94,7 @@ impl Judge<'_> {
             }
             let leaves = self.leaves(&mut tape, &features, &outputs, g)?;
             let mut losses = Losses { gpu, tape: &mut tape, ledger };
-            self.objective.apply(&mut losses, terms, self.network, &leaves, &taught, &place.labels)?;
+            self.objective.apply(&mut losses, terms, &mut run, &leaves, &taught, &labels)?;
             drop(leaves);
             tape.backward(gpu)?;
         }
@@ -138,6 +139,9 @@ impl Judge<'_> {
 
     /// The stages that are looked at.
     fn stages(&self, features: &Features<Var>) -> Vec<usize> {
+        if self.network.looks_at_maps() {
+            return (0..features.maps.len()).collect();
+        }
         let stage = |tap: &Tap| match tap {
             Tap::Stage(i) if *i < features.maps.len() => Some(*i),
             _ => None,
@@ -174,7 +178,7 @@ impl Judge<'_> {
             }
             _ => leaf(tape, &features.pooled)?,
         };
-        Ok(Features { pooled, maps })
+        Ok(Features { pooled, maps, image: features.image })
     }
 
     /// Every group's way back through the trunk.
@@ -216,16 +220,14 @@ impl Judge<'_> {
     /// they are.
     pub(super) fn losses(&self, place: &Place, ledger: &Ledger) -> Result<()> {
         let gpu = self.gpu;
-        let statistics = self.network.params().statistics();
-        let kept = Target::fresh(Tensor::empty(gpu, statistics.shape())?);
-        elementwise::axpy(gpu, 1.0, statistics, &kept)?;
         let x = self.feed.training_input(gpu, place)?;
         let taught = self.teach(&x)?;
         let mut tape = Tape::off();
-        let features = self.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x))?;
+        let labels = self.feed.training_labels(gpu, place)?;
+        let features = self.network.features(gpu, &mut tape, Mode::Look, &Var::constant(x))?;
         let all: Vec<usize> = self.groups.iter().flatten().copied().collect();
         let mut losses = Losses { gpu, tape: &mut tape, ledger };
-        self.objective.apply(&mut losses, &all, self.network, &features, &taught, &place.labels)?;
-        elementwise::axpy(gpu, 1.0, &kept.tensor, &Target::fresh(statistics.clone()))
+        let mut run = Heads::new(self.network, Mode::Look);
+        self.objective.apply(&mut losses, &all, &mut run, &features, &taught, &labels)
     }
 }

@@ -1,16 +1,19 @@
 //! Training: the run's file, its stages, what they report and what they leave on disk.
 
 pub mod ablate;
+mod answer;
 mod apply;
 mod balancing;
 pub mod cache;
 pub mod checkpoint;
 pub mod config;
 mod dataset;
+mod evaluate;
 pub mod event;
 mod feed;
 mod files;
 mod judge;
+mod labels;
 mod objective;
 mod progress;
 mod run;
@@ -19,9 +22,11 @@ mod stage;
 mod stages;
 mod step;
 pub mod summary;
+mod supervision;
 mod teachers;
 
-pub use apply::{Classifier, Evaluation, Prediction, TaskPrediction, evaluate, predict};
+pub use answer::{Answer, TaskPrediction};
+pub use apply::{Classifier, Evaluation, Prediction, evaluate, predict};
 pub use config::Config;
 pub use event::{EpochRecord, Event};
 pub use files::write_atomic;

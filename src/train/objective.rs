@@ -1,16 +1,17 @@
 //! What a stage minimises: labels for every task, and teachers where it distils.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::DistillConfig;
+use super::config::{DistillConfig, TaskConfig};
+use super::supervision::Supervision;
 use super::teachers::{Lesson, Teacher};
-use crate::data::seed;
+use crate::data::{Task, seed};
 use crate::distill::{Distil, Given, Look, Method, Setup, Tap, Taught};
 use crate::gpu::Gpu;
-use crate::loss::{CrossEntropy, Losses};
-use crate::nn::{Features, Network};
+use crate::loss::Losses;
+use crate::nn::{Features, Mode, Network};
 use crate::params::Params;
-use crate::tape::Var;
+use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -40,7 +41,7 @@ pub(super) struct Term {
 }
 
 enum Kind {
-    Labels(CrossEntropy),
+    Labels(Supervision),
     Taught { loss: Box<dyn Distil>, teacher: usize, head: usize },
 }
 
@@ -49,6 +50,17 @@ impl Term {
     pub fn is_labels(&self) -> bool {
         matches!(self.kind, Kind::Labels(_))
     }
+}
+
+/// A task of a stage, and how its labels are learnt.
+#[derive(Debug, Clone)]
+pub(super) struct Goal<'a> {
+    pub task: &'a Task,
+    /// Its weight among the tasks.
+    pub weight: f32,
+    /// Its settings.
+    pub config: TaskConfig,
+    pub label_smoothing: f32,
 }
 
 /// What a student learns from beside the labels.
@@ -63,8 +75,8 @@ pub(super) struct Teaching<'a> {
 }
 
 impl Objective {
-    /// Labels alone; `weights` are the tasks'.
-    pub(super) fn labels(tasks: &[&str], weights: &[f32], label_smoothing: f64) -> Self {
+    /// Labels alone.
+    pub(super) fn labels(goals: &[Goal]) -> Result<Self> {
         let mut objective = Objective {
             terms: Vec::new(),
             names: Vec::new(),
@@ -72,31 +84,26 @@ impl Objective {
             kept: Vec::new(),
             tapped: BTreeSet::new(),
         };
-        for (task, (name, weight)) in tasks.iter().zip(weights).enumerate() {
-            objective.push_labels(task, name, *weight, label_smoothing);
+        for (task, goal) in goals.iter().enumerate() {
+            objective.push_labels(task, goal, goal.weight)?;
         }
-        objective
+        Ok(objective)
     }
 
     /// Labels and teachers.
-    pub(super) fn distilled(
-        gpu: &Gpu,
-        tasks: &[&str],
-        weights: &[f32],
-        label_smoothing: f64,
-        teaching: Teaching,
-        student: &Network,
-    ) -> Result<Self> {
+    pub(super) fn distilled(gpu: &Gpu, goals: &[Goal], teaching: Teaching, student: &Network) -> Result<Self> {
         let Teaching { config, teachers, lessons, seed } = teaching;
-        let mut objective = Self::labels(&[], &[], label_smoothing);
+        let mut objective = Self::labels(&[])?;
         objective.kept = vec![Vec::new(); teachers.len()];
         objective.teachers = teachers;
         let mut draws = 0;
-        for (task, (name, weight)) in tasks.iter().zip(weights).enumerate() {
-            objective.push_labels(task, name, weight * config.task_weight as f32, label_smoothing);
+        for (task, goal) in goals.iter().enumerate() {
+            let (name, weight) = (&goal.task.name, goal.weight);
+            objective.push_labels(task, goal, weight * config.task_weight as f32)?;
             let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
             for (method, settings) in config.used() {
-                let idle = !settings.tasks.is_empty() && !settings.tasks.iter().any(|t| t == name);
+                let idle = !settings.tasks.is_empty() && !settings.tasks.contains(name);
+                let idle = idle || !method.serves(goal.task.kind);
                 if idle || settings.weight == 0.0 {
                     continue;
                 }
@@ -113,6 +120,7 @@ impl Objective {
                         let setup = Setup {
                             gpu,
                             name: &format!("adaptors.{term}"),
+                            task: goal.task.kind,
                             settings: &settings.settings,
                             student: &student,
                             teacher: &teacher,
@@ -143,10 +151,13 @@ impl Objective {
         Ok(objective)
     }
 
-    fn push_labels(&mut self, task: usize, name: &str, factor: f32, label_smoothing: f64) {
-        self.names.push(format!("{name}/ce"));
-        let kind = Kind::Labels(CrossEntropy { label_smoothing: label_smoothing as f32 });
-        self.terms.push(Term { task, factor, full: factor, warmup: 0.0, normalise: false, kind });
+    fn push_labels(&mut self, task: usize, goal: &Goal, factor: f32) -> Result<()> {
+        for (name, supervision) in Supervision::of(goal)? {
+            self.names.push(format!("{}/{name}", goal.task.name));
+            let kind = Kind::Labels(supervision);
+            self.terms.push(Term { task, factor, full: factor, warmup: 0.0, normalise: false, kind });
+        }
+        Ok(())
     }
 
     /// The terms' names: `task/ce`, `task/kd`, ….
@@ -185,12 +196,23 @@ impl Objective {
             let factor = f64::from(self.terms[i].factor);
             if factor > 0.0 { products[i * (self.terms.len() + 1)].max(0.0).sqrt() / factor } else { 0.0 }
         };
-        let labels = |task: usize| self.terms.iter().position(|t| t.task == task && t.is_labels()).map_or(0.0, pull);
+        // A task's labels may be learnt by several losses, whose gradients add up.
+        let labels = |task: usize| {
+            let own: Vec<usize> = (0..self.terms.len()).filter(|i| self.is_label_of(*i, task)).collect();
+            let row = |i: usize| own.iter().map(move |j| products[i * self.terms.len() + *j]).sum::<f64>();
+            let size: f64 = own.iter().map(|i| row(*i)).sum();
+            let factor = own.first().map_or(0.0, |i| f64::from(self.terms[*i].factor));
+            if factor > 0.0 { size.max(0.0).sqrt() / factor } else { 0.0 }
+        };
         let one = |(i, term): (usize, &Term)| match (labels(term.task), pull(i)) {
             (labels, own) if term.normalise && labels > 0.0 && own > 0.0 => (labels / own) as f32,
             _ => 1.0,
         };
         self.terms.iter().enumerate().map(one).collect()
+    }
+
+    fn is_label_of(&self, term: usize, task: usize) -> bool {
+        self.terms[term].task == task && self.terms[term].is_labels()
     }
 
     /// Where the student is tapped.
@@ -264,12 +286,13 @@ impl Objective {
         &self,
         losses: &mut Losses,
         chosen: &[usize],
-        network: &Network,
+        heads: &mut Heads,
         features: &Features<Var>,
         taught: &[Taught],
         labels: &[Tensor],
     ) -> Result<()> {
-        self.apply_to(losses, chosen, (network, vec![None; labels.len()]), features, taught, labels)
+        heads.logits.clear();
+        self.apply_to(losses, chosen, heads, features, taught, labels)
     }
 
     /// [`Objective::apply`] with the logits of those heads that have run already.
@@ -277,18 +300,14 @@ impl Objective {
         &self,
         losses: &mut Losses,
         chosen: &[usize],
-        (network, mut logits): (&Network, Vec<Option<Var>>),
+        heads: &mut Heads,
         features: &Features<Var>,
         taught: &[Taught],
         labels: &[Tensor],
     ) -> Result<()> {
         for &i in chosen {
             let term = &self.terms[i];
-            let z = match &logits[term.task] {
-                Some(z) => z.clone(),
-                None => network.head(losses.gpu, losses.tape, term.task, &features.pooled)?,
-            };
-            logits[term.task] = Some(z.clone());
+            let z = heads.run(losses, term.task, features)?;
             match &term.kind {
                 Kind::Labels(loss) => loss.apply(losses, i, term.factor, &z, &labels[term.task])?,
                 Kind::Taught { loss, teacher, head } => {
@@ -304,6 +323,39 @@ impl Objective {
             }
         }
         Ok(())
+    }
+}
+
+/// The heads of a network in one step.
+pub(super) struct Heads<'a> {
+    network: &'a Network,
+    /// Those that have run before, on whatever tape: running statistics take a batch once.
+    seen: BTreeSet<usize>,
+    mode: Mode,
+    logits: BTreeMap<usize, Var>,
+}
+
+impl<'a> Heads<'a> {
+    /// In training, or for a look.
+    pub(super) fn new(network: &'a Network, mode: Mode) -> Self {
+        Heads { network, seen: BTreeSet::new(), mode, logits: BTreeMap::new() }
+    }
+
+    /// The logits of head `k`, which runs on the losses' tape unless it has already.
+    fn run(&mut self, losses: &mut Losses, k: usize, features: &Features<Var>) -> Result<Var> {
+        if let Some(z) = self.logits.get(&k) {
+            return Ok(z.clone());
+        }
+        self.forward(losses.gpu, losses.tape, k, features)
+    }
+
+    /// Runs head `k` on `tape`.
+    pub(super) fn forward(&mut self, gpu: &Gpu, tape: &mut Tape, k: usize, features: &Features<Var>) -> Result<Var> {
+        let first = self.seen.insert(k);
+        let mode = if first { self.mode } else { Mode::Look };
+        let z = self.network.head(gpu, tape, mode, k, features)?;
+        self.logits.insert(k, z.clone());
+        Ok(z)
     }
 }
 

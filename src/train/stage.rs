@@ -5,14 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Card;
+use super::checkpoint::{Card, head_spec};
 use super::config::{self, BalanceConfig, CacheConfig, NetConfig, TrainConfig};
 use super::feed::Feed;
 use super::summary::StageResult;
 use crate::data::Task;
 use crate::gpu::Gpu;
 use crate::kernels::optimizer::{Adam, Sgd};
-use crate::nn::{HeadSpec, Init, Network, NetworkSpec, Stem, TrunkSpec};
+use crate::nn::{Init, Network, NetworkSpec, Stem, TrunkSpec};
 use crate::optim::{Curve, Rule, Schedule};
 use crate::{Error, Result};
 
@@ -122,7 +122,7 @@ pub(super) fn network_spec(net: &NetConfig, tasks: &[&Task], channels: usize) ->
         config::Init::XavierNormal => Init::XavierNormal,
         config::Init::XavierUniform => Init::XavierUniform,
     };
-    let head = |t: &&Task| HeadSpec { task: t.name.clone(), outputs: t.classes.len(), hidden: net.head.clone() };
+    let head = |t: &&Task| head_spec(&t.name, t.kind, t.classes.len(), &net.head, net.decoder);
     Ok(NetworkSpec {
         trunk: TrunkSpec { arch: net.spec()?, width: net.width as f32, stem },
         channels,
@@ -181,7 +181,8 @@ impl Bench<'_> {
     /// What is stored beside `network`.
     pub(super) fn card(&self, stage: &Stage, network: &Network, epoch: usize, val_score: f64) -> Result<Card> {
         let (mean, std) = (self.feed.mean.clone(), self.feed.std.clone());
-        let card = Card::of(network.spec(), &self.feed.tasks, self.feed.image(), (mean, std))?;
+        let targets: Vec<_> = self.feed.targets.iter().map(|t| (&t.task, t.moments)).collect();
+        let card = Card::of(network.spec(), &targets, self.feed.image(), (mean, std))?;
         Ok(Card { stage: stage.name.clone(), seed: stage.seed, epoch, val_score, ..card })
     }
 }

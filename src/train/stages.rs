@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use super::checkpoint::{self, to_json};
-use super::config::{Config, NetConfig, Storage, TeacherKind, TrainConfig};
+use super::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use super::event::Event;
-use super::objective::{Objective, Teaching};
+use super::objective::{Goal, Objective, Teaching};
 use super::run::{append, mend};
 use super::session::{LOOK, Session};
 use super::stage::{Bench, Finished, Stage};
 use super::step::Peer;
 use super::summary::StageResult;
 use super::teachers::{Staff, Teacher};
-use crate::data::{FNV_OFFSET, fnv1a, seed};
+use crate::data::{FNV_OFFSET, Task, fnv1a, seed};
 use crate::loss::Ledger;
 use crate::nn::Network;
 use crate::{Error, Result};
@@ -62,10 +62,22 @@ impl<'a> Stages<'a> {
         (0..self.bench.feed.tasks.len()).collect()
     }
 
-    /// The tasks' weights.
-    fn weights(&self) -> Vec<f32> {
-        let weight = |t: &crate::data::Task| self.config.tasks.get(&t.name).map_or(1.0, |w| *w as f32);
-        self.bench.feed.tasks.iter().map(weight).collect()
+    /// The tasks' settings.
+    fn task_configs(&self) -> Vec<TaskConfig> {
+        let one = |t: &Task| self.config.tasks.get(&t.name).cloned().unwrap_or_else(|| TaskConfig::of_weight(1.0));
+        self.bench.feed.tasks.iter().map(one).collect()
+    }
+
+    /// What a stage is to learn of its tasks; `weighted`: as the configuration weights them, otherwise all alike.
+    fn goals(&self, stage: &Stage, weighted: bool) -> Vec<Goal<'a>> {
+        let (bench, configs) = (self.bench, self.task_configs());
+        let goal = |t: &usize| Goal {
+            task: &bench.feed.tasks[*t],
+            weight: if weighted { configs[*t].weight as f32 } else { 1.0 },
+            config: configs[*t].clone(),
+            label_smoothing: stage.train.label_smoothing as f32,
+        };
+        stage.tasks.iter().map(goal).collect()
     }
 
     /// Trains the seed's teachers.
@@ -85,7 +97,7 @@ impl<'a> Stages<'a> {
                 };
                 let init = seed::derive(seed::derive(seed, &name), "init");
                 let stage = self.stage(name, seed, &config.teacher.net, &config.teacher.train, tasks.clone())?;
-                results.push(self.labels(&stage, init, &vec![1.0; tasks.len()])?);
+                results.push(self.labels(&stage, init, false)?);
                 let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
                 tasks.iter().enumerate().for_each(|(head, task)| staff.assign(*task, teacher, head, 1.0));
             }
@@ -100,7 +112,7 @@ impl<'a> Stages<'a> {
         for task in self.all() {
             let name = format!("single/{}", bench.feed.tasks[task].name);
             let stage = self.stage(name, seed, &student.net, &student.train, vec![task])?;
-            results.push(self.labels(&stage, student_seed(seed), &[1.0])?);
+            results.push(self.labels(&stage, student_seed(seed), false)?);
         }
         Ok(results)
     }
@@ -111,7 +123,7 @@ impl<'a> Stages<'a> {
         let [a, b] = pair.map(|task| bench.feed.tasks[task].name.as_str());
         let stage = self.stage(format!("pair/{a}+{b}"), seed, &student.net, &student.train, pair.to_vec())?;
         let stage = Stage { probe: self.config.balance.probe, ..stage };
-        self.labels(&stage, student_seed(seed), &[1.0, 1.0])
+        self.labels(&stage, student_seed(seed), false)
     }
 
     /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`.
@@ -119,7 +131,7 @@ impl<'a> Stages<'a> {
         let (config, bench) = (self.config, self.bench);
         let stage = self.stage("joint".into(), seed, &config.student.net, &config.student.train, self.all())?;
         let stage = self.balanced(stage, "")?;
-        let result = self.labels(&stage, student_seed(seed), &self.weights())?;
+        let result = self.labels(&stage, student_seed(seed), true)?;
         if let (Some(staff), TeacherKind::Own) = (staff, config.teacher.kind) {
             let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
             self.open_tasks().into_iter().for_each(|task| staff.assign(task, teacher, task, 1.0));
@@ -145,11 +157,11 @@ impl<'a> Stages<'a> {
         }
         let stage = self.balanced(stage, &how)?;
         let network = bench.network(&stage, student_seed(seed))?;
-        let (tasks, smoothing, weights) = (bench.task_names(&stage), distill.train.label_smoothing, self.weights());
+        let (tasks, goals) = (bench.task_names(&stage), self.goals(&stage, true));
         let objective = |staff: &Staff, student: &Network, seed: u64| {
             let teaching =
                 Teaching { config: distill, teachers: staff.teachers.clone(), lessons: staff.lessons.clone(), seed };
-            Objective::distilled(bench.gpu, &tasks, &weights, smoothing, teaching, student)
+            Objective::distilled(bench.gpu, &goals, teaching, student)
         };
         let adaptors = seed::derive(seed, "adaptors");
         if config.teacher.kind != TeacherKind::Mutual {
@@ -194,7 +206,10 @@ impl<'a> Stages<'a> {
         let index = self.index;
         self.index += 1;
         let names: Vec<&str> = tasks.iter().map(|t| self.bench.feed.tasks[*t].name.as_str()).collect();
-        let identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names))?;
+        // What a task's loss is, apart from its weight, which single networks do not have.
+        let configs = self.task_configs();
+        let losses: Vec<_> = tasks.iter().map(|t| (configs[*t].loss, configs[*t].delta)).collect();
+        let identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names, losses))?;
         let identity = fnv1a(FNV_OFFSET, identity.as_bytes());
         let (balance, probe, cache, adaptor_lr_factor) = (None, false, None, 1.0);
         Ok(Stage {
@@ -219,15 +234,16 @@ impl<'a> Stages<'a> {
         'a: 'b,
     {
         let balance = &self.config.balance;
-        let own = to_json(&(self.weights(), balance, how))?;
+        let weights: Vec<f64> = self.task_configs().iter().map(|t| t.weight).collect();
+        let own = to_json(&(weights, balance, how))?;
         let identity = fnv1a(stage.identity, own.as_bytes());
         Ok(Stage { identity, balance: Some(balance), probe: balance.probe, ..stage })
     }
 
     /// Trains a stage on labels alone.
-    fn labels(&mut self, stage: &Stage, init: u64, weights: &[f32]) -> Result<StageResult> {
+    fn labels(&mut self, stage: &Stage, init: u64, weighted: bool) -> Result<StageResult> {
         let network = self.bench.network(stage, init)?;
-        let objective = Objective::labels(&self.bench.task_names(stage), weights, stage.train.label_smoothing);
+        let objective = Objective::labels(&self.goals(stage, weighted))?;
         self.train(stage, &network, objective, Vec::new())
     }
 

@@ -10,7 +10,7 @@ use super::balancing::Balancing;
 use super::cache::TeacherCache;
 use super::feed::{Feed, Place};
 use super::judge::{Judge, Level};
-use super::objective::Objective;
+use super::objective::{Heads, Objective};
 use super::progress::Trainables;
 use crate::data::loader::Batch;
 use crate::distill::Taught;
@@ -170,10 +170,12 @@ impl Parts<'_> {
         let mut tape = Tape::new();
         let features = self.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x))?;
         let all: Vec<usize> = (0..self.objective.terms().len()).collect();
+        let labels = self.feed.training_labels(gpu, place)?;
+        let mut heads = Heads::new(self.network, Mode::Train);
         let mut losses = Losses { gpu, tape: &mut tape, ledger: self.ledger };
-        self.objective.apply(&mut losses, &all, self.network, &features, &taught, &place.labels)?;
+        self.objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels)?;
         // The tape holds what the way back needs; the rest may go.
-        drop((features, taught));
+        drop((features, taught, heads, labels));
         let grads = tape.backward(gpu)?;
         self.network.params().zero_untouched(gpu, &grads)?;
         self.close()
@@ -191,25 +193,27 @@ impl Parts<'_> {
         let gpu = self.gpu;
         let peers = self.peers.iter().map(|p| (&p.network, &p.objective, &p.ledger));
         let all: Vec<_> = std::iter::once((self.network, self.objective, self.ledger)).chain(peers).collect();
+        let labels = self.feed.training_labels(gpu, place)?;
         let mut runs = Vec::new();
         let mut said = Vec::new();
         for (network, ..) in &all {
             let mut tape = Tape::new();
             let features = network.features(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
-            let heads = 0..place.labels.len();
-            let logits =
-                heads.map(|k| network.head(gpu, &mut tape, k, &features.pooled)).collect::<Result<Vec<Var>>>()?;
+            let mut heads = Heads::new(network, Mode::Train);
+            let all = 0..labels.len();
+            let logits = all.map(|k| heads.forward(gpu, &mut tape, k, &features)).collect::<Result<Vec<Var>>>()?;
             said.push(Taught::values(&logits, &features));
-            runs.push((tape, features, logits));
+            runs.push((tape, features, heads));
         }
-        for (i, ((network, objective, ledger), (mut tape, features, logits))) in all.into_iter().zip(runs).enumerate() {
+        for (i, ((network, objective, ledger), (mut tape, features, mut heads))) in
+            all.into_iter().zip(runs).enumerate()
+        {
             let others: Vec<Taught> =
                 said.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, taught)| taught.clone()).collect();
             let chosen: Vec<usize> = (0..objective.terms().len()).collect();
             let mut losses = Losses { gpu, tape: &mut tape, ledger };
-            let logits = logits.into_iter().map(Some).collect();
-            objective.apply_to(&mut losses, &chosen, (network, logits), &features, &others, &place.labels)?;
-            drop(features);
+            objective.apply_to(&mut losses, &chosen, &mut heads, &features, &others, &labels)?;
+            drop((features, heads));
             let grads = tape.backward(gpu)?;
             network.params().zero_untouched(gpu, &grads)?;
         }

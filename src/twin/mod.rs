@@ -36,6 +36,8 @@ pub mod optimizer;
 pub mod pkt;
 pub mod pool;
 pub mod reduce;
+pub mod regression;
+pub mod relabel;
 pub mod relation;
 pub mod resize;
 pub mod rkd;

@@ -30,7 +30,7 @@ pub fn distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// A CIFAR network with the two heads of the digits.
 pub fn spec(name: &str, width: f32, hidden: &[usize]) -> NetworkSpec {
-    let head = |task: &str| HeadSpec { task: task.into(), outputs: 10, hidden: hidden.to_vec() };
+    let head = |task: &str| HeadSpec::mlp(task, 10, hidden);
     NetworkSpec {
         trunk: TrunkSpec { arch: arch::parse(name).unwrap(), width, stem: Stem::Small },
         channels: 1,
@@ -51,7 +51,7 @@ pub fn batch(gpu: &Gpu, n: usize) -> Sample {
     let data = digits::load(&pairing, 0).unwrap();
     let (mean, std) = data.channel_stats();
     let pixels = Tensor::from_bytes(gpu, &data.train.images.pixels).unwrap();
-    let truth = data.train.labels.clone();
+    let truth: Vec<Vec<u32>> = data.train.labels.iter().map(|l| l.classes().to_vec()).collect();
     Sample {
         x: augment::normalise(gpu, &pixels, [n, 12, 12, 1], &mean, &std).unwrap(),
         labels: truth.iter().map(|l| Tensor::from_u32(gpu, l, &[n]).unwrap()).collect(),

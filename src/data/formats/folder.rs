@@ -3,7 +3,7 @@
 use super::image;
 use crate::{
     Error, Result,
-    data::{Dataset, Images, Limits, Skipped, Split, Task, seed, split},
+    data::{Dataset, Images, Labels, Limits, Skipped, Split, Task, seed, split},
 };
 use std::{
     fs,
@@ -72,7 +72,7 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
         let strict = part == "train" || options.root.join(part).is_dir();
         splits.push(decode_all(&kept, if strict { &classes } else { &[] }, options, &mut skipped)?);
     }
-    let task = Task { name: options.task.clone(), classes, flip: options.flip };
+    let task = Task { flip: options.flip, ..Task::class(&options.task, classes) };
     let (test, val, train) = (splits.pop(), splits.pop(), splits.pop());
     let (Some(train), Some(val), Some(test)) = (train, val, test) else {
         return Err(Error::Invalid("a split is missing".into()));
@@ -226,7 +226,7 @@ fn decode_all(listing: &Listing, required: &[String], options: &Options, skipped
     }
     images.pixels.truncate(labels.len() * len);
     images.count = labels.len();
-    Ok(Split { images, labels: vec![labels] })
+    Ok(Split { images, labels: vec![Labels::Class(labels)] })
 }
 
 /// A class of which nothing could be read would be learnt or measured as nothing, in silence.

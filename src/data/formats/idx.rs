@@ -5,7 +5,7 @@
 
 use crate::{
     Error, Result,
-    data::{Dataset, Images, Split, Task, split},
+    data::{Dataset, Images, Labels, Split, Task, split},
 };
 use flate2::read::MultiGzDecoder;
 use std::{
@@ -49,11 +49,11 @@ pub fn load(name: &str, files: &Files, val_fraction: f64, split_seed: u64) -> Re
     }
     let classes = match &files.classes {
         Some(names) => names.clone(),
-        None => infer_classes(&files.train_labels, train.first_labels())?,
+        None => infer_classes(&files.train_labels, train.labels[0].classes())?,
     };
-    check_labels(&files.train_labels, train.first_labels(), classes.len())?;
-    check_labels(&files.test_labels, test.first_labels(), classes.len())?;
-    let task = Task { name: files.task.clone(), classes, flip: files.flip };
+    check_labels(&files.train_labels, train.labels[0].classes(), classes.len())?;
+    check_labels(&files.test_labels, test.labels[0].classes(), classes.len())?;
+    let task = Task { flip: files.flip, ..Task::class(&files.task, classes) };
     split::with_own_test(name, task, train, test, val_fraction, split_seed)
 }
 
@@ -70,7 +70,7 @@ pub fn read_split(images: &Path, labels: &Path) -> Result<Split> {
         );
         return Err(Error::data(labels, "byte 4", message));
     }
-    Ok(Split { images: pixels, labels: vec![values] })
+    Ok(Split { images: pixels, labels: vec![Labels::Class(values)] })
 }
 
 /// An image file: `[count, height, width, 1]`.

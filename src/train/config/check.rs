@@ -49,7 +49,7 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
             return Err(origin.error_in(&["data", "flip_invariant"], Some(i), unknown_task(name, &tasks)));
         }
     }
-    if config.tasks.values().all(|w| *w == 0.0) {
+    if config.tasks.values().all(|t| t.weight == 0.0) {
         return Err(
             origin.error(&["tasks"], "every task has the weight 0, so nothing would be learnt; raise one of them")
         );
@@ -68,8 +68,13 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         let message = "networks that learn from each other change their answers; leave the cache out";
         return Err(origin.error(&["cache", "storage"], message));
     }
-    let missing: Vec<&str> =
-        config.task_names().into_iter().filter(|t| !config.data.flip_invariant.iter().any(|f| f == t)).collect();
+    // What belongs to places moves with them, and drawn scenes are as likely mirrored as not.
+    let drawn = matches!(config.data.source, Source::Scenes(_));
+    let fixed = |(task, kind): &(&str, TaskKind)| {
+        !drawn && !kind.is_spatial() && !config.data.flip_invariant.iter().any(|f| f == task)
+    };
+    let tasks = config.task_names().into_iter().zip(config.task_kinds());
+    let missing: Vec<&str> = tasks.filter(fixed).map(|(task, _)| task).collect();
     if augment.flip && !missing.is_empty() {
         let message = format!(
             "mirroring may change the label of {}; set flip = false, or list in data.flip_invariant every task whose label survives it",
@@ -81,6 +86,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         Source::Digits(digits) => Some(digits.canvas),
         Source::Pair(pair) => Some(pair.canvas),
         Source::Folder(folder) => Some(folder.size),
+        Source::Scenes(scenes) => Some(scenes.size),
         Source::Idx(_) => None,
     };
     if let Some([h, w]) = size
@@ -133,7 +139,7 @@ fn stage(table: &str, train: &TrainConfig, origin: &Origin) -> Result<()> {
 pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
     let root = &config.data.root;
     match &config.data.source {
-        Source::Digits(_) => {}
+        Source::Digits(_) | Source::Scenes(_) => {}
         Source::Pair(pair) => {
             idx("first", &pair.first, root, origin)?;
             idx("second", &pair.second, root, origin)?;

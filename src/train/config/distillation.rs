@@ -128,6 +128,7 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
         return Err(origin.error(&["distill", name, "normalise"], message));
     }
     let tasks = config.task_names();
+    suited(config, origin)?;
     let stages = crate::nn::TrunkSpec::new(config.student.net.spec()?).stages().len();
     for (name, method) in &distill.tables {
         let (epochs, used) = (distill.train.epochs, distill.methods.contains(name));
@@ -157,6 +158,36 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
                 return Err(origin.error_in(&["distill", name, "layers"], Some(i), message));
             }
         }
+    }
+    Ok(())
+}
+
+/// Refuses a method for a task it cannot serve: where it is asked for that task by name, or has no other.
+fn suited(config: &Config, origin: &Origin) -> Result<()> {
+    let all: Vec<(&str, TaskKind)> = config.task_names().into_iter().zip(config.task_kinds()).collect();
+    for (method, settings) in config.distill.used() {
+        let serves = |task: &(&str, TaskKind)| method.serves(task.1);
+        let kinds: Vec<String> = method.tasks.iter().map(|k| k.name().to_string()).collect();
+        let message = |(task, kind): &(&str, TaskKind)| {
+            format!("{} teaches tasks of kind {}; {task} is of kind {}", method.name, either(&kinds), kind.name())
+        };
+        for (i, name) in settings.tasks.iter().enumerate() {
+            if let Some(task) = all.iter().find(|t| t.0 == name && !serves(t)) {
+                return Err(origin.error_in(&["distill", method.name, "tasks"], Some(i), message(task)));
+            }
+        }
+        if settings.tasks.is_empty()
+            && let Some(first) = all.first().filter(|_| !all.iter().any(serves))
+        {
+            return Err(origin.error(&["distill", "methods"], message(first)));
+        }
+    }
+    if config.cache.storage == Storage::TopK
+        && let Some((task, kind)) = all.iter().find(|(_, kind)| *kind != TaskKind::Class)
+    {
+        let message =
+            format!("the largest few logits say little of {task}, which is of kind {}; choose \"f16\"", kind.name());
+        return Err(origin.error(&["cache", "storage"], message));
     }
     Ok(())
 }

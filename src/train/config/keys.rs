@@ -47,6 +47,8 @@ const TABLES: &[(&str, &[&str])] = &[
             "task",
             "also",
             "limit",
+            "objects",
+            "tasks",
             "labelled",
             "disjoint",
         ],
@@ -58,8 +60,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("data.second", FILES),
     ("augment", &["shift", "flip", "noise"]),
     ("train", TRAIN),
-    ("teacher", &["kind", "count", "arch", "width", "stem", "head", "init", "train", "paths", "weights"]),
-    ("student", &["arch", "width", "stem", "head", "init", "train"]),
+    ("teacher", &["kind", "count", "arch", "width", "stem", "head", "decoder", "init", "train", "paths", "weights"]),
+    ("student", &["arch", "width", "stem", "head", "decoder", "init", "train"]),
     ("cache", &["storage", "max_mb", "k"]),
     ("teacher.train", TRAIN),
     ("student.train", TRAIN),
@@ -93,10 +95,10 @@ pub(super) fn check(values: &toml::Table, origin: &Origin) -> Result<()> {
 
 fn collect<'v>(values: &'v toml::Table, path: &mut Vec<&'v str>, unknown: &mut Vec<Vec<&'v str>>) {
     // Tables that are not listed (`tasks`, `teacher.paths`) have keys that the user chooses.
-    let Some(known) = keys_of(&path.join(".")) else { return };
+    let known = keys_of(&path.join("."));
     for (key, value) in values {
         path.push(key);
-        if !known.contains(&key.as_str()) {
+        if known.as_ref().is_some_and(|known| !known.contains(&key.as_str())) {
             unknown.push(path.clone());
         } else if let Some(inner) = value.as_table() {
             collect(inner, path, unknown);
@@ -114,6 +116,9 @@ fn keys_of(table: &str) -> Option<Vec<&'static str>> {
     }
     if let Some(method) = table.strip_prefix("distill.").and_then(distillation::keys) {
         return Some(method);
+    }
+    if table.strip_prefix("tasks.").is_some_and(|task| !task.contains('.')) {
+        return Some(super::tasks::KEYS.to_vec());
     }
     TABLES.iter().find(|(name, _)| *name == table).map(|(_, keys)| keys.to_vec())
 }

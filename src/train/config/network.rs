@@ -17,8 +17,18 @@ pub struct NetConfig {
     pub stem: Option<Stem>,
     /// Hidden sizes of each task's head; empty: one linear layer.
     pub head: Vec<usize>,
+    /// Channels of the decoders of tasks that are asked of every pixel.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub decoder: usize,
     /// How the weights begin.
     pub init: Init,
+}
+
+/// Channels of a decoder unless told otherwise.
+pub(super) const DECODER: usize = 32;
+
+fn is_usual(decoder: &usize) -> bool {
+    *decoder == DECODER
 }
 
 impl NetConfig {

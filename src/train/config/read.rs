@@ -52,6 +52,11 @@ impl<'a> Section<'a> {
         self.get(key).is_some()
     }
 
+    /// Whether the key holds a table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.get(key).is_some_and(Value::is_table)
+    }
+
     /// Whether the key holds a list.
     pub(super) fn is_list(&self, key: &str) -> bool {
         self.get(key).is_some_and(Value::is_array)

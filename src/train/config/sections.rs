@@ -32,19 +32,27 @@ enum Kind {
     Pair,
     Idx,
     Folder,
+    Scenes,
 }
 impl Choice for Kind {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("digits", Self::Digits), ("pair", Self::Pair), ("idx", Self::Idx), ("folder", Self::Folder)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("digits", Self::Digits),
+        ("pair", Self::Pair),
+        ("idx", Self::Idx),
+        ("folder", Self::Folder),
+        ("scenes", Self::Scenes),
+    ];
 }
 const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("canvas", &[Kind::Digits, Kind::Pair]),
-    ("samples", &[Kind::Digits, Kind::Pair]),
+    ("samples", &[Kind::Digits, Kind::Pair, Kind::Scenes]),
     ("first", &[Kind::Pair]),
     ("second", &[Kind::Pair]),
     ("files", &[Kind::Idx]),
     ("folder", &[Kind::Folder]),
-    ("size", &[Kind::Folder]),
+    ("size", &[Kind::Folder, Kind::Scenes]),
+    ("objects", &[Kind::Scenes]),
+    ("tasks", &[Kind::Scenes]),
     ("also", &[Kind::Folder]),
     ("channels", &[Kind::Folder]),
     ("task", &[Kind::Folder]),
@@ -77,8 +85,9 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     known_tasks(&s.table("data")?.table("labelled")?, &config)?;
     known_tasks(&s.table("teacher")?.table("paths")?, &config)?;
     known_tasks(&s.table("teacher")?.table("weights")?, &config)?;
-    let weight = |task: &str| weights.number(task, 1.0, "a weight of at least 0", |x| x >= 0.0);
-    config.tasks = config.task_names().into_iter().map(|t| Ok((t.to_string(), weight(t)?))).collect::<Result<_>>()?;
+    let kinds = config.task_kinds();
+    let one = |(name, kind): (&str, TaskKind)| Ok((name.to_string(), tasks::task(&weights, name, kind)?));
+    config.tasks = config.task_names().into_iter().zip(kinds).map(one).collect::<Result<_>>()?;
     Ok(config)
 }
 
@@ -156,6 +165,12 @@ fn data(s: &Section) -> Result<DataConfig> {
             limit: limit(&s.table("limit")?)?,
             files: idx_files(&s.table("files")?, "label")?,
         }),
+        Kind::Scenes => Source::Scenes(ScenesSource {
+            size: s.size("size", Some([64, 64]), 16, 4096)?,
+            samples: samples(&s.table("samples")?, Samples { train: 1600, val: 200, test: 400 })?,
+            objects: s.integer("objects", 4, 1, 100)?,
+            tasks: questions(s)?,
+        }),
         Kind::Folder => Source::Folder(FolderSource {
             folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
             task: task_name(s, "class")?,
@@ -183,6 +198,23 @@ fn data(s: &Section) -> Result<DataConfig> {
             .collect::<Result<_>>()?,
         source,
     })
+}
+
+/// `tasks` of drawn scenes.
+fn questions(s: &Section) -> Result<Vec<Question>> {
+    let names: Vec<String> = Question::ALL.iter().map(|(name, _)| format!("{name:?}")).collect();
+    let what = format!("a list of different tasks among {}", names.join(", "));
+    let find = |v: &Value| Question::ALL.iter().find(|(name, _)| Some(*name) == v.as_str()).map(|(_, q)| *q);
+    let Some(found) = s.list("tasks", &what, find)? else {
+        return Ok(vec![Question::Class, Question::Mask, Question::Count]);
+    };
+    if let Some(i) = (1..found.len()).find(|i| found[..*i].contains(&found[*i])) {
+        return Err(s.element_error("tasks", i, format!("{:?} stands twice; remove the second", found[i].name())));
+    }
+    if found.is_empty() {
+        return Err(s.error("tasks", format!("expected {what}, found an empty list")));
+    }
+    Ok(found)
 }
 
 /// `also`: folders by the names of their tasks.
@@ -348,6 +380,7 @@ pub(super) fn net(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
         head: s
             .list("head", "a list of hidden sizes from 1 to 65536, such as [64], or [] for one layer", hidden)?
             .unwrap_or_default(),
+        decoder: s.integer("decoder", network::DECODER, 1, 1024)?,
         init: s.choice("init", Init::HeNormal)?,
     })
 }

@@ -120,7 +120,11 @@ fn an_empty_file_is_the_embedded_digits_with_every_default() {
     assert_eq!((kd.weight, kd.settings["temperature"], kd.normalise), (0.9, 4.0, false));
     assert_eq!((config.teacher.kind, config.teacher.count), (TeacherKind::Single, 1));
     assert_eq!((config.balance.method.as_str(), config.balance.over), ("fixed", Over::Tasks));
-    assert_eq!(config.tasks, BTreeMap::from([("first".into(), 1.0), ("second".into(), 1.0)]));
+    assert_eq!(config.tasks, weights(&[("first", 1.0), ("second", 1.0)]));
+}
+
+fn weights(all: &[(&str, f64)]) -> BTreeMap<String, TaskConfig> {
+    all.iter().map(|(task, weight)| (task.to_string(), TaskConfig::of_weight(*weight))).collect()
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn overrides_are_merged_in_their_order() {
         (config.distill.train.epochs, config.distill.train.batch, config.distill.train.clip_norm),
         (7, 16, Some(5.0))
     );
-    assert_eq!(config.tasks, BTreeMap::from([("article".into(), 1.0), ("digit".into(), 0.5)]));
+    assert_eq!(config.tasks, weights(&[("article", 1.0), ("digit", 0.5)]));
     let used: Vec<(&str, f64)> = config.distill.used().map(|(m, c)| (m.name, c.weight)).collect();
     assert_eq!(used, [("standardised_kd", 9.0), ("normalised", 3.5)]);
     assert_eq!((config.distill.task_weight, config.distill.tables["fitnet"].weight), (1.0, 7.0));
@@ -199,7 +203,7 @@ fn values_from_the_command_line() {
     let config = with("[train]\nepochs = 9\n", &sets).unwrap();
     assert_eq!((config.train.epochs, config.student.train.lr, config.seeds.as_slice()), (3, 0.2, &[7][..]));
     assert_eq!(config.data.root, Path::new("../shared/data"));
-    assert_eq!((config.tasks["first"], config.teacher.net.arch.as_str()), (2.0, "resnet20"));
+    assert_eq!((config.tasks["first"].weight, config.teacher.net.arch.as_str()), (2.0, "resnet20"));
     // The last word counts.
     assert_eq!(with("", &["train.epochs=3", "train.epochs=4"]).unwrap().train.epochs, 4);
 }
@@ -263,4 +267,19 @@ fn missing_files_are_told_before_any_work() {
 fn the_name_falls_back_to_the_file() {
     assert_eq!(Config::parse("", Path::new("a/my run.toml"), &[]).unwrap().name, "my-run");
     assert_eq!(Config::parse("", Path::new(""), &[]).unwrap().name, "run");
+}
+
+#[test]
+fn drawn_scenes_and_their_tasks() {
+    let text = "[data]\nsource = \"scenes\"\nsize = [32, 48]\ntasks = [\"boxes\", \"count\", \"depth\"]\n\
+                [augment]\nflip = true\n[student]\ndecoder = 8\n\
+                [tasks]\nboxes = 2\ncount = { weight = 0.5, loss = \"huber\", delta = 2 }\n";
+    let config = parse(text).unwrap();
+    assert_eq!(config.task_names(), ["boxes", "count", "depth"]);
+    assert_eq!(config.task_kinds(), [TaskKind::Boxes, TaskKind::Number, TaskKind::Depth]);
+    assert_eq!((config.student.net.decoder, config.teacher.net.decoder), (8, 32));
+    let count = TaskConfig { weight: 0.5, loss: Some(NumberLoss::Huber), delta: Some(2.0) };
+    assert_eq!((&config.tasks["count"], config.tasks["boxes"].weight), (&count, 2.0));
+    assert_eq!(config.tasks["depth"].loss, Some(NumberLoss::L2));
+    assert_eq!(parse(&config.to_toml()).unwrap(), config);
 }

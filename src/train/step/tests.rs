@@ -1,14 +1,15 @@
 //! Both ways of making a step, and what balancing sees, against plain steps of one task at a time.
 
 use super::*;
+use crate::data::Task;
 use crate::data::augment::Augment;
 use crate::data::compose::{Pairing, Samples};
 use crate::data::digits;
 use crate::data::loader::Loader;
 use crate::distill::method;
 use crate::nn::{HeadSpec, Init, NetworkSpec, TrunkSpec};
-use crate::train::config::{Config, MethodConfig};
-use crate::train::objective::Teaching;
+use crate::train::config::{Config, MethodConfig, TaskConfig};
+use crate::train::objective::{Goal, Teaching};
 use crate::train::teachers::{Staff, Teacher};
 use std::path::Path;
 
@@ -21,7 +22,7 @@ struct Scene {
 }
 
 fn network(gpu: &Gpu, width: f32, tasks: &[usize], seed: u64) -> Network {
-    let heads = tasks.iter().map(|t| HeadSpec { hidden: vec![12], ..HeadSpec::linear(format!("t{t}"), 10) }).collect();
+    let heads = tasks.iter().map(|t| HeadSpec::mlp(format!("t{t}"), 10, &[12])).collect();
     let trunk = TrunkSpec { width, ..TrunkSpec::new("resnet8".parse().unwrap()) };
     Network::new(gpu, NetworkSpec { trunk, channels: 1, heads, init: Init::HeNormal }, seed).unwrap()
 }
@@ -82,7 +83,10 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> Objective {
     }
     let (teachers, lessons) = (staff.teachers, staff.lessons);
     let teaching = Teaching { config: &config, teachers, lessons, seed: 4 };
-    Objective::distilled(&scene.gpu, &["t0", "t1"], &weights, 0.0, teaching, &scene.network).unwrap()
+    let tasks = ["t0", "t1"].map(|name| Task::class(name, Vec::new()));
+    let goal = |(task, weight)| Goal { task, weight, config: TaskConfig::of_weight(1.0), label_smoothing: 0.0 };
+    let goals: Vec<Goal> = tasks.iter().zip(weights).map(goal).collect();
+    Objective::distilled(&scene.gpu, &goals, teaching, &scene.network).unwrap()
 }
 
 /// Every gradient, the network's first.
@@ -100,8 +104,10 @@ fn plain(scene: &Scene, objective: &Objective) -> Vec<Vec<f32>> {
     let features = scene.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x)).unwrap();
     let all: Vec<usize> = (0..objective.terms().len()).collect();
     let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
-    objective.apply(&mut losses, &all, &scene.network, &features, &taught, &place.labels).unwrap();
-    drop(features);
+    let mut heads = Heads::new(&scene.network, Mode::Train);
+    let labels = scene.feed.training_labels(gpu, place).unwrap();
+    objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels).unwrap();
+    drop((features, heads));
     let grads = tape.backward(gpu).unwrap();
     scene.network.params().zero_untouched(gpu, &grads).unwrap();
     gradients(scene, objective)

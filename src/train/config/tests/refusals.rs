@@ -175,3 +175,23 @@ fn combinations_that_cannot_work() {
         "both tasks",
     );
 }
+
+#[test]
+fn tasks_of_other_kinds() {
+    let scenes = |more: &str| format!("[data]\nsource = \"scenes\"\ntasks = [\"mask\", \"count\"]\n{more}");
+    let refused = |more: &str, place: &str, part: &str| expect(&scenes(more), place, part);
+    refused("objects = 0\n", "run.toml:4: data.objects: ", "from 1 to 100");
+    expect("[data]\nsource = \"scenes\"\ntasks = [\"masks\"]\n", "run.toml:3: data.tasks: ", "\"mask\"");
+    expect("[data]\nsource = \"scenes\"\ntasks = [\"mask\", \"mask\"]\n", "run.toml:3: data.tasks: ", "twice");
+    expect("[data]\nobjects = 3\n", "run.toml:2: data.objects: ", "set data.source = \"scenes\"");
+    refused("[tasks.mask]\nloss = \"l1\"\n", "run.toml:5: tasks.mask.loss: ", "of kind mask");
+    refused("[tasks.count]\ndelta = 1\n", "run.toml:5: tasks.count.delta: ", "huber");
+    refused("[tasks.count]\nweigth = 1\n", "run.toml:5: tasks.count.weigth: ", "`weight`");
+    refused("[distill]\nmethods = [\"crd\"]\n", "run.toml:5: distill.methods: ", "crd teaches tasks of kind class");
+    refused(
+        "[distill]\nmethods = [\"kd\", \"dist\"]\n[distill.dist]\ntasks = [\"count\"]\n",
+        "run.toml:7: distill.dist.tasks: ",
+        "count is of kind number",
+    );
+    refused("[cache]\nstorage = \"topk\"\n", "run.toml:5: cache.storage: ", "f16");
+}

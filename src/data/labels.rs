@@ -1,0 +1,470 @@
+//! What is asked of an image, and the answers.
+
+use super::augment::Draw;
+use super::{Images, fnv1a};
+use crate::geometry::Rect;
+use crate::{Error, Result};
+
+/// The class of a sample that has none for the task at hand: it takes no part in a loss on labels or in a metric.
+pub const MISSING: u32 = u32::MAX;
+
+/// The class of a pixel that has none, in a mask.
+pub const IGNORED: u8 = 255;
+
+/// The answer to a question about an attribute that nobody has answered.
+pub const UNKNOWN: f32 = -1.0;
+
+/// What kind of answer a task asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "train", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum TaskKind {
+    /// One of several classes.
+    Class,
+    /// Several questions, yes or no each.
+    Attributes,
+    /// A number.
+    Number,
+    /// A class of every pixel (semantic segmentation).
+    Mask,
+    /// A number for every pixel.
+    Depth,
+    /// Objects: a box and a class each (detection).
+    Boxes,
+}
+
+impl TaskKind {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            TaskKind::Class => "class",
+            TaskKind::Attributes => "attributes",
+            TaskKind::Number => "number",
+            TaskKind::Mask => "mask",
+            TaskKind::Depth => "depth",
+            TaskKind::Boxes => "boxes",
+        }
+    }
+
+    /// Whether the answer belongs to places in the image, and moves with them.
+    pub fn is_spatial(self) -> bool {
+        matches!(self, TaskKind::Mask | TaskKind::Depth | TaskKind::Boxes)
+    }
+
+    /// Whether the answer is a number rather than a choice among names.
+    pub fn is_numeric(self) -> bool {
+        matches!(self, TaskKind::Number | TaskKind::Depth)
+    }
+
+    /// Names that such a task needs at least.
+    fn fewest_names(self) -> usize {
+        match self {
+            TaskKind::Class | TaskKind::Mask => 2,
+            TaskKind::Attributes | TaskKind::Boxes => 1,
+            TaskKind::Number | TaskKind::Depth => 0,
+        }
+    }
+}
+
+/// One question asked of every image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its name in configuration, tables and file names.
+    pub name: String,
+    /// What kind of answer it asks for.
+    pub kind: TaskKind,
+    /// The names of its classes or attributes, by which labels are numbered; none for numbers.
+    pub classes: Vec<String>,
+    /// Whether a mirrored image keeps its label. What belongs to places in the image always moves with them.
+    pub flip: bool,
+}
+
+impl Task {
+    /// A task that names one of `classes`; mirroring may change the answer.
+    pub fn class(name: impl Into<String>, classes: Vec<String>) -> Self {
+        Task { name: name.into(), kind: TaskKind::Class, classes, flip: false }
+    }
+
+    /// A task of another kind, whose answer survives or follows mirroring.
+    pub fn new(name: impl Into<String>, kind: TaskKind, classes: &[&str]) -> Self {
+        Task { name: name.into(), kind, classes: classes.iter().map(|c| c.to_string()).collect(), flip: true }
+    }
+
+    /// Refuses a task without the names it needs.
+    pub(super) fn check(&self) -> Result<()> {
+        let (n, kind, fewest) = (self.classes.len(), self.kind.name(), self.kind.fewest_names());
+        if n < fewest {
+            return Err(Error::Invalid(match self.kind {
+                TaskKind::Class => {
+                    format!("task {:?} has {n} class(es); classification needs at least two", self.name)
+                }
+                _ => format!("task {:?} of kind {kind} has {n} name(s) and needs at least {fewest}", self.name),
+            }));
+        }
+        if self.kind == TaskKind::Mask && n > usize::from(IGNORED) {
+            return Err(Error::Invalid(format!("task {:?} has {n} classes; a mask tells {IGNORED} apart", self.name)));
+        }
+        if self.kind.is_numeric() && n > 0 {
+            return Err(Error::Invalid(format!("task {:?} asks for a number and has {n} class names", self.name)));
+        }
+        Ok(())
+    }
+}
+
+/// An object in an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Object {
+    /// Its box.
+    pub rect: Rect,
+    /// Its class.
+    pub class: u32,
+    /// Square pixels of the object itself; of its box where nothing else is known.
+    pub area: f32,
+    /// A crowd, or difficult: is not learnt from, and need not be found.
+    pub ignored: bool,
+}
+
+impl Object {
+    /// An object that fills its box and counts.
+    pub fn new(rect: Rect, class: u32) -> Self {
+        Object { rect, class, area: rect.area() as f32, ignored: false }
+    }
+}
+
+/// The answers to one task for every sample.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Labels {
+    /// `[n]`, [`MISSING`] where there is none.
+    Class(Vec<u32>),
+    /// `[n, attributes]`, each from 0 (no) to 1 (yes), or [`UNKNOWN`].
+    Attributes {
+        /// Attributes of a sample.
+        count: usize,
+        /// All answers.
+        answers: Vec<f32>,
+    },
+    /// `[n]`, NaN where there is none.
+    Number(Vec<f32>),
+    /// `[n, h, w]`, [`IGNORED`] where there is none.
+    Mask(Vec<u8>),
+    /// `[n, h, w]`, NaN where there is none.
+    Depth(Vec<f32>),
+    /// `[n]`, `None` where nobody has looked; an empty list says that there is nothing.
+    Boxes(Vec<Option<Vec<Object>>>),
+}
+
+impl Labels {
+    /// The kind of task they answer.
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Labels::Class(_) => TaskKind::Class,
+            Labels::Attributes { .. } => TaskKind::Attributes,
+            Labels::Number(_) => TaskKind::Number,
+            Labels::Mask(_) => TaskKind::Mask,
+            Labels::Depth(_) => TaskKind::Depth,
+            Labels::Boxes(_) => TaskKind::Boxes,
+        }
+    }
+
+    /// The classes of the samples; empty where the task does not name one of each image.
+    pub fn classes(&self) -> &[u32] {
+        match self {
+            Labels::Class(classes) => classes,
+            _ => &[],
+        }
+    }
+
+    /// `count` samples of `pixels` pixels without an answer to a task of the same kind.
+    pub fn missing(&self, samples: usize, pixels: usize) -> Labels {
+        match self {
+            Labels::Class(_) => Labels::Class(vec![MISSING; samples]),
+            Labels::Attributes { count, .. } => {
+                Labels::Attributes { count: *count, answers: vec![UNKNOWN; samples * count] }
+            }
+            Labels::Number(_) => Labels::Number(vec![f32::NAN; samples]),
+            Labels::Mask(_) => Labels::Mask(vec![IGNORED; samples * pixels]),
+            Labels::Depth(_) => Labels::Depth(vec![f32::NAN; samples * pixels]),
+            Labels::Boxes(_) => Labels::Boxes(vec![None; samples]),
+        }
+    }
+
+    /// Copies of the samples named, in that order. Panics on an index out of range, as slices do.
+    pub fn gather(&self, indices: &[u32], pixels: usize) -> Labels {
+        fn pick<T: Clone>(from: &[T], indices: &[u32], width: usize) -> Vec<T> {
+            let mut to = Vec::with_capacity(indices.len() * width);
+            indices.iter().for_each(|&i| to.extend_from_slice(&from[i as usize * width..(i as usize + 1) * width]));
+            to
+        }
+        match self {
+            Labels::Class(v) => Labels::Class(pick(v, indices, 1)),
+            Labels::Attributes { count, answers } => {
+                Labels::Attributes { count: *count, answers: pick(answers, indices, *count) }
+            }
+            Labels::Number(v) => Labels::Number(pick(v, indices, 1)),
+            Labels::Mask(v) => Labels::Mask(pick(v, indices, pixels)),
+            Labels::Depth(v) => Labels::Depth(pick(v, indices, pixels)),
+            Labels::Boxes(v) => Labels::Boxes(pick(v, indices, 1)),
+        }
+    }
+
+    /// These samples followed by `other`'s, of the same kind.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for labels of another kind.
+    pub fn extend(&mut self, other: Labels) -> Result<()> {
+        match (self, other) {
+            (Labels::Class(a), Labels::Class(b)) => a.extend(b),
+            (Labels::Attributes { count, answers }, Labels::Attributes { count: c, answers: b }) if *count == c => {
+                answers.extend(b);
+            }
+            (Labels::Number(a), Labels::Number(b)) | (Labels::Depth(a), Labels::Depth(b)) => a.extend(b),
+            (Labels::Mask(a), Labels::Mask(b)) => a.extend(b),
+            (Labels::Boxes(a), Labels::Boxes(b)) => a.extend(b),
+            (a, b) => {
+                let (a, b) = (a.kind().name(), b.kind().name());
+                return Err(Error::Invalid(format!("labels of kind {a} and {b} cannot be joined")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves boxes as the augmentation `draws`, one a sample, moves images of `[height, width]`; one that is clipped to nothing is
+    /// dropped. The GPU moves what belongs to pixels, and the rest stays.
+    pub fn augmented(mut self, draws: &[Draw], size: [usize; 2]) -> Labels {
+        if let Labels::Boxes(all) = &mut self {
+            for (objects, draw) in all.iter_mut().zip(draws) {
+                if let Some(objects) = objects {
+                    objects.retain_mut(|object| match draw.moves(&object.rect, size) {
+                        Some(rect) => {
+                            // As much of the object is left as of its box.
+                            object.area *= (rect.area() / object.rect.area()) as f32;
+                            object.rect = rect;
+                            true
+                        }
+                        None => false,
+                    });
+                }
+            }
+        }
+        self
+    }
+
+    /// Takes a sample's answer away.
+    pub fn forget(&mut self, sample: usize, pixels: usize) {
+        let none = self.missing(1, pixels);
+        match (self, none) {
+            (Labels::Class(a), Labels::Class(b)) => a[sample] = b[0],
+            (Labels::Attributes { count, answers }, Labels::Attributes { answers: b, .. }) => {
+                answers[sample * *count..(sample + 1) * *count].copy_from_slice(&b);
+            }
+            (Labels::Number(a), Labels::Number(b)) => a[sample] = b[0],
+            (Labels::Mask(a), Labels::Mask(b)) => a[sample * pixels..(sample + 1) * pixels].copy_from_slice(&b),
+            (Labels::Depth(a), Labels::Depth(b)) => a[sample * pixels..(sample + 1) * pixels].copy_from_slice(&b),
+            (Labels::Boxes(a), _) => a[sample] = None,
+            _ => {}
+        }
+    }
+
+    /// Whether no sample has an answer.
+    pub fn all_missing(&self) -> bool {
+        match self {
+            Labels::Class(v) => v.iter().all(|l| *l == MISSING),
+            Labels::Attributes { answers, .. } => answers.iter().all(|a| *a < 0.0),
+            Labels::Number(v) | Labels::Depth(v) => v.iter().all(|y| y.is_nan()),
+            Labels::Mask(v) => v.iter().all(|l| *l == IGNORED),
+            Labels::Boxes(v) => v.iter().all(Option::is_none),
+        }
+    }
+
+    /// Mean and standard deviation (population) of the numbers that are there; 0 and 1 where there are none or all are equal, so
+    /// that dividing is harmless.
+    pub fn moments(&self) -> (f32, f32) {
+        let (Labels::Number(values) | Labels::Depth(values)) = self else { return (0.0, 1.0) };
+        let known = || values.iter().filter(|y| !y.is_nan()).map(|y| f64::from(*y));
+        let n = known().count();
+        if n == 0 {
+            return (0.0, 1.0);
+        }
+        let mean = known().sum::<f64>() / n as f64;
+        let std = (known().map(|y| (y - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
+        (mean as f32, if std > 0.0 { std as f32 } else { 1.0 })
+    }
+
+    pub(super) fn fingerprint(&self, hash: u64) -> u64 {
+        match self {
+            // Classes alone are hashed as they always were.
+            Labels::Class(v) => v.iter().fold(hash, |h, l| fnv1a(h, &l.to_le_bytes())),
+            Labels::Attributes { answers: v, .. } | Labels::Number(v) | Labels::Depth(v) => {
+                v.iter().fold(hash, |h, l| fnv1a(h, &l.to_bits().to_le_bytes()))
+            }
+            Labels::Mask(v) => fnv1a(hash, v),
+            Labels::Boxes(v) => v.iter().fold(hash, |hash, objects| {
+                let hash = fnv1a(hash, &objects.as_ref().map_or(u64::MAX, |o| o.len() as u64).to_le_bytes());
+                objects.iter().flatten().fold(hash, |hash, o| {
+                    let edges = [o.rect.x0, o.rect.y0, o.rect.x1, o.rect.y1, o.area];
+                    let hash = edges.iter().fold(hash, |h, v| fnv1a(h, &v.to_bits().to_le_bytes()));
+                    fnv1a(fnv1a(hash, &o.class.to_le_bytes()), &[u8::from(o.ignored)])
+                })
+            }),
+        }
+    }
+
+    /// Refuses labels that do not fit the task or the images, with the sample.
+    pub(super) fn check(&self, task: &Task, images: &Images) -> Result<()> {
+        let bad = |m: String| Err(Error::Invalid(m));
+        let (n, pixels, classes) = (images.count, images.height * images.width, task.classes.len());
+        if self.kind() != task.kind {
+            return bad(format!(
+                "task {:?} is of kind {}, its labels of {}",
+                task.name,
+                task.kind.name(),
+                self.kind().name()
+            ));
+        }
+        if let Labels::Attributes { count, .. } = self
+            && *count != classes
+        {
+            return bad(format!("task {:?} has {classes} attributes, its labels have {count}", task.name));
+        }
+        let (len, width) = match self {
+            Labels::Class(v) => (v.len(), 1),
+            Labels::Attributes { count, answers } => (answers.len(), *count),
+            Labels::Number(v) => (v.len(), 1),
+            Labels::Mask(v) => (v.len(), pixels),
+            Labels::Depth(v) => (v.len(), pixels),
+            Labels::Boxes(v) => (v.len(), 1),
+        };
+        if len != n * width {
+            return bad(format!("task {:?} has {} labels for {n} images", task.name, len / width.max(1)));
+        }
+        if self.all_missing() {
+            return bad(format!("no image has a label for task {:?}", task.name));
+        }
+        let out_of_range = |sample: usize, label: u32| {
+            bad(format!("sample {sample}: label {label} of task {:?} is not below {classes}", task.name))
+        };
+        match self {
+            Labels::Class(v) => match v.iter().position(|&l| l as usize >= classes && l != MISSING) {
+                Some(i) => out_of_range(i, v[i]),
+                None => Ok(()),
+            },
+            Labels::Mask(v) => match v.iter().position(|&l| usize::from(l) >= classes && l != IGNORED) {
+                Some(i) => out_of_range(i / pixels, v[i].into()),
+                None => Ok(()),
+            },
+            Labels::Boxes(v) => {
+                for (i, o) in v.iter().enumerate().flat_map(|(i, all)| all.iter().flatten().map(move |o| (i, o))) {
+                    if o.class as usize >= classes {
+                        return out_of_range(i, o.class);
+                    }
+                    if !o.rect.is_proper() {
+                        return bad(format!("sample {i}: a box {:?} of task {:?} has no area", o.rect, task.name));
+                    }
+                }
+                Ok(())
+            }
+            Labels::Number(v) | Labels::Depth(v) => match v.iter().position(|y| y.is_infinite()) {
+                Some(i) => bad(format!("sample {}: task {:?} has an infinite label", i / width, task.name)),
+                None => Ok(()),
+            },
+            Labels::Attributes { answers, count } => match answers.iter().position(|a| a.is_nan() || *a > 1.0) {
+                Some(i) => bad(format!("sample {}: task {:?} has an answer of {}", i / count, task.name, answers[i])),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<(Task, Labels)> {
+        let rect = |x| Rect::from_size(x, 0.0, 1.0, 1.0);
+        let object = |class| Object::new(rect(class as f32), class);
+        vec![
+            (Task::class("c", vec!["a".into(), "b".into()]), Labels::Class(vec![0, 1, MISSING])),
+            (
+                Task::new("attributes", TaskKind::Attributes, &["a", "b"]),
+                Labels::Attributes { count: 2, answers: vec![0.0, 1.0, 1.0, UNKNOWN, UNKNOWN, UNKNOWN] },
+            ),
+            (Task::new("number", TaskKind::Number, &[]), Labels::Number(vec![1.0, 4.0, f32::NAN])),
+            (Task::new("mask", TaskKind::Mask, &["a", "b"]), Labels::Mask(vec![0, 1, 1, 0, IGNORED, IGNORED])),
+            (
+                Task::new("depth", TaskKind::Depth, &[]),
+                Labels::Depth(vec![0.5, 1.5, 2.0, f32::NAN, f32::NAN, f32::NAN]),
+            ),
+            (
+                Task::new("boxes", TaskKind::Boxes, &["a", "b"]),
+                Labels::Boxes(vec![Some(vec![object(0), object(1)]), Some(vec![]), None]),
+            ),
+        ]
+    }
+
+    fn images() -> Images {
+        Images::black(3, [1, 2], 1).unwrap()
+    }
+
+    #[test]
+    fn every_kind_can_be_gathered_joined_and_forgotten() {
+        for (task, labels) in all() {
+            labels.check(&task, &images()).unwrap();
+            assert_eq!(labels.kind(), task.kind);
+            let turned = labels.gather(&[2, 1, 0], 2);
+            let mut back = turned.gather(&[2], 2);
+            back.extend(turned.gather(&[1, 0], 2)).unwrap();
+            // NaN differs from itself, so the bits are compared.
+            assert_eq!(back.fingerprint(7), labels.fingerprint(7), "{}", task.name);
+            assert_ne!(turned.fingerprint(7), labels.fingerprint(7), "{}", task.name);
+            let mut none = labels.clone();
+            (0..3).for_each(|i| none.forget(i, 2));
+            assert!(none.all_missing() && !labels.all_missing());
+            assert_eq!(none.fingerprint(1), labels.missing(3, 2).fingerprint(1));
+            assert!(none.check(&task, &images()).unwrap_err().to_string().contains("no image has a label"));
+            assert!(labels.gather(&[0], 2).check(&task, &images()).is_err());
+        }
+        let (mut a, b) = (all()[0].1.clone(), all()[2].1.clone());
+        assert!(a.extend(b).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_place() {
+        let refused = |which: usize, change: fn(&mut Labels)| {
+            let (task, mut labels) = all().swap_remove(which);
+            change(&mut labels);
+            labels.check(&task, &images()).unwrap_err().to_string()
+        };
+        let message = refused(0, |l| {
+            if let Labels::Class(v) = l {
+                v[1] = 2
+            }
+        });
+        assert!(message.contains("sample 1: label 2"), "{message}");
+        let message = refused(3, |l| {
+            if let Labels::Mask(v) = l {
+                v[3] = 9
+            }
+        });
+        assert!(message.contains("sample 1: label 9"), "{message}");
+        let message = refused(5, |l| {
+            if let Labels::Boxes(v) = l {
+                v[0].as_mut().unwrap()[1].rect.x1 = 0.0
+            }
+        });
+        assert!(message.contains("sample 0") && message.contains("no area"), "{message}");
+        let message = refused(2, |l| {
+            if let Labels::Number(v) = l {
+                v[0] = f32::INFINITY
+            }
+        });
+        assert!(message.contains("infinite"), "{message}");
+        assert!(Task::new("m", TaskKind::Mask, &["only"]).check().is_err());
+        assert!(Task::new("n", TaskKind::Number, &["name"]).check().is_err());
+    }
+
+    #[test]
+    fn moments_are_of_what_is_there() {
+        assert_eq!(Labels::Number(vec![1.0, f32::NAN, 3.0]).moments(), (2.0, 1.0));
+        assert_eq!(Labels::Number(vec![5.0, 5.0]).moments(), (5.0, 1.0));
+        assert_eq!(Labels::Depth(vec![f32::NAN]).moments(), (0.0, 1.0));
+    }
+}

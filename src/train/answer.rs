@@ -1,0 +1,156 @@
+//! What a network says of an image, task by task.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::checkpoint::TaskCard;
+use super::labels::untrained;
+use crate::Result;
+use crate::data::{Task, TaskKind};
+use crate::gpu::Gpu;
+use crate::kernels::{confusion, softmax};
+use crate::tensor::Tensor;
+
+/// One task's answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskPrediction {
+    /// The task.
+    pub task: String,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// An answer, by the task's kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// One of several classes.
+    Class {
+        /// The most probable class.
+        label: String,
+        /// Its probability.
+        probability: f32,
+        /// Every class with its probability, in the order of the classes.
+        probabilities: Vec<(String, f32)>,
+    },
+    /// Several questions, yes or no each.
+    Attributes {
+        /// Every attribute with the probability that it holds.
+        attributes: Vec<(String, f32)>,
+    },
+    /// A number, in the units of the labels.
+    Number {
+        /// It.
+        value: f32,
+    },
+    /// A class of every pixel.
+    Mask {
+        /// Height and width.
+        size: [usize; 2],
+        /// The names of the classes.
+        names: Vec<String>,
+        /// `[h, w]`, by number.
+        classes: Vec<u8>,
+    },
+    /// A number for every pixel, in the units of the labels.
+    Depth {
+        /// Height and width.
+        size: [usize; 2],
+        /// `[h, w]`.
+        values: Vec<f32>,
+    },
+}
+
+impl TaskPrediction {
+    /// Reads the answer to one image off a head's output.
+    pub(super) fn of(gpu: &Gpu, task: &TaskCard, said: &Tensor, size: [usize; 2]) -> Result<Self> {
+        let (mean, std) = task.moments.unwrap_or((0.0, 1.0));
+        let named = |values: Vec<f32>| task.classes.iter().cloned().zip(values).collect::<Vec<_>>();
+        let answer = match task.kind {
+            TaskKind::Class => {
+                let p = softmax::softmax(gpu, said, 1.0)?.to_f32(gpu)?;
+                let best = p.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
+                Answer::Class { label: task.classes[best.0].clone(), probability: best.1, probabilities: named(p) }
+            }
+            TaskKind::Attributes => {
+                let p = said.to_f32(gpu)?.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
+                Answer::Attributes { attributes: named(p) }
+            }
+            TaskKind::Number => {
+                Answer::Number { value: said.to_f32(gpu)?.first().copied().unwrap_or(0.0) * std + mean }
+            }
+            TaskKind::Mask => {
+                let classes = confusion::argmax(gpu, said)?.to_u32(gpu)?.into_iter().map(|c| c as u8).collect();
+                Answer::Mask { size, names: task.classes.clone(), classes }
+            }
+            TaskKind::Depth => {
+                let values = said.to_f32(gpu)?.into_iter().map(|z| z * std + mean).collect();
+                Answer::Depth { size, values }
+            }
+            TaskKind::Boxes => return Err(untrained(&Task::new(&task.name, task.kind, &[]))),
+        };
+        Ok(TaskPrediction { task: task.name.clone(), answer })
+    }
+
+    /// The most probable class, where the task names one.
+    pub fn label(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Class { label, .. } => Some(label),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// The part of the pixels that each class has, the largest first, without those that have none.
+    fn shares(names: &[String], classes: &[u8]) -> Vec<(String, f32)> {
+        let count = |c: usize| classes.iter().filter(|k| usize::from(**k) == c).count();
+        let share = |(c, name): (usize, &String)| (name.clone(), count(c) as f32 / classes.len().max(1) as f32);
+        let mut all: Vec<(String, f32)> = names.iter().enumerate().map(share).filter(|(_, s)| *s > 0.0).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        all
+    }
+}
+
+/// `3 (98.1 %)`, `red 97 %, blue 3 %`, `2.07`, `ground 81 %, disc 19 %`, `0.12 to 0.93`.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let percents = |all: &[(String, f32)]| {
+            let one = |(name, p): &(String, f32)| format!("{name} {:.0} %", 100.0 * p);
+            all.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Answer::Class { label, probability, .. } => write!(f, "{label} ({:.1} %)", 100.0 * probability),
+            Answer::Attributes { attributes } => f.write_str(&percents(attributes)),
+            Answer::Number { value } => write!(f, "{value:.2}"),
+            Answer::Mask { names, classes, .. } => f.write_str(&percents(&Self::shares(names, classes))),
+            Answer::Depth { values, .. } => {
+                let low = values.iter().copied().fold(f32::MAX, f32::min);
+                let high = values.iter().copied().fold(f32::MIN, f32::max);
+                write!(f, "{low:.2} to {high:.2}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_words() {
+        let named = |all: &[(&str, f32)]| all.iter().map(|(n, p)| (n.to_string(), *p)).collect::<Vec<_>>();
+        let class = Answer::Class { label: "3".into(), probability: 0.981, probabilities: named(&[("3", 0.981)]) };
+        assert_eq!(class.to_string(), "3 (98.1 %)");
+        let attributes = Answer::Attributes { attributes: named(&[("red", 0.97), ("blue", 0.03)]) };
+        assert_eq!(attributes.to_string(), "red 97 %, blue 3 %");
+        assert_eq!(Answer::Number { value: 2.066 }.to_string(), "2.07");
+        let names = ["ground", "disc", "cross"].map(String::from).to_vec();
+        let mask = Answer::Mask { size: [2, 2], names, classes: vec![1, 1, 0, 1] };
+        assert_eq!(mask.to_string(), "disc 75 %, ground 25 %");
+        let depth = Answer::Depth { size: [1, 2], values: vec![0.93, 0.12] };
+        assert_eq!(depth.to_string(), "0.12 to 0.93");
+    }
+}

@@ -1,0 +1,118 @@
+//! A network's metrics over a split, each kind of task by its own.
+
+use std::sync::Arc;
+
+use super::feed::Feed;
+use super::labels::{Target, untrained};
+use crate::Result;
+use crate::data::loader::{Batch, Loader};
+use crate::data::{Labels, Split, TaskKind};
+use crate::gpu::Gpu;
+use crate::kernels::{confusion, elementwise};
+use crate::metrics::{Confusion, MultilabelTally, RegressionTally, Scores, TaskResult};
+use crate::nn::Frozen;
+use crate::tensor::Tensor;
+
+/// What has been seen of one task.
+enum Tally {
+    /// Samples, or pixels, counted on the GPU.
+    Classes(Tensor),
+    Attributes(MultilabelTally),
+    Numbers(RegressionTally),
+}
+
+impl Tally {
+    fn new(gpu: &Gpu, target: &Target) -> Result<Self> {
+        let classes = target.task.classes.len();
+        Ok(match target.task.kind {
+            TaskKind::Class | TaskKind::Mask => {
+                let counts = Tensor::empty(gpu, &[classes, classes])?;
+                // The bits of 0.0 are those of 0.
+                elementwise::fill(gpu, &counts, 0.0)?;
+                Tally::Classes(counts)
+            }
+            TaskKind::Attributes => Tally::Attributes(MultilabelTally::new(classes)),
+            TaskKind::Number | TaskKind::Depth => Tally::Numbers(RegressionTally::default()),
+            TaskKind::Boxes => return Err(untrained(&target.task)),
+        })
+    }
+
+    /// Adds the first rows of a batch, as many as count; `said` is the head's output.
+    fn add(
+        &mut self,
+        gpu: &Gpu,
+        target: &Target,
+        batch: &Batch,
+        labels: &Labels,
+        said: &Tensor,
+        size: [usize; 2],
+    ) -> Result<()> {
+        let (rows, valid) = (batch.indices.len(), batch.valid);
+        match (self, labels) {
+            (Tally::Classes(counts), _) => {
+                let uploaded = target.upload(gpu, labels, rows, size)?;
+                let truth = target.moved(gpu, &uploaded, [rows, size[0], size[1]], None)?;
+                confusion::confusion(gpu, said, &truth, valid * (said.rows() / rows.max(1)), counts)
+            }
+            (Tally::Attributes(tally), Labels::Attributes { count, answers }) => {
+                let said = said.to_f32(gpu)?;
+                for (z, answers) in said.chunks(*count).zip(answers.chunks(*count)).take(valid) {
+                    let scores: Vec<f32> = z.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
+                    let answers: Vec<Option<bool>> = answers.iter().map(|a| (*a >= 0.0).then_some(*a > 0.5)).collect();
+                    tally.add(&scores, &answers)?;
+                }
+                Ok(())
+            }
+            (Tally::Numbers(tally), Labels::Number(truth) | Labels::Depth(truth)) => {
+                let (mean, std) = target.moments;
+                let each = truth.len() / rows.max(1);
+                for (z, y) in said.to_f32(gpu)?.iter().zip(truth).take(valid * each).filter(|(_, y)| !y.is_nan()) {
+                    tally.add(f64::from(z * std + mean), f64::from(*y))?;
+                }
+                Ok(())
+            }
+            _ => Err(untrained(&target.task)),
+        }
+    }
+
+    fn result(self, gpu: &Gpu, target: &Target) -> Result<TaskResult> {
+        Ok(match self {
+            Tally::Classes(counts) => {
+                let counts = counts.to_u32(gpu)?.into_iter().map(u64::from).collect();
+                let confusion = Confusion::from_counts(counts, target.task.classes.len())?;
+                match target.task.kind {
+                    TaskKind::Mask => TaskResult { scores: Scores::of_pixels(&confusion), confusion: Some(confusion) },
+                    _ => TaskResult::of_classes(confusion),
+                }
+            }
+            Tally::Attributes(tally) => TaskResult { scores: tally.metrics().into(), confusion: None },
+            Tally::Numbers(tally) => TaskResult { scores: tally.metrics().into(), confusion: None },
+        })
+    }
+}
+
+impl Feed {
+    /// What `network` achieves over `split` at each of `tasks` (indices into the data's tasks; the network has one head for each,
+    /// in that order).
+    pub(super) fn evaluate(
+        &self,
+        gpu: &Gpu,
+        network: &Frozen,
+        split: &Arc<Split>,
+        tasks: &[usize],
+        batch: usize,
+    ) -> Result<Vec<TaskResult>> {
+        let targets: Vec<&Target> = tasks.iter().map(|t| &self.targets[*t]).collect();
+        let mut tallies = targets.iter().map(|t| Tally::new(gpu, t)).collect::<Result<Vec<_>>>()?;
+        let [h, w, _] = self.image();
+        for batch in Loader::eval(split.clone(), batch) {
+            let outputs = network.infer(gpu, &self.plain_input(gpu, &batch)?)?;
+            let heads = tasks.iter().zip(&targets).zip(&outputs.logits).zip(&mut tallies);
+            for (((task, target), said), tally) in heads {
+                tally.add(gpu, target, &batch, &batch.labels[*task], said, [h, w])?;
+            }
+            gpu.flush()?;
+        }
+        tallies.into_iter().zip(targets).map(|(tally, target)| tally.result(gpu, target)).collect()
+    }
+}

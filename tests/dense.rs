@@ -1,0 +1,248 @@
+//! Tasks that are asked of every pixel, and every kind of task on one trunk.
+#![cfg(feature = "train")]
+
+#[path = "common/goldens.rs"]
+mod goldens;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use goldens::Group;
+use limbeck::gpu::{Gpu, Options};
+use limbeck::kernels::regression::RegressionLoss;
+use limbeck::loss::{BinaryCrossEntropy, CrossEntropy, Ledger, Losses, Regression};
+use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch};
+use limbeck::tape::{Tape, Var};
+use limbeck::tensor::Tensor;
+use limbeck::train::{self, Answer, Classifier, Config, Summary};
+use tempfile::tempdir;
+
+fn gpu() -> Gpu {
+    Gpu::new(Options { poison: true, ..Options::from_env() }).unwrap()
+}
+
+/// A head of every kind: outputs, losses, gradients, running statistics, and the frozen form, against PyTorch.
+#[test]
+fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
+    let (gpu, group) = (gpu(), Group::load("dense"));
+    let tolerance = 1e-4;
+    let trunk = TrunkSpec { width: 0.25, ..TrunkSpec::new(arch::parse("resnet8").unwrap()) };
+    let heads = vec![
+        HeadSpec::decoder("mask", 5, 8),
+        HeadSpec::decoder("depth", 1, 8),
+        HeadSpec::linear("number", 1),
+        HeadSpec::linear("attributes", 3),
+    ];
+    let net = Network::new(&gpu, NetworkSpec { trunk, channels: 3, heads, init: Init::HeNormal }, 0).unwrap();
+    net.params().import(&gpu, |name, _| Ok(group.floats(&format!("before.{name}")).nhwc().data)).unwrap();
+    for p in net.params().export(&gpu).unwrap() {
+        group.check(&format!("before.{}", p.name), p.data, 0.0);
+    }
+    let x = group.floats("x").nhwc();
+    let x = Tensor::from_f32(&gpu, &x.data, &x.shape).unwrap();
+    let floats = |key: &str, shape: &[usize]| Tensor::from_f32(&gpu, &group.floats(key).data, shape).unwrap();
+    let names = ["mask", "depth", "number", "attributes"];
+    let weights = [0.5, 0.3, 0.2, 0.1];
+    let mut ledger = Ledger::new(&gpu, names.map(String::from).to_vec(), 1).unwrap();
+    let mut tape = Tape::new();
+    let out = net.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
+    let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+    let mask = Tensor::from_u32(&gpu, &group.labels("mask"), &[4, 13, 11]).unwrap();
+    CrossEntropy::default().apply(&mut losses, 0, weights[0], &out.logits[0], &mask).unwrap();
+    let huber = Regression { loss: RegressionLoss::Huber { delta: 0.7 } };
+    huber.apply(&mut losses, 1, weights[1], &out.logits[1], &floats("depth", &[4, 13, 11, 1])).unwrap();
+    let squared = Regression { loss: RegressionLoss::L2 };
+    squared.apply(&mut losses, 2, weights[2], &out.logits[2], &floats("number", &[4, 1])).unwrap();
+    BinaryCrossEntropy.apply(&mut losses, 3, weights[3], &out.logits[3], &floats("attributes", &[4, 3])).unwrap();
+    ledger.advance();
+    for (name, logits) in names.iter().zip(&out.logits) {
+        group.check(&format!("logits.{name}"), logits.value().to_f32(&gpu).unwrap(), tolerance);
+    }
+    drop(out);
+    let grads = tape.backward(&gpu).unwrap();
+    net.params().zero_untouched(&gpu, &grads).unwrap();
+    for (name, loss) in names.iter().zip(&ledger.take(&gpu).unwrap()[0]) {
+        group.check(&format!("loss.{name}"), [*loss], tolerance);
+    }
+    for grad in net.params().export_grads(&gpu).unwrap() {
+        group.check(&format!("grad.{}", grad.name), grad.data, tolerance);
+    }
+    for p in net.params().export(&gpu).unwrap() {
+        group.check(&format!("after.{}", p.name), p.data, tolerance);
+    }
+    let said = net.freeze(&gpu).unwrap().infer(&gpu, &x).unwrap();
+    for (name, logits) in names.iter().zip(&said.logits) {
+        group.check(&format!("eval.{name}"), logits.to_f32(&gpu).unwrap(), tolerance);
+    }
+    let inputs = ["x", "depth", "number", "attributes"];
+    let results = group.names().into_iter().filter(|n| !inputs.contains(n)).map(String::from);
+    group.assert_compared(&results.collect::<Vec<_>>());
+}
+
+/// A look at a batch normalises by the batch's own statistics and leaves the running ones alone.
+#[test]
+fn a_look_changes_no_statistics() {
+    let gpu = gpu();
+    let trunk = TrunkSpec { width: 0.25, ..TrunkSpec::new(arch::parse("resnet8").unwrap()) };
+    let heads = vec![HeadSpec::decoder("mask", 3, 8)];
+    let net = Network::new(&gpu, NetworkSpec { trunk, channels: 1, heads, init: Init::HeNormal }, 0).unwrap();
+    let pixels: Vec<f32> = (0..3 * 9 * 10).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let x = Var::constant(Tensor::from_f32(&gpu, &pixels, &[3, 9, 10, 1]).unwrap());
+    let pass = |mode| {
+        let out = net.forward(&gpu, &mut Tape::off(), mode, &x).unwrap();
+        out.logits[0].value().to_f32(&gpu).unwrap()
+    };
+    let before = net.params().export(&gpu).unwrap();
+    let looked = pass(Mode::Look);
+    assert_eq!(net.params().export(&gpu).unwrap(), before);
+    assert_eq!(pass(Mode::Train), looked);
+    assert_ne!(net.params().export(&gpu).unwrap(), before);
+}
+
+fn scenes(tasks: &str, more: &str) -> Config {
+    let text = format!(
+        "name = \"scenes\"\nseeds = [1]\n\
+         [data]\nsource = \"scenes\"\nsize = [20, 24]\nobjects = 2\ntasks = {tasks}\n\
+         samples = {{ train = 32, val = 8, test = 8 }}\n\
+         [augment]\nshift = 2\nflip = true\n\
+         [train]\nepochs = 2\nbatch = 8\nlr = 0.05\nwarmup_epochs = 0\n\
+         [teacher]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 8\n\
+         [student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n{more}"
+    );
+    Config::parse(&text, Path::new("scenes.toml"), &[]).unwrap()
+}
+
+fn run(config: &Config, out: &Path) -> Summary {
+    train::run(config, out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap()
+}
+
+const ALL: &str = "[\"class\", \"colours\", \"mask\", \"count\", \"depth\"]";
+
+#[test]
+fn every_kind_of_task_is_taught_by_its_own_teacher() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("run");
+    let config = scenes(ALL, "[tasks]\ncolours = 0.5\ncount = { weight = 2, loss = \"huber\", delta = 0.5 }\n");
+    let summary = run(&config, &out);
+    let names =
+        |task: &str| -> Vec<&str> { summary.models["distilled"].metrics[task].iter().map(|(m, _)| m.name).collect() };
+    assert_eq!(names("class"), ["accuracy", "f1", "precision", "recall"]);
+    assert_eq!(names("colours"), ["map", "f1", "micro_f1", "accuracy"]);
+    assert_eq!(names("mask"), ["miou", "pixel_accuracy"]);
+    assert_eq!(names("count"), ["rmse", "mae", "r2"]);
+    assert_eq!(names("depth"), ["rmse", "mae", "r2"]);
+    assert!(summary.delta_m.is_some(), "{:?}", summary.delta_m);
+    assert_eq!(summary.models.len(), 12);
+    // A journal line for each term of the distilled student.
+    let records = train::event::read_records(&out.join("metrics.jsonl")).unwrap();
+    let distilled = records.iter().find(|r| r.stage == "distilled").unwrap();
+    let terms: Vec<&str> = distilled.losses.keys().map(String::as_str).collect();
+    assert_eq!(
+        terms,
+        [
+            "class/ce",
+            "class/kd",
+            "colours/bce",
+            "colours/kd",
+            "count/huber",
+            "count/kd",
+            "depth/kd",
+            "depth/l2",
+            "mask/ce",
+            "mask/kd"
+        ]
+    );
+    // What was stored gives the same metrics, and answers.
+    let gpu = gpu();
+    let again = train::evaluate(&out, "distilled", "test", &gpu).unwrap().remove(0);
+    for (task, result) in &again.tasks {
+        for (metric, value) in result.scores.iter() {
+            let told = summary.models["distilled"].metrics[task].get(metric.name).unwrap().mean;
+            assert!((told - value).abs() < 1e-9, "{task} {}", metric.name);
+        }
+    }
+    let student = Classifier::of_run(&gpu, &out, "distilled").unwrap();
+    let answers = student.classify(&gpu, &vec![90; 20 * 24 * 3]).unwrap();
+    assert_eq!(answers.len(), 5);
+    for answer in answers {
+        match (answer.task.as_str(), answer.answer) {
+            ("class", Answer::Class { probabilities, .. }) => {
+                assert!((probabilities.iter().map(|(_, p)| p).sum::<f32>() - 1.0).abs() < 1e-5);
+            }
+            ("colours", Answer::Attributes { attributes }) => assert_eq!(attributes[0].0, "red"),
+            // Counts lie between one and two, and so does what has been learnt of them, roughly.
+            ("count", Answer::Number { value }) => assert!((-2.0..6.0).contains(&value), "{value}"),
+            ("mask", Answer::Mask { size, names, classes }) => {
+                assert_eq!((size, names.len(), classes.len()), ([20, 24], 5, 480));
+                assert!(classes.iter().all(|c| *c < 5));
+            }
+            ("depth", Answer::Depth { values, .. }) => assert_eq!(values.len(), 480),
+            (task, answer) => panic!("{task}: {answer:?}"),
+        }
+    }
+}
+
+/// The same bits again, whether the run is interrupted or not; balanced at the trunk's output, with maps among it.
+#[test]
+fn balanced_over_pixels_and_images_it_resumes_to_the_same_bits() {
+    let folder = tempdir().unwrap();
+    let config = scenes("[\"class\", \"mask\"]", "[balance]\nmethod = \"cagrad\"\nover = \"terms\"\n");
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    run(&config, &whole);
+    let mut stops = 0;
+    loop {
+        let stop = AtomicBool::new(false);
+        let mut steps = 0;
+        let mut count = |event: train::Event| {
+            if let train::Event::Epoch(_) = event {
+                steps += 1;
+                stop.store(steps == 1, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        match train::run(&config, &parts, &gpu(), &stop, &mut count) {
+            Ok(_) => break,
+            Err(limbeck::Error::Interrupted { .. }) => stops += 1,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(stops < 100);
+    }
+    assert!(stops > 3, "{stops}");
+    for model in ["joint", "distilled", "single-mask", "teacher-class"] {
+        let file = |dir: &Path| std::fs::read(dir.join("seed-1").join(format!("{model}.last.safetensors"))).unwrap();
+        assert!(file(&whole) == file(&parts), "{model}");
+    }
+}
+
+/// Teachers' answers about every pixel, from the cache, teach what the teachers themselves would.
+#[test]
+fn cached_answers_about_pixels_are_the_teachers_own() {
+    let folder = tempdir().unwrap();
+    let tasks = "[\"mask\", \"count\"]";
+    let file = |more: &str, name: &str| {
+        let out = folder.path().join(name);
+        run(&scenes(tasks, more), &out);
+        std::fs::read(out.join("seed-1").join("distilled.last.safetensors")).unwrap()
+    };
+    let live = file("", "live");
+    assert!(file("[cache]\nstorage = \"f32\"\n", "cached") == live);
+}
+
+#[test]
+fn eight_scenes_are_learnt_by_heart() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("run");
+    let text = "name = \"heart\"\nseeds = [0]\n\
+        [data]\nsource = \"scenes\"\nsize = [24, 24]\nobjects = 2\ntasks = [\"mask\", \"count\"]\n\
+        samples = { train = 8, val = 8, test = 8 }\n\
+        [augment]\nshift = 0\n\
+        [train]\nepochs = 120\nbatch = 8\noptimizer = \"adam\"\nlr = 0.01\nweight_decay = 0\n\
+        [teacher]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 16\ntrain = { epochs = 1 }\n\
+        [student]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 16\n[distill.train]\nepochs = 1\n";
+    let config = Config::parse(text, Path::new("heart.toml"), &[]).unwrap();
+    run(&config, &out);
+    let found = train::evaluate(&out, "joint.last", "train", &gpu()).unwrap().remove(0);
+    let value = |i: usize, name: &str| *found.tasks[i].1.scores.get(name).unwrap();
+    // Not mIoU, which a single pixel of a class that is not there pulls far down.
+    assert!(value(0, "pixel_accuracy") > 0.98, "{:?}", found.tasks[0].1.scores);
+    assert!(value(1, "rmse") < 0.1, "{:?}", found.tasks[1].1.scores);
+}
