@@ -85,6 +85,17 @@ impl Rect {
     }
 }
 
+/// An object that a detector believes to see.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Detection {
+    /// Its box.
+    pub rect: Rect,
+    /// Its class.
+    pub class: usize,
+    /// How sure the detector is; only the order counts.
+    pub score: f32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -75,8 +75,20 @@ fn sizes(case: &Case, what: &str) -> [usize; 4] {
 
 #[test]
 fn goldens_name_only_known_groups() {
-    let covered =
-        ["batch_norm", "conv2d", "distill", "linear", "loss", "methods", "optim", "pool", "resnet20", "softmax"];
+    // `dense` is in tests/dense.rs.
+    let covered = [
+        "batch_norm",
+        "conv2d",
+        "dense",
+        "distill",
+        "linear",
+        "loss",
+        "methods",
+        "optim",
+        "pool",
+        "resnet20",
+        "softmax",
+    ];
     assert_eq!(goldens::groups(), covered);
 }
 

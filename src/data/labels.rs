@@ -275,6 +275,14 @@ impl Labels {
         }
     }
 
+    /// Objects of an image at most; 0 where the task asks for none.
+    pub fn most_objects(&self) -> usize {
+        match self {
+            Labels::Boxes(all) => all.iter().flatten().map(Vec::len).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// Mean and standard deviation (population) of the numbers that are there; 0 and 1 where there are none or all are equal, so
     /// that dividing is harmless.
     pub fn moments(&self) -> (f32, f32) {

@@ -14,6 +14,7 @@ pub mod bank;
 pub mod batch_norm;
 pub mod binary_cross_entropy;
 pub mod case;
+pub mod concat;
 pub mod confusion;
 pub mod contrast;
 pub mod conv2d;
@@ -22,6 +23,7 @@ pub mod cross_entropy;
 pub mod distill_kl;
 pub mod dkd;
 pub mod elementwise;
+pub mod fcos;
 pub mod feature_loss;
 pub mod fuse;
 pub mod gradient_norm;
@@ -73,6 +75,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: binary_cross_entropy::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "concat", cases: concat::cases, permutations: concat::permutations, workloads: no_workloads },
     Kernel {
         name: "confusion",
         cases: confusion::cases,
@@ -106,6 +109,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: elementwise::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "fcos", cases: fcos::cases, permutations: fcos::permutations, workloads: no_workloads },
     Kernel {
         name: "feature_loss",
         cases: feature_loss::cases,

@@ -5,11 +5,13 @@
 
 mod binary_cross_entropy;
 mod cross_entropy;
+mod detection;
 mod ledger;
 mod regression;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use cross_entropy::CrossEntropy;
+pub use detection::Detection;
 pub use ledger::Ledger;
 pub use regression::Regression;
 

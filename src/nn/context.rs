@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::batch_norm::{Norm, NormTargets};
 use crate::kernels::conv2d::Epilogue;
-use crate::kernels::{batch_norm, conv2d, elementwise, linear, pool, reduce, resize};
+use crate::kernels::{batch_norm, concat, conv2d, elementwise, linear, pool, reduce, resize};
 use crate::params::{Param, Params};
 use crate::shape::{Conv2d, Pool2d};
 use crate::tape::{Tape, Var};
@@ -85,6 +85,26 @@ impl Context<'_> {
         Ok(self.tape.push(y, move |gpu, dy, grads| match grads.target(gpu, &slot)? {
             Some(dx) => resize::bilinear_grad(gpu, dy, &dx),
             None => Ok(()),
+        }))
+    }
+
+    /// Rows of several values one after the other: `[n, rows, c]` each → `[n, Σ rows, c]`.
+    pub fn concat(&mut self, parts: &[Var]) -> Result<Var> {
+        let y = concat::concat(self.gpu, &parts.iter().map(Var::value).collect::<Vec<_>>())?;
+        let rows = |v: &Var| v.value().shape().get(1).copied().unwrap_or(0);
+        let mut offset = 0;
+        let mut slots = Vec::new();
+        for part in parts {
+            slots.push((part.slot(), offset));
+            offset += rows(part);
+        }
+        Ok(self.tape.push(y, move |gpu, dy, grads| {
+            for (slot, offset) in &slots {
+                if let Some(dx) = grads.target(gpu, slot)? {
+                    concat::concat_grad(gpu, dy, *offset, &dx)?;
+                }
+            }
+            Ok(())
         }))
     }
 

@@ -1,14 +1,11 @@
-//! The head of a task that is asked of every pixel: a pyramid of the trunk's maps, from coarse to fine (the top-down way of
-//! feature pyramid networks, Lin et al. 2017, arXiv 1612.03144), and a layer of answers at the finest of them.
-//!
-//! `p_L = relu(l_L(c_L))`, `p_i = relu(l_i(c_i) + up(p_{i+1}))` with 1x1 convolutions `l` and bilinear enlargement `up`; then a 3x3
-//! convolution and a linear layer at each pixel, whose answers are enlarged to the size of the image.
+//! The head of a task that is asked of every pixel: a pyramid of the trunk's maps, and at the finest of them a 3x3 convolution and a
+//! linear layer, whose answers are enlarged to the size of the image.
 
 use super::context::Context;
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear};
+use super::pyramid::{Laterals, enlarged, map_size};
 use crate::gpu::Gpu;
-use crate::kernels::resize;
 use crate::params::{Builder, Params};
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -18,17 +15,9 @@ use crate::{Error, Result};
 /// while training, [`Folded`] and [`FrozenLinear`] when frozen.
 #[derive(Debug, Clone)]
 pub(super) struct Decoder<L, O> {
-    laterals: Vec<L>,
+    laterals: Laterals<L>,
     smooth: L,
     answers: O,
-}
-
-/// `[n, h, w, c]`, or an error.
-fn size(map: &Tensor) -> Result<[usize; 4]> {
-    match map.shape() {
-        &[n, h, w, c] => Ok([n, h, w, c]),
-        other => Err(Error::Shape(format!("a decoder looks at maps, not at {other:?}"))),
-    }
 }
 
 impl Decoder<ConvNorm, Linear> {
@@ -41,11 +30,7 @@ impl Decoder<ConvNorm, Linear> {
         channels: usize,
         outputs: usize,
     ) -> Self {
-        let lateral = |(i, ci): (usize, &usize)| {
-            let names = (format!("{name}.lateral{}.0", i + 1), format!("{name}.lateral{}.1", i + 1));
-            ConvNorm::new(b, init, (&names.0, &names.1), *ci, channels, 1, 1)
-        };
-        let laterals = stages.iter().enumerate().map(lateral).collect();
+        let laterals = Laterals::new(b, init, name, stages, 0, channels);
         let names = (format!("{name}.smooth.0"), format!("{name}.smooth.1"));
         let smooth = ConvNorm::new(b, init, (&names.0, &names.1), channels, channels, 3, 1);
         let answers = Linear::new(b, init, &format!("{name}.answers"), channels, outputs, false);
@@ -53,66 +38,48 @@ impl Decoder<ConvNorm, Linear> {
     }
 
     /// Answers `[n, h, w, outputs]` for images of `[h, w]`, from every stage's map.
-    pub(super) fn forward(&self, ctx: &mut Context, maps: &[Var], [h, w]: [usize; 2]) -> Result<Var> {
-        let mut above: Option<Var> = None;
-        for (lateral, map) in self.laterals.iter().zip(maps).rev() {
-            let [_, mh, mw, _] = size(map.value())?;
-            let added = above.map(|p| ctx.resize(&p, [mh, mw])).transpose()?;
-            above = Some(lateral.forward(ctx, map, added.as_ref(), true)?);
-        }
-        let Some(finest) = above else { return Err(no_maps()) };
-        let smooth = self.smooth.forward(ctx, &finest, None, true)?;
-        let [n, sh, sw, c] = size(smooth.value())?;
-        let answers = self.answers.forward(ctx, &smooth.reshape(&[n * sh * sw, c])?)?;
-        let answers = answers.reshape(&[n, sh, sw, self.answers.outputs])?;
-        if [sh, sw] == [h, w] { Ok(answers) } else { ctx.resize(&answers, [h, w]) }
+    pub(super) fn forward(&self, ctx: &mut Context, maps: &[Var], image: [usize; 2]) -> Result<Var> {
+        let levels = self.laterals.forward(ctx, maps)?;
+        let smooth = self.smooth.forward(ctx, levels.first().ok_or_else(no_maps)?, None, true)?;
+        let ([h, w], n) = (map_size(smooth.value())?, smooth.value().shape()[0]);
+        let answers = self.answers.forward(ctx, &smooth.reshape(&[n * h * w, self.answers.inputs])?)?;
+        let answers = answers.reshape(&[n, h, w, self.answers.outputs])?;
+        if [h, w] == image { Ok(answers) } else { ctx.resize(&answers, image) }
     }
 
     /// The decoder with every norm folded into its convolution.
     pub(super) fn freeze(&self, gpu: &Gpu, params: &Params) -> Result<Decoder<Folded, FrozenLinear>> {
         Ok(Decoder {
-            laterals: self.laterals.iter().map(|l| l.fold(gpu, params)).collect::<Result<_>>()?,
+            laterals: self.laterals.fold(gpu, params)?,
             smooth: self.smooth.fold(gpu, params)?,
             answers: self.answers.freeze(gpu, params)?,
         })
     }
 
-    /// Multiply-accumulates for one image, whose stages' maps have these sizes. Enlarging counts as nothing.
+    /// Multiply-accumulates for one image, whose stages' maps have these sizes.
     pub(super) fn macs(&self, maps: &[[usize; 2]]) -> u64 {
-        let laterals: u64 = self.laterals.iter().zip(maps).map(|(l, [h, w])| l.shape(1, *h, *w).macs()).sum();
         let [h, w] = maps.first().copied().unwrap_or_default();
         let answers = (h * w * self.answers.inputs * self.answers.outputs) as u64;
-        laterals + self.smooth.shape(1, h, w).macs() + answers
+        self.laterals.macs(maps) + self.smooth.shape(1, h, w).macs() + answers
     }
 }
 
 impl Decoder<Folded, FrozenLinear> {
     /// As [`Decoder::forward`], recording nothing.
-    pub(super) fn infer(&self, gpu: &Gpu, maps: &[Tensor], [h, w]: [usize; 2]) -> Result<Tensor> {
-        let mut above: Option<Tensor> = None;
-        for (lateral, map) in self.laterals.iter().zip(maps).rev() {
-            let [_, mh, mw, _] = size(map)?;
-            let added = above.map(|p| enlarged(gpu, &p, [mh, mw])).transpose()?;
-            above = Some(lateral.infer(gpu, map, added.as_ref(), true)?);
-        }
-        let Some(finest) = above else { return Err(no_maps()) };
-        let smooth = self.smooth.infer(gpu, &finest, None, true)?;
-        let [n, sh, sw, c] = size(&smooth)?;
-        let answers = self.answers.infer(gpu, &smooth.reshape(&[n * sh * sw, c])?)?;
+    pub(super) fn infer(&self, gpu: &Gpu, maps: &[Tensor], image: [usize; 2]) -> Result<Tensor> {
+        let levels = self.laterals.infer(gpu, maps)?;
+        let smooth = self.smooth.infer(gpu, levels.first().ok_or_else(no_maps)?, None, true)?;
+        let [h, w] = map_size(&smooth)?;
+        let (n, c) = (smooth.shape()[0], smooth.columns());
+        let answers = self.answers.infer(gpu, &smooth.reshape(&[n * h * w, c])?)?;
         let outputs = answers.columns();
-        enlarged(gpu, &answers.reshape(&[n, sh, sw, outputs])?, [h, w])
+        enlarged(gpu, &answers.reshape(&[n, h, w, outputs])?, image)
     }
 
     /// Every tensor it computes with.
     pub(super) fn tensors(&self) -> Vec<&Tensor> {
-        let convs = self.laterals.iter().chain([&self.smooth]).flat_map(Folded::tensors);
-        convs.chain(self.answers.tensors()).collect()
+        self.laterals.tensors().into_iter().chain(self.smooth.tensors()).chain(self.answers.tensors()).collect()
     }
-}
-
-fn enlarged(gpu: &Gpu, map: &Tensor, out: [usize; 2]) -> Result<Tensor> {
-    let [_, h, w, _] = size(map)?;
-    if [h, w] == out { Ok(map.clone()) } else { resize::bilinear(gpu, map, out) }
 }
 
 fn no_maps() -> Error {

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::decoder::Decoder;
+use super::detector::{self, BESIDE, Detector};
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear};
 use super::resnet::Features;
@@ -21,6 +22,11 @@ pub enum HeadKind {
     },
     /// A decoder over the maps of all stages: one answer for each pixel.
     Decoder {
+        /// Its width.
+        channels: usize,
+    },
+    /// A detector over the maps of all stages but the first: one answer for each place of a pyramid, level by level.
+    Detector {
         /// Its width.
         channels: usize,
     },
@@ -52,6 +58,17 @@ impl HeadSpec {
     pub fn decoder(task: impl Into<String>, outputs: usize, channels: usize) -> Self {
         HeadSpec { task: task.into(), outputs, kind: HeadKind::Decoder { channels } }
     }
+
+    /// A detector of `classes` classes, `channels` wide. It gives `classes + 5` values for each place: the classes' logits, the
+    /// logarithms of the distances to the left, upper, right and lower edge in strides, and the logit of centre-ness.
+    pub fn detector(task: impl Into<String>, classes: usize, channels: usize) -> Self {
+        HeadSpec { task: task.into(), outputs: classes + BESIDE, kind: HeadKind::Detector { channels } }
+    }
+}
+
+/// The stages of a trunk of so many whose maps a detector's levels are made of.
+pub fn detector_stages(stages: usize) -> std::ops::Range<usize> {
+    detector::stages(stages)
 }
 
 /// A head in a network that is trained, or in a frozen one.
@@ -59,6 +76,7 @@ impl HeadSpec {
 pub(super) enum Head<L, O> {
     Pooled(Vec<O>),
     Decoder(Decoder<L, O>),
+    Detector(Detector<L, O>),
 }
 
 /// The name of layer `i` of `count` in a head, as PyTorch's `ModuleDict` of a `Linear` or a `Sequential` gives it.
@@ -85,6 +103,10 @@ impl Head<ConvNorm, Linear> {
                 let name = format!("heads.{}", spec.task);
                 Head::Decoder(Decoder::new(b, init, &name, stages, *channels, spec.outputs))
             }
+            HeadKind::Detector { channels } => {
+                let name = format!("heads.{}", spec.task);
+                Head::Detector(Detector::new(b, init, &name, stages, *channels, spec.outputs))
+            }
         }
     }
 
@@ -92,6 +114,7 @@ impl Head<ConvNorm, Linear> {
         match self {
             Head::Pooled(layers) => layers.iter().try_fold(features.pooled.clone(), |z, layer| layer.forward(ctx, &z)),
             Head::Decoder(decoder) => decoder.forward(ctx, &features.maps, features.image),
+            Head::Detector(detector) => detector.forward(ctx, &features.maps),
         }
     }
 
@@ -99,6 +122,7 @@ impl Head<ConvNorm, Linear> {
         Ok(match self {
             Head::Pooled(layers) => Head::Pooled(layers.iter().map(|l| l.freeze(gpu, params)).collect::<Result<_>>()?),
             Head::Decoder(decoder) => Head::Decoder(decoder.freeze(gpu, params)?),
+            Head::Detector(detector) => Head::Detector(detector.freeze(gpu, params)?),
         })
     }
 
@@ -107,6 +131,7 @@ impl Head<ConvNorm, Linear> {
         match self {
             Head::Pooled(layers) => layers.iter().map(|l| (l.inputs * l.outputs) as u64).sum(),
             Head::Decoder(decoder) => decoder.macs(maps),
+            Head::Detector(detector) => detector.macs(maps),
         }
     }
 }
@@ -114,7 +139,7 @@ impl Head<ConvNorm, Linear> {
 impl<L, O> Head<L, O> {
     /// Whether it looks at the stages' maps rather than at the pooled features.
     pub(super) fn looks_at_maps(&self) -> bool {
-        matches!(self, Head::Decoder(_))
+        matches!(self, Head::Decoder(_) | Head::Detector(_))
     }
 }
 
@@ -123,6 +148,7 @@ impl Head<Folded, FrozenLinear> {
         match self {
             Head::Pooled(layers) => layers.iter().try_fold(features.pooled.clone(), |z, layer| layer.infer(gpu, &z)),
             Head::Decoder(decoder) => decoder.infer(gpu, &features.maps, features.image),
+            Head::Detector(detector) => detector.infer(gpu, &features.maps),
         }
     }
 
@@ -131,6 +157,7 @@ impl Head<Folded, FrozenLinear> {
         match self {
             Head::Pooled(layers) => layers.iter().flat_map(FrozenLinear::tensors).collect(),
             Head::Decoder(decoder) => decoder.tensors(),
+            Head::Detector(detector) => detector.tensors(),
         }
     }
 }

@@ -130,13 +130,26 @@ pub struct Linear {
 impl Linear {
     /// A new layer called `name`; a ReLU follows it where `relu`.
     pub fn new(b: &mut Builder, init: &mut Initializer, name: &str, inputs: usize, outputs: usize, relu: bool) -> Self {
+        Self::with_bias(b, init, name, inputs, relu, &vec![0.0; outputs])
+    }
+
+    /// A new layer that begins with these biases, one an output.
+    pub(super) fn with_bias(
+        b: &mut Builder,
+        init: &mut Initializer,
+        name: &str,
+        inputs: usize,
+        relu: bool,
+        bias: &[f32],
+    ) -> Self {
+        let outputs = bias.len();
         let weights = init.weights(inputs * outputs, inputs, outputs, relu);
         Linear {
             inputs,
             outputs,
             relu,
             weight: b.param(format!("{name}.weight"), &[outputs, inputs], &weights),
-            bias: b.param(format!("{name}.bias"), &[outputs], &vec![0.0; outputs]),
+            bias: b.param(format!("{name}.bias"), &[outputs], bias),
         }
     }
 

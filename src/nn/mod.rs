@@ -2,18 +2,21 @@
 //! take.
 
 pub mod arch;
+pub mod boxes;
 mod context;
 mod decoder;
+mod detector;
 mod head;
 pub mod init;
 mod layers;
 mod network;
+mod pyramid;
 mod resnet;
 mod trunk;
 
 pub use arch::ArchSpec;
 pub use context::{Context, Mode};
-pub use head::{HeadKind, HeadSpec};
+pub use head::{HeadKind, HeadSpec, detector_stages};
 pub use init::{Init, Initializer};
 pub use layers::{ConvNorm, Folded, FrozenLinear, Linear};
 pub use network::{Frozen, Network, NetworkSpec, Outputs};

@@ -1,12 +1,13 @@
 //! A multi-task network: one trunk, one head per task; and its frozen form.
 
 use super::context::{Context, Mode};
-use super::head::{Head, HeadSpec};
+use super::head::{Head, HeadSpec, detector_stages};
 use super::init::{Init, Initializer};
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear, check_batch};
 use super::resnet::{Features, ResNet};
 use super::trunk::TrunkSpec;
 use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
 use crate::params::{Builder, Params};
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
@@ -39,7 +40,8 @@ pub struct Network {
 /// What a network says of a batch.
 #[derive(Debug, Clone)]
 pub struct Outputs<T> {
-    /// For each head `[n, outputs]`, or `[n, h, w, outputs]` where the task is asked of every pixel.
+    /// For each head `[n, outputs]`, `[n, h, w, outputs]` where the task is asked of every pixel, or `[n, places, outputs]` of a
+    /// detector.
     pub logits: Vec<T>,
     /// The trunk's features.
     pub features: Features<T>,
@@ -119,6 +121,11 @@ impl Network {
         self.heads.iter().any(Head::looks_at_maps)
     }
 
+    /// The levels of a detector's places for images of `[h, w]`.
+    pub fn detector_levels(&self, image: [usize; 2]) -> Vec<Level> {
+        levels(&self.trunk.strides(), image)
+    }
+
     /// A copy that can only infer: batch norm folded, no tape, no gradient. Later training does not change it.
     pub fn freeze(&self, gpu: &Gpu) -> Result<Frozen> {
         Ok(Frozen {
@@ -126,6 +133,12 @@ impl Network {
             heads: self.heads.iter().map(|h| h.freeze(gpu, &self.params)).collect::<Result<_>>()?,
         })
     }
+}
+
+/// Convolutions and pooling keep every place that is begun, so a map is as large as its image, divided and rounded up.
+fn levels(strides: &[usize], image: [usize; 2]) -> Vec<Level> {
+    let level = |stride: &usize| Level { size: image.map(|side| side.div_ceil(*stride)), stride: *stride as f32 };
+    strides[detector_stages(strides.len())].iter().map(level).collect()
 }
 
 /// A network that only infers: a teacher, or a student in use. It has no training mode, so its batch norm cannot drift.
@@ -141,6 +154,11 @@ impl Frozen {
         let features = self.trunk.infer(gpu, x)?;
         let logits = self.heads.iter().map(|head| head.infer(gpu, &features)).collect::<Result<_>>()?;
         Ok(Outputs { logits, features })
+    }
+
+    /// The levels of a detector's places for images of `[h, w]`.
+    pub fn detector_levels(&self, image: [usize; 2]) -> Vec<Level> {
+        levels(&self.trunk.strides(), image)
     }
 
     /// A hash of every byte it computes with: the same before and after a run, or something wrote into it.

@@ -168,6 +168,13 @@ impl ResNet<ConvNorm> {
 }
 
 impl<L> ResNet<L> {
+    /// Pixels of the image from one place to the next, in each stage's map.
+    pub fn strides(&self) -> Vec<usize> {
+        let stem = if self.pool { 4 } else { 1 };
+        // Every stage but the first halves.
+        (0..self.stages.len()).map(|i| stem << i).collect()
+    }
+
     /// Channels of the pooled features.
     pub fn channels(&self) -> usize {
         self.channels

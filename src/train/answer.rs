@@ -5,11 +5,13 @@ use std::fmt;
 use serde::Serialize;
 
 use super::checkpoint::TaskCard;
-use super::labels::untrained;
 use crate::Result;
-use crate::data::{Task, TaskKind};
+use crate::data::TaskKind;
+use crate::geometry::{Detection, Rect};
 use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
 use crate::kernels::{confusion, softmax};
+use crate::nn::boxes::{Keep, decode};
 use crate::tensor::Tensor;
 
 /// One task's answer.
@@ -61,11 +63,33 @@ pub enum Answer {
         /// `[h, w]`.
         values: Vec<f32>,
     },
+    /// Objects, the surest first.
+    Boxes {
+        /// They.
+        objects: Vec<Found>,
+    },
+}
+
+/// An object that was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Found {
+    /// Its class.
+    pub label: String,
+    /// How sure it is, 0 to 1.
+    pub score: f32,
+    /// Its box, in pixels of the image as the network took it.
+    #[serde(rename = "box")]
+    pub rect: Rect,
 }
 
 impl TaskPrediction {
     /// Reads the answer to one image off a head's output.
-    pub(super) fn of(gpu: &Gpu, task: &TaskCard, said: &Tensor, size: [usize; 2]) -> Result<Self> {
+    pub(super) fn of(
+        gpu: &Gpu,
+        task: &TaskCard,
+        said: &Tensor,
+        (size, levels): ([usize; 2], &[Level]),
+    ) -> Result<Self> {
         let (mean, std) = task.moments.unwrap_or((0.0, 1.0));
         let named = |values: Vec<f32>| task.classes.iter().cloned().zip(values).collect::<Vec<_>>();
         let answer = match task.kind {
@@ -89,7 +113,11 @@ impl TaskPrediction {
                 let values = said.to_f32(gpu)?.into_iter().map(|z| z * std + mean).collect();
                 Answer::Depth { size, values }
             }
-            TaskKind::Boxes => return Err(untrained(&Task::new(&task.name, task.kind, &[]))),
+            TaskKind::Boxes => {
+                let found = |d: Detection| Found { label: task.classes[d.class].clone(), score: d.score, rect: d.rect };
+                let all = decode(&said.to_f32(gpu)?, levels, size, &Keep::default())?;
+                Answer::Boxes { objects: all.into_iter().map(found).collect() }
+            }
         };
         Ok(TaskPrediction { task: task.name.clone(), answer })
     }
@@ -114,7 +142,7 @@ impl Answer {
     }
 }
 
-/// `3 (98.1 %)`, `red 97 %, blue 3 %`, `2.07`, `ground 81 %, disc 19 %`, `0.12 to 0.93`.
+/// `3 (98.1 %)`, `red 97 %, blue 3 %`, `2.07`, `ground 81 %, disc 19 %`, `0.12 to 0.93`, `disc 91 %, cross 64 %`.
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let percents = |all: &[(String, f32)]| {
@@ -130,6 +158,14 @@ impl fmt::Display for Answer {
                 let low = values.iter().copied().fold(f32::MAX, f32::min);
                 let high = values.iter().copied().fold(f32::MIN, f32::max);
                 write!(f, "{low:.2} to {high:.2}")
+            }
+            // What is more likely there than not.
+            Answer::Boxes { objects } => {
+                let sure = objects.iter().filter(|o| o.score >= 0.5);
+                let one = |o: &Found| format!("{} {:.0} %", o.label, 100.0 * o.score);
+                let all: Vec<String> = sure.map(one).collect();
+                f.write_str(if all.is_empty() { "nothing" } else { "" })?;
+                f.write_str(&all.join(", "))
             }
         }
     }
@@ -152,5 +188,9 @@ mod tests {
         assert_eq!(mask.to_string(), "disc 75 %, ground 25 %");
         let depth = Answer::Depth { size: [1, 2], values: vec![0.93, 0.12] };
         assert_eq!(depth.to_string(), "0.12 to 0.93");
+        let found = |label: &str, score| Found { label: label.into(), score, rect: Rect::default() };
+        let boxes = Answer::Boxes { objects: vec![found("disc", 0.91), found("cross", 0.64), found("disc", 0.3)] };
+        assert_eq!(boxes.to_string(), "disc 91 %, cross 64 %");
+        assert_eq!(Answer::Boxes { objects: vec![found("disc", 0.3)] }.to_string(), "nothing");
     }
 }

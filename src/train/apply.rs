@@ -142,7 +142,8 @@ impl Classifier {
         let x = augment::normalise(gpu, &bytes, [1, h, w, c], &self.card.mean, &self.card.std)?;
         let outputs = self.network.infer(gpu, &x)?;
         let heads = self.card.tasks.iter().zip(&outputs.logits);
-        heads.map(|(task, said)| TaskPrediction::of(gpu, task, said, [h, w])).collect()
+        let levels = self.network.detector_levels([h, w]);
+        heads.map(|(task, said)| TaskPrediction::of(gpu, task, said, ([h, w], &levels))).collect()
     }
 
     /// The answers to an image file, resized to what the network takes.

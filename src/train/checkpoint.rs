@@ -45,7 +45,7 @@ pub struct Card {
     pub imagenet_stem: bool,
     /// Hidden sizes of the heads of tasks that are asked of whole images.
     pub head: Vec<usize>,
-    /// Channels of the decoders of tasks that are asked of every pixel.
+    /// Channels of the decoders and detectors of tasks that are asked of places in the image.
     pub decoder: usize,
     /// The tasks, in the order of the heads.
     pub tasks: Vec<TaskCard>,
@@ -90,10 +90,10 @@ impl Card {
     ) -> Result<Card> {
         let pooled = spec.heads.iter().find_map(|h| match &h.kind {
             HeadKind::Pooled { hidden } => Some(hidden.clone()),
-            HeadKind::Decoder { .. } => None,
+            HeadKind::Decoder { .. } | HeadKind::Detector { .. } => None,
         });
         let decoder = spec.heads.iter().find_map(|h| match h.kind {
-            HeadKind::Decoder { channels } => Some(channels),
+            HeadKind::Decoder { channels } | HeadKind::Detector { channels } => Some(channels),
             HeadKind::Pooled { .. } => None,
         });
         let (hidden, decoder) = (pooled.unwrap_or_default(), decoder.unwrap_or(0));
@@ -155,8 +155,7 @@ pub(super) fn head_spec(task: &str, kind: TaskKind, classes: usize, hidden: &[us
         TaskKind::Number => HeadSpec::mlp(task, 1, hidden),
         TaskKind::Mask => HeadSpec::decoder(task, classes, decoder),
         TaskKind::Depth => HeadSpec::decoder(task, 1, decoder),
-        // Classes, four distances to the edges, and centre-ness.
-        TaskKind::Boxes => HeadSpec::decoder(task, classes + 5, decoder),
+        TaskKind::Boxes => HeadSpec::detector(task, classes, decoder),
     }
 }
 

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::feed::Feed;
-use super::labels::{Target, untrained};
-use crate::Result;
+use super::labels::Target;
 use crate::data::loader::{Batch, Loader};
-use crate::data::{Labels, Split, TaskKind};
+use crate::data::{Labels, Object, Split, TaskKind};
 use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
 use crate::kernels::{confusion, elementwise};
-use crate::metrics::{Confusion, MultilabelTally, RegressionTally, Scores, TaskResult};
+use crate::metrics::{Confusion, DetectionTally, MultilabelTally, RegressionTally, Scores, TaskResult, Truth};
 use crate::nn::Frozen;
+use crate::nn::boxes::{Keep, decode};
 use crate::tensor::Tensor;
+use crate::{Error, Result};
 
 /// What has been seen of one task.
 enum Tally {
@@ -19,6 +21,7 @@ enum Tally {
     Classes(Tensor),
     Attributes(MultilabelTally),
     Numbers(RegressionTally),
+    Boxes(DetectionTally),
 }
 
 impl Tally {
@@ -33,7 +36,7 @@ impl Tally {
             }
             TaskKind::Attributes => Tally::Attributes(MultilabelTally::new(classes)),
             TaskKind::Number | TaskKind::Depth => Tally::Numbers(RegressionTally::default()),
-            TaskKind::Boxes => return Err(untrained(&target.task)),
+            TaskKind::Boxes => Tally::Boxes(DetectionTally::new(classes)),
         })
     }
 
@@ -45,7 +48,7 @@ impl Tally {
         batch: &Batch,
         labels: &Labels,
         said: &Tensor,
-        size: [usize; 2],
+        (size, levels): ([usize; 2], &[Level]),
     ) -> Result<()> {
         let (rows, valid) = (batch.indices.len(), batch.valid);
         match (self, labels) {
@@ -71,7 +74,24 @@ impl Tally {
                 }
                 Ok(())
             }
-            _ => Err(untrained(&target.task)),
+            (Tally::Boxes(tally), Labels::Boxes(truth)) => {
+                let said = said.to_f32(gpu)?;
+                let images = said.chunks(said.len() / rows.max(1)).zip(truth).take(valid);
+                for (said, truth) in images {
+                    // Where nobody has looked, nothing can be held against it.
+                    if let Some(objects) = truth {
+                        tally.add(
+                            objects.iter().map(truth_of).collect(),
+                            decode(said, levels, size, &Keep::default())?,
+                        )?;
+                    }
+                }
+                Ok(())
+            }
+            (_, labels) => {
+                let (task, kind) = (&target.task.name, labels.kind().name());
+                Err(Error::Invalid(format!("task {task:?} has labels of kind {kind}")))
+            }
         }
     }
 
@@ -87,8 +107,13 @@ impl Tally {
             }
             Tally::Attributes(tally) => TaskResult { scores: tally.metrics().into(), confusion: None },
             Tally::Numbers(tally) => TaskResult { scores: tally.metrics().into(), confusion: None },
+            Tally::Boxes(tally) => TaskResult { scores: tally.coco().into(), confusion: None },
         })
     }
+}
+
+fn truth_of(object: &Object) -> Truth {
+    Truth { rect: object.rect, class: object.class as usize, area: object.area.into(), ignored: object.ignored }
 }
 
 impl Feed {
@@ -105,11 +130,12 @@ impl Feed {
         let targets: Vec<&Target> = tasks.iter().map(|t| &self.targets[*t]).collect();
         let mut tallies = targets.iter().map(|t| Tally::new(gpu, t)).collect::<Result<Vec<_>>>()?;
         let [h, w, _] = self.image();
+        let levels = network.detector_levels([h, w]);
         for batch in Loader::eval(split.clone(), batch) {
             let outputs = network.infer(gpu, &self.plain_input(gpu, &batch)?)?;
             let heads = tasks.iter().zip(&targets).zip(&outputs.logits).zip(&mut tallies);
             for (((task, target), said), tally) in heads {
-                tally.add(gpu, target, &batch, &batch.labels[*task], said, [h, w])?;
+                tally.add(gpu, target, &batch, &batch.labels[*task], said, ([h, w], &levels))?;
             }
             gpu.flush()?;
         }

@@ -6,7 +6,7 @@ use super::labels::Target;
 use crate::Result;
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
-use crate::data::{Dataset, Labels, Split, Task};
+use crate::data::{Dataset, Split, Task};
 use crate::gpu::Gpu;
 use crate::kernels::augment;
 use crate::tensor::Tensor;
@@ -56,9 +56,17 @@ impl Feed {
     /// Takes the data over; `augment` applies to training batches alone.
     pub(super) fn new(data: Dataset, augment: Augment) -> Self {
         let (mean, std) = data.channel_stats();
-        let target = |(task, labels): (&Task, &Labels)| Target { task: task.clone(), moments: labels.moments() };
+        let most = |task: usize| {
+            let splits = [&data.train, &data.val, &data.test];
+            splits.iter().map(|s| s.labels[task].most_objects()).max().unwrap_or(0).max(1)
+        };
+        let target = |(i, task): (usize, &Task)| Target {
+            task: task.clone(),
+            moments: data.train.labels[i].moments(),
+            most: most(i),
+        };
         Feed {
-            targets: data.tasks.iter().zip(&data.train.labels).map(target).collect(),
+            targets: data.tasks.iter().enumerate().map(target).collect(),
             train: Arc::new(data.train),
             val: Arc::new(data.val),
             test: Arc::new(data.test),

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::data::{Labels, Task, TaskKind};
+use crate::Result;
+use crate::data::{Labels, Object, Task, TaskKind};
 use crate::gpu::Gpu;
-use crate::kernels::{regression, relabel};
+use crate::kernels::{fcos, regression, relabel};
 use crate::tensor::Tensor;
-use crate::{Error, Result};
 
 /// A task and what it takes to turn its labels into targets.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub(super) struct Target {
     pub task: Task,
     /// Mean and standard deviation of the training labels, of tasks that ask for a number.
     pub moments: (f32, f32),
+    /// Objects of an image at most, of tasks that ask for boxes.
+    pub most: usize,
 }
 
 impl Target {
@@ -30,15 +32,36 @@ impl Target {
             Labels::Attributes { answers, .. } => Cow::Borrowed(bytemuck::cast_slice(answers)),
             Labels::Number(values) | Labels::Depth(values) => numbers(values),
             Labels::Mask(classes) => Cow::Borrowed(classes),
-            Labels::Boxes(_) => return Err(untrained(&self.task)),
+            Labels::Boxes(all) => {
+                let rows: Vec<f32> = all.iter().flat_map(|objects| self.objects(objects.as_deref())).collect();
+                Cow::Owned(bytemuck::cast_slice(&rows).to_vec())
+            }
         })
+    }
+
+    /// An image's objects as [`fcos::assign`] takes them.
+    fn objects(&self, objects: Option<&[Object]>) -> Vec<f32> {
+        let mut rows = vec![0.0; self.most * fcos::OBJECT];
+        let slots = rows.chunks_exact_mut(fcos::OBJECT);
+        match objects {
+            Some(objects) => {
+                for (slot, o) in slots.zip(objects) {
+                    let what = if o.ignored { 2.0 } else { 1.0 };
+                    slot.copy_from_slice(&[o.rect.x0, o.rect.y0, o.rect.x1, o.rect.y1, o.class as f32, what]);
+                }
+            }
+            // Nobody has looked.
+            None => slots.take(1).for_each(|slot| slot[fcos::OBJECT - 1] = 3.0),
+        }
+        rows
     }
 
     /// A place for labels like these of `rows` images, holding them.
     pub(super) fn upload(&self, gpu: &Gpu, labels: &Labels, rows: usize, [h, w]: [usize; 2]) -> Result<Tensor> {
         let tensor = Tensor::from_bytes(gpu, &self.bytes(labels)?)?;
         match self.task.kind {
-            TaskKind::Class | TaskKind::Boxes => tensor.reshape(&[rows]),
+            TaskKind::Class => tensor.reshape(&[rows]),
+            TaskKind::Boxes => tensor.reshape(&[rows, self.most, fcos::OBJECT]),
             TaskKind::Attributes => tensor.reshape(&[rows, self.task.classes.len()]),
             TaskKind::Number => tensor.reshape(&[rows, 1]),
             TaskKind::Depth => tensor.reshape(&[rows, h, w]),
@@ -69,9 +92,4 @@ impl Target {
             TaskKind::Class | TaskKind::Attributes | TaskKind::Number | TaskKind::Boxes => Ok(uploaded.clone()),
         }
     }
-}
-
-/// There is no way yet to learn this kind of task.
-pub(super) fn untrained(task: &Task) -> Error {
-    Error::Invalid(format!("task {:?} of kind {} cannot be trained yet", task.name, task.kind.name()))
 }

@@ -25,7 +25,7 @@ pub mod summary;
 mod supervision;
 mod teachers;
 
-pub use answer::{Answer, TaskPrediction};
+pub use answer::{Answer, Found, TaskPrediction};
 pub use apply::{Classifier, Evaluation, Prediction, evaluate, predict};
 pub use config::Config;
 pub use event::{EpochRecord, Event};

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{DistillConfig, TaskConfig};
-use super::supervision::Supervision;
+use super::supervision::{Assigned, Supervision};
 use super::teachers::{Lesson, Teacher};
 use crate::data::{Task, seed};
 use crate::distill::{Distil, Given, Look, Method, Setup, Tap, Taught};
 use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
 use crate::loss::Losses;
 use crate::nn::{Features, Mode, Network};
 use crate::params::Params;
@@ -75,8 +76,8 @@ pub(super) struct Teaching<'a> {
 }
 
 impl Objective {
-    /// Labels alone.
-    pub(super) fn labels(goals: &[Goal]) -> Result<Self> {
+    /// Labels alone; `levels` are those of the network's detectors.
+    pub(super) fn labels(goals: &[Goal], levels: &[Level]) -> Self {
         let mut objective = Objective {
             terms: Vec::new(),
             names: Vec::new(),
@@ -85,21 +86,27 @@ impl Objective {
             tapped: BTreeSet::new(),
         };
         for (task, goal) in goals.iter().enumerate() {
-            objective.push_labels(task, goal, goal.weight)?;
+            objective.push_labels(task, goal, goal.weight, levels);
         }
-        Ok(objective)
+        objective
     }
 
     /// Labels and teachers.
-    pub(super) fn distilled(gpu: &Gpu, goals: &[Goal], teaching: Teaching, student: &Network) -> Result<Self> {
+    pub(super) fn distilled(
+        gpu: &Gpu,
+        goals: &[Goal],
+        levels: &[Level],
+        teaching: Teaching,
+        student: &Network,
+    ) -> Result<Self> {
         let Teaching { config, teachers, lessons, seed } = teaching;
-        let mut objective = Self::labels(&[])?;
+        let mut objective = Self::labels(&[], levels);
         objective.kept = vec![Vec::new(); teachers.len()];
         objective.teachers = teachers;
         let mut draws = 0;
         for (task, goal) in goals.iter().enumerate() {
             let (name, weight) = (&goal.task.name, goal.weight);
-            objective.push_labels(task, goal, weight * config.task_weight as f32)?;
+            objective.push_labels(task, goal, weight * config.task_weight as f32, levels);
             let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
             for (method, settings) in config.used() {
                 let idle = !settings.tasks.is_empty() && !settings.tasks.contains(name);
@@ -151,13 +158,12 @@ impl Objective {
         Ok(objective)
     }
 
-    fn push_labels(&mut self, task: usize, goal: &Goal, factor: f32) -> Result<()> {
-        for (name, supervision) in Supervision::of(goal)? {
+    fn push_labels(&mut self, task: usize, goal: &Goal, factor: f32, levels: &[Level]) {
+        for (name, supervision) in Supervision::of(goal, levels) {
             self.names.push(format!("{}/{name}", goal.task.name));
             let kind = Kind::Labels(supervision);
             self.terms.push(Term { task, factor, full: factor, warmup: 0.0, normalise: false, kind });
         }
-        Ok(())
     }
 
     /// The terms' names: `task/ce`, `task/kd`, ….
@@ -309,7 +315,10 @@ impl Objective {
             let term = &self.terms[i];
             let z = heads.run(losses, term.task, features)?;
             match &term.kind {
-                Kind::Labels(loss) => loss.apply(losses, i, term.factor, &z, &labels[term.task])?,
+                Kind::Labels(loss) => {
+                    let assigned = heads.assigned.entry(term.task).or_default();
+                    loss.apply(losses, i, term.factor, &z, &labels[term.task], assigned)?;
+                }
                 Kind::Taught { loss, teacher, head } => {
                     let given = Given {
                         logits: &z,
@@ -333,12 +342,14 @@ pub(super) struct Heads<'a> {
     seen: BTreeSet<usize>,
     mode: Mode,
     logits: BTreeMap<usize, Var>,
+    /// Of detectors, by head.
+    assigned: BTreeMap<usize, Assigned>,
 }
 
 impl<'a> Heads<'a> {
     /// In training, or for a look.
     pub(super) fn new(network: &'a Network, mode: Mode) -> Self {
-        Heads { network, seen: BTreeSet::new(), mode, logits: BTreeMap::new() }
+        Heads { network, seen: BTreeSet::new(), mode, logits: BTreeMap::new(), assigned: BTreeMap::new() }
     }
 
     /// The logits of head `k`, which runs on the losses' tape unless it has already.

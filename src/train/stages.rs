@@ -13,6 +13,7 @@ use super::step::Peer;
 use super::summary::StageResult;
 use super::teachers::{Staff, Teacher};
 use crate::data::{FNV_OFFSET, Task, fnv1a, seed};
+use crate::kernels::fcos::Level;
 use crate::loss::Ledger;
 use crate::nn::Network;
 use crate::{Error, Result};
@@ -66,6 +67,12 @@ impl<'a> Stages<'a> {
     fn task_configs(&self) -> Vec<TaskConfig> {
         let one = |t: &Task| self.config.tasks.get(&t.name).cloned().unwrap_or_else(|| TaskConfig::of_weight(1.0));
         self.bench.feed.tasks.iter().map(one).collect()
+    }
+
+    /// The levels of a network's detectors.
+    fn levels(&self, network: &Network) -> Vec<Level> {
+        let [h, w, _] = self.bench.feed.image();
+        network.detector_levels([h, w])
     }
 
     /// What a stage is to learn of its tasks; `weighted`: as the configuration weights them, otherwise all alike.
@@ -161,7 +168,8 @@ impl<'a> Stages<'a> {
         let objective = |staff: &Staff, student: &Network, seed: u64| {
             let teaching =
                 Teaching { config: distill, teachers: staff.teachers.clone(), lessons: staff.lessons.clone(), seed };
-            Objective::distilled(bench.gpu, &goals, teaching, student)
+            let [h, w, _] = bench.feed.image();
+            Objective::distilled(bench.gpu, &goals, &student.detector_levels([h, w]), teaching, student)
         };
         let adaptors = seed::derive(seed, "adaptors");
         if config.teacher.kind != TeacherKind::Mutual {
@@ -243,7 +251,7 @@ impl<'a> Stages<'a> {
     /// Trains a stage on labels alone.
     fn labels(&mut self, stage: &Stage, init: u64, weighted: bool) -> Result<StageResult> {
         let network = self.bench.network(stage, init)?;
-        let objective = Objective::labels(&self.goals(stage, weighted))?;
+        let objective = Objective::labels(&self.goals(stage, weighted), &self.levels(&network));
         self.train(stage, &network, objective, Vec::new())
     }
 

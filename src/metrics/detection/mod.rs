@@ -13,6 +13,7 @@ mod tests;
 pub use coco::CocoScores;
 pub use voc::Interpolation;
 
+pub use crate::geometry::Detection;
 use crate::geometry::Rect;
 use crate::{Error, Result};
 
@@ -35,17 +36,6 @@ impl Truth {
     pub fn new(rect: Rect, class: usize) -> Self {
         Truth { rect, class, area: rect.area(), ignored: false }
     }
-}
-
-/// An object that a detector believes to see.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detection {
-    /// Its box.
-    pub rect: Rect,
-    /// Its class.
-    pub class: usize,
-    /// How sure the detector is; only the order counts.
-    pub score: f32,
 }
 
 /// Objects and detections of a whole split, image by image.
