@@ -11,6 +11,9 @@
 //   focal   −α_t (1 − p_t)^γ log p_t over all classes of all judged places, / max(norms[0], 1)  (Lin et al. 2017, arXiv 1708.02002)
 //   giou    centre-ness · (2 − I/U − U/C) at places with an object, / max(norms[1], 10⁻⁶)        (Rezatofighi et al. 2019, arXiv 1902.09630)
 //   centre  binary cross entropy of centre-ness at places with an object, / max(norms[0], 1)
+//   teach   one invocation: one place. targets from what a teacher says instead: its distances, and in place of centre-ness its
+//           foreground q = max over the classes of σ(taught); class 0 where q ≥ `radius`, else −1. giou is then that against the teacher.
+//   soft    q · T² Σ over the classes of KL(σ(taught / T) ‖ σ(z / T)), / max(norms[1], 10⁻⁶); T is `gamma`
 // Losses: one invocation a place; row_loss [images · places] receives weight · its share, dz (GRAD = 1) weight · the gradient, zero in
 // the columns that a loss does not see. Memory: each reads z and targets once.
 
@@ -239,4 +242,57 @@ fn centre(
         let g = scale * (exp(-softplus(-v)) - wanted);
         put(id * columns + c, select(0.0, g, c + 1u == columns));
     }
+}
+
+// As z, of a teacher.
+@group(0) @binding(7) var<storage, read> taught: array<f32>;
+
+@compute @workgroup_size(64)
+fn teach(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let id = folded_index(wid, groups, lane, 64u);
+    if id >= p.images * p.places {
+        return;
+    }
+    let at = id * (p.classes + 5u);
+    var top = -3e38;
+    for (var c = 0u; c < p.classes; c++) {
+        top = max(top, taught[at + c]);
+    }
+    let q = exp(-softplus(-top));
+    assigned[6u * id] = select(-1.0, 0.0, q >= p.radius);
+    for (var k = 0u; k < 4u; k++) {
+        assigned[6u * id + 1u + k] = exp(clamp(taught[at + p.classes + k], -15.0, 15.0));
+    }
+    assigned[6u * id + 5u] = q;
+}
+
+@compute @workgroup_size(64)
+fn soft(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let id = folded_index(wid, groups, lane, 64u);
+    if id >= p.images * p.places {
+        return;
+    }
+    let columns = p.classes + 5u;
+    let scale = p.weight * targets[6u * id + 5u] / max(norm[1], 1e-6);
+    var loss = 0.0;
+    for (var c = 0u; c < columns; c++) {
+        var g = 0.0;
+        if c < p.classes {
+            let a = taught[id * columns + c] / p.gamma;
+            let b = z[id * columns + c] / p.gamma;
+            let yes = exp(-softplus(-a));
+            loss += p.gamma * p.gamma * (yes * (softplus(-b) - softplus(-a)) + (1.0 - yes) * (softplus(b) - softplus(a)));
+            g = scale * p.gamma * (exp(-softplus(-b)) - yes);
+        }
+        put(id * columns + c, g);
+    }
+    row_loss[id] = scale * loss;
 }

@@ -50,7 +50,7 @@
 //! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
 //! | `formats` | `data::formats`: IDX, image folders; safetensors | flate2, image, safetensors |
 //! | `train` | `train`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
-//! | `report` | `report`: curves and confusion matrices as SVG, tables | plotters |
+//! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | plotters, noto-sans-mono-bitmap |
 //! | `bench` | `bench`: the benchmark, its comparison and its roofline | (plotters) |
 //! | `cli` (default) | the `limbeck` program | clap, indicatif, ctrlc |
 //!

@@ -9,8 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 use goldens::Group;
 use limbeck::gpu::{Gpu, Options};
+use limbeck::kernels::fcos::{Focal, Part};
 use limbeck::kernels::regression::RegressionLoss;
-use limbeck::loss::{BinaryCrossEntropy, CrossEntropy, Ledger, Losses, Regression};
+use limbeck::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Ledger, Losses, Regression};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
@@ -32,6 +33,7 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
         HeadSpec::decoder("depth", 1, 8),
         HeadSpec::linear("number", 1),
         HeadSpec::linear("attributes", 3),
+        HeadSpec::detector("boxes", 3, 8),
     ];
     let net = Network::new(&gpu, NetworkSpec { trunk, channels: 3, heads, init: Init::HeNormal }, 0).unwrap();
     net.params().import(&gpu, |name, _| Ok(group.floats(&format!("before.{name}")).nhwc().data)).unwrap();
@@ -41,9 +43,10 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     let x = group.floats("x").nhwc();
     let x = Tensor::from_f32(&gpu, &x.data, &x.shape).unwrap();
     let floats = |key: &str, shape: &[usize]| Tensor::from_f32(&gpu, &group.floats(key).data, shape).unwrap();
-    let names = ["mask", "depth", "number", "attributes"];
-    let weights = [0.5, 0.3, 0.2, 0.1];
-    let mut ledger = Ledger::new(&gpu, names.map(String::from).to_vec(), 1).unwrap();
+    let names = ["mask", "depth", "number", "attributes", "boxes"];
+    let terms = ["mask", "depth", "number", "attributes", "focal", "giou", "centre"];
+    let weights = [0.5, 0.3, 0.2, 0.1, 0.4, 0.6, 0.7];
+    let mut ledger = Ledger::new(&gpu, terms.map(String::from).to_vec(), 1).unwrap();
     let mut tape = Tape::new();
     let out = net.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
     let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
@@ -54,6 +57,14 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     let squared = Regression { loss: RegressionLoss::L2 };
     squared.apply(&mut losses, 2, weights[2], &out.logits[2], &floats("number", &[4, 1])).unwrap();
     BinaryCrossEntropy.apply(&mut losses, 3, weights[3], &out.logits[3], &floats("attributes", &[4, 3])).unwrap();
+    let objects = floats("objects", &[4, 3, 6]);
+    let focal = Focal { alpha: 0.25, gamma: 2.0 };
+    let mut assigned = None;
+    for (i, part) in [Part::Classes(focal), Part::Boxes, Part::Centre].into_iter().enumerate() {
+        let loss = Detection { part, levels: net.detector_levels([13, 11]) };
+        let found = assigned.get_or_insert_with(|| loss.assign(&gpu, &out.logits[4], &objects).unwrap());
+        loss.apply(&mut losses, 4 + i, weights[4 + i], &out.logits[4], (&found.0, &found.1)).unwrap();
+    }
     ledger.advance();
     for (name, logits) in names.iter().zip(&out.logits) {
         group.check(&format!("logits.{name}"), logits.value().to_f32(&gpu).unwrap(), tolerance);
@@ -61,7 +72,7 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     drop(out);
     let grads = tape.backward(&gpu).unwrap();
     net.params().zero_untouched(&gpu, &grads).unwrap();
-    for (name, loss) in names.iter().zip(&ledger.take(&gpu).unwrap()[0]) {
+    for (name, loss) in terms.iter().zip(&ledger.take(&gpu).unwrap()[0]) {
         group.check(&format!("loss.{name}"), [*loss], tolerance);
     }
     for grad in net.params().export_grads(&gpu).unwrap() {
@@ -74,7 +85,7 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     for (name, logits) in names.iter().zip(&said.logits) {
         group.check(&format!("eval.{name}"), logits.to_f32(&gpu).unwrap(), tolerance);
     }
-    let inputs = ["x", "depth", "number", "attributes"];
+    let inputs = ["x", "depth", "number", "attributes", "objects"];
     let results = group.names().into_iter().filter(|n| !inputs.contains(n)).map(String::from);
     group.assert_compared(&results.collect::<Vec<_>>());
 }
@@ -116,7 +127,7 @@ fn run(config: &Config, out: &Path) -> Summary {
     train::run(config, out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap()
 }
 
-const ALL: &str = "[\"class\", \"colours\", \"mask\", \"count\", \"depth\"]";
+const ALL: &str = "[\"class\", \"colours\", \"mask\", \"count\", \"depth\", \"boxes\"]";
 
 #[test]
 fn every_kind_of_task_is_taught_by_its_own_teacher() {
@@ -131,8 +142,8 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
     assert_eq!(names("mask"), ["miou", "pixel_accuracy"]);
     assert_eq!(names("count"), ["rmse", "mae", "r2"]);
     assert_eq!(names("depth"), ["rmse", "mae", "r2"]);
-    assert!(summary.delta_m.is_some(), "{:?}", summary.delta_m);
-    assert_eq!(summary.models.len(), 12);
+    assert_eq!(names("boxes"), ["ap", "ap50", "ap75", "ar100"]);
+    assert_eq!(summary.models.len(), 14);
     // A journal line for each term of the distilled student.
     let records = train::event::read_records(&out.join("metrics.jsonl")).unwrap();
     let distilled = records.iter().find(|r| r.stage == "distilled").unwrap();
@@ -140,6 +151,10 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
     assert_eq!(
         terms,
         [
+            "boxes/centre",
+            "boxes/focal",
+            "boxes/giou",
+            "boxes/kd",
             "class/ce",
             "class/kd",
             "colours/bce",
@@ -163,7 +178,7 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
     }
     let student = Classifier::of_run(&gpu, &out, "distilled").unwrap();
     let answers = student.classify(&gpu, &vec![90; 20 * 24 * 3]).unwrap();
-    assert_eq!(answers.len(), 5);
+    assert_eq!(answers.len(), 6);
     for answer in answers {
         match (answer.task.as_str(), answer.answer) {
             ("class", Answer::Class { probabilities, .. }) => {
@@ -177,6 +192,7 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
                 assert!(classes.iter().all(|c| *c < 5));
             }
             ("depth", Answer::Depth { values, .. }) => assert_eq!(values.len(), 480),
+            ("boxes", Answer::Boxes { objects }) => assert!(objects.windows(2).all(|o| o[0].score >= o[1].score)),
             (task, answer) => panic!("{task}: {answer:?}"),
         }
     }
@@ -186,7 +202,7 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
 #[test]
 fn balanced_over_pixels_and_images_it_resumes_to_the_same_bits() {
     let folder = tempdir().unwrap();
-    let config = scenes("[\"class\", \"mask\"]", "[balance]\nmethod = \"cagrad\"\nover = \"terms\"\n");
+    let config = scenes("[\"boxes\", \"mask\"]", "[balance]\nmethod = \"cagrad\"\nover = \"terms\"\n");
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     run(&config, &whole);
     let mut stops = 0;
@@ -207,7 +223,7 @@ fn balanced_over_pixels_and_images_it_resumes_to_the_same_bits() {
         assert!(stops < 100);
     }
     assert!(stops > 3, "{stops}");
-    for model in ["joint", "distilled", "single-mask", "teacher-class"] {
+    for model in ["joint", "distilled", "single-mask", "teacher-boxes"] {
         let file = |dir: &Path| std::fs::read(dir.join("seed-1").join(format!("{model}.last.safetensors"))).unwrap();
         assert!(file(&whole) == file(&parts), "{model}");
     }
@@ -232,10 +248,10 @@ fn eight_scenes_are_learnt_by_heart() {
     let folder = tempdir().unwrap();
     let out = folder.path().join("run");
     let text = "name = \"heart\"\nseeds = [0]\n\
-        [data]\nsource = \"scenes\"\nsize = [24, 24]\nobjects = 2\ntasks = [\"mask\", \"count\"]\n\
+        [data]\nsource = \"scenes\"\nsize = [24, 24]\nobjects = 2\ntasks = [\"mask\", \"count\", \"boxes\"]\n\
         samples = { train = 8, val = 8, test = 8 }\n\
         [augment]\nshift = 0\n\
-        [train]\nepochs = 120\nbatch = 8\noptimizer = \"adam\"\nlr = 0.01\nweight_decay = 0\n\
+        [train]\nepochs = 180\nbatch = 8\noptimizer = \"adam\"\nlr = 0.01\nweight_decay = 0\n\
         [teacher]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 16\ntrain = { epochs = 1 }\n\
         [student]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 16\n[distill.train]\nepochs = 1\n";
     let config = Config::parse(text, Path::new("heart.toml"), &[]).unwrap();
@@ -245,4 +261,5 @@ fn eight_scenes_are_learnt_by_heart() {
     // Not mIoU, which a single pixel of a class that is not there pulls far down.
     assert!(value(0, "pixel_accuracy") > 0.98, "{:?}", found.tasks[0].1.scores);
     assert!(value(1, "rmse") < 0.1, "{:?}", found.tasks[1].1.scores);
+    assert!(value(2, "ap50") > 0.9, "{:?}", found.tasks[2].1.scores);
 }

@@ -58,7 +58,7 @@ Examples:
   limbeck eval runs/digits
   limbeck eval runs/digits --split val --model teacher/first --json")]
     Eval(Eval),
-    /// Classify images with a run's student: for each task a label and its probability
+    /// Put a run's student to use on images: a class and its probability, boxes, a mask, a number, as each task asks
     #[command(after_help = "\
 Examples:
   limbeck predict runs/digits digit.png
@@ -136,6 +136,9 @@ pub struct Predict {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Draw the answers to the image (one only) on it: masks, boxes with names, depth; a PNG file
+    #[arg(long, value_name = "FILE.png")]
+    pub draw: Option<PathBuf>,
 }
 
 /// What is done with caches.

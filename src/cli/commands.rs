@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
 use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{MeanStd, TaskResult};
-use limbeck::report::{ablation, confusion_svg, curves_svg, table};
+use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
 use limbeck::train::ablate::Ablation;
 use limbeck::train::{self, Answer, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
 use limbeck::{Error, Result};
@@ -40,12 +40,17 @@ fn run(args: &Run) -> Result<ExitCode> {
 
     let records = train::event::read_records(&out.join(names::METRICS))?;
     curves_svg(&records, out.join("curves.svg"))?;
-    confusion_svg(&summary, out.join("confusion.svg"))?;
+    // Only tasks that name classes have anything to confuse.
+    let confused = summary.models.values().any(|m| !m.confusion.is_empty());
+    if confused {
+        confusion_svg(&summary, out.join("confusion.svg"))?;
+    }
     write_atomic(out.join("summary.md"), table::markdown(&summary).as_bytes())?;
     say(&table::text(&summary))?;
     say(&format!(
-        "In {}: summary.json, summary.md, curves.svg, confusion.svg, metrics.jsonl, the networks.",
-        out.display()
+        "In {}: summary.json, summary.md, curves.svg,{} metrics.jsonl, the networks.",
+        out.display(),
+        if confused { " confusion.svg," } else { "" }
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -148,11 +153,22 @@ fn evaluation_json(e: &Evaluation) -> Value {
 
 /// Classifies one image after the other; one that cannot be read is named and does not keep the others from being classified.
 fn predict(args: &Predict) -> Result<ExitCode> {
+    if args.draw.is_some() && args.images.len() != 1 {
+        let n = args.images.len();
+        return Err(Error::Invalid(format!("--draw takes one image, not {n}; call it once for each")));
+    }
     let gpu = Gpu::open()?;
     let classifier = Classifier::of_run(&gpu, &args.dir, &args.model)?;
     let (mut answers, mut failures) = (Vec::new(), 0);
     for image in &args.images {
-        match classifier.classify_file(&gpu, image) {
+        let answered = classifier.read(image).and_then(|pixels| {
+            let tasks = classifier.classify(&gpu, &pixels)?;
+            if let Some(path) = &args.draw {
+                prediction_png(&pixels, classifier.card().image, &tasks, path)?;
+            }
+            Ok(tasks)
+        });
+        match answered {
             Ok(tasks) if args.json => answers.push(prediction_json(image, &tasks)),
             Ok(tasks) => say(&prediction_text(image, &tasks))?,
             // The file is at fault; anything else concerns all images.

@@ -1,6 +1,7 @@
 //! Soft-label distillation.
 
-use super::method::{CLASSES, Distil, Domain, Given, Key, Look, Method, Setup};
+use super::boxes::BoxKd;
+use super::method::{CLASSES, Distil, Domain, EVERY, Given, Key, Look, Method, Setup};
 use super::sigmoid::SigmoidKd;
 use crate::Result;
 use crate::data::TaskKind;
@@ -44,23 +45,45 @@ impl Kd {
     }
 }
 
-/// [`Kd`] whose temperature goes from `from` to `to` over the training, in a straight line, epoch by epoch (annealed
+/// Soft labels in the form that fits the task.
+enum Soft {
+    Classes(Kd),
+    Attributes(SigmoidKd),
+    Boxes(BoxKd),
+}
+
+impl Soft {
+    fn temperature(&mut self) -> &mut f32 {
+        match self {
+            Soft::Classes(kd) => &mut kd.temperature,
+            Soft::Attributes(kd) => &mut kd.temperature,
+            Soft::Boxes(kd) => &mut kd.temperature,
+        }
+    }
+}
+
+/// Soft labels whose temperature goes from `from` to `to` over the training, in a straight line, epoch by epoch (annealed
 /// distillation: Jafari et al. 2021, arXiv 2104.07163).
 struct Annealed {
-    kd: Kd,
+    soft: Soft,
     from: f32,
     to: f32,
 }
 
 impl Distil for Annealed {
     fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        self.kd.apply(losses, term, weight, given.logits, given.teacher_logits()?)
+        let (student, teacher) = (given.logits, given.teacher_logits()?);
+        match &self.soft {
+            Soft::Classes(kd) => kd.apply(losses, term, weight, student, teacher),
+            Soft::Attributes(kd) => kd.apply(losses, term, weight, student, teacher),
+            Soft::Boxes(kd) => kd.apply(losses, term, weight, student, teacher),
+        }
     }
 
     fn advance(&mut self, progress: f64) -> bool {
         let temperature = self.from + (self.to - self.from) * progress as f32;
-        let changed = temperature != self.kd.temperature;
-        self.kd.temperature = temperature;
+        let changed = temperature != *self.soft.temperature();
+        *self.soft.temperature() = temperature;
         changed
     }
 }
@@ -78,22 +101,25 @@ impl Distil for Numbers {
     }
 }
 
-/// What soft labels are depends on the task: probabilities of classes (of images or of pixels) or of attributes, or numbers.
+/// What soft labels are depends on the task: probabilities of classes (of images or of pixels) or of attributes, numbers, or classes
+/// and boxes at the places of a detector.
 fn soft(setup: &Setup) -> Result<Box<dyn Distil>> {
+    let temperature = setup.number("temperature")?;
     match setup.task {
         TaskKind::Number | TaskKind::Depth => Ok(Box::new(Numbers)),
-        TaskKind::Attributes => Ok(Box::new(SigmoidKd { temperature: setup.number("temperature")? })),
-        TaskKind::Class | TaskKind::Mask | TaskKind::Boxes => make(setup, false),
+        TaskKind::Attributes => annealed(setup, Soft::Attributes(SigmoidKd { temperature })),
+        TaskKind::Boxes => annealed(setup, Soft::Boxes(BoxKd { temperature, boxes: setup.number("box_weight")? })),
+        TaskKind::Class | TaskKind::Mask => annealed(setup, Soft::Classes(Kd { temperature, standardise: false })),
     }
 }
 
-fn make(setup: &Setup, standardise: bool) -> Result<Box<dyn Distil>> {
+fn annealed(setup: &Setup, soft: Soft) -> Result<Box<dyn Distil>> {
     let from = setup.number("temperature")?;
     let to = match setup.number("temperature_end")? {
         0.0 => from,
         to => to,
     };
-    Ok(Box::new(Annealed { kd: Kd { temperature: from, standardise }, from, to }))
+    Ok(Box::new(Annealed { soft, from, to }))
 }
 
 const fn keys(temperature: f64) -> [Key; 2] {
@@ -109,8 +135,13 @@ pub(super) const KD: Method = Method {
     name: "kd",
     weight: 0.9,
     look: Look::Logits,
-    tasks: &[TaskKind::Class, TaskKind::Attributes, TaskKind::Number, TaskKind::Mask, TaskKind::Depth],
-    keys: &keys(4.0),
+    tasks: EVERY,
+    keys: &[
+        keys(4.0)[0],
+        keys(4.0)[1],
+        // Of tasks that ask for boxes: theirs beside that of the classes.
+        Key { name: "box_weight", default: 1.0, domain: Domain::NotNegative },
+    ],
     make: soft,
 };
 
@@ -121,5 +152,5 @@ pub(super) const STANDARDISED: Method = Method {
     look: Look::Logits,
     tasks: CLASSES,
     keys: &keys(2.0),
-    make: |s| make(s, true),
+    make: |s| annealed(s, Soft::Classes(Kd { temperature: s.number("temperature")?, standardise: true })),
 };

@@ -3,6 +3,7 @@
 //! A method is a file with its formula and source, and a row in [`METHODS`].
 
 mod attention;
+mod boxes;
 mod channels;
 mod cka;
 mod crd;
@@ -21,6 +22,7 @@ mod similarity;
 mod vid;
 
 pub use attention::AttentionTransfer;
+pub use boxes::BoxKd;
 pub use channels::ChannelLoss;
 pub use cka::Cka;
 pub use crd::Crd;

@@ -112,6 +112,33 @@ pub fn assign(gpu: &Gpu, pyramid: &Pyramid, objects: &Tensor, radius: f32) -> Re
     Ok(targets)
 }
 
+/// What every place is to say after a teacher, in the form of [`assign`]: its boxes, weighted by its foreground (the probability of its
+/// most probable class), where that is at least `least`. `taught` `[images, places, classes + 5]`.
+pub fn teach(gpu: &Gpu, pyramid: &Pyramid, taught: &Tensor, least: f32) -> Result<Tensor> {
+    let rows = check_said(pyramid, taught)?;
+    let targets = Tensor::empty(gpu, &[rows, TARGET])?;
+    let launch = gpu
+        .launch(SOURCE, "teach", &variant_defines(false))?
+        .bind("taught", taught)
+        .bind("assigned", &targets)
+        .u32("classes", taught.columns() - 5)
+        .f32("radius", least)
+        .turns(taught.columns());
+    rest(pyramid.describe(launch), &["classes", "radius"]).threads(rows)?;
+    Ok(targets)
+}
+
+/// Rows of a detector's output, or an error.
+fn check_said(pyramid: &Pyramid, z: &Tensor) -> Result<usize> {
+    pyramid.check()?;
+    let rows = pyramid.images * pyramid.places();
+    if z.rows() != rows || z.columns() < 6 {
+        let (images, places) = (pyramid.images, pyramid.places());
+        return Err(Error::Shape(format!("fcos: {:?} for {images} images of {places} places", z.shape())));
+    }
+    Ok(rows)
+}
+
 /// The number of places with an object, and the sum of their centre-ness: `[2]`.
 pub fn norms(gpu: &Gpu, pyramid: &Pyramid, targets: &Tensor) -> Result<Tensor> {
     let sums = Tensor::empty(gpu, &[2])?;
@@ -132,6 +159,48 @@ pub enum Part {
     Centre,
 }
 
+/// A teacher's classes, for [`soft`].
+#[derive(Debug, Clone, Copy)]
+pub struct Soft<'a> {
+    /// What it says, `[images, places, classes + 5]`.
+    pub taught: &'a Tensor,
+    /// T.
+    pub temperature: f32,
+}
+
+/// `weight · T² Σ KL(σ(taught / T) ‖ σ(z / T))` over classes and places, places weighted by the teacher's foreground; shapes as in
+/// [`loss`]. `targets` are those of [`teach`] of all places (`least` = 0), `norms` theirs.
+pub fn soft(
+    gpu: &Gpu,
+    pyramid: &Pyramid,
+    of: Soft,
+    z: &Tensor,
+    (targets, norms): (&Tensor, &Tensor),
+    weight: f32,
+    dz: Option<&Target>,
+    row_loss: &Tensor,
+) -> Result<()> {
+    let rows = check_said(pyramid, z)?;
+    expect("fcos", "what the teacher says", of.taught, z.shape())?;
+    expect("fcos", "targets", targets, &[rows, TARGET])?;
+    expect("fcos", "row_loss", row_loss, &[rows])?;
+    let launch = gpu
+        .launch(SOURCE, "soft", &variant_defines(dz.is_some()))?
+        .bind("targets", targets)
+        .bind("taught", of.taught)
+        .bind("z", z)
+        .bind("norm", norms)
+        .bind("row_loss", row_loss)
+        .u32("classes", z.columns() - 5)
+        .u32("accumulate", flag(dz))
+        .f32("gamma", of.temperature)
+        .f32("weight", weight)
+        .turns(z.columns())
+        .cost(60 * z.len() as u64);
+    let launch = rest(pyramid.describe(launch), &["classes", "accumulate", "gamma", "weight"]);
+    bind_gradient(launch, "dz", dz).threads(rows)
+}
+
 /// `weight ·` one of the losses of `z` `[images, places, classes + 5]`; `dz` receives `weight ·` the gradient (0 in columns that it
 /// does not see), `row_loss` `[images · places]` the weighted shares, whose sum is the loss. `targets` and `norms` are those of
 /// [`assign`] and [`norms`].
@@ -145,17 +214,7 @@ pub fn loss(
     dz: Option<&Target>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    pyramid.check()?;
-    let rows = pyramid.images * pyramid.places();
-    let columns = z.columns();
-    if z.rows() != rows || columns < 6 {
-        return Err(Error::Shape(format!(
-            "fcos: {:?} for {} images of {} places",
-            z.shape(),
-            pyramid.images,
-            pyramid.places()
-        )));
-    }
+    let (rows, columns) = (check_said(pyramid, z)?, z.columns());
     expect("fcos", "targets", targets, &[rows, TARGET])?;
     expect("fcos", "row_loss", row_loss, &[rows])?;
     if let Some(dz) = dz {

@@ -5,11 +5,13 @@ mod axis;
 pub mod confusion;
 pub mod curves;
 mod draw;
+mod picture;
 pub mod roofline;
 pub mod table;
 
 pub use confusion::confusion_svg;
 pub use curves::curves_svg;
+pub use picture::prediction_png;
 
 #[cfg(test)]
 mod tests {

@@ -146,10 +146,15 @@ impl Classifier {
         heads.map(|(task, said)| TaskPrediction::of(gpu, task, said, ([h, w], &levels))).collect()
     }
 
+    /// An image file as the network takes it: `[height, width, channels]` bytes of the card's size.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let [h, w, c] = self.card.image;
+        image::read(path, [h, w], c)
+    }
+
     /// The answers to an image file, resized to what the network takes.
     pub fn classify_file(&self, gpu: &Gpu, path: &Path) -> Result<Vec<TaskPrediction>> {
-        let [h, w, c] = self.card.image;
-        self.classify(gpu, &image::read(path, [h, w], c)?)
+        self.classify(gpu, &self.read(path)?)
     }
 }
 

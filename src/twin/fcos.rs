@@ -163,6 +163,39 @@ pub fn centre(z: &[f64], wanted: &[Wanted], classes: usize) -> (f64, Vec<f64>) {
     (loss, dz)
 }
 
+/// A teacher's foreground at each place, `max over the classes of s(taught)`.
+pub fn foreground(taught: &[f64], classes: usize) -> Vec<f64> {
+    let most = |row: &[f64]| row[..classes].iter().copied().fold(f64::MIN, f64::max);
+    taught.chunks(classes + 5).map(|row| 1.0 / (1.0 + (-most(row)).exp())).collect()
+}
+
+/// What places are to say after a teacher: its boxes where its foreground is at least `least`, weighted by it; nothing elsewhere.
+pub fn teach(taught: &[f64], classes: usize, least: f64) -> Vec<Wanted> {
+    let rows = taught.chunks(classes + 5).zip(foreground(taught, classes));
+    let one = |(row, q): (&[f64], f64)| {
+        let distances = [0, 1, 2, 3].map(|k| row[classes + k].exp());
+        if q >= least { Wanted::Object { class: 0, distances, centre: q } } else { Wanted::Nothing }
+    };
+    rows.map(one).collect()
+}
+
+/// `T^2 KL(s(taught / T) || s(z / T))` of every class, weighted by the teacher's foreground, over the sum of that; and its gradient by z.
+pub fn soft(z: &[f64], taught: &[f64], classes: usize, temperature: f64) -> (f64, Vec<f64>) {
+    let weights = foreground(taught, classes);
+    let sum = f64::max(weights.iter().sum(), 1e-6);
+    let (mut loss, mut dz) = (0.0, vec![0.0; z.len()]);
+    for (i, weight) in weights.iter().enumerate() {
+        for at in i * (classes + 5)..i * (classes + 5) + classes {
+            let (a, b) = (taught[at] / temperature, z[at] / temperature);
+            let (p, q) = (1.0 / (1.0 + (-a).exp()), 1.0 / (1.0 + (-b).exp()));
+            let kl = p * (softplus(-b) - softplus(-a)) + (1.0 - p) * (softplus(b) - softplus(a));
+            loss += weight / sum * temperature * temperature * kl;
+            dz[at] = weight / sum * temperature * (q - p);
+        }
+    }
+    (loss, dz)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +241,11 @@ mod tests {
             assert_close(&f(&z).1, &numeric, 1e-7);
             assert!(f(&z).0 > 0.0, "{name}");
         }
+        let taught = values(4 * 7, 2);
+        let numeric = finite_difference(|z| soft(z, &taught, 2, 3.0).0, &z);
+        assert_close(&soft(&z, &taught, 2, 3.0).1, &numeric, 1e-7);
+        assert!(soft(&taught, &taught, 2, 3.0).0.abs() < 1e-12);
+        assert!(giou(&taught, &teach(&taught, 2, 0.3), 2).0.abs() < 1e-12);
         for (i, w) in wanted.iter().enumerate() {
             if let Wanted::Object { distances, .. } = w {
                 (0..4).for_each(|k| z[i * 7 + 2 + k] = distances[k].ln());

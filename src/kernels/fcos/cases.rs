@@ -111,5 +111,30 @@ fn run(gpu: &Gpu, n: usize, size: [usize; 2], levels: usize, classes: usize, box
             |dz, row_loss| loss(gpu, &pyramid, part, &z, (&targets, &sums), 0.75, dz, row_loss),
         )?);
     }
+    checks.extend(taught(gpu, &pyramid, (&z, &z64), [n, rows / n, columns])?);
+    Ok(checks)
+}
+
+/// Against a teacher: its boxes, and its classes.
+fn taught(gpu: &Gpu, pyramid: &Pyramid, (z, z64): (&Tensor, &[f64]), shape: [usize; 3]) -> Result<Vec<Check>> {
+    let (rows, columns) = (shape[0] * shape[1], shape[2]);
+    let classes = columns - 5;
+    let said = values(8, rows * columns);
+    let said64 = f64s(&said);
+    let said = Tensor::from_f32(gpu, &said, &shape)?;
+    let mut checks = Vec::new();
+    let targets = teach(gpu, pyramid, &said, 0.6)?;
+    let sums = norms(gpu, pyramid, &targets)?;
+    let (want, grad) = twin::giou(z64, &twin::teach(&said64, classes, 0.6), classes);
+    checks.extend(fused(gpu, "boxes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |dz, row_loss| {
+        loss(gpu, pyramid, Part::Boxes, z, (&targets, &sums), 0.75, dz, row_loss)
+    })?);
+    let targets = teach(gpu, pyramid, &said, 0.0)?;
+    let sums = norms(gpu, pyramid, &targets)?;
+    let (want, grad) = twin::soft(z64, &said64, classes, 3.0);
+    let of = Soft { taught: &said, temperature: 3.0 };
+    checks.extend(fused(gpu, "classes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |dz, row_loss| {
+        soft(gpu, pyramid, of, z, (&targets, &sums), 0.75, dz, row_loss)
+    })?);
     Ok(checks)
 }

@@ -1,0 +1,56 @@
+//! Distillation of detectors: what a teacher says at every place of its pyramid, weighted by how sure it is that something is there.
+
+use super::method::{Distil, Given};
+use crate::Result;
+use crate::kernels::fcos::{self, Level, Part, Pyramid, Soft};
+use crate::loss::Losses;
+use crate::tape::Var;
+use crate::tensor::Tensor;
+
+/// A teacher's box counts where some class is at least this probable.
+const FOREGROUND: f32 = 0.3;
+
+/// With `q = max_c σ(z_t)`, the teacher's foreground at a place: `T²/Σq · Σ_places q Σ_c KL(σ(z_t/T) ‖ σ(z_s/T))` for the classes, and
+/// `1/Σq · Σ q (2 − I/U − U/C)` between its box and the student's at places with `q ≥ 0.3`.
+///
+/// Places are weighted because nearly all of them are empty, and to imitate a teacher there teaches nothing (Chen et al. 2017, "Learning
+/// efficient object detection models with knowledge distillation"; Guo et al. 2021, arXiv 2103.14475, weight foreground and background
+/// apart). The boxes' loss is GIoU (Rezatofighi et al. 2019, arXiv 1902.09630), as on labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoxKd {
+    /// T.
+    pub temperature: f32,
+    /// Weight of the boxes beside the classes.
+    pub boxes: f32,
+}
+
+impl BoxKd {
+    /// Adds `weight` times the loss of `student` against `teacher`, both `[n, places, classes + 5]`, as term `term`.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+        let (gpu, z) = (losses.gpu, student.value().clone());
+        // Only the number of places counts here, not where they are.
+        let images = z.shape().first().copied().unwrap_or(1).max(1);
+        let whole = Level { size: [1, z.rows() / images], stride: 1.0 };
+        let pyramid = Pyramid { levels: vec![whole], images };
+        let everywhere = fcos::teach(gpu, &pyramid, teacher, 0.0)?;
+        let sums = fcos::norms(gpu, &pyramid, &everywhere)?;
+        let soft = Soft { taught: teacher, temperature: self.temperature };
+        losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
+            fcos::soft(gpu, &pyramid, soft, &z, (&everywhere, &sums), weight, dz, rows)
+        })?;
+        if self.boxes == 0.0 {
+            return Ok(());
+        }
+        let there = fcos::teach(gpu, &pyramid, teacher, FOREGROUND)?;
+        let sums = fcos::norms(gpu, &pyramid, &there)?;
+        losses.add_part(term, weight, student, z.rows(), |gpu, dz, rows| {
+            fcos::loss(gpu, &pyramid, Part::Boxes, &z, (&there, &sums), weight * self.boxes, dz, rows)
+        })
+    }
+}
+
+impl Distil for BoxKd {
+    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+        self.apply(losses, term, weight, given.logits, given.teacher_logits()?)
+    }
+}

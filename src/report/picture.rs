@@ -1,0 +1,285 @@
+//! What a network says of an image, drawn upon it: masks as colour, boxes with their names, depth beside it, the rest in words below.
+
+use image::{Rgb, RgbImage};
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
+
+use crate::geometry::Rect;
+use crate::train::{Answer, TaskPrediction, write_atomic};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Okabe and Ito's colours, which the colour-blind can tell apart too, from the fourth class on again.
+const COLOURS: [[u8; 3]; 8] = [
+    [230, 159, 0],
+    [86, 180, 233],
+    [0, 158, 115],
+    [240, 228, 66],
+    [213, 94, 0],
+    [0, 114, 178],
+    [204, 121, 167],
+    [140, 140, 140],
+];
+const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+const INK: Rgb<u8> = Rgb([20, 20, 20]);
+/// The longer side of a drawn image is at least this.
+const SIDE: usize = 448;
+/// How much of a mask's colour covers the image.
+const COVER: f32 = 0.5;
+/// Boxes that are less sure are left out.
+const SURE: f32 = 0.4;
+const MARGIN: i64 = 8;
+const LINE: i64 = 20;
+const LETTER: i64 = 16;
+
+/// A picture of `predictions` about an image of `[height, width, channels]` bytes, as the network took it, enlarged by whole pixels;
+/// as a PNG file.
+///
+/// # Errors
+/// [`Error::Shape`] where the bytes are not that image's; [`Error::Io`] where the file cannot be written.
+pub fn prediction_png(
+    pixels: &[u8],
+    image: [usize; 3],
+    predictions: &[TaskPrediction],
+    path: impl AsRef<Path>,
+) -> Result<()> {
+    let picture = draw(pixels, image, predictions)?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .map_err(|e| Error::Invalid(format!("{} cannot be drawn: {e}", path.as_ref().display())))?;
+    write_atomic(path.as_ref(), bytes.get_ref())
+}
+
+fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) -> Result<RgbImage> {
+    if pixels.len() != h * w * c || !matches!(c, 1 | 3) || h * w == 0 {
+        return Err(Error::Shape(format!("{} bytes for a picture of {h}x{w}x{c}", pixels.len())));
+    }
+    let scale = SIDE.div_ceil(h.max(w)).max(1);
+    let depths: Vec<&Vec<f32>> = predictions.iter().filter_map(depth_of).collect();
+    let words = words(predictions);
+    let panels = 1 + depths.len();
+    let width = panels * w * scale + (panels - 1) * MARGIN as usize;
+    let below = if words.is_empty() { 0 } else { words.len() * LINE as usize + 2 * MARGIN as usize };
+    let mut canvas = RgbImage::from_pixel(width as u32, (h * scale + below) as u32, PAPER);
+    for y in 0..h * scale {
+        for x in 0..w * scale {
+            let at = (y / scale) * w + x / scale;
+            let own = |k: usize| pixels[at * c + if c == 3 { k } else { 0 }];
+            let mut colour = [own(0), own(1), own(2)];
+            for mask in predictions.iter().filter_map(mask_of) {
+                if let Some(over) = mask.get(at).and_then(|class| mask_colour(*class)) {
+                    let mix = |a: u8, b: u8| (f32::from(a) * (1.0 - COVER) + f32::from(b) * COVER) as u8;
+                    colour = [0, 1, 2].map(|k| mix(colour[k], over[k]));
+                }
+            }
+            canvas.put_pixel(x as u32, y as u32, Rgb(colour));
+            for (i, depth) in depths.iter().enumerate() {
+                let left = (i + 1) * (w * scale + MARGIN as usize);
+                let grey = shade(depth, at);
+                canvas.put_pixel((left + x) as u32, y as u32, Rgb([grey; 3]));
+            }
+        }
+    }
+    for prediction in predictions {
+        if let Answer::Boxes { objects } = &prediction.answer {
+            let mut names: Vec<&str> = objects.iter().map(|o| o.label.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            // The surest last, on top.
+            for found in objects.iter().filter(|o| o.score >= SURE).rev() {
+                let number = names.iter().position(|n| *n == found.label).unwrap_or(0);
+                frame(&mut canvas, &found.rect, scale, Rgb(COLOURS[number % COLOURS.len()]));
+                let text = format!("{} {:.0}%", found.label, 100.0 * found.score);
+                tag(&mut canvas, &text, &found.rect, scale, Rgb(COLOURS[number % COLOURS.len()]), (w * scale) as i64);
+            }
+        }
+    }
+    for (i, (swatches, text)) in words.iter().enumerate() {
+        let y = (h * scale) as i64 + MARGIN + i as i64 * LINE;
+        let mut x = MARGIN;
+        x = write(&mut canvas, text, x, y, INK);
+        for (colour, name) in swatches {
+            fill(&mut canvas, [x + 8, y + 3, x + 20, y + 15], Rgb(*colour));
+            x = write(&mut canvas, name, x + 24, y, INK);
+        }
+    }
+    Ok(canvas)
+}
+
+fn mask_of(prediction: &TaskPrediction) -> Option<&Vec<u8>> {
+    match &prediction.answer {
+        Answer::Mask { classes, .. } => Some(classes),
+        _ => None,
+    }
+}
+
+fn depth_of(prediction: &TaskPrediction) -> Option<&Vec<f32>> {
+    match &prediction.answer {
+        Answer::Depth { values, .. } => Some(values),
+        _ => None,
+    }
+}
+
+/// Near is bright.
+fn shade(depth: &[f32], at: usize) -> u8 {
+    let low = depth.iter().copied().fold(f32::MAX, f32::min);
+    let high = depth.iter().copied().fold(f32::MIN, f32::max);
+    let part = depth.get(at).map_or(0.0, |v| (v - low) / (high - low).max(1e-6));
+    (255.0 * (1.0 - part).clamp(0.0, 1.0)) as u8
+}
+
+/// The first class is the ground, which stays as it is.
+fn mask_colour(class: u8) -> Option<[u8; 3]> {
+    let number = usize::from(class.checked_sub(1)?);
+    Some(COLOURS[number % COLOURS.len()])
+}
+
+type Line = (Vec<([u8; 3], String)>, String);
+
+/// The lines below the image: answers in words, and what the mask's colours mean.
+fn words(predictions: &[TaskPrediction]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for prediction in predictions {
+        let text = format!("{}: {}", prediction.task, prediction.answer);
+        match &prediction.answer {
+            Answer::Mask { names, classes, .. } => {
+                let there = |class: &u8| classes.contains(class);
+                let seen = (1..names.len() as u8).filter(there);
+                let swatch = |class: u8| Some((mask_colour(class)?, names[usize::from(class)].clone()));
+                lines.push((seen.filter_map(swatch).collect(), format!("{}:", prediction.task)));
+            }
+            Answer::Boxes { .. } => {}
+            _ => lines.push((Vec::new(), text)),
+        }
+    }
+    lines
+}
+
+fn fill(canvas: &mut RgbImage, [x0, y0, x1, y1]: [i64; 4], colour: Rgb<u8>) {
+    for y in y0.max(0)..y1.min(canvas.height().into()) {
+        for x in x0.max(0)..x1.min(canvas.width().into()) {
+            canvas.put_pixel(x as u32, y as u32, colour);
+        }
+    }
+}
+
+/// A box's edges in canvas pixels.
+fn edges(rect: &Rect, scale: usize) -> [i64; 4] {
+    [rect.x0, rect.y0, rect.x1, rect.y1].map(|v| (f64::from(v) * scale as f64).round() as i64)
+}
+
+fn frame(canvas: &mut RgbImage, rect: &Rect, scale: usize, colour: Rgb<u8>) {
+    let [x0, y0, x1, y1] = edges(rect, scale);
+    for (grow, colour) in [(1, INK), (0, colour)] {
+        let thick = 2 + 2 * grow;
+        let [x0, y0, x1, y1] = [x0 - grow, y0 - grow, x1 + grow, y1 + grow];
+        fill(canvas, [x0, y0, x1, y0 + thick], colour);
+        fill(canvas, [x0, y1 - thick, x1, y1], colour);
+        fill(canvas, [x0, y0, x0 + thick, y1], colour);
+        fill(canvas, [x1 - thick, y0, x1, y1], colour);
+    }
+}
+
+/// A name above a box, or within it where there is no room above; never beyond the image's right edge.
+fn tag(canvas: &mut RgbImage, text: &str, rect: &Rect, scale: usize, colour: Rgb<u8>, right: i64) {
+    let [x0, y0, ..] = edges(rect, scale);
+    let width = width_of(text) + 6;
+    let x = x0.min(right - width).max(0);
+    let y = if y0 >= LETTER + 2 { y0 - LETTER - 2 } else { y0.max(0) };
+    fill(canvas, [x, y, x + width, y + LETTER + 2], colour);
+    write(canvas, text, x + 3, y + 1, INK);
+}
+
+fn width_of(text: &str) -> i64 {
+    let one = noto_sans_mono_bitmap::get_raster_width(FontWeight::Regular, RasterHeight::Size16) as i64;
+    one * text.chars().count() as i64
+}
+
+/// Writes a line whose left upper corner is at (x, y) and gives the place behind it. Letters beyond plain Latin become `?`.
+fn write(canvas: &mut RgbImage, text: &str, x: i64, y: i64, colour: Rgb<u8>) -> i64 {
+    let mut x = x;
+    for letter in text.chars() {
+        let raster = |c: char| get_raster(c, FontWeight::Regular, RasterHeight::Size16);
+        let Some(raster) = raster(letter).or_else(|| raster('?')) else { continue };
+        for (row, line) in raster.rows().enumerate() {
+            for (column, strength) in line.iter().enumerate().filter(|(_, s)| **s > 0) {
+                let (px, py) = (x + column as i64, y + row as i64);
+                if (0..i64::from(canvas.width())).contains(&px) && (0..i64::from(canvas.height())).contains(&py) {
+                    let below = canvas.get_pixel(px as u32, py as u32).0;
+                    let part = f32::from(*strength) / 255.0;
+                    let mix = |k: usize| (f32::from(below[k]) * (1.0 - part) + f32::from(colour.0[k]) * part) as u8;
+                    canvas.put_pixel(px as u32, py as u32, Rgb([mix(0), mix(1), mix(2)]));
+                }
+            }
+        }
+        x += raster.width() as i64;
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Found;
+
+    fn predictions() -> Vec<TaskPrediction> {
+        let named = |label: &str, score, rect| Found { label: label.into(), score, rect };
+        let answers = [
+            (
+                "class",
+                Answer::Class { label: "disc".into(), probability: 0.9, probabilities: vec![("disc".into(), 0.9)] },
+            ),
+            (
+                "boxes",
+                Answer::Boxes {
+                    objects: vec![
+                        named("disc", 0.9, Rect::from_size(2.0, 3.0, 4.0, 4.0)),
+                        named("cross", 0.1, Rect::from_size(0.0, 0.0, 10.0, 8.0)),
+                    ],
+                },
+            ),
+            (
+                "mask",
+                Answer::Mask {
+                    size: [8, 10],
+                    names: ["ground", "disc"].map(String::from).to_vec(),
+                    classes: (0..80).map(|i| u8::from(i == 79)).collect(),
+                },
+            ),
+            ("depth", Answer::Depth { size: [8, 10], values: (0..80).map(|i| i as f32).collect() }),
+            ("count – how many", Answer::Number { value: 2.5 }),
+        ];
+        answers.map(|(task, answer)| TaskPrediction { task: task.into(), answer }).into()
+    }
+
+    #[test]
+    fn everything_has_its_place() {
+        let picture = draw(&[100; 8 * 10 * 3], [8, 10, 3], &predictions()).unwrap();
+        let scale = SIDE.div_ceil(10) as u32;
+        let (w, h) = (10 * scale, 8 * scale);
+        // Two panels, and lines for class, mask, depth and count.
+        assert_eq!(
+            (picture.width(), picture.height()),
+            (2 * w + MARGIN as u32, h + 4 * LINE as u32 + 2 * MARGIN as u32)
+        );
+        let at = |x: f32, y: f32| picture.get_pixel((x * scale as f32) as u32, (y * scale as f32) as u32).0;
+        assert_eq!(at(8.5, 1.5), [100; 3]);
+        // The frame's left edge, and the unsure box nowhere.
+        assert_eq!(at(2.02, 5.0), COLOURS[1]);
+        assert_eq!(at(0.02, 4.0), [100; 3]);
+        // The one pixel of the mask, half covered; the nearest and the farthest of depth.
+        assert_eq!(at(9.5, 7.5), [165, 129, 50]);
+        assert_eq!(picture.get_pixel(w + MARGIN as u32, 0).0, [255; 3]);
+        assert_eq!(picture.get_pixel(2 * w + MARGIN as u32 - 1, h - 1).0, [0; 3]);
+        assert!(draw(&[0; 5], [8, 10, 3], &[]).is_err());
+    }
+
+    #[test]
+    fn a_picture_is_a_png_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.png");
+        prediction_png(&[7; 8 * 10], [8, 10, 1], &predictions(), &path).unwrap();
+        let back = image::open(&path).unwrap();
+        assert!(back.width() > 448);
+    }
+}
