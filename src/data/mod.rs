@@ -20,6 +20,7 @@ pub mod digits;
 #[cfg(feature = "formats")]
 pub mod formats;
 mod labels;
+pub mod letterbox;
 pub mod loader;
 pub mod scenes;
 pub mod seed;

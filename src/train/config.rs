@@ -25,6 +25,7 @@ pub use teaching::{
 };
 
 use crate::data::TaskKind;
+use crate::data::formats::objects;
 use crate::data::scenes::Question;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -95,6 +96,8 @@ pub enum Source {
     Folder(FolderSource),
     /// Drawn scenes.
     Scenes(ScenesSource),
+    /// COCO's instances.
+    Coco(CocoSource),
 }
 
 /// Drawn scenes ([`crate::data::scenes`]): any size, any number, every kind of task.
@@ -108,6 +111,37 @@ pub struct ScenesSource {
     pub objects: usize,
     /// What is asked of them; each is a task of its own.
     pub tasks: Vec<Question>,
+}
+
+/// Images with objects, annotated in COCO's form: boxes, and outlines as polygons or run lengths.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CocoSource {
+    /// The folder of the images, relative to `data.root`.
+    pub images: PathBuf,
+    /// The file of the training images, relative to `data.root`.
+    pub train: PathBuf,
+    /// The file of the validation images.
+    pub val: PathBuf,
+    /// The file of the test images.
+    pub test: PathBuf,
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// What is asked of them; each is a task of its own.
+    pub tasks: Vec<objects::Question>,
+    /// What is done with images and annotations that cannot be used.
+    pub on_error: OnError,
+}
+
+/// What is done with what cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// Nothing is learnt: the error is told.
+    Fail,
+    /// It is left out, counted and named.
+    Skip,
 }
 
 /// The embedded 8x8 digits.
@@ -337,6 +371,7 @@ impl Config {
             Source::Pair(pair) => vec![&pair.first.task, &pair.second.task],
             Source::Idx(idx) => vec![&idx.files.task],
             Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.name()).collect(),
+            Source::Coco(coco) => coco.tasks.iter().map(|q| q.name()).collect(),
             Source::Folder(folder) => {
                 std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
             }
@@ -347,6 +382,7 @@ impl Config {
     pub fn task_kinds(&self) -> Vec<TaskKind> {
         match &self.data.source {
             Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.kind()).collect(),
+            Source::Coco(coco) => coco.tasks.iter().map(|q| q.kind()).collect(),
             _ => vec![TaskKind::Class; self.task_names().len()],
         }
     }

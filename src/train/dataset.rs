@@ -1,10 +1,10 @@
 //! From a run's `[data]` table to images and labels in memory.
 
-use super::config::{Config, IdxFiles, Limit, Source};
-use crate::Result;
+use super::config::{CocoSource, Config, IdxFiles, Limit, OnError, Source};
 use crate::data::compose::{self, Pairing, Samples};
-use crate::data::formats::{folder, idx};
+use crate::data::formats::{coco, folder, idx, objects};
 use crate::data::{Dataset, Limits, digits, scenes, seed};
+use crate::{Error, Result};
 
 /// Loads and composes what the configuration asks for.
 pub fn load(config: &Config) -> Result<Dataset> {
@@ -39,6 +39,7 @@ pub fn load(config: &Config) -> Result<Dataset> {
             questions: s.tasks.clone(),
             seed: seed::derive(data.split_seed, "scenes"),
         })?,
+        Source::Coco(c) => coco_set(config, c)?,
         Source::Idx(i) => {
             let whole = idx::load(&config.name, &files(&i.files), i.val_fraction, data.split_seed)?;
             whole.limited(&limits(&i.limit), data.split_seed)?
@@ -66,6 +67,32 @@ pub fn load(config: &Config) -> Result<Dataset> {
     }
     let parts: Vec<(&str, f64)> = data.labelled.iter().map(|(task, part)| (task.as_str(), *part)).collect();
     dataset.keep_labels(&parts, data.disjoint, seed::derive(data.split_seed, "labelled"))
+}
+
+/// Three files of instances, of the same categories.
+fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
+    let root = &config.data.root;
+    let on_error = match source.on_error {
+        OnError::Fail => coco::OnError::Fail,
+        OnError::Skip => coco::OnError::Skip,
+    };
+    let files = [&source.train, &source.val, &source.test].map(|file| root.join(file));
+    let [train, val, test] = &files;
+    let read = [coco::read(train, on_error)?, coco::read(val, on_error)?, coco::read(test, on_error)?];
+    for (path, other) in files.iter().zip(&read) {
+        if other.classes != read[0].classes {
+            let (own, first) = (other.classes.len(), read[0].classes.len());
+            let message = format!("has other categories ({own}) than {} ({first})", train.display());
+            return Err(Error::data(path, "categories", message));
+        }
+    }
+    let folder = root.join(&source.images);
+    let parts = [0, 1, 2].map(|i| objects::of_instances(&read[i], &folder));
+    let options =
+        objects::Options { size: source.size, channels: source.channels, questions: source.tasks.clone(), on_error };
+    let mut data = objects::load(&config.name, &read[0].classes, parts, &options)?;
+    data.skipped.extend(read.into_iter().flat_map(|r| r.skipped));
+    Ok(data)
 }
 
 fn limits(limit: &Limit) -> Limits {

@@ -1,5 +1,6 @@
 //! One PNG or JPEG image into bytes of a fixed size.
 
+use crate::data::letterbox::Letterbox;
 use crate::{Error, Result};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, imageops::FilterType};
 use std::{io::Cursor, path::Path};
@@ -10,6 +11,18 @@ pub fn read(path: &Path, size: [usize; 2], channels: usize) -> Result<Vec<u8>> {
     decode(path, &bytes, size, channels)
 }
 
+/// Reads and decodes the file onto a canvas of `size`, its proportions kept; with its own height and width, and its place. Otherwise as
+/// [`decode`].
+pub fn read_boxed(path: &Path, size: [usize; 2], channels: usize) -> Result<(Vec<u8>, [usize; 2], Letterbox)> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    check_size(size, channels)?;
+    let image = open(path, &bytes, channels)?;
+    let from = [image.height() as usize, image.width() as usize];
+    let boxed = Letterbox::new(from, size);
+    let pixels = resized(image, boxed.inner);
+    Ok((boxed.place_pixels(&pixels, channels), from, boxed))
+}
+
 /// Decodes a PNG or JPEG (told by content; grey, RGB, palette, with alpha, 16 bit) into `[height, width, channels]` bytes,
 /// `channels` being 1 or 3. EXIF's orientation is applied, alpha is dropped, colour becomes grey by Rec. 709 luma. An image
 /// of another size is resized without keeping its aspect ratio, by a triangle filter as wide as the reduction asks
@@ -17,15 +30,33 @@ pub fn read(path: &Path, size: [usize; 2], channels: usize) -> Result<Vec<u8>> {
 ///
 /// `path` is only named in errors. A JPEG without its end marker is refused, although decoders would fill the rest with grey.
 pub fn decode(path: &Path, bytes: &[u8], size: [usize; 2], channels: usize) -> Result<Vec<u8>> {
-    let bad = |m: String| Error::data(path, "", m);
-    let (Ok(height), Ok(width)) = (u32::try_from(size[0]), u32::try_from(size[1])) else {
-        return Err(Error::Invalid(format!("images of {}x{} are too large", size[0], size[1])));
-    };
+    check_size(size, channels)?;
+    Ok(resized(open(path, bytes, channels)?, size))
+}
+
+fn check_size([height, width]: [usize; 2], channels: usize) -> Result<()> {
+    let fits = |side: usize| u32::try_from(side).is_ok();
+    if !fits(height) || !fits(width) {
+        return Err(Error::Invalid(format!("images of {height}x{width} are too large")));
+    }
     if height == 0 || width == 0 || !matches!(channels, 1 | 3) {
         return Err(Error::Invalid(format!(
             "images of {height}x{width}x{channels}: sizes are above 0, channels are 1 or 3"
         )));
     }
+    Ok(())
+}
+
+/// The bytes of an image of that size; resized where it has another.
+fn resized(image: DynamicImage, [height, width]: [usize; 2]) -> Vec<u8> {
+    let (height, width) = (height as u32, width as u32);
+    let fits = (image.height(), image.width()) == (height, width);
+    if fits { image } else { image.resize_exact(width, height, FilterType::Triangle) }.into_bytes()
+}
+
+/// The image upright, in grey or RGB.
+fn open(path: &Path, bytes: &[u8], channels: usize) -> Result<DynamicImage> {
+    let bad = |m: String| Error::data(path, "", m);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| Error::io(path, "read", e))?;
     match reader.format() {
         Some(ImageFormat::Jpeg) if !jpeg_is_complete(bytes) => return Err(bad("the JPEG is truncated".into())),
@@ -42,12 +73,10 @@ pub fn decode(path: &Path, bytes: &[u8], size: [usize; 2], channels: usize) -> R
         image.apply_orientation(orientation);
     }
     // Converted first: resizing premultiplied alpha or a palette would mix in what is dropped anyway.
-    let image = match channels {
+    Ok(match channels {
         1 => DynamicImage::ImageLuma8(image.into_luma8()),
         _ => DynamicImage::ImageRgb8(image.into_rgb8()),
-    };
-    let fits = (image.height(), image.width()) == (height, width);
-    Ok(if fits { image } else { image.resize_exact(width, height, FilterType::Triangle) }.into_bytes())
+    })
 }
 
 /// Whether the last scan is closed by an end-of-image marker. Inside a scan `ff` is followed by `00` or a restart marker, so

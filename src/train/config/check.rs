@@ -69,7 +69,8 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         return Err(origin.error(&["cache", "storage"], message));
     }
     // What belongs to places moves with them, and drawn scenes are as likely mirrored as not.
-    let drawn = matches!(config.data.source, Source::Scenes(_));
+    // So does the number of objects.
+    let drawn = matches!(config.data.source, Source::Scenes(_) | Source::Coco(_));
     let fixed = |(task, kind): &(&str, TaskKind)| {
         !drawn && !kind.is_spatial() && !config.data.flip_invariant.iter().any(|f| f == task)
     };
@@ -87,6 +88,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         Source::Pair(pair) => Some(pair.canvas),
         Source::Folder(folder) => Some(folder.size),
         Source::Scenes(scenes) => Some(scenes.size),
+        Source::Coco(coco) => Some(coco.size),
         Source::Idx(_) => None,
     };
     if let Some([h, w]) = size
@@ -145,6 +147,20 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
             idx("second", &pair.second, root, origin)?;
         }
         Source::Idx(source) => idx("files", &source.files, root, origin)?,
+        Source::Coco(coco) => {
+            for (key, file) in [("train", &coco.train), ("val", &coco.val), ("test", &coco.test)] {
+                let path = root.join(file);
+                if !path.is_file() {
+                    let message = format!("{}; {}", absent(&path, "file"), root_hint(root));
+                    return Err(origin.error(&["data", key], message));
+                }
+            }
+            let path = root.join(&coco.images);
+            if !path.is_dir() {
+                let message = format!("{}; {}", absent(&path, "folder"), root_hint(root));
+                return Err(origin.error(&["data", "images"], message));
+            }
+        }
         Source::Folder(source) => {
             folder(&source.folder, root, origin, &["data", "folder"])?;
             for (task, path) in &source.also {

@@ -25,6 +25,9 @@ impl Choice for Init {
         ("xavier_uniform", Self::XavierUniform),
     ];
 }
+impl Choice for OnError {
+    const WORDS: &'static [(&'static str, Self)] = &[("fail", Self::Fail), ("skip", Self::Skip)];
+}
 /// The sources' names with the keys that only they understand.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -33,6 +36,7 @@ enum Kind {
     Idx,
     Folder,
     Scenes,
+    Coco,
 }
 impl Choice for Kind {
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -41,6 +45,7 @@ impl Choice for Kind {
         ("idx", Self::Idx),
         ("folder", Self::Folder),
         ("scenes", Self::Scenes),
+        ("coco", Self::Coco),
     ];
 }
 const OWN_KEYS: &[(&str, &[Kind])] = &[
@@ -50,11 +55,16 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("second", &[Kind::Pair]),
     ("files", &[Kind::Idx]),
     ("folder", &[Kind::Folder]),
-    ("size", &[Kind::Folder, Kind::Scenes]),
+    ("size", &[Kind::Folder, Kind::Scenes, Kind::Coco]),
     ("objects", &[Kind::Scenes]),
-    ("tasks", &[Kind::Scenes]),
+    ("tasks", &[Kind::Scenes, Kind::Coco]),
+    ("images", &[Kind::Coco]),
+    ("train", &[Kind::Coco]),
+    ("val", &[Kind::Coco]),
+    ("test", &[Kind::Coco]),
+    ("on_error", &[Kind::Coco]),
     ("also", &[Kind::Folder]),
-    ("channels", &[Kind::Folder]),
+    ("channels", &[Kind::Folder, Kind::Coco]),
     ("task", &[Kind::Folder]),
     ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder]),
     ("test_fraction", &[Kind::Folder]),
@@ -169,8 +179,21 @@ fn data(s: &Section) -> Result<DataConfig> {
             size: s.size("size", Some([64, 64]), 16, 4096)?,
             samples: samples(&s.table("samples")?, Samples { train: 1600, val: 200, test: 400 })?,
             objects: s.integer("objects", 4, 1, 100)?,
-            tasks: questions(s)?,
+            tasks: questions(s, &Question::ALL, &[Question::Class, Question::Mask, Question::Count])?,
         }),
+        Kind::Coco => {
+            let file = |key| s.required(key, "a file of COCO instances below data.root").map(PathBuf::from);
+            Source::Coco(CocoSource {
+                images: s.required("images", "the folder of the images below data.root")?.into(),
+                train: file("train")?,
+                val: file("val")?,
+                test: file("test")?,
+                size: s.size("size", None, 16, 4096)?,
+                channels: channels(s)?,
+                tasks: questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+                on_error: s.choice("on_error", OnError::Fail)?,
+            })
+        }
         Kind::Folder => Source::Folder(FolderSource {
             folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
             task: task_name(s, "class")?,
@@ -200,16 +223,15 @@ fn data(s: &Section) -> Result<DataConfig> {
     })
 }
 
-/// `tasks` of drawn scenes.
-fn questions(s: &Section) -> Result<Vec<Question>> {
-    let names: Vec<String> = Question::ALL.iter().map(|(name, _)| format!("{name:?}")).collect();
+/// `tasks`: what is asked, among `all` by name; `usual` where nothing is written.
+fn questions<Q: Copy + PartialEq>(s: &Section, all: &[(&'static str, Q)], usual: &[Q]) -> Result<Vec<Q>> {
+    let names: Vec<String> = all.iter().map(|(name, _)| format!("{name:?}")).collect();
     let what = format!("a list of different tasks among {}", names.join(", "));
-    let find = |v: &Value| Question::ALL.iter().find(|(name, _)| Some(*name) == v.as_str()).map(|(_, q)| *q);
-    let Some(found) = s.list("tasks", &what, find)? else {
-        return Ok(vec![Question::Class, Question::Mask, Question::Count]);
-    };
+    let find = |v: &Value| all.iter().find(|(name, _)| Some(*name) == v.as_str()).map(|(_, q)| *q);
+    let Some(found) = s.list("tasks", &what, find)? else { return Ok(usual.to_vec()) };
     if let Some(i) = (1..found.len()).find(|i| found[..*i].contains(&found[*i])) {
-        return Err(s.element_error("tasks", i, format!("{:?} stands twice; remove the second", found[i].name())));
+        let name = all.iter().find(|(_, q)| *q == found[i]).map_or("", |(name, _)| name);
+        return Err(s.element_error("tasks", i, format!("{name:?} stands twice; remove the second")));
     }
     if found.is_empty() {
         return Err(s.error("tasks", format!("expected {what}, found an empty list")));
