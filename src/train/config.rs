@@ -12,6 +12,8 @@ mod network;
 mod origin;
 mod read;
 mod sections;
+mod source;
+mod sources;
 mod tasks;
 mod teaching;
 #[cfg(test)]
@@ -19,14 +21,16 @@ mod tests;
 
 pub use super::cache::Storage;
 pub use network::{Init, NetConfig, Stem};
+pub use source::{
+    CocoSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, OnError, PairSource, Samples, ScenesSource,
+    Source,
+};
 pub use tasks::{NumberLoss, TaskConfig};
 pub use teaching::{
     BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, TeacherConfig, TeacherKind,
 };
 
 use crate::data::TaskKind;
-use crate::data::formats::objects;
-use crate::data::scenes::Question;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -80,176 +84,6 @@ pub struct DataConfig {
     /// The source and its own keys.
     #[serde(flatten)]
     pub source: Source,
-}
-
-/// The sources of images.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "source", rename_all = "lowercase")]
-pub enum Source {
-    /// The embedded digits, two overlapped on one canvas.
-    Digits(DigitsSource),
-    /// Two IDX sources on one canvas.
-    Pair(PairSource),
-    /// One IDX source.
-    Idx(IdxSource),
-    /// A folder of class folders.
-    Folder(FolderSource),
-    /// Drawn scenes.
-    Scenes(ScenesSource),
-    /// COCO's instances.
-    Coco(CocoSource),
-}
-
-/// Drawn scenes ([`crate::data::scenes`]): any size, any number, every kind of task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ScenesSource {
-    /// Height and width in pixels.
-    pub size: [usize; 2],
-    /// How many are drawn for each split.
-    pub samples: Samples,
-    /// Objects in a scene at most.
-    pub objects: usize,
-    /// What is asked of them; each is a task of its own.
-    pub tasks: Vec<Question>,
-}
-
-/// Images with objects, annotated in COCO's form: boxes, and outlines as polygons or run lengths.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CocoSource {
-    /// The folder of the images, relative to `data.root`.
-    pub images: PathBuf,
-    /// The file of the training images, relative to `data.root`.
-    pub train: PathBuf,
-    /// The file of the validation images.
-    pub val: PathBuf,
-    /// The file of the test images.
-    pub test: PathBuf,
-    /// Height and width of the canvas on which every image is put, its proportions kept.
-    pub size: [usize; 2],
-    /// 1 (grey) or 3 (RGB).
-    pub channels: usize,
-    /// What is asked of them; each is a task of its own.
-    pub tasks: Vec<objects::Question>,
-    /// What is done with images and annotations that cannot be used.
-    pub on_error: OnError,
-}
-
-/// What is done with what cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnError {
-    /// Nothing is learnt: the error is told.
-    Fail,
-    /// It is left out, counted and named.
-    Skip,
-}
-
-/// The embedded 8x8 digits.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DigitsSource {
-    /// Height and width of the canvas in pixels.
-    pub canvas: [usize; 2],
-    /// How many images are composed for each split.
-    pub samples: Samples,
-}
-
-/// Two IDX sources composed into images with two labels.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PairSource {
-    /// Height and width of the canvas in pixels.
-    pub canvas: [usize; 2],
-    /// How many images are composed for each split.
-    pub samples: Samples,
-    /// Part of each source's training images that is kept for validation.
-    pub val_fraction: f64,
-    /// The source at the top left.
-    pub first: IdxFiles,
-    /// The source at the bottom right.
-    pub second: IdxFiles,
-}
-
-/// One IDX source with one label.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct IdxSource {
-    /// Part of the training images that is kept for validation.
-    pub val_fraction: f64,
-    /// Use only so many images of each split.
-    #[serde(skip_serializing_if = "Limit::is_empty")]
-    pub limit: Limit,
-    /// The four files.
-    pub files: IdxFiles,
-}
-
-/// `folder/train/<class>/*.png`, and `val` and `test` beside `train` where they exist.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FolderSource {
-    /// The folder, relative to `data.root`.
-    pub folder: PathBuf,
-    /// The task's name.
-    pub task: String,
-    /// Further folders, each a task of its own: its images have no labels for the other tasks.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub also: BTreeMap<String, PathBuf>,
-    /// Height and width to which every image is resized.
-    pub size: [usize; 2],
-    /// 1 (grey) or 3 (RGB).
-    pub channels: usize,
-    /// Part of `train` kept for validation where there is no `val`.
-    pub val_fraction: f64,
-    /// Part of `train` kept for the test where there is no `test`.
-    pub test_fraction: f64,
-    /// Use only so many images of each split.
-    #[serde(skip_serializing_if = "Limit::is_empty")]
-    pub limit: Limit,
-}
-
-/// The four IDX files of a source, plain or gzip-compressed; relative to `data.root`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct IdxFiles {
-    /// The task's name.
-    pub task: String,
-    /// Images to learn from (and to validate on).
-    pub train_images: PathBuf,
-    /// Their labels.
-    pub train_labels: PathBuf,
-    /// Images to test on.
-    pub test_images: PathBuf,
-    /// Their labels.
-    pub test_labels: PathBuf,
-    /// Names of the classes; numbered where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub classes: Option<Vec<String>>,
-}
-
-/// Images to compose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Samples {
-    /// For training.
-    pub train: usize,
-    /// For validation.
-    pub val: usize,
-    /// For the test.
-    pub test: usize,
-}
-
-/// Images to use at most; `None` is all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Limit {
-    /// Of the training images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub train: Option<usize>,
-    /// Of the validation images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub val: Option<usize>,
-    /// Of the test images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test: Option<usize>,
-}
-
-impl Limit {
-    fn is_empty(&self) -> bool {
-        *self == Limit::default()
-    }
 }
 
 /// Variation of the training images, the same for teacher and student.

@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::feed::{Feed, Place};
-use super::objective::{Heads, Objective};
+use super::heads::Heads;
+use super::objective::Objective;
 use crate::distill::{Tap, Taught};
 use crate::gpu::Gpu;
 use crate::kernels::gramian::Rows;

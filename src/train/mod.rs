@@ -12,6 +12,7 @@ mod evaluate;
 pub mod event;
 mod feed;
 mod files;
+mod heads;
 mod judge;
 mod labels;
 mod objective;

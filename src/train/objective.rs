@@ -1,18 +1,19 @@
 //! What a stage minimises: labels for every task, and teachers where it distils.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::config::{DistillConfig, TaskConfig};
-use super::supervision::{Assigned, Supervision};
+use super::heads::Heads;
+use super::supervision::Supervision;
 use super::teachers::{Lesson, Teacher};
 use crate::data::{Task, seed};
 use crate::distill::{Distil, Given, Look, Method, Setup, Tap, Taught};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::loss::Losses;
-use crate::nn::{Features, Mode, Network};
+use crate::nn::{Features, Network};
 use crate::params::Params;
-use crate::tape::{Tape, Var};
+use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -297,7 +298,7 @@ impl Objective {
         taught: &[Taught],
         labels: &[Tensor],
     ) -> Result<()> {
-        heads.logits.clear();
+        heads.forget();
         self.apply_to(losses, chosen, heads, features, taught, labels)
     }
 
@@ -332,41 +333,6 @@ impl Objective {
             }
         }
         Ok(())
-    }
-}
-
-/// The heads of a network in one step.
-pub(super) struct Heads<'a> {
-    network: &'a Network,
-    /// Those that have run before, on whatever tape: running statistics take a batch once.
-    seen: BTreeSet<usize>,
-    mode: Mode,
-    logits: BTreeMap<usize, Var>,
-    /// Of detectors, by head.
-    assigned: BTreeMap<usize, Assigned>,
-}
-
-impl<'a> Heads<'a> {
-    /// In training, or for a look.
-    pub(super) fn new(network: &'a Network, mode: Mode) -> Self {
-        Heads { network, seen: BTreeSet::new(), mode, logits: BTreeMap::new(), assigned: BTreeMap::new() }
-    }
-
-    /// The logits of head `k`, which runs on the losses' tape unless it has already.
-    fn run(&mut self, losses: &mut Losses, k: usize, features: &Features<Var>) -> Result<Var> {
-        if let Some(z) = self.logits.get(&k) {
-            return Ok(z.clone());
-        }
-        self.forward(losses.gpu, losses.tape, k, features)
-    }
-
-    /// Runs head `k` on `tape`.
-    pub(super) fn forward(&mut self, gpu: &Gpu, tape: &mut Tape, k: usize, features: &Features<Var>) -> Result<Var> {
-        let first = self.seen.insert(k);
-        let mode = if first { self.mode } else { Mode::Look };
-        let z = self.network.head(gpu, tape, mode, k, features)?;
-        self.logits.insert(k, z.clone());
-        Ok(z)
     }
 }
 
