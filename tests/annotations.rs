@@ -118,3 +118,39 @@ fn a_run_learns_from_a_coco_file() {
     let error = Config::load(&file, &[]).unwrap_err().to_string();
     assert!(error.contains("data.train") && error.contains("did you mean `instances.json`"), "{error}");
 }
+
+#[test]
+fn a_run_learns_from_voc_annotations() {
+    let folder = tempdir().unwrap();
+    for i in 0..12u32 {
+        let (x, y) = (2 + i % 5, 3 + i % 4);
+        let pixel = |px, py| if (x..x + 6).contains(&px) && (y..y + 6).contains(&py) { [250, 10, 10] } else { [90; 3] };
+        let name = format!("{i}.png");
+        image::RgbImage::from_fn(20, 16, |px, py| image::Rgb(pixel(px, py))).save(folder.path().join(&name)).unwrap();
+        let text = format!(
+            "<annotation><filename>{name}</filename><size><width>20</width><height>16</height></size><object><name>square</name>\
+             <bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object></annotation>",
+            x + 1,
+            y + 1,
+            x + 6,
+            y + 6
+        );
+        std::fs::write(folder.path().join(format!("{i}.xml")), text).unwrap();
+    }
+    let text = format!(
+        "name = \"voc\"\nseeds = [0]\n[data]\nsource = \"voc\"\nroot = {:?}\nimages = \".\"\nannotations = \".\"\n\
+         size = [20, 20]\nval_fraction = 0.25\ntest_fraction = 0.25\n[train]\nepochs = 2\nbatch = 3\n\
+         [teacher]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n[student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n",
+        folder.path()
+    );
+    let file = folder.path().join("voc.toml");
+    std::fs::write(&file, &text).unwrap();
+    let config = Config::load(&file, &[]).unwrap();
+    assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
+    let out = folder.path().join("run");
+    let summary = train::run(&config, &out, &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let tasks: Vec<&str> = summary.models["joint"].metrics.keys().map(String::as_str).collect();
+    assert_eq!(tasks, ["boxes", "count"]);
+    std::fs::write(&file, text.replace("test_fraction = 0.25", "test_fraction = 0.8")).unwrap();
+    assert!(Config::load(&file, &[]).unwrap_err().to_string().contains("data.test_fraction"));
+}

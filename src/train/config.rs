@@ -23,7 +23,7 @@ pub use super::cache::Storage;
 pub use network::{Init, NetConfig, Stem};
 pub use source::{
     CocoSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, OnError, PairSource, Samples, ScenesSource,
-    Source,
+    Source, VocSource,
 };
 pub use tasks::{NumberLoss, TaskConfig};
 pub use teaching::{
@@ -206,6 +206,7 @@ impl Config {
             Source::Idx(idx) => vec![&idx.files.task],
             Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.name()).collect(),
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.name()).collect(),
+            Source::Voc(voc) => voc.tasks.iter().map(|q| q.name()).collect(),
             Source::Folder(folder) => {
                 std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
             }
@@ -217,6 +218,7 @@ impl Config {
         match &self.data.source {
             Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.kind()).collect(),
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.kind()).collect(),
+            Source::Voc(voc) => voc.tasks.iter().map(|q| q.kind()).collect(),
             _ => vec![TaskKind::Class; self.task_names().len()],
         }
     }

@@ -1,9 +1,9 @@
 //! From a run's `[data]` table to images and labels in memory.
 
-use super::config::{CocoSource, Config, IdxFiles, Limit, OnError, Source};
+use super::config::{CocoSource, Config, IdxFiles, Limit, OnError, Source, VocSource};
 use crate::data::compose::{self, Pairing, Samples};
-use crate::data::formats::{coco, folder, idx, objects};
-use crate::data::{Dataset, Limits, digits, scenes, seed};
+use crate::data::formats::{coco, folder, idx, objects, voc};
+use crate::data::{Dataset, Limits, digits, scenes, seed, split};
 use crate::{Error, Result};
 
 /// Loads and composes what the configuration asks for.
@@ -40,6 +40,7 @@ pub fn load(config: &Config) -> Result<Dataset> {
             seed: seed::derive(data.split_seed, "scenes"),
         })?,
         Source::Coco(c) => coco_set(config, c)?,
+        Source::Voc(v) => voc_set(config, v)?,
         Source::Idx(i) => {
             let whole = idx::load(&config.name, &files(&i.files), i.val_fraction, data.split_seed)?;
             whole.limited(&limits(&i.limit), data.split_seed)?
@@ -72,10 +73,7 @@ pub fn load(config: &Config) -> Result<Dataset> {
 /// Three files of instances, of the same categories.
 fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     let root = &config.data.root;
-    let on_error = match source.on_error {
-        OnError::Fail => coco::OnError::Fail,
-        OnError::Skip => coco::OnError::Skip,
-    };
+    let on_error = skipping(source.on_error);
     let files = [&source.train, &source.val, &source.test].map(|file| root.join(file));
     let [train, val, test] = &files;
     let read = [coco::read(train, on_error)?, coco::read(val, on_error)?, coco::read(test, on_error)?];
@@ -93,6 +91,39 @@ fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     let mut data = objects::load(&config.name, &read[0].classes, parts, &options)?;
     data.skipped.extend(read.into_iter().flat_map(|r| r.skipped));
     Ok(data)
+}
+
+/// One folder of annotations, cut into three.
+fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
+    let (root, seed) = (&config.data.root, config.data.split_seed);
+    let on_error = skipping(source.on_error);
+    let folder = root.join(&source.annotations);
+    let found = voc::read(&folder, &root.join(&source.images), source.classes.as_deref(), on_error)?;
+    if found.classes.is_empty() {
+        return Err(Error::data(&folder, "", "no object has a name; is it the right folder?"));
+    }
+    let pick = |from: &[objects::Annotated], indices: &[u32]| -> Vec<objects::Annotated> {
+        indices.iter().map(|&i| from[i as usize].clone()).collect()
+    };
+    // Images have no class by which they could be spread evenly.
+    let cut = |all: &[objects::Annotated], part: f64, name: &str| {
+        let (rest, cut) = split::cut(&vec![0; all.len()], part, seed::derive(seed, name))?;
+        Ok::<_, Error>((pick(all, &rest), pick(all, &cut)))
+    };
+    let (rest, test) = cut(&found.images, source.test_fraction, "test")?;
+    let (train, val) = cut(&rest, source.val_fraction / (1.0 - source.test_fraction), "val")?;
+    let options =
+        objects::Options { size: source.size, channels: source.channels, questions: source.tasks.clone(), on_error };
+    let mut data = objects::load(&config.name, &found.classes, [train, val, test], &options)?;
+    data.skipped.extend(found.skipped);
+    Ok(data)
+}
+
+fn skipping(on_error: OnError) -> coco::OnError {
+    match on_error {
+        OnError::Fail => coco::OnError::Fail,
+        OnError::Skip => coco::OnError::Skip,
+    }
 }
 
 fn limits(limit: &Limit) -> Limits {

@@ -18,10 +18,12 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
         stage(table, train, origin)?;
     }
     distillation::check(config, origin)?;
-    if let Source::Folder(folder) = &config.data.source
-        && folder.val_fraction + folder.test_fraction >= 1.0
-    {
-        let sum = folder.val_fraction + folder.test_fraction;
+    let cut = match &config.data.source {
+        Source::Folder(folder) => Some(folder.val_fraction + folder.test_fraction),
+        Source::Voc(voc) => Some(voc.val_fraction + voc.test_fraction),
+        _ => None,
+    };
+    if let Some(sum) = cut.filter(|sum| *sum >= 1.0) {
         let message = format!(
             "with data.val_fraction this takes {sum} of the images and leaves none to learn from; lower one of the two"
         );
@@ -70,7 +72,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
     }
     // What belongs to places moves with them, and drawn scenes are as likely mirrored as not.
     // So does the number of objects.
-    let drawn = matches!(config.data.source, Source::Scenes(_) | Source::Coco(_));
+    let drawn = matches!(config.data.source, Source::Scenes(_) | Source::Coco(_) | Source::Voc(_));
     let fixed = |(task, kind): &(&str, TaskKind)| {
         !drawn && !kind.is_spatial() && !config.data.flip_invariant.iter().any(|f| f == task)
     };
@@ -89,6 +91,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         Source::Folder(folder) => Some(folder.size),
         Source::Scenes(scenes) => Some(scenes.size),
         Source::Coco(coco) => Some(coco.size),
+        Source::Voc(voc) => Some(voc.size),
         Source::Idx(_) => None,
     };
     if let Some([h, w]) = size
@@ -155,11 +158,11 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
                     return Err(origin.error(&["data", key], message));
                 }
             }
-            let path = root.join(&coco.images);
-            if !path.is_dir() {
-                let message = format!("{}; {}", absent(&path, "folder"), root_hint(root));
-                return Err(origin.error(&["data", "images"], message));
-            }
+            directory("images", &coco.images, root, origin)?;
+        }
+        Source::Voc(voc) => {
+            directory("images", &voc.images, root, origin)?;
+            directory("annotations", &voc.annotations, root, origin)?;
         }
         Source::Folder(source) => {
             folder(&source.folder, root, origin, &["data", "folder"])?;
@@ -207,6 +210,14 @@ fn folder(folder: &Path, root: &Path, origin: &Origin, key: &[&str]) -> Result<(
         }
     }
     Ok(())
+}
+
+fn directory(key: &str, folder: &Path, root: &Path, origin: &Origin) -> Result<()> {
+    let path = root.join(folder);
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(origin.error(&["data", key], format!("{}; {}", absent(&path, "folder"), root_hint(root))))
 }
 
 fn root_hint(root: &Path) -> String {

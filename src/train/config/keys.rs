@@ -50,6 +50,8 @@ const TABLES: &[(&str, &[&str])] = &[
             "objects",
             "tasks",
             "images",
+            "annotations",
+            "classes",
             "train",
             "val",
             "test",

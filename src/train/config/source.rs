@@ -24,6 +24,8 @@ pub enum Source {
     Scenes(ScenesSource),
     /// COCO's instances.
     Coco(CocoSource),
+    /// Pascal VOC's annotations.
+    Voc(VocSource),
 }
 
 /// Drawn scenes ([`crate::data::scenes`]): any size, any number, every kind of task.
@@ -54,6 +56,30 @@ pub struct CocoSource {
     pub size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
+    /// What is asked of them; each is a task of its own.
+    pub tasks: Vec<objects::Question>,
+    /// What is done with images and annotations that cannot be used.
+    pub on_error: OnError,
+}
+
+/// Images with objects, annotated in Pascal VOC's form: one XML file for each image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VocSource {
+    /// The folder of the images, relative to `data.root`.
+    pub images: PathBuf,
+    /// The folder of the annotations, relative to `data.root`.
+    pub annotations: PathBuf,
+    /// Names of the classes; every name that occurs, sorted, where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// Part of the images kept for validation.
+    pub val_fraction: f64,
+    /// Part of the images kept for the test.
+    pub test_fraction: f64,
     /// What is asked of them; each is a task of its own.
     pub tasks: Vec<objects::Question>,
     /// What is done with images and annotations that cannot be used.

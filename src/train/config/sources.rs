@@ -20,6 +20,7 @@ enum Kind {
     Folder,
     Scenes,
     Coco,
+    Voc,
 }
 impl Choice for Kind {
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -29,8 +30,12 @@ impl Choice for Kind {
         ("folder", Self::Folder),
         ("scenes", Self::Scenes),
         ("coco", Self::Coco),
+        ("voc", Self::Voc),
     ];
 }
+/// What can be asked where only boxes are known.
+const BOXES: [(&str, objects::Question); 2] =
+    [("boxes", objects::Question::Boxes), ("count", objects::Question::Count)];
 const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("canvas", &[Kind::Digits, Kind::Pair]),
     ("samples", &[Kind::Digits, Kind::Pair, Kind::Scenes]),
@@ -38,19 +43,21 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("second", &[Kind::Pair]),
     ("files", &[Kind::Idx]),
     ("folder", &[Kind::Folder]),
-    ("size", &[Kind::Folder, Kind::Scenes, Kind::Coco]),
+    ("size", &[Kind::Folder, Kind::Scenes, Kind::Coco, Kind::Voc]),
     ("objects", &[Kind::Scenes]),
-    ("tasks", &[Kind::Scenes, Kind::Coco]),
-    ("images", &[Kind::Coco]),
+    ("tasks", &[Kind::Scenes, Kind::Coco, Kind::Voc]),
+    ("images", &[Kind::Coco, Kind::Voc]),
+    ("annotations", &[Kind::Voc]),
+    ("classes", &[Kind::Voc]),
     ("train", &[Kind::Coco]),
     ("val", &[Kind::Coco]),
     ("test", &[Kind::Coco]),
-    ("on_error", &[Kind::Coco]),
+    ("on_error", &[Kind::Coco, Kind::Voc]),
     ("also", &[Kind::Folder]),
-    ("channels", &[Kind::Folder, Kind::Coco]),
+    ("channels", &[Kind::Folder, Kind::Coco, Kind::Voc]),
     ("task", &[Kind::Folder]),
-    ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder]),
-    ("test_fraction", &[Kind::Folder]),
+    ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder, Kind::Voc]),
+    ("test_fraction", &[Kind::Folder, Kind::Voc]),
     ("limit", &[Kind::Idx, Kind::Folder]),
 ];
 
@@ -100,6 +107,18 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
                 on_error: s.choice("on_error", OnError::Fail)?,
             })
         }
+        Kind::Voc => Source::Voc(VocSource {
+            images: s.required("images", "the folder of the images below data.root")?.into(),
+            annotations: s.required("annotations", "the folder of the .xml files below data.root")?.into(),
+            classes: s.list("classes", "a list of class names in quotes", |v| v.as_str().map(str::to_string))?,
+            size: s.size("size", None, 16, 4096)?,
+            channels: channels(s)?,
+            val_fraction: fraction(s, "val_fraction")?,
+            test_fraction: fraction(s, "test_fraction")?,
+            // There are no outlines to draw a mask from.
+            tasks: questions(s, &BOXES, &BOXES.map(|(_, q)| q))?,
+            on_error: s.choice("on_error", OnError::Fail)?,
+        }),
         Kind::Folder => Source::Folder(FolderSource {
             folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
             task: task_name(s, "class")?,

@@ -1,0 +1,207 @@
+//! Pascal VOC's annotations (Everingham et al. 2010): one XML file for each image, a box and a name for each object.
+
+use super::coco::OnError;
+use super::objects::Annotated;
+use crate::data::{Object, Skipped};
+use crate::geometry::Rect;
+use crate::{Error, Result};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Images with their objects, and the classes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Annotations {
+    /// The names of the objects, by which classes are numbered.
+    pub classes: Vec<String>,
+    /// The images, in byte order of the annotations' files.
+    pub images: Vec<Annotated>,
+    /// What was left out.
+    pub skipped: Vec<Skipped>,
+}
+
+/// One file, classes by name.
+struct Parsed {
+    image: String,
+    size: [usize; 2],
+    objects: Vec<(String, Rect, bool)>,
+}
+
+/// Reads every `.xml` file in `folder`, whose images lie in `images`. Classes are `classes`, or, without them, every name that occurs, in
+/// byte order.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be read; [`Error::Data`] with the file and the object, unless `on_error` says to skip it, where
+/// the XML is malformed, an element is missing, a box has no area or lies outside its image, or a name is none of `classes`.
+pub fn read(folder: &Path, images: &Path, classes: Option<&[String]>, on_error: OnError) -> Result<Annotations> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
+    let xml = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
+    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(xml).collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(Error::data(folder, "", "holds no .xml file; expected one annotation for each image"));
+    }
+    let mut skipped = Vec::new();
+    let mut all: Vec<(PathBuf, Parsed)> = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, "read", e))?;
+        let parsed = parse(&text, classes, &mut |place, reason| match on_error {
+            OnError::Skip => {
+                skipped.push(Skipped { path: file.clone(), reason: format!("{place}: {reason}") });
+                Ok(())
+            }
+            OnError::Fail => {
+                Err(Error::data(&file, place, format!("{reason}; mend it, or set data.on_error = \"skip\"")))
+            }
+        })?;
+        all.extend(parsed.map(|p| (file, p)));
+    }
+    let found: BTreeSet<&String> = all.iter().flat_map(|(_, p)| p.objects.iter().map(|(name, ..)| name)).collect();
+    let classes: Vec<String> = classes.map_or_else(|| found.into_iter().cloned().collect(), <[String]>::to_vec);
+    let annotated = |(_, p): (PathBuf, Parsed)| {
+        let object = |(name, rect, ignored): (String, Rect, bool)| {
+            let class = classes.iter().position(|c| *c == name)? as u32;
+            Some((Object { ignored, ..Object::new(rect, class) }, None))
+        };
+        Annotated {
+            path: images.join(p.image),
+            size: p.size,
+            objects: p.objects.into_iter().filter_map(object).collect(),
+        }
+    };
+    Ok(Annotations { images: all.into_iter().map(annotated).collect(), classes, skipped })
+}
+
+type Refuse<'a> = &'a mut dyn FnMut(String, String) -> Result<()>;
+
+/// The image and objects of one file; `None` where the whole file cannot be used and `refuse` bore it.
+fn parse(text: &str, classes: Option<&[String]>, refuse: Refuse) -> Result<Option<Parsed>> {
+    let document = match roxmltree::Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            refuse(format!("line {}", error.pos().row), format!("malformed XML: {error}"))?;
+            return Ok(None);
+        }
+    };
+    let root = document.root_element();
+    let head = || -> std::result::Result<(String, [usize; 2]), String> {
+        let size = child(root, "size")?;
+        let side = |name: &str| -> std::result::Result<usize, String> {
+            let found = number(size, name)?;
+            if found >= 1.0 { Ok(found as usize) } else { Err(format!("<{name}> is {found}")) }
+        };
+        Ok((text_of(root, "filename")?, [side("height")?, side("width")?]))
+    };
+    let (image, size) = match head() {
+        Ok(head) => head,
+        Err(reason) => {
+            refuse(format!("<{}>", root.tag_name().name()), reason)?;
+            return Ok(None);
+        }
+    };
+    let mut objects = Vec::new();
+    for (i, node) in root.children().filter(|n| n.has_tag_name("object")).enumerate() {
+        match object(node, size, classes) {
+            Ok(found) => objects.push(found),
+            Err(reason) => refuse(format!("object {}", i + 1), reason)?,
+        }
+    }
+    Ok(Some(Parsed { image, size, objects }))
+}
+
+type Node<'a, 'i> = roxmltree::Node<'a, 'i>;
+
+fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> std::result::Result<Node<'a, 'i>, String> {
+    node.children().find(|n| n.has_tag_name(name)).ok_or(format!("has no <{name}>"))
+}
+
+fn text_of(node: Node, name: &str) -> std::result::Result<String, String> {
+    let text = child(node, name)?.text().map(str::trim).filter(|t| !t.is_empty());
+    text.map(String::from).ok_or(format!("<{name}> is empty"))
+}
+
+fn number(node: Node, name: &str) -> std::result::Result<f32, String> {
+    let text = text_of(node, name)?;
+    text.parse().ok().filter(|v: &f32| v.is_finite()).ok_or(format!("<{name}> is {text:?}, expected a number"))
+}
+
+fn object(
+    node: Node,
+    size: [usize; 2],
+    classes: Option<&[String]>,
+) -> std::result::Result<(String, Rect, bool), String> {
+    let name = text_of(node, "name")?;
+    if classes.is_some_and(|c| !c.contains(&name)) {
+        return Err(format!("{name:?} is none of the classes"));
+    }
+    let corners = child(node, "bndbox")?;
+    let [x0, y0, x1, y1] = ["xmin", "ymin", "xmax", "ymax"].map(|edge| number(corners, edge));
+    // Pixels are counted from 1, and both ends belong to the box.
+    let whole = Rect { x0: x0? - 1.0, y0: y0? - 1.0, x1: x1?, y1: y1? };
+    if !whole.is_proper() {
+        return Err(format!("the box of {name:?} has no area"));
+    }
+    let rect = whole.clipped(size);
+    if !rect.is_proper() {
+        return Err(format!("the box of {name:?} lies outside its image of {}x{}", size[0], size[1]));
+    }
+    let difficult = text_of(node, "difficult").is_ok_and(|t| t == "1");
+    Ok((name, rect, difficult))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(objects: &str) -> String {
+        format!(
+            "<annotation><filename>a.jpg</filename><size><width>10</width><height>8</height><depth>3</depth></size>{objects}</annotation>"
+        )
+    }
+
+    fn object(name: &str, [x0, y0, x1, y1]: [i32; 4], more: &str) -> String {
+        format!(
+            "<object><name>{name}</name>{more}<bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
+        )
+    }
+
+    fn read_one(text: &str, classes: Option<&[String]>, on_error: OnError) -> Result<Annotations> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.xml"), text).unwrap();
+        read(folder.path(), Path::new("images"), classes, on_error)
+    }
+
+    #[test]
+    fn boxes_are_counted_from_one_and_include_their_ends() {
+        let text = file(&(object("dog", [1, 1, 10, 8], "") + &object("cat", [3, 2, 3, 2], "<difficult>1</difficult>")));
+        let found = read_one(&text, None, OnError::Fail).unwrap();
+        assert_eq!(found.classes, ["cat", "dog"]);
+        let image = &found.images[0];
+        assert_eq!((image.path.as_path(), image.size), (Path::new("images/a.jpg"), [8, 10]));
+        let (dog, cat) = (&image.objects[0].0, &image.objects[1].0);
+        assert_eq!((dog.rect, dog.class, dog.ignored), (Rect::from_size(0.0, 0.0, 10.0, 8.0), 1, false));
+        assert_eq!((cat.rect, cat.class, cat.ignored), (Rect::from_size(2.0, 1.0, 1.0, 1.0), 0, true));
+        let own = ["dog".to_string(), "cat".to_string()];
+        assert_eq!(read_one(&text, Some(&own), OnError::Fail).unwrap().images[0].objects[0].0.class, 0);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_or_skipped() {
+        let own = ["dog".to_string()];
+        for (text, place, reason) in [
+            (file("<object>"), "line", "malformed XML"),
+            ("<annotation><filename>a</filename></annotation>".into(), "<annotation>", "no <size>"),
+            (file(&object("dog", [5, 5, 4, 8], "")), "object 1", "no area"),
+            (file(&object("dog", [50, 5, 60, 8], "")), "object 1", "outside its image of 8x10"),
+            (file(&object("cow", [1, 1, 4, 8], "")), "object 1", "none of the classes"),
+            (file("<object><name>dog</name></object>"), "object 1", "no <bndbox>"),
+            (file(&object("dog", [1, 1, 4, 8], "").replace(">4<", ">four<")), "object 1", "expected a number"),
+        ] {
+            let error = read_one(&text, Some(&own), OnError::Fail).unwrap_err().to_string();
+            assert!(error.contains("a.xml") && error.contains(place) && error.contains(reason), "{error}");
+            let skipped = read_one(&text, Some(&own), OnError::Skip).unwrap().skipped;
+            assert!(skipped.len() == 1 && skipped[0].reason.contains(reason), "{skipped:?}");
+        }
+        let empty = tempfile::tempdir().unwrap();
+        assert!(read(empty.path(), empty.path(), None, OnError::Skip).unwrap_err().to_string().contains(".xml"));
+    }
+}
