@@ -68,7 +68,7 @@ impl Letterbox {
     }
 
     /// The image's pixels, already as large as they are on the canvas (`inner`, `channels` bytes each), on a canvas of grey.
-    pub(crate) fn place_pixels(&self, pixels: &[u8], channels: usize) -> Vec<u8> {
+    pub fn place_pixels(&self, pixels: &[u8], channels: usize) -> Vec<u8> {
         // What is beside the image shows nothing of any class; half grey is close to the mean of most data.
         let mut out = vec![114; self.canvas[0] * self.canvas[1] * channels];
         let row = self.inner[1] * channels;

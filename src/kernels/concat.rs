@@ -29,7 +29,7 @@ pub fn concat(gpu: &Gpu, parts: &[&Tensor]) -> Result<Tensor> {
     Ok(whole)
 }
 
-/// The gradient of [`concat`] with respect to the part whose rows begin at `offset`, from `dy` `[n, total, c]`; `dx` has the part's
+/// The gradient of [`concat()`] with respect to the part whose rows begin at `offset`, from `dy` `[n, total, c]`; `dx` has the part's
 /// shape `[n, rows, c]`.
 pub fn concat_grad(gpu: &Gpu, dy: &Tensor, offset: usize, dx: &Target) -> Result<()> {
     match (dy.shape(), dx.tensor.shape()) {
