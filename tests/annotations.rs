@@ -6,7 +6,7 @@ use limbeck::data::formats::objects::{self, Options, Question};
 use limbeck::data::{Dataset, IGNORED, Labels};
 use limbeck::geometry::Rect;
 use limbeck::gpu::Gpu;
-use limbeck::train::{self, Config};
+use limbeck::train::{self, Classifier, Config};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::{TempDir, tempdir};
@@ -151,6 +151,10 @@ fn a_run_learns_from_voc_annotations() {
     let summary = train::run(&config, &out, &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {}).unwrap();
     let tasks: Vec<&str> = summary.models["joint"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count"]);
+    // In use the student sees an image as it did in training: whole, on grey.
+    let student = Classifier::of_run(&Gpu::open().unwrap(), &out, "joint").unwrap();
+    let pixels = student.read(&folder.path().join("0.png")).unwrap();
+    assert!(student.card().letterbox && pixels[..2 * 20 * 3].iter().all(|v| *v == 114) && pixels[2 * 20 * 3] == 90);
     std::fs::write(&file, text.replace("test_fraction = 0.25", "test_fraction = 0.8")).unwrap();
     assert!(Config::load(&file, &[]).unwrap_err().to_string().contains("data.test_fraction"));
 }

@@ -369,6 +369,7 @@ fn card(network: &Network) -> Card {
         decoder: 0,
         tasks: spec.heads.iter().map(task).collect(),
         image: [12, 12, 1],
+        letterbox: false,
         mean: vec![0.25],
         std: vec![0.5],
         stage: "joint".into(),

@@ -149,7 +149,10 @@ impl Classifier {
     /// An image file as the network takes it: `[height, width, channels]` bytes of the card's size.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let [h, w, c] = self.card.image;
-        image::read(path, [h, w], c)
+        match self.card.letterbox {
+            true => Ok(image::read_boxed(path, [h, w], c)?.0),
+            false => image::read(path, [h, w], c),
+        }
     }
 
     /// The answers to an image file, resized to what the network takes.

@@ -51,6 +51,9 @@ pub struct Card {
     pub tasks: Vec<TaskCard>,
     /// `[height, width, channels]` of the images.
     pub image: [usize; 3],
+    /// Whether images of another size keep their proportions, on grey, rather than being stretched.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub letterbox: bool,
     /// Mean of each channel, in 0..1.
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, in 0..1.
@@ -123,6 +126,7 @@ impl Card {
             head: hidden,
             decoder,
             image,
+            letterbox: false,
             mean,
             std,
             stage: String::new(),

@@ -223,6 +223,11 @@ impl Config {
         }
     }
 
+    /// Whether images keep their proportions on the canvas, as those with objects in them do.
+    pub fn letterboxed(&self) -> bool {
+        matches!(self.data.source, Source::Coco(_) | Source::Voc(_))
+    }
+
     /// Teachers that each seed trains.
     pub fn trained_teachers(&self) -> usize {
         let open = self.task_names().iter().filter(|t| !self.teacher.paths.contains_key(**t)).count();

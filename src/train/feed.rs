@@ -22,6 +22,8 @@ pub(super) struct Feed {
     pub mean: Vec<f32>,
     pub std: Vec<f32>,
     pub augment: Augment,
+    /// Whether the images keep their proportions: a network in use must see others in the same way.
+    pub letterbox: bool,
 }
 
 /// Where training batches lie on the GPU, one after the other in the same memory, so that a recorded step finds them.
@@ -74,6 +76,7 @@ impl Feed {
             mean,
             std,
             augment,
+            letterbox: false,
         }
     }
 

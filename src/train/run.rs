@@ -49,7 +49,13 @@ pub fn run(
     let notes = notes(&data);
     let per_seed = config.trained_teachers() + data.tasks.len() + 2;
     let (shelf, data_fingerprint) = (Shelf::Run(out.to_path_buf()), data.fingerprint());
-    let bench = Bench { gpu, shelf, data_fingerprint, feed: Feed::new(data, augment), stop };
+    let bench = Bench {
+        gpu,
+        shelf,
+        data_fingerprint,
+        feed: Feed { letterbox: config.letterboxed(), ..Feed::new(data, augment) },
+        stop,
+    };
     let given = bench.given_teachers(config)?;
     bench.check_layers(config, &given, &resolved)?;
     // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.

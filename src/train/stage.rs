@@ -183,6 +183,7 @@ impl Bench<'_> {
         let (mean, std) = (self.feed.mean.clone(), self.feed.std.clone());
         let targets: Vec<_> = self.feed.targets.iter().map(|t| (&t.task, t.moments)).collect();
         let card = Card::of(network.spec(), &targets, self.feed.image(), (mean, std))?;
-        Ok(Card { stage: stage.name.clone(), seed: stage.seed, epoch, val_score, ..card })
+        let letterbox = self.feed.letterbox;
+        Ok(Card { stage: stage.name.clone(), seed: stage.seed, epoch, val_score, letterbox, ..card })
     }
 }

@@ -93,12 +93,12 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
 /// [`Error::Io`] and [`Error::Data`] for an image that cannot be read, or has another size than its annotation, unless
 /// `options.on_error` says to skip it; [`Error::Invalid`] for a data set that cannot be learnt from ([`Dataset::check`]).
 pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options: &Options) -> Result<Dataset> {
+    let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes)).collect();
+    // Before any image is read: a mask cannot number more classes than this allows.
+    tasks.iter().try_for_each(Task::check)?;
     let mut skipped = Vec::new();
-    let mut splits = parts.into_iter().map(|part| split(&part, options, &mut skipped));
-    let mut next = || splits.next().unwrap_or_else(|| Err(Error::Invalid("a data set has three splits".into())));
-    let (train, val, test) = (next()?, next()?, next()?);
-    drop(splits);
-    let tasks = options.questions.iter().map(|q| q.task(classes)).collect();
+    let [train, val, test] = parts.map(|part| split(&part, options, &mut skipped));
+    let (train, val, test) = (train?, val?, test?);
     let data = Dataset { name: name.into(), tasks, train, val, test, skipped };
     data.check()?;
     Ok(data)

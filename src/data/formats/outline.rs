@@ -43,9 +43,14 @@ impl Outline {
     /// # Errors
     /// [`Error::Invalid`] where they do not add up to the image.
     pub fn runs(size: [usize; 2], counts: Vec<usize>) -> Result<Self> {
-        let (sum, pixels) = (counts.iter().sum::<usize>(), size[0] * size[1]);
+        let [h, w] = size;
+        // A damaged file may hold numbers whose sum or product is none.
+        let sum = counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count));
+        let pixels = h.checked_mul(w);
+        let (Some(sum), Some(pixels)) = (sum, pixels) else {
+            return Err(Error::Invalid(format!("run lengths that are beyond any image, of {h}x{w}")));
+        };
         if sum != pixels {
-            let [h, w] = size;
             return Err(Error::Invalid(format!(
                 "run lengths of {sum} pixels for an image of {h}x{w}, which has {pixels}"
             )));
@@ -82,7 +87,8 @@ impl Outline {
                 }
             }
             if counts.len() > 2 {
-                value += counts[counts.len() - 2];
+                let before = counts[counts.len() - 2];
+                value = value.checked_add(before).ok_or_else(|| strange("with a number too large"))?;
             }
             if value < 0 {
                 return Err(strange("with a negative length"));
@@ -155,6 +161,9 @@ mod tests {
             1, 0, 1,
         ]);
         assert!(Outline::runs([2, 3], vec![1, 2]).unwrap_err().to_string().contains("3 pixels"));
+        // Sums and products that do not fit are errors too.
+        assert!(Outline::runs([2, 3], vec![usize::MAX, 7]).unwrap_err().to_string().contains("beyond any image"));
+        assert!(Outline::runs([usize::MAX, 3], vec![6]).unwrap_err().to_string().contains("beyond any image"));
     }
 
     /// Encoded by pycocotools 2.0.11 (`mask.frPyObjects`).

@@ -142,7 +142,8 @@ impl Work<'_> {
         let augment = augmentation(config);
         augment.check(&data.tasks)?;
         notes(&data).iter().for_each(|text| on_event(Event::Note { text }));
-        let (fingerprint, feed) = (data.fingerprint(), Feed::new(data, augment));
+        let fingerprint = data.fingerprint();
+        let feed = Feed { letterbox: config.letterboxed(), ..Feed::new(data, augment) };
         let (data, augment) = (config.data.clone(), config.augment);
         self.loaded = Some(Loaded { data, augment, feed: feed.clone(), fingerprint });
         Ok((feed, fingerprint))
