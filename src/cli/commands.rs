@@ -3,6 +3,7 @@
 use super::args::{Args, CacheCommand, Command, Eval, Predict, Run};
 use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
+use limbeck::data::formats::image::Picture;
 use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{MeanStd, TaskResult};
 use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
@@ -161,10 +162,10 @@ fn predict(args: &Predict) -> Result<ExitCode> {
     let classifier = Classifier::of_run(&gpu, &args.dir, &args.model)?;
     let (mut answers, mut failures) = (Vec::new(), 0);
     for image in &args.images {
-        let answered = classifier.read(image).and_then(|pixels| {
-            let tasks = classifier.classify(&gpu, &pixels)?;
+        let answered = classifier.classify_file(&gpu, image).and_then(|tasks| {
             if let Some(path) = &args.draw {
-                prediction_png(&pixels, classifier.card().image, &tasks, path)?;
+                let picture = Picture::read(image, classifier.card().image[2])?;
+                prediction_png(&picture.pixels, picture.shape, &tasks, path)?;
             }
             Ok(tasks)
         });

@@ -264,6 +264,19 @@ impl Labels {
         }
     }
 
+    /// Whether the sample of `pixels` pixels has an answer, or one of its attributes or pixels has.
+    pub fn has(&self, sample: usize, pixels: usize) -> bool {
+        let own = |width: usize| sample * width..(sample + 1) * width;
+        match self {
+            Labels::Class(v) => v[sample] != MISSING,
+            Labels::Attributes { count, answers } => answers[own(*count)].iter().any(|a| *a >= 0.0),
+            Labels::Number(v) => !v[sample].is_nan(),
+            Labels::Mask(v) => v[own(pixels)].iter().any(|l| *l != IGNORED),
+            Labels::Depth(v) => v[own(pixels)].iter().any(|y| !y.is_nan()),
+            Labels::Boxes(v) => v[sample].is_some(),
+        }
+    }
+
     /// Whether no sample has an answer.
     pub fn all_missing(&self) -> bool {
         match self {

@@ -27,6 +27,11 @@ impl Letterbox {
         Letterbox { from, canvas, inner, offset }
     }
 
+    /// The place of an image that fills the canvas, its proportions lost.
+    pub fn stretched(from: [usize; 2], canvas: [usize; 2]) -> Self {
+        Letterbox { from: from.map(|side| side.max(1)), canvas, inner: canvas, offset: [0, 0] }
+    }
+
     fn scales(&self) -> [f32; 2] {
         [0, 1].map(|k| self.inner[k] as f32 / self.from[k] as f32)
     }
@@ -97,6 +102,9 @@ mod tests {
         let rect = Rect::from_size(10.0, 5.0, 20.0, 10.0);
         assert_eq!(b.place(&rect), Rect { x0: 4.0, y0: 6.0, x1: 12.0, y1: 10.0 });
         assert_eq!(b.back(&b.place(&rect)), rect);
+        let wide = Letterbox::stretched([20, 40], [16, 16]);
+        assert_eq!(wide.place(&rect), Rect { x0: 4.0, y0: 4.0, x1: 12.0, y1: 12.0 });
+        assert_eq!(wide.back(&wide.place(&rect)), rect);
         let same = Letterbox::new([9, 7], [9, 7]);
         assert_eq!((same.inner, same.offset), ([9, 7], [0, 0]));
     }

@@ -53,9 +53,23 @@ impl Loader {
     /// of a sample depends on `epoch_seed` and its index alone. A loader that starts at step `k` yields exactly what one
     /// from 0 yields after `k` batches. A batch size of 0 is taken as 1; an empty split yields nothing.
     pub fn train(split: Arc<Split>, batch: usize, epoch_seed: u64, augment: Augment, start_step: usize) -> Loader {
+        let all: Vec<u32> = (0..split.len() as u32).collect();
+        Self::train_among(split, &all, batch, epoch_seed, augment, start_step)
+    }
+
+    /// [`Loader::train`] over some of the samples. Panics on an index out of range, as slices do.
+    pub fn train_among(
+        split: Arc<Split>,
+        samples: &[u32],
+        batch: usize,
+        epoch_seed: u64,
+        augment: Augment,
+        start_step: usize,
+    ) -> Loader {
         let batch = batch.max(1);
-        let steps = Self::train_steps(split.len(), batch);
-        let order = split::permutation(split.len(), seed::derive(epoch_seed, "order"));
+        let steps = Self::train_steps(samples.len(), batch);
+        let order = split::permutation(samples.len(), seed::derive(epoch_seed, "order"));
+        let order = order.into_iter().map(|place| samples[place as usize]).collect();
         let sample_root = seed::derive(epoch_seed, "augment");
         Self::start(Plan { split, batch, order, training: Some((augment, sample_root)) }, start_step, steps)
     }
@@ -212,6 +226,16 @@ mod tests {
             // Nobody twice, except where a batch larger than the split wraps round.
             let (least, most) = if n >= batch { (0, 1) } else { (batch / n, batch.div_ceil(n)) };
             prop_assert!(seen.iter().all(|s| (least..=most).contains(s)));
+        }
+
+        #[test]
+        fn some_of_the_samples_are_seen_and_no_others(n in 1usize..60, every in 1usize..5, batch in 1usize..20, seed: u64) {
+            let some: Vec<u32> = (0..n as u32).step_by(every).collect();
+            let batches: Vec<Batch> = Loader::train_among(split(n), &some, batch, seed, AUGMENT, 0).collect();
+            prop_assert_eq!(batches.len(), Loader::train_steps(some.len(), batch));
+            let seen: std::collections::BTreeSet<u32> = batches.iter().flat_map(|b| b.indices.clone()).collect();
+            prop_assert!(seen.iter().all(|i| some.contains(i)));
+            prop_assert!(seen.len() == some.len().min(batches.len() * batch));
         }
 
         #[test]

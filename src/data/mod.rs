@@ -112,6 +112,13 @@ impl Split {
         classes.map_or_else(|| vec![0; self.len()], |l| l.classes().to_vec())
     }
 
+    /// The samples that have an answer to one of `tasks`, by number.
+    pub fn labelled(&self, tasks: &[usize]) -> Vec<u32> {
+        let pixels = self.images.height * self.images.width;
+        let has = |sample: usize| tasks.iter().any(|t| self.labels[*t].has(sample, pixels));
+        (0..self.len()).filter(|sample| has(*sample)).map(|sample| sample as u32).collect()
+    }
+
     /// Copies of the samples named, in that order. Panics on an index out of range, as slices do.
     pub fn gather(&self, indices: &[u32]) -> Split {
         let labels = self.labels.iter().map(|l| l.gather(indices, self.images.height * self.images.width)).collect();

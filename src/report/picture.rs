@@ -31,8 +31,8 @@ const MARGIN: i64 = 8;
 const LINE: i64 = 20;
 const LETTER: i64 = 16;
 
-/// A picture of `predictions` about an image of `[height, width, channels]` bytes, as the network took it, enlarged by whole pixels;
-/// as a PNG file.
+/// A picture of `predictions` about an image of `[height, width, channels]` bytes, in whose pixels they are; enlarged by whole pixels
+/// where it is small; as a PNG file.
 ///
 /// # Errors
 /// [`Error::Shape`] where the bytes are not that image's; [`Error::Io`] where the file cannot be written.

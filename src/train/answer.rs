@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::checkpoint::TaskCard;
 use crate::Result;
 use crate::data::TaskKind;
+use crate::data::letterbox::Letterbox;
 use crate::geometry::{Detection, Rect};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
@@ -77,7 +78,7 @@ pub struct Found {
     pub label: String,
     /// How sure it is, 0 to 1.
     pub score: f32,
-    /// Its box, in pixels of the image as the network took it.
+    /// Its box, in pixels of the image.
     #[serde(rename = "box")]
     pub rect: Rect,
 }
@@ -132,6 +133,22 @@ impl TaskPrediction {
 }
 
 impl Answer {
+    /// An answer about a canvas, as one about the image that lies on it.
+    pub(super) fn back(self, place: &Letterbox) -> Self {
+        match self {
+            Answer::Mask { names, classes, .. } => {
+                Answer::Mask { size: place.from, names, classes: place.mask_back(&classes) }
+            }
+            Answer::Depth { values, .. } => Answer::Depth { size: place.from, values: place.mask_back(&values) },
+            Answer::Boxes { objects } => {
+                let moved = objects.into_iter().map(|o| Found { rect: place.back(&o.rect), ..o });
+                // What was found beside the image is not in it.
+                Answer::Boxes { objects: moved.filter(|o| o.rect.is_proper()).collect() }
+            }
+            other => other,
+        }
+    }
+
     /// The part of the pixels that each class has, the largest first, without those that have none.
     fn shares(names: &[String], classes: &[u8]) -> Vec<(String, f32)> {
         let count = |c: usize| classes.iter().filter(|k| usize::from(**k) == c).count();
@@ -174,6 +191,19 @@ impl fmt::Display for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_those_of_the_file() {
+        // Twice as large on its canvas as in its file, with two rows above and below.
+        let place = Letterbox::new([2, 4], [8, 8]);
+        let found = |rect| Found { label: "disc".into(), score: 0.9, rect };
+        let on_canvas = [Rect::from_size(2.0, 4.0, 4.0, 2.0), Rect::from_size(0.0, 0.0, 8.0, 1.0)];
+        let boxes = Answer::Boxes { objects: on_canvas.map(found).to_vec() }.back(&place);
+        assert_eq!(boxes, Answer::Boxes { objects: vec![found(Rect::from_size(1.0, 1.0, 2.0, 1.0))] });
+        let classes = (0..64).map(|p| if (2..6).contains(&(p / 8)) { 1 + p as u8 % 8 / 4 } else { 9 }).collect();
+        let mask = Answer::Mask { size: [8, 8], names: Vec::new(), classes }.back(&place);
+        assert_eq!(mask, Answer::Mask { size: [2, 4], names: Vec::new(), classes: vec![1, 1, 2, 2, 1, 1, 2, 2] });
+    }
 
     #[test]
     fn in_words() {

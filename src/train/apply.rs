@@ -12,6 +12,7 @@ use super::feed::Feed;
 use super::run::{augmentation, names};
 use super::stage::Finished;
 use crate::data::formats::image;
+use crate::data::letterbox::Letterbox;
 use crate::gpu::Gpu;
 use crate::kernels::augment;
 use crate::metrics::TaskResult;
@@ -155,9 +156,17 @@ impl Classifier {
         }
     }
 
-    /// The answers to an image file, resized to what the network takes.
+    /// The answers to an image file, which is resized to what the network takes; boxes, masks and depths are those of the file's own
+    /// pixels.
     pub fn classify_file(&self, gpu: &Gpu, path: &Path) -> Result<Vec<TaskPrediction>> {
-        self.classify(gpu, &self.read(path)?)
+        let [h, w, _] = self.card.image;
+        let from = image::size(path)?;
+        let place = match self.card.letterbox {
+            true => Letterbox::new(from, [h, w]),
+            false => Letterbox::stretched(from, [h, w]),
+        };
+        let answers = self.classify(gpu, &self.read(path)?)?;
+        Ok(answers.into_iter().map(|a| TaskPrediction { answer: a.answer.back(&place), ..a }).collect())
     }
 }
 

@@ -22,8 +22,8 @@ mod tests;
 pub use super::cache::Storage;
 pub use network::{Init, NetConfig, Stem};
 pub use source::{
-    CocoSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, OnError, PairSource, Samples, ScenesSource,
-    Source, VocSource,
+    CocoSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, MasksConfig, Names, OnError, PairSource,
+    Samples, ScenesSource, Source, VocSource, YoloSource,
 };
 pub use tasks::{NumberLoss, TaskConfig};
 pub use teaching::{
@@ -207,6 +207,7 @@ impl Config {
             Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.name()).collect(),
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.name()).collect(),
             Source::Voc(voc) => voc.tasks.iter().map(|q| q.name()).collect(),
+            Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.name()).collect(),
             Source::Folder(folder) => {
                 std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
             }
@@ -219,13 +220,14 @@ impl Config {
             Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.kind()).collect(),
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.kind()).collect(),
             Source::Voc(voc) => voc.tasks.iter().map(|q| q.kind()).collect(),
+            Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.kind()).collect(),
             _ => vec![TaskKind::Class; self.task_names().len()],
         }
     }
 
     /// Whether images keep their proportions on the canvas, as those with objects in them do.
     pub fn letterboxed(&self) -> bool {
-        matches!(self.data.source, Source::Coco(_) | Source::Voc(_))
+        matches!(self.data.source, Source::Coco(_) | Source::Voc(_) | Source::Yolo(_))
     }
 
     /// Teachers that each seed trains.

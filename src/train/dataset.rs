@@ -1,10 +1,11 @@
 //! From a run's `[data]` table to images and labels in memory.
 
-use super::config::{CocoSource, Config, IdxFiles, Limit, OnError, Source, VocSource};
+use super::config::{CocoSource, Config, IdxFiles, Limit, MasksConfig, Names, OnError, Source, VocSource, YoloSource};
 use crate::data::compose::{self, Pairing, Samples};
-use crate::data::formats::{coco, folder, idx, objects, voc};
+use crate::data::formats::{coco, folder, idx, names, objects, voc, yolo};
 use crate::data::{Dataset, Limits, digits, scenes, seed, split};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Loads and composes what the configuration asks for.
 pub fn load(config: &Config) -> Result<Dataset> {
@@ -41,6 +42,7 @@ pub fn load(config: &Config) -> Result<Dataset> {
         })?,
         Source::Coco(c) => coco_set(config, c)?,
         Source::Voc(v) => voc_set(config, v)?,
+        Source::Yolo(y) => yolo_set(config, y)?,
         Source::Idx(i) => {
             let whole = idx::load(&config.name, &files(&i.files), i.val_fraction, data.split_seed)?;
             whole.limited(&limits(&i.limit), data.split_seed)?
@@ -70,6 +72,31 @@ pub fn load(config: &Config) -> Result<Dataset> {
     dataset.keep_labels(&parts, data.disjoint, seed::derive(data.split_seed, "labelled"))
 }
 
+/// How images with objects become a data set, whatever their format.
+fn options(
+    config: &Config,
+    (size, channels): ([usize; 2], usize),
+    questions: &[objects::Question],
+    masks: Option<&MasksConfig>,
+    on_error: OnError,
+) -> Result<objects::Options> {
+    let root = &config.data.root;
+    let masks = masks.map(|m| {
+        let (folder, ignored) = (root.join(&m.folder), m.ignored.clone());
+        Ok::<_, Error>(objects::MaskFiles { folder, names: named(config, &m.names)?, ignored })
+    });
+    let (masks, questions) = (masks.transpose()?, questions.to_vec());
+    Ok(objects::Options { size, channels, questions, masks, on_error: skipping(on_error) })
+}
+
+/// The classes by number.
+fn named(config: &Config, names: &Names) -> Result<BTreeMap<u32, String>> {
+    match names {
+        Names::File(path) => names::read(&config.data.root.join(path)),
+        Names::List(list) => Ok((0..).zip(list.iter().cloned()).collect()),
+    }
+}
+
 /// Three files of instances, of the same categories.
 fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     let root = &config.data.root;
@@ -86,8 +113,9 @@ fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     }
     let folder = root.join(&source.images);
     let parts = [0, 1, 2].map(|i| objects::of_instances(&read[i], &folder));
-    let options =
-        objects::Options { size: source.size, channels: source.channels, questions: source.tasks.clone(), on_error };
+    let parts = limited(parts, &source.limit, config.data.split_seed);
+    let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
+    let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
     let mut data = objects::load(&config.name, &read[0].classes, parts, &options)?;
     data.skipped.extend(read.into_iter().flat_map(|r| r.skipped));
     Ok(data)
@@ -95,28 +123,61 @@ fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
 
 /// One folder of annotations, cut into three.
 fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
-    let (root, seed) = (&config.data.root, config.data.split_seed);
-    let on_error = skipping(source.on_error);
+    let root = &config.data.root;
     let folder = root.join(&source.annotations);
-    let found = voc::read(&folder, &root.join(&source.images), source.classes.as_deref(), on_error)?;
+    let images = root.join(&source.images);
+    let found = voc::read(&folder, &images, source.classes.as_deref(), skipping(source.on_error))?;
     if found.classes.is_empty() {
         return Err(Error::data(&folder, "", "no object has a name; is it the right folder?"));
     }
-    let pick = |from: &[objects::Annotated], indices: &[u32]| -> Vec<objects::Annotated> {
-        indices.iter().map(|&i| from[i as usize].clone()).collect()
-    };
-    // Images have no class by which they could be spread evenly.
-    let cut = |all: &[objects::Annotated], part: f64, name: &str| {
+    let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
+    let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
+    let parts = cut(&found.images, [source.val_fraction, source.test_fraction], config.data.split_seed)?;
+    let parts = limited(parts, &source.limit, config.data.split_seed);
+    let mut data = objects::load(&config.name, &found.classes, parts, &options)?;
+    data.skipped.extend(found.skipped);
+    Ok(data)
+}
+
+/// One folder of labels, cut into three.
+fn yolo_set(config: &Config, source: &YoloSource) -> Result<Dataset> {
+    let root = &config.data.root;
+    let (images, labels) = (root.join(&source.images), root.join(&source.labels));
+    let found = yolo::read(&images, &labels, &named(config, &source.names)?, skipping(source.on_error))?;
+    let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
+    let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
+    let parts = cut(&found.images, [source.val_fraction, source.test_fraction], config.data.split_seed)?;
+    let parts = limited(parts, &source.limit, config.data.split_seed);
+    let mut data = objects::load(&config.name, &found.classes, parts, &options)?;
+    data.skipped.extend(found.skipped);
+    Ok(data)
+}
+
+/// For training, validation and the test. Images have no class by which they could be spread evenly.
+fn cut(images: &[objects::Annotated], [val, test]: [f64; 2], seed: u64) -> Result<[Vec<objects::Annotated>; 3]> {
+    let one = |all: &[objects::Annotated], part: f64, name: &str| {
         let (rest, cut) = split::cut(&vec![0; all.len()], part, seed::derive(seed, name))?;
         Ok::<_, Error>((pick(all, &rest), pick(all, &cut)))
     };
-    let (rest, test) = cut(&found.images, source.test_fraction, "test")?;
-    let (train, val) = cut(&rest, source.val_fraction / (1.0 - source.test_fraction), "val")?;
-    let options =
-        objects::Options { size: source.size, channels: source.channels, questions: source.tasks.clone(), on_error };
-    let mut data = objects::load(&config.name, &found.classes, [train, val, test], &options)?;
-    data.skipped.extend(found.skipped);
-    Ok(data)
+    let (rest, test_images) = one(images, test, "test")?;
+    let (train, val_images) = one(&rest, val / (1.0 - test), "val")?;
+    Ok([train, val_images, test_images])
+}
+
+/// So many of each at most, before any of them is read.
+fn limited(parts: [Vec<objects::Annotated>; 3], limit: &Limit, seed: u64) -> [Vec<objects::Annotated>; 3] {
+    let limits = [("train", limit.train), ("val", limit.val), ("test", limit.test)];
+    let mut limits = limits.into_iter();
+    parts.map(|part| match limits.next() {
+        Some((name, Some(limit))) if limit < part.len() => {
+            pick(&part, &split::choose(&vec![0; part.len()], limit, seed::derive(seed, name)))
+        }
+        _ => part,
+    })
+}
+
+fn pick(from: &[objects::Annotated], indices: &[u32]) -> Vec<objects::Annotated> {
+    indices.iter().map(|&i| from[i as usize].clone()).collect()
 }
 
 fn skipping(on_error: OnError) -> coco::OnError {

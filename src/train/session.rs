@@ -38,6 +38,8 @@ pub(super) struct Session<'a> {
     parts: Trainables<'a>,
     ledger: Ledger,
     schedule: Schedule,
+    /// What an epoch goes through: where nobody teaches, samples that have a label.
+    samples: Vec<u32>,
     /// Steps in an epoch.
     steps: usize,
     progress: Progress,
@@ -58,7 +60,11 @@ impl<'a> Session<'a> {
         journal: &'a mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Self> {
         let (gpu, train) = (bench.gpu, stage.train);
-        let steps = Loader::train_steps(bench.feed.train.len(), train.batch);
+        let samples = match objective.teachers().is_empty() && peers.is_empty() {
+            true => bench.feed.train.labelled(&stage.tasks),
+            false => (0..bench.feed.train.len() as u32).collect(),
+        };
+        let steps = Loader::train_steps(samples.len(), train.batch);
         let adaptors =
             std::iter::once(&objective).chain(peers.iter().map(|p| &p.objective)).flat_map(Objective::adaptors);
         let adaptors = adaptors.map(|(_, params)| (params.clone(), stage.adaptor_lr_factor));
@@ -90,6 +96,7 @@ impl<'a> Session<'a> {
             balancing,
             journal,
             parts,
+            samples,
             steps,
             state,
             cycle: None,
@@ -131,7 +138,8 @@ impl<'a> Session<'a> {
         }
         let epoch_seed = seed::derive_n(self.stage.data_seed, self.progress.epoch as u64);
         let first = self.progress.step;
-        let loader = Loader::train(feed.train.clone(), self.stage.train.batch, epoch_seed, feed.augment, first);
+        let (split, batch) = (feed.train.clone(), self.stage.train.batch);
+        let loader = Loader::train_among(split, &self.samples, batch, epoch_seed, feed.augment, first);
         let mut lr = self.schedule.at((self.progress.epoch * self.steps + first).saturating_sub(1));
         for batch in loader {
             if self.bench.stop.load(Ordering::Relaxed) {

@@ -147,16 +147,21 @@ fn class_names(folder: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<String>>
     Ok(names)
 }
 
+/// Whether the file's name is that of an image that can be read.
+pub(super) fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
+}
+
 fn list(folder: &Path, classes: &[String], skipped: &mut Vec<Skipped>) -> Result<Listing> {
     let mut listing = Listing::default();
     for (label, class) in classes.iter().enumerate() {
         let class = folder.join(class);
         let before = listing.files.len();
         for path in entries(&class)? {
-            let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
             if path.is_dir() {
                 skipped.push(Skipped { path, reason: "a folder inside a class folder is not read".into() });
-            } else if matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
+            } else if is_image(&path) {
                 listing.files.push(path);
                 listing.labels.push(label as u32);
             } else {

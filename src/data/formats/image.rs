@@ -2,6 +2,7 @@
 
 use crate::data::letterbox::Letterbox;
 use crate::{Error, Result};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, imageops::FilterType};
 use std::{io::Cursor, path::Path};
 
@@ -21,6 +22,36 @@ pub fn read_boxed(path: &Path, size: [usize; 2], channels: usize) -> Result<(Vec
     let boxed = Letterbox::new(from, size);
     let pixels = resized(image, boxed.inner);
     Ok((boxed.place_pixels(&pixels, channels), from, boxed))
+}
+
+/// An image as its file has it, upright.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// `[height, width, channels]` bytes.
+    pub pixels: Vec<u8>,
+    /// Height, width and channels.
+    pub shape: [usize; 3],
+}
+
+impl Picture {
+    /// Reads and decodes the file, see [`decode`], at its own size.
+    pub fn read(path: &Path, channels: usize) -> Result<Self> {
+        check_size([1, 1], channels)?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+        let image = open(path, &bytes, channels)?;
+        let shape = [image.height() as usize, image.width() as usize, channels];
+        Ok(Picture { pixels: image.into_bytes(), shape })
+    }
+}
+
+/// Height and width of the upright image in the file, without decoding its pixels.
+pub fn size(path: &Path) -> Result<[usize; 2]> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
+    let (decoder, orientation) = decoder(path, &bytes)?;
+    let (w, h) = decoder.dimensions();
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    let turned = matches!(orientation, Some(Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH));
+    Ok(if turned { [w as usize, h as usize] } else { [h as usize, w as usize] })
 }
 
 /// Decodes a PNG or JPEG (told by content; grey, RGB, palette, with alpha, 16 bit) into `[height, width, channels]` bytes,
@@ -54,8 +85,8 @@ fn resized(image: DynamicImage, [height, width]: [usize; 2]) -> Vec<u8> {
     if fits { image } else { image.resize_exact(width, height, FilterType::Triangle) }.into_bytes()
 }
 
-/// The image upright, in grey or RGB.
-fn open(path: &Path, bytes: &[u8], channels: usize) -> Result<DynamicImage> {
+/// Whatever reads the file's format, and how its picture is to be turned.
+fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<(impl ImageDecoder + 'a, Option<Orientation>)> {
     let bad = |m: String| Error::data(path, "", m);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| Error::io(path, "read", e))?;
     match reader.format() {
@@ -64,10 +95,16 @@ fn open(path: &Path, bytes: &[u8], channels: usize) -> Result<DynamicImage> {
         _ if bytes.is_empty() => return Err(bad("the file is empty".into())),
         _ => return Err(bad("neither a PNG nor a JPEG image".into())),
     }
-    let undecodable = |e: image::ImageError| bad(format!("cannot be decoded: {e}"));
-    let mut decoder = reader.into_decoder().map_err(undecodable)?;
+    let mut decoder = reader.into_decoder().map_err(|e| bad(format!("cannot be decoded: {e}")))?;
     // A broken EXIF block is no reason to refuse a good picture.
     let orientation = decoder.orientation().ok();
+    Ok((decoder, orientation))
+}
+
+/// The image upright, in grey or RGB.
+fn open(path: &Path, bytes: &[u8], channels: usize) -> Result<DynamicImage> {
+    let (decoder, orientation) = decoder(path, bytes)?;
+    let undecodable = |e: image::ImageError| Error::data(path, "", format!("cannot be decoded: {e}"));
     let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);

@@ -2,11 +2,11 @@
 //! proportions kept, with its objects, a mask drawn from their outlines, and their number.
 
 use super::coco::{Instances, OnError};
-use super::image;
 use super::outline::Outline;
-use crate::data::letterbox::Letterbox;
+use super::{image, index_mask};
 use crate::data::{Dataset, IGNORED, Images, Labels, Object, Skipped, Split, Task, TaskKind};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -43,11 +43,13 @@ impl Question {
         }
     }
 
-    fn task(self, classes: &[String]) -> Task {
-        let names: Vec<&str> = match self {
-            Question::Boxes => classes.iter().map(String::as_str).collect(),
-            Question::Mask => ["background"].into_iter().chain(classes.iter().map(String::as_str)).collect(),
-            Question::Count => Vec::new(),
+    fn task(self, classes: &[String], masks: Option<&MaskFiles>) -> Task {
+        let own = || classes.iter().map(String::as_str);
+        let names: Vec<&str> = match (self, masks) {
+            (Question::Boxes, _) => own().collect(),
+            (Question::Mask, Some(masks)) => masks.classes().map(|(_, name)| name).collect(),
+            (Question::Mask, None) => ["background"].into_iter().chain(own()).collect(),
+            (Question::Count, _) => Vec::new(),
         };
         Task::new(self.name(), self.kind(), &names)
     }
@@ -60,8 +62,57 @@ pub struct Annotated {
     pub path: PathBuf,
     /// Height and width, as the annotation has them.
     pub size: [usize; 2],
-    /// Its objects with their outlines, where they have one.
-    pub objects: Vec<(Object, Option<Outline>)>,
+    /// Its objects with their outlines, where they have one; `None` where nobody has looked.
+    pub objects: Option<Vec<(Object, Option<Outline>)>>,
+}
+
+/// Masks in files of their own, one for each image: `a.png` belongs to `a.jpg` ([`index_mask::read`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaskFiles {
+    /// Their folder.
+    pub folder: PathBuf,
+    /// The classes by their values in the files.
+    pub names: BTreeMap<u32, String>,
+    /// Values of pixels that have no class, beside 255.
+    pub ignored: Vec<u8>,
+}
+
+impl MaskFiles {
+    /// The classes that can be learnt, by value, in the order in which they are numbered.
+    fn classes(&self) -> impl Iterator<Item = (u32, &str)> {
+        let ignored = |value: u32| value == u32::from(IGNORED) || self.ignored.iter().any(|i| u32::from(*i) == value);
+        self.names.iter().map(|(value, name)| (*value, name.as_str())).filter(move |(value, _)| !ignored(*value))
+    }
+
+    /// The class of each pixel of an image of `size`; `None` where the image has no mask.
+    fn read(&self, image: &Path, size: [usize; 2]) -> Result<Option<Vec<u8>>> {
+        let mut name = image.file_stem().unwrap_or_default().to_os_string();
+        name.push(".png");
+        let path = self.folder.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (mut values, own) = index_mask::read(&path)?;
+        if own != size {
+            let message = format!("is {}x{}, its image {}x{}", own[0], own[1], size[0], size[1]);
+            return Err(Error::data(&path, "", message));
+        }
+        let mut numbers = [None; 256];
+        numbers[usize::from(IGNORED)] = Some(IGNORED);
+        self.ignored.iter().for_each(|i| numbers[usize::from(*i)] = Some(IGNORED));
+        for (number, (value, _)) in self.classes().enumerate() {
+            if let Some(place) = numbers.get_mut(value as usize) {
+                *place = Some(number as u8);
+            }
+        }
+        for value in &mut values {
+            *value = numbers[usize::from(*value)].ok_or_else(|| {
+                let message = format!("holds the value {value}, which has no name and is not ignored");
+                Error::data(&path, "", message)
+            })?;
+        }
+        Ok(Some(values))
+    }
 }
 
 /// How a data set is made of them.
@@ -73,6 +124,8 @@ pub struct Options {
     pub channels: usize,
     /// What is asked.
     pub questions: Vec<Question>,
+    /// Where masks are; drawn from the objects' outlines where they are nowhere.
+    pub masks: Option<MaskFiles>,
     /// What is done with images that cannot be read.
     pub on_error: OnError,
 }
@@ -82,7 +135,7 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
     let one = |entry: &super::coco::Entry| Annotated {
         path: folder.join(&entry.file),
         size: entry.size,
-        objects: entry.objects.clone(),
+        objects: Some(entry.objects.clone()),
     };
     instances.images.iter().map(one).collect()
 }
@@ -93,7 +146,7 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
 /// [`Error::Io`] and [`Error::Data`] for an image that cannot be read, or has another size than its annotation, unless
 /// `options.on_error` says to skip it; [`Error::Invalid`] for a data set that cannot be learnt from ([`Dataset::check`]).
 pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options: &Options) -> Result<Dataset> {
-    let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes)).collect();
+    let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes, options.masks.as_ref())).collect();
     // Before any image is read: a mask cannot number more classes than this allows.
     tasks.iter().try_for_each(Task::check)?;
     let mut skipped = Vec::new();
@@ -108,7 +161,10 @@ pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options:
 struct Placed {
     pixels: Vec<u8>,
     mask: Vec<u8>,
-    objects: Vec<Object>,
+    /// `None` where they are not known.
+    objects: Option<Vec<Object>>,
+    /// What is not known of it.
+    missing: Option<String>,
 }
 
 fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> Result<Split> {
@@ -121,6 +177,8 @@ fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> R
                 masks.extend(placed.mask);
                 boxes.push(placed.objects);
                 images.count += 1;
+                let told = |reason| Skipped { path: annotated.path.clone(), reason };
+                skipped.extend(placed.missing.map(told));
             }
             Err(error) if options.on_error == OnError::Skip => {
                 let reason = match error {
@@ -133,11 +191,11 @@ fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> R
         }
     }
     let answer = |question: &Question| match question {
-        Question::Boxes => Labels::Boxes(boxes.iter().cloned().map(Some).collect()),
+        Question::Boxes => Labels::Boxes(boxes.clone()),
         Question::Mask => Labels::Mask(masks.clone()),
         Question::Count => {
             let count = |objects: &Vec<Object>| objects.iter().filter(|o| !o.ignored).count() as f32;
-            Labels::Number(boxes.iter().map(count).collect())
+            Labels::Number(boxes.iter().map(|all| all.as_ref().map_or(f32::NAN, count)).collect())
         }
     };
     let labels = options.questions.iter().map(answer).collect();
@@ -151,25 +209,37 @@ fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
         let message = format!("is {h}x{w}, its annotation says {ah}x{aw}; is it the image that was annotated?");
         return Err(Error::data(&annotated.path, "", message));
     }
-    let wanted = options.questions.contains(&Question::Mask);
-    let mask = if wanted { mask(annotated, &boxed) } else { Vec::new() };
+    let (mut mask, mut missing) = (Vec::new(), None);
+    if options.questions.contains(&Question::Mask) {
+        let drawn = match &options.masks {
+            Some(files) => files.read(&annotated.path, found)?,
+            None => annotated.objects.as_ref().map(|objects| drawn(objects, found)),
+        };
+        if drawn.is_none() && options.masks.is_some() {
+            missing = Some("has no mask; its pixels' classes are not known".into());
+        }
+        mask = match drawn {
+            Some(drawn) => boxed.place_mask(&drawn),
+            None => vec![IGNORED; options.size[0] * options.size[1]],
+        };
+    }
     // An object that is smaller than a pixel of the canvas is still one.
     let scale = (boxed.inner[0] * boxed.inner[1]) as f32 / (found[0] * found[1]) as f32;
     let moved = |(object, _): &(Object, Option<Outline>)| {
         let rect = boxed.place(&object.rect).clipped(options.size);
         rect.is_proper().then_some(Object { rect, area: object.area * scale, ..*object })
     };
-    Ok(Placed { pixels, mask, objects: annotated.objects.iter().filter_map(moved).collect() })
+    let objects = annotated.objects.as_ref().map(|all| all.iter().filter_map(moved).collect());
+    Ok(Placed { pixels, mask, objects, missing })
 }
 
-/// The class at each pixel of the canvas: background is 0, later objects lie on earlier ones, and what is known of an object by its
-/// box alone is not judged.
-fn mask(annotated: &Annotated, boxed: &Letterbox) -> Vec<u8> {
-    let [h, w] = annotated.size;
+/// The class at each pixel of an image: background is 0, later objects lie on earlier ones, and what is known of an object by its box
+/// alone is not judged.
+fn drawn(objects: &[(Object, Option<Outline>)], [h, w]: [usize; 2]) -> Vec<u8> {
     let mut mask = vec![0u8; h * w];
-    for (object, outline) in &annotated.objects {
+    for (object, outline) in objects {
         match outline {
-            Some(outline) => outline.pixels(annotated.size, |y, x| mask[y * w + x] = object.class as u8 + 1),
+            Some(outline) => outline.pixels([h, w], |y, x| mask[y * w + x] = object.class as u8 + 1),
             None => {
                 let rows = object.rect.y0.floor() as usize..(object.rect.y1.ceil() as usize).min(h);
                 for y in rows {
@@ -179,7 +249,7 @@ fn mask(annotated: &Annotated, boxed: &Letterbox) -> Vec<u8> {
             }
         }
     }
-    boxed.place_mask(&mask)
+    mask
 }
 
 /// `of` every item, on all cores, in the order of the items.

@@ -65,7 +65,7 @@ pub fn read(folder: &Path, images: &Path, classes: Option<&[String]>, on_error: 
         Annotated {
             path: images.join(p.image),
             size: p.size,
-            objects: p.objects.into_iter().filter_map(object).collect(),
+            objects: Some(p.objects.into_iter().filter_map(object).collect()),
         }
     };
     Ok(Annotations { images: all.into_iter().map(annotated).collect(), classes, skipped })
@@ -177,11 +177,13 @@ mod tests {
         assert_eq!(found.classes, ["cat", "dog"]);
         let image = &found.images[0];
         assert_eq!((image.path.as_path(), image.size), (Path::new("images/a.jpg"), [8, 10]));
-        let (dog, cat) = (&image.objects[0].0, &image.objects[1].0);
+        let objects = image.objects.as_ref().unwrap();
+        let (dog, cat) = (&objects[0].0, &objects[1].0);
         assert_eq!((dog.rect, dog.class, dog.ignored), (Rect::from_size(0.0, 0.0, 10.0, 8.0), 1, false));
         assert_eq!((cat.rect, cat.class, cat.ignored), (Rect::from_size(2.0, 1.0, 1.0, 1.0), 0, true));
         let own = ["dog".to_string(), "cat".to_string()];
-        assert_eq!(read_one(&text, Some(&own), OnError::Fail).unwrap().images[0].objects[0].0.class, 0);
+        let found = read_one(&text, Some(&own), OnError::Fail).unwrap();
+        assert_eq!(found.images[0].objects.as_ref().unwrap()[0].0.class, 0);
     }
 
     #[test]

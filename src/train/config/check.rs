@@ -21,6 +21,7 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
     let cut = match &config.data.source {
         Source::Folder(folder) => Some(folder.val_fraction + folder.test_fraction),
         Source::Voc(voc) => Some(voc.val_fraction + voc.test_fraction),
+        Source::Yolo(yolo) => Some(yolo.val_fraction + yolo.test_fraction),
         _ => None,
     };
     if let Some(sum) = cut.filter(|sum| *sum >= 1.0) {
@@ -72,7 +73,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
     }
     // What belongs to places moves with them, and drawn scenes are as likely mirrored as not.
     // So does the number of objects.
-    let drawn = matches!(config.data.source, Source::Scenes(_) | Source::Coco(_) | Source::Voc(_));
+    let drawn = matches!(config.data.source, Source::Scenes(_)) || config.letterboxed();
     let fixed = |(task, kind): &(&str, TaskKind)| {
         !drawn && !kind.is_spatial() && !config.data.flip_invariant.iter().any(|f| f == task)
     };
@@ -92,6 +93,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         Source::Scenes(scenes) => Some(scenes.size),
         Source::Coco(coco) => Some(coco.size),
         Source::Voc(voc) => Some(voc.size),
+        Source::Yolo(yolo) => Some(yolo.size),
         Source::Idx(_) => None,
     };
     if let Some([h, w]) = size
@@ -151,18 +153,22 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
         }
         Source::Idx(source) => idx("files", &source.files, root, origin)?,
         Source::Coco(coco) => {
-            for (key, file) in [("train", &coco.train), ("val", &coco.val), ("test", &coco.test)] {
-                let path = root.join(file);
-                if !path.is_file() {
-                    let message = format!("{}; {}", absent(&path, "file"), root_hint(root));
-                    return Err(origin.error(&["data", key], message));
-                }
+            for (key, path) in [("train", &coco.train), ("val", &coco.val), ("test", &coco.test)] {
+                file(path, &["data", key], root, origin)?;
             }
             directory("images", &coco.images, root, origin)?;
+            masks(coco.masks.as_ref(), root, origin)?;
         }
         Source::Voc(voc) => {
             directory("images", &voc.images, root, origin)?;
             directory("annotations", &voc.annotations, root, origin)?;
+            masks(voc.masks.as_ref(), root, origin)?;
+        }
+        Source::Yolo(yolo) => {
+            directory("images", &yolo.images, root, origin)?;
+            directory("labels", &yolo.labels, root, origin)?;
+            names(&yolo.names, &["data", "names"], root, origin)?;
+            masks(yolo.masks.as_ref(), root, origin)?;
         }
         Source::Folder(source) => {
             folder(&source.folder, root, origin, &["data", "folder"])?;
@@ -192,12 +198,34 @@ fn idx(table: &str, files: &IdxFiles, root: &Path, origin: &Origin) -> Result<()
         ("test_labels", &files.test_labels),
     ];
     for (key, file) in all {
-        let path = root.join(file);
-        if !path.is_file() {
-            return Err(origin.error(&["data", table, key], format!("{}; {}", absent(&path, "file"), root_hint(root))));
-        }
+        self::file(file, &["data", table, key], root, origin)?;
     }
     Ok(())
+}
+
+fn file(file: &Path, key: &[&str], root: &Path, origin: &Origin) -> Result<()> {
+    let path = root.join(file);
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(origin.error(key, format!("{}; {}", absent(&path, "file"), root_hint(root))))
+}
+
+fn names(names: &Names, key: &[&str], root: &Path, origin: &Origin) -> Result<()> {
+    match names {
+        Names::File(path) => file(path, key, root, origin),
+        Names::List(_) => Ok(()),
+    }
+}
+
+fn masks(masks: Option<&MasksConfig>, root: &Path, origin: &Origin) -> Result<()> {
+    let Some(masks) = masks else { return Ok(()) };
+    names(&masks.names, &["data", "masks", "names"], root, origin)?;
+    let path = root.join(&masks.folder);
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(origin.error(&["data", "masks", "folder"], format!("{}; {}", absent(&path, "folder"), root_hint(root))))
 }
 
 fn folder(folder: &Path, root: &Path, origin: &Origin, key: &[&str]) -> Result<()> {

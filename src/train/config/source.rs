@@ -26,6 +26,8 @@ pub enum Source {
     Coco(CocoSource),
     /// Pascal VOC's annotations.
     Voc(VocSource),
+    /// YOLO's labels.
+    Yolo(YoloSource),
 }
 
 /// Drawn scenes ([`crate::data::scenes`]): any size, any number, every kind of task.
@@ -60,6 +62,12 @@ pub struct CocoSource {
     pub tasks: Vec<objects::Question>,
     /// What is done with images and annotations that cannot be used.
     pub on_error: OnError,
+    /// Masks in files of their own; drawn from the objects' outlines where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MasksConfig>,
+    /// Use only so many images of each split.
+    #[serde(skip_serializing_if = "Limit::is_empty")]
+    pub limit: Limit,
 }
 
 /// Images with objects, annotated in Pascal VOC's form: one XML file for each image.
@@ -84,6 +92,63 @@ pub struct VocSource {
     pub tasks: Vec<objects::Question>,
     /// What is done with images and annotations that cannot be used.
     pub on_error: OnError,
+    /// Masks in files of their own; drawn from the objects' outlines where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MasksConfig>,
+    /// Use only so many images of each split.
+    #[serde(skip_serializing_if = "Limit::is_empty")]
+    pub limit: Limit,
+}
+
+/// Images with objects, labelled in YOLO's form: one text file for each image, boxes or polygons.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct YoloSource {
+    /// The folder of the images, relative to `data.root`.
+    pub images: PathBuf,
+    /// The folder of the labels, relative to `data.root`.
+    pub labels: PathBuf,
+    /// The classes: a YAML file, relative to `data.root`, or their names from 0 on.
+    pub names: Names,
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// Part of the images kept for validation.
+    pub val_fraction: f64,
+    /// Part of the images kept for the test.
+    pub test_fraction: f64,
+    /// What is asked of them; each is a task of its own.
+    pub tasks: Vec<objects::Question>,
+    /// What is done with images and labels that cannot be used.
+    pub on_error: OnError,
+    /// Masks in files of their own; drawn from the objects' outlines where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MasksConfig>,
+    /// Use only so many images of each split.
+    #[serde(skip_serializing_if = "Limit::is_empty")]
+    pub limit: Limit,
+}
+
+/// Names of classes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Names {
+    /// A YAML file with `names:`, relative to `data.root`.
+    File(PathBuf),
+    /// The names themselves, from 0 on.
+    List(Vec<String>),
+}
+
+/// Masks in files of their own: PNG images whose values number classes, each named as the image it belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MasksConfig {
+    /// Their folder, relative to `data.root`.
+    pub folder: PathBuf,
+    /// The classes by value.
+    pub names: Names,
+    /// Values of pixels that have no class, beside 255.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<u8>,
 }
 
 /// What is done with what cannot be used.

@@ -21,6 +21,7 @@ enum Kind {
     Scenes,
     Coco,
     Voc,
+    Yolo,
 }
 impl Choice for Kind {
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -31,6 +32,7 @@ impl Choice for Kind {
         ("scenes", Self::Scenes),
         ("coco", Self::Coco),
         ("voc", Self::Voc),
+        ("yolo", Self::Yolo),
     ];
 }
 /// What can be asked where only boxes are known.
@@ -43,22 +45,25 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("second", &[Kind::Pair]),
     ("files", &[Kind::Idx]),
     ("folder", &[Kind::Folder]),
-    ("size", &[Kind::Folder, Kind::Scenes, Kind::Coco, Kind::Voc]),
+    ("size", &[Kind::Folder, Kind::Scenes, Kind::Coco, Kind::Voc, Kind::Yolo]),
     ("objects", &[Kind::Scenes]),
-    ("tasks", &[Kind::Scenes, Kind::Coco, Kind::Voc]),
-    ("images", &[Kind::Coco, Kind::Voc]),
+    ("tasks", &[Kind::Scenes, Kind::Coco, Kind::Voc, Kind::Yolo]),
+    ("images", &[Kind::Coco, Kind::Voc, Kind::Yolo]),
+    ("labels", &[Kind::Yolo]),
+    ("names", &[Kind::Yolo]),
+    ("masks", &[Kind::Coco, Kind::Voc, Kind::Yolo]),
     ("annotations", &[Kind::Voc]),
     ("classes", &[Kind::Voc]),
     ("train", &[Kind::Coco]),
     ("val", &[Kind::Coco]),
     ("test", &[Kind::Coco]),
-    ("on_error", &[Kind::Coco, Kind::Voc]),
+    ("on_error", &[Kind::Coco, Kind::Voc, Kind::Yolo]),
     ("also", &[Kind::Folder]),
-    ("channels", &[Kind::Folder, Kind::Coco, Kind::Voc]),
+    ("channels", &[Kind::Folder, Kind::Coco, Kind::Voc, Kind::Yolo]),
     ("task", &[Kind::Folder]),
-    ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder, Kind::Voc]),
-    ("test_fraction", &[Kind::Folder, Kind::Voc]),
-    ("limit", &[Kind::Idx, Kind::Folder]),
+    ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder, Kind::Voc, Kind::Yolo]),
+    ("test_fraction", &[Kind::Folder, Kind::Voc, Kind::Yolo]),
+    ("limit", &[Kind::Idx, Kind::Folder, Kind::Coco, Kind::Voc, Kind::Yolo]),
 ];
 
 pub(super) fn data(s: &Section) -> Result<DataConfig> {
@@ -105,6 +110,8 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
                 channels: channels(s)?,
                 tasks: questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
                 on_error: s.choice("on_error", OnError::Fail)?,
+                masks: masks(s)?,
+                limit: limit(&s.table("limit")?)?,
             })
         }
         Kind::Voc => Source::Voc(VocSource {
@@ -116,8 +123,26 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             val_fraction: fraction(s, "val_fraction")?,
             test_fraction: fraction(s, "test_fraction")?,
             // There are no outlines to draw a mask from.
-            tasks: questions(s, &BOXES, &BOXES.map(|(_, q)| q))?,
+            tasks: match s.has("masks") {
+                true => questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+                false => questions(s, &BOXES, &BOXES.map(|(_, q)| q))?,
+            },
             on_error: s.choice("on_error", OnError::Fail)?,
+            masks: masks(s)?,
+            limit: limit(&s.table("limit")?)?,
+        }),
+        Kind::Yolo => Source::Yolo(YoloSource {
+            images: s.required("images", "the folder of the images below data.root")?.into(),
+            labels: s.required("labels", "the folder of the .txt files below data.root")?.into(),
+            names: names(s)?,
+            size: s.size("size", None, 16, 4096)?,
+            channels: channels(s)?,
+            val_fraction: fraction(s, "val_fraction")?,
+            test_fraction: fraction(s, "test_fraction")?,
+            tasks: questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+            on_error: s.choice("on_error", OnError::Fail)?,
+            masks: masks(s)?,
+            limit: limit(&s.table("limit")?)?,
         }),
         Kind::Folder => Source::Folder(FolderSource {
             folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
@@ -162,6 +187,31 @@ fn questions<Q: Copy + PartialEq>(s: &Section, all: &[(&'static str, Q)], usual:
         return Err(s.error("tasks", format!("expected {what}, found an empty list")));
     }
     Ok(found)
+}
+
+/// `names`: a YAML file, or the names.
+fn names(s: &Section) -> Result<Names> {
+    let what = "a YAML file with `names:` below data.root, or a list of class names in quotes";
+    if s.is_list("names") {
+        let list = s.list("names", what, |v| v.as_str().map(str::to_string))?.unwrap_or_default();
+        let empty = s.error("names", format!("expected {what}, found an empty list"));
+        return if list.is_empty() { Err(empty) } else { Ok(Names::List(list)) };
+    }
+    Ok(Names::File(s.required("names", what)?.into()))
+}
+
+/// `masks`: masks in files of their own.
+fn masks(s: &Section) -> Result<Option<MasksConfig>> {
+    if !s.has("masks") {
+        return Ok(None);
+    }
+    let s = s.table("masks")?;
+    let value = |v: &Value| v.as_integer().and_then(|i| u8::try_from(i).ok());
+    Ok(Some(MasksConfig {
+        folder: s.required("folder", "the folder of the .png masks below data.root")?.into(),
+        names: names(&s)?,
+        ignored: s.list("ignored", "a list of values from 0 to 255", value)?.unwrap_or_default(),
+    }))
 }
 
 /// `also`: folders by the names of their tasks.
