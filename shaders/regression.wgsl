@@ -19,8 +19,8 @@ struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, delta: f
 @group(0) @binding(4) var<storage, read_write> dz: array<f32>;
 #endif
 
-fn present(i: u32) -> bool {
-    return targets[i] < 1e30;
+fn share(i: u32) -> f32 {
+    return select(0.0, 1.0, targets[i] < 1e30);
 }
 
 #import shared/present

@@ -101,6 +101,7 @@ fn a_run_learns_from_a_coco_file() {
     let text = format!(
         "name = \"coco\"\nseeds = [0]\n[data]\nsource = \"coco\"\nroot = {:?}\nimages = \".\"\ntrain = \"instances.json\"\n\
          val = \"instances.json\"\ntest = \"instances.json\"\nsize = [16, 16]\n\
+         [tasks]\nmask = {{ loss = \"focal\", gamma = 1.5, class_weights = \"balanced\" }}\n\
          [augment]\nshift = 1\nflip = true\n[train]\nepochs = 2\nbatch = 4\n\
          [teacher]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n[student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n",
         folder.path()
@@ -114,6 +115,11 @@ fn a_run_learns_from_a_coco_file() {
             .unwrap();
     let tasks: Vec<&str> = summary.models["distilled"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count", "mask"]);
+    let few = Config::load(&file, &["tasks.mask.class_weights=[1, 2]".into()]).unwrap();
+    let error =
+        train::run(&few, &folder.path().join("few"), &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {});
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("2 numbers for 3 classes: background, square, column"), "{error}");
     std::fs::write(&file, text.replace("train = \"instances.json\"", "train = \"instance.json\"")).unwrap();
     let error = Config::load(&file, &[]).unwrap_err().to_string();
     assert!(error.contains("data.train") && error.contains("did you mean `instances.json`"), "{error}");
@@ -157,4 +163,109 @@ fn a_run_learns_from_voc_annotations() {
     assert!(student.card().letterbox && pixels[..2 * 20 * 3].iter().all(|v| *v == 114) && pixels[2 * 20 * 3] == 90);
     std::fs::write(&file, text.replace("test_fraction = 0.25", "test_fraction = 0.8")).unwrap();
     assert!(Config::load(&file, &[]).unwrap_err().to_string().contains("data.test_fraction"));
+}
+
+#[test]
+fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
+    let folder = tempdir().unwrap();
+    ["images", "labels", "masks"].iter().for_each(|f| std::fs::create_dir(folder.path().join(f)).unwrap());
+    for i in 0..12u32 {
+        let (x, y) = (2 + i % 5, 3 + i % 4);
+        let inside = move |px, py| (x..x + 6).contains(&px) && (y..y + 6).contains(&py);
+        let pixel = |px, py| if inside(px, py) { [250, 10, 10] } else { [90; 3] };
+        let path = |kind: &str, end: &str| folder.path().join(kind).join(format!("{i}.{end}"));
+        image::RgbImage::from_fn(20, 16, |px, py| image::Rgb(pixel(px, py))).save(path("images", "png")).unwrap();
+        // Value 7 is the square, 3 the ground, 0 nobody has labelled.
+        let value = |px, py| if inside(px, py) { 7 } else { 3 * u8::from(px > 0) };
+        image::GrayImage::from_fn(20, 16, |px, py| image::Luma([value(px, py)])).save(path("masks", "png")).unwrap();
+        let [cx, cy] = [f64::from(x + 3) / 20.0, f64::from(y + 3) / 16.0];
+        std::fs::write(path("labels", "txt"), format!("4 {cx} {cy} 0.3 0.375\n")).unwrap();
+    }
+    // Nobody has looked for objects in the last; of the first the classes of the pixels are not known.
+    std::fs::remove_file(folder.path().join("labels/11.txt")).unwrap();
+    std::fs::remove_file(folder.path().join("masks/0.png")).unwrap();
+    std::fs::write(folder.path().join("names.yaml"), "names:\n  4: square\n").unwrap();
+    std::fs::write(folder.path().join("masks.yaml"), "names: {0: none, 3: ground, 7: square}\n").unwrap();
+    let text = format!(
+        "name = \"yolo\"\nseeds = [0]\n[data]\nsource = \"yolo\"\nroot = {:?}\nimages = \"images\"\nlabels = \"labels\"\n\
+         names = \"names.yaml\"\nsize = [20, 20]\nval_fraction = 0.25\ntest_fraction = 0.25\n\
+         masks = {{ folder = \"masks\", names = \"masks.yaml\", ignored = [0] }}\n\
+         [augment]\nflip = true\n[train]\nepochs = 2\nbatch = 3\n\
+         [teacher]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n[student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n",
+        folder.path()
+    );
+    let file = folder.path().join("yolo.toml");
+    std::fs::write(&file, &text).unwrap();
+    let config = Config::load(&file, &[]).unwrap();
+    assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
+    let data = train::load_data(&config).unwrap();
+    assert_eq!(data.tasks[1].classes, ["ground", "square"]);
+    assert_eq!(data.splits().iter().map(|(_, s)| s.len()).sum::<usize>(), 12);
+    let unknown = |task: usize| {
+        let all = data.splits().map(|(_, s)| s.len() - s.labelled(&[task]).len());
+        all.iter().sum::<usize>()
+    };
+    assert_eq!((unknown(0), unknown(1), unknown(2), data.skipped.len()), (1, 1, 1, 2), "{:?}", data.skipped);
+    let Labels::Mask(mask) = &data.train.labels[1] else { panic!() };
+    assert!(mask.contains(&0) && mask.contains(&1) && mask.iter().all(|c| *c <= 1 || *c == IGNORED));
+    let out = folder.path().join("run");
+    let gpu = Gpu::open().unwrap();
+    let summary = train::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let tasks: Vec<&str> = summary.models["distilled"].metrics.keys().map(String::as_str).collect();
+    assert_eq!(tasks, ["boxes", "count", "mask"]);
+    // Masks are those of the file's own pixels.
+    let student = Classifier::of_run(&gpu, &out, "distilled").unwrap();
+    let answers = student.classify_file(&gpu, &folder.path().join("images/3.png")).unwrap();
+    let mask = answers.iter().find(|a| a.task == "mask").unwrap();
+    assert!(matches!(&mask.answer, train::Answer::Mask { size: [16, 20], classes, .. } if classes.len() == 320));
+    // A mask of another size, and a value without a name.
+    let other = image::GrayImage::from_pixel(20, 17, image::Luma([3]));
+    other.save(folder.path().join("masks/5.png")).unwrap();
+    let error = train::load_data(&config).unwrap_err().to_string();
+    assert!(error.contains("5.png") && error.contains("17x20"), "{error}");
+    image::GrayImage::from_pixel(20, 16, image::Luma([9])).save(folder.path().join("masks/5.png")).unwrap();
+    let error = train::load_data(&config).unwrap_err().to_string();
+    assert!(error.contains("5.png") && error.contains("value 9"), "{error}");
+    let error = Config::load(&file, &["data.masks.folder=mask".into()]).unwrap_err().to_string();
+    assert!(error.contains("data.masks.folder") && error.contains("did you mean `masks`"), "{error}");
+}
+
+#[test]
+fn a_run_learns_from_a_table() {
+    let folder = tempdir().unwrap();
+    let mut table = "image,kind,bright,size,owner\n".to_string();
+    for i in 0..24u32 {
+        let (red, side) = (i % 2 == 0, 4 + i % 5);
+        let pixel = |x, y| if x < side && y < side { [if red { 250 } else { 10 }, 90, 10] } else { [60; 3] };
+        let name = format!("{i}.png");
+        image::RgbImage::from_fn(20, 16, |x, y| image::Rgb(pixel(x, y))).save(folder.path().join(&name)).unwrap();
+        table += &format!("{name},{},{red},{side},{}\n", if red { "red" } else { "green" }, i / 2);
+    }
+    std::fs::write(folder.path().join("table.csv"), table).unwrap();
+    let text = format!(
+        "name = \"table\"\nseeds = [0]\n[data]\nsource = \"csv\"\nroot = {:?}\nfile = \"table.csv\"\nimages = \".\"\ngroup = \"owner\"\n\
+         size = [16, 16]\nval_fraction = 0.25\ntest_fraction = 0.25\n\
+         columns = {{ kind = \"class\", bright = \"attribute\", size = \"number\" }}\n[train]\nepochs = 2\nbatch = 4\n\
+         [teacher]\narch = \"resnet8\"\nwidth = 0.25\n[student]\narch = \"resnet8\"\nwidth = 0.25\n",
+        folder.path()
+    );
+    let file = folder.path().join("table.toml");
+    std::fs::write(&file, &text).unwrap();
+    let config = Config::load(&file, &[]).unwrap();
+    assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
+    let out = folder.path().join("run");
+    let summary = train::run(&config, &out, &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let tasks: Vec<&str> = summary.models["joint"].metrics.keys().map(String::as_str).collect();
+    assert_eq!(tasks, ["attributes", "kind", "size"]);
+    for (set, part) in [
+        ("augment.flip=true", "mirroring may change the label of kind, attributes, size"),
+        ("data.columns={}", "data.columns"),
+        ("data.columns={ kind = \"classes\" }", "did you mean \"class\""),
+        ("data.columns={ attributes = \"number\" }", "cannot be named"),
+        ("data.file=tabel.csv", "did you mean `table.csv`"),
+        ("data.labels=x", "has no meaning for source = \"csv\""),
+    ] {
+        let error = Config::load(&file, &[set.into()]).unwrap_err().to_string();
+        assert!(error.contains(part), "{set}: {error}");
+    }
 }

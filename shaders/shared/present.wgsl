@@ -1,6 +1,6 @@
-// How many samples count towards a mean: those that are not marked missing.
+// How much the samples of a mean count together: 0 for those that are marked missing, 1 or their weight for the others.
 //
-// The including shader says in `present(i)` which ones do. FUSED = 1: every workgroup counts all `p.samples` itself,
+// The including shader says in `share(i)` how much each does. FUSED = 1: every workgroup counts all `p.samples` itself,
 // 64 at a time, which costs less than a dispatch while there are few; FUSED = 0: `count_present`, one workgroup
 // dispatched before, has written the number to `present_count[0]`. Counts are exact up to 2^24.
 
@@ -10,7 +10,7 @@
 fn counted(lane: u32) -> f32 {
     var mine = 0.0;
     for (var i = lane; i < p.samples; i += 64u) {
-        mine += select(0.0, 1.0, present(i));
+        mine += share(i);
     }
     return group_sum2(vec2<f32>(mine, 0.0), lane).x;
 }

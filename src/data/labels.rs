@@ -296,6 +296,22 @@ impl Labels {
         }
     }
 
+    /// How often each of `classes` classes is the answer, of images or of pixels; empty for other kinds.
+    pub fn frequencies(&self, classes: usize) -> Vec<u64> {
+        let mut counts = vec![0; classes];
+        let mut count = |class: usize| {
+            if let Some(count) = counts.get_mut(class) {
+                *count += 1;
+            }
+        };
+        match self {
+            Labels::Class(v) => v.iter().for_each(|l| count(*l as usize)),
+            Labels::Mask(v) => v.iter().filter(|l| **l != IGNORED).for_each(|l| count(usize::from(*l))),
+            _ => return Vec::new(),
+        }
+        counts
+    }
+
     /// Mean and standard deviation (population) of the numbers that are there; 0 and 1 where there are none or all are equal, so
     /// that dividing is harmless.
     pub fn moments(&self) -> (f32, f32) {

@@ -3,6 +3,7 @@
 use super::{Dataset, Split, Task, seed};
 use crate::{Error, Result};
 use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
 
 /// A seeded permutation of `0..n`.
 pub fn permutation(n: usize, seed: u64) -> Vec<u32> {
@@ -31,6 +32,40 @@ pub fn cut(labels: &[u32], fraction: f64, seed: u64) -> Result<(Vec<u32>, Vec<u3
     rest.sort_unstable();
     cut.sort_unstable();
     Ok((rest, cut))
+}
+
+/// Cuts samples into three by their groups, none of which is in two parts: `[train, val, test]`, each ascending. Groups, in a seeded
+/// order, go to the test until it has its fraction of the samples, then to validation; at least one group is left to train.
+///
+/// Refuses fractions that leave nothing to train, and fewer than three groups.
+pub fn grouped(groups: &[&str], [val, test]: [f64; 2], seed: u64) -> Result<[Vec<u32>; 3]> {
+    if !(val > 0.0 && test > 0.0 && val + test < 1.0) {
+        return Err(Error::Invalid(format!("split fractions of {val} and {test} leave nothing to learn from")));
+    }
+    let mut members: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (i, group) in groups.iter().enumerate() {
+        members.entry(group).or_default().push(i as u32);
+    }
+    if members.len() < 3 {
+        let n = members.len();
+        return Err(Error::Invalid(format!("{n} group(s) cannot be cut into three parts that share none")));
+    }
+    let members: Vec<Vec<u32>> = members.into_values().collect();
+    let order = permutation(members.len(), seed);
+    let mut parts = [Vec::new(), Vec::new(), Vec::new()];
+    let wanted = [1.0 - val - test, val, test].map(|part| part * groups.len() as f64);
+    // Each at least one group, whatever its size.
+    let mut part = 2;
+    for (place, group) in order.into_iter().enumerate() {
+        let left = members.len() - place;
+        let full = |k: usize, parts: &[Vec<u32>; 3]| parts[k].len() as f64 >= wanted[k] || left <= k;
+        while part > 0 && !parts[part].is_empty() && full(part, &parts) {
+            part -= 1;
+        }
+        parts[part].extend(&members[group as usize]);
+    }
+    parts.iter_mut().for_each(|p| p.sort_unstable());
+    Ok(parts)
 }
 
 /// Walks the samples class by class, shuffled inside a class, and takes every (n / count)-th: a Bresenham line, which is
@@ -111,6 +146,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn groups_stay_together(sizes in prop::collection::vec(1usize..8, 3..40), val in 0.05f64..0.45, test in 0.05f64..0.45, seed: u64) {
+            let names: Vec<String> = (0..sizes.len()).map(|g| format!("g{g}")).collect();
+            let groups: Vec<&str> =
+                names.iter().zip(&sizes).flat_map(|(g, n)| std::iter::repeat_n(g.as_str(), *n)).collect();
+            let parts = grouped(&groups, [val, test], seed).unwrap();
+            let mut all: Vec<u32> = parts.concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..groups.len() as u32).collect::<Vec<_>>());
+            for name in &names {
+                let within = parts.iter().filter(|p| p.iter().any(|i| groups[*i as usize] == name)).count();
+                prop_assert_eq!(within, 1);
+            }
+            prop_assert!(parts.iter().all(|p| !p.is_empty()));
+            // No more than one group beyond what was asked for.
+            let most = |part: f64| part * groups.len() as f64 + 8.0;
+            prop_assert!((parts[1].len() as f64) < most(val) && (parts[2].len() as f64) < most(test));
+        }
+
         #[test]
         fn a_cut_is_a_partition_that_keeps_every_class(
             labels in prop::collection::vec(0u32..6, 1..200), fraction in 0.01f64..0.99, seed: u64,

@@ -25,6 +25,7 @@ pub mod dkd;
 pub mod elementwise;
 pub mod fcos;
 pub mod feature_loss;
+pub mod focal;
 pub mod fuse;
 pub mod gradient_norm;
 pub mod gramian;
@@ -116,6 +117,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: feature_loss::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "focal", cases: focal::cases, permutations: focal::permutations, workloads: no_workloads },
     Kernel { name: "fuse", cases: fuse::cases, permutations: fuse::permutations, workloads: no_workloads },
     Kernel {
         name: "gradient_norm",

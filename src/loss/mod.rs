@@ -6,12 +6,14 @@
 mod binary_cross_entropy;
 mod cross_entropy;
 mod detection;
+mod focal;
 mod ledger;
 mod regression;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use cross_entropy::CrossEntropy;
 pub use detection::Detection;
+pub use focal::Focal;
 pub use ledger::Ledger;
 pub use regression::Regression;
 

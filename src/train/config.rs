@@ -22,15 +22,16 @@ mod tests;
 pub use super::cache::Storage;
 pub use network::{Init, NetConfig, Stem};
 pub use source::{
-    CocoSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, MasksConfig, Names, OnError, PairSource,
-    Samples, ScenesSource, Source, VocSource, YoloSource,
+    CocoSource, CsvSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, MasksConfig, Names, OnError,
+    PairSource, Samples, ScenesSource, Source, VocSource, YoloSource,
 };
-pub use tasks::{NumberLoss, TaskConfig};
+pub use tasks::{Balanced, ClassWeights, TaskConfig, TaskLoss};
 pub use teaching::{
     BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, TeacherConfig, TeacherKind,
 };
 
 use crate::data::TaskKind;
+use crate::data::formats::table;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -208,6 +209,7 @@ impl Config {
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.name()).collect(),
             Source::Voc(voc) => voc.tasks.iter().map(|q| q.name()).collect(),
             Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.name()).collect(),
+            Source::Csv(csv) => table::tasks(&csv.columns).into_iter().map(|(name, _)| name).collect(),
             Source::Folder(folder) => {
                 std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
             }
@@ -221,13 +223,19 @@ impl Config {
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.kind()).collect(),
             Source::Voc(voc) => voc.tasks.iter().map(|q| q.kind()).collect(),
             Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.kind()).collect(),
+            Source::Csv(csv) => table::tasks(&csv.columns).into_iter().map(|(_, kind)| kind).collect(),
             _ => vec![TaskKind::Class; self.task_names().len()],
         }
     }
 
-    /// Whether images keep their proportions on the canvas, as those with objects in them do.
+    /// Whether the images have objects in them, which move with their pixels.
+    pub(super) fn has_objects(&self) -> bool {
+        matches!(self.data.source, Source::Scenes(_) | Source::Coco(_) | Source::Voc(_) | Source::Yolo(_))
+    }
+
+    /// Whether images keep their proportions on the canvas.
     pub fn letterboxed(&self) -> bool {
-        matches!(self.data.source, Source::Coco(_) | Source::Voc(_) | Source::Yolo(_))
+        matches!(self.data.source, Source::Coco(_) | Source::Voc(_) | Source::Yolo(_) | Source::Csv(_))
     }
 
     /// Teachers that each seed trains.

@@ -2,12 +2,12 @@
 
 use super::config::{CocoSource, Config, IdxFiles, Limit, MasksConfig, Names, OnError, Source, VocSource, YoloSource};
 use crate::data::compose::{self, Pairing, Samples};
-use crate::data::formats::{coco, folder, idx, names, objects, voc, yolo};
+use crate::data::formats::{coco, folder, idx, names, objects, table, voc, yolo};
 use crate::data::{Dataset, Limits, digits, scenes, seed, split};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Loads and composes what the configuration asks for.
+/// Loads and composes what the configuration asks for: read, split, labels taken away where it says so.
 pub fn load(config: &Config) -> Result<Dataset> {
     let data = &config.data;
     let flip = |task: &str| data.flip_invariant.iter().any(|t| t == task);
@@ -43,6 +43,23 @@ pub fn load(config: &Config) -> Result<Dataset> {
         Source::Coco(c) => coco_set(config, c)?,
         Source::Voc(v) => voc_set(config, v)?,
         Source::Yolo(y) => yolo_set(config, y)?,
+        Source::Csv(c) => table::load(
+            &config.name,
+            &table::Options {
+                file: data.root.join(&c.file),
+                images: data.root.join(&c.images),
+                image: c.image.clone(),
+                columns: c.columns.clone(),
+                unknown: c.unknown.clone(),
+                group: c.group.clone(),
+                size: c.size,
+                channels: c.channels,
+                val_fraction: c.val_fraction,
+                test_fraction: c.test_fraction,
+                split_seed: data.split_seed,
+                on_error: skipping(c.on_error),
+            },
+        )?,
         Source::Idx(i) => {
             let whole = idx::load(&config.name, &files(&i.files), i.val_fraction, data.split_seed)?;
             whole.limited(&limits(&i.limit), data.split_seed)?

@@ -66,6 +66,7 @@ impl Feed {
             task: task.clone(),
             moments: data.train.labels[i].moments(),
             most: most(i),
+            frequencies: data.train.labels[i].frequencies(task.classes.len()),
         };
         Feed {
             targets: data.tasks.iter().enumerate().map(target).collect(),

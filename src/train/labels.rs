@@ -16,6 +16,8 @@ pub(super) struct Target {
     pub moments: (f32, f32),
     /// Objects of an image at most, of tasks that ask for boxes.
     pub most: usize,
+    /// How often each class is a training label, of tasks that ask for one.
+    pub frequencies: Vec<u64>,
 }
 
 impl Target {

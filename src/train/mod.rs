@@ -29,6 +29,7 @@ mod teachers;
 pub use answer::{Answer, Found, TaskPrediction};
 pub use apply::{Classifier, Evaluation, Prediction, evaluate, predict};
 pub use config::Config;
+pub use dataset::load as load_data;
 pub use event::{EpochRecord, Event};
 pub use files::write_atomic;
 pub use run::{names, run};

@@ -62,6 +62,8 @@ pub(super) struct Goal<'a> {
     pub weight: f32,
     /// Its settings.
     pub config: TaskConfig,
+    /// How often each class is a training label.
+    pub frequencies: &'a [u64],
     pub label_smoothing: f32,
 }
 
@@ -78,7 +80,7 @@ pub(super) struct Teaching<'a> {
 
 impl Objective {
     /// Labels alone; `levels` are those of the network's detectors.
-    pub(super) fn labels(goals: &[Goal], levels: &[Level]) -> Self {
+    pub(super) fn labels(gpu: &Gpu, goals: &[Goal], levels: &[Level]) -> Result<Self> {
         let mut objective = Objective {
             terms: Vec::new(),
             names: Vec::new(),
@@ -87,9 +89,9 @@ impl Objective {
             tapped: BTreeSet::new(),
         };
         for (task, goal) in goals.iter().enumerate() {
-            objective.push_labels(task, goal, goal.weight, levels);
+            objective.push_labels(gpu, task, goal, goal.weight, levels)?;
         }
-        objective
+        Ok(objective)
     }
 
     /// Labels and teachers.
@@ -101,13 +103,13 @@ impl Objective {
         student: &Network,
     ) -> Result<Self> {
         let Teaching { config, teachers, lessons, seed } = teaching;
-        let mut objective = Self::labels(&[], levels);
+        let mut objective = Self::labels(gpu, &[], levels)?;
         objective.kept = vec![Vec::new(); teachers.len()];
         objective.teachers = teachers;
         let mut draws = 0;
         for (task, goal) in goals.iter().enumerate() {
             let (name, weight) = (&goal.task.name, goal.weight);
-            objective.push_labels(task, goal, weight * config.task_weight as f32, levels);
+            objective.push_labels(gpu, task, goal, weight * config.task_weight as f32, levels)?;
             let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
             for (method, settings) in config.used() {
                 let idle = !settings.tasks.is_empty() && !settings.tasks.contains(name);
@@ -159,12 +161,13 @@ impl Objective {
         Ok(objective)
     }
 
-    fn push_labels(&mut self, task: usize, goal: &Goal, factor: f32, levels: &[Level]) {
-        for (name, supervision) in Supervision::of(goal, levels) {
+    fn push_labels(&mut self, gpu: &Gpu, task: usize, goal: &Goal, factor: f32, levels: &[Level]) -> Result<()> {
+        for (name, supervision) in Supervision::of(gpu, goal, levels)? {
             self.names.push(format!("{}/{name}", goal.task.name));
             let kind = Kind::Labels(supervision);
             self.terms.push(Term { task, factor, full: factor, warmup: 0.0, normalise: false, kind });
         }
+        Ok(())
     }
 
     /// The terms' names: `task/ce`, `task/kd`, ….

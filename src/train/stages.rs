@@ -82,6 +82,7 @@ impl<'a> Stages<'a> {
             task: &bench.feed.tasks[*t],
             weight: if weighted { configs[*t].weight as f32 } else { 1.0 },
             config: configs[*t].clone(),
+            frequencies: &bench.feed.targets[*t].frequencies,
             label_smoothing: stage.train.label_smoothing as f32,
         };
         stage.tasks.iter().map(goal).collect()
@@ -216,7 +217,7 @@ impl<'a> Stages<'a> {
         let names: Vec<&str> = tasks.iter().map(|t| self.bench.feed.tasks[*t].name.as_str()).collect();
         // What a task's loss is, apart from its weight, which single networks do not have.
         let configs = self.task_configs();
-        let losses: Vec<_> = tasks.iter().map(|t| (configs[*t].loss, configs[*t].delta)).collect();
+        let losses: Vec<_> = tasks.iter().map(|t| TaskConfig { weight: 1.0, ..configs[*t].clone() }).collect();
         let identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names, losses))?;
         let identity = fnv1a(FNV_OFFSET, identity.as_bytes());
         let (balance, probe, cache, adaptor_lr_factor) = (None, false, None, 1.0);
@@ -251,7 +252,7 @@ impl<'a> Stages<'a> {
     /// Trains a stage on labels alone.
     fn labels(&mut self, stage: &Stage, init: u64, weighted: bool) -> Result<StageResult> {
         let network = self.bench.network(stage, init)?;
-        let objective = Objective::labels(&self.goals(stage, weighted), &self.levels(&network));
+        let objective = Objective::labels(self.bench.gpu, &self.goals(stage, weighted), &self.levels(&network))?;
         self.train(stage, &network, objective, Vec::new())
     }
 

@@ -1,20 +1,23 @@
 //! What each kind of task learns from its labels.
 
-use super::config::NumberLoss;
+use super::config::{ClassWeights, TaskLoss};
 use super::objective::Goal;
-use crate::Result;
 use crate::data::TaskKind;
-use crate::kernels::fcos::{Focal, Level, Part};
+use crate::gpu::Gpu;
+use crate::kernels::fcos::{self, Level, Part};
 use crate::kernels::regression::RegressionLoss;
-use crate::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Losses, Regression};
+use crate::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Focal, Losses, Regression};
 use crate::tape::Var;
 use crate::tensor::Tensor;
+use crate::{Error, Result};
 
 /// A loss on labels.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Supervision {
     /// One of several classes, of images or of pixels.
     Classes(CrossEntropy),
+    /// The same with classes that count differently, or that care less for what is known.
+    WeightedClasses(Focal),
     Attributes(BinaryCrossEntropy),
     /// Numbers, of images or of pixels, standardised.
     Numbers(Regression),
@@ -27,29 +30,37 @@ pub(super) type Assigned = Option<(Tensor, Tensor)>;
 
 impl Supervision {
     /// The losses of a task with their names; the task's weight is that of each.
-    pub(super) fn of(goal: &Goal, levels: &[Level]) -> Vec<(&'static str, Self)> {
-        match goal.task.kind {
-            TaskKind::Class | TaskKind::Mask => {
+    pub(super) fn of(gpu: &Gpu, goal: &Goal, levels: &[Level]) -> Result<Vec<(&'static str, Self)>> {
+        let config = &goal.config;
+        Ok(match goal.task.kind {
+            TaskKind::Class | TaskKind::Mask if config.gamma.is_none() && config.class_weights.is_none() => {
                 vec![("ce", Supervision::Classes(CrossEntropy { label_smoothing: goal.label_smoothing }))]
+            }
+            TaskKind::Class | TaskKind::Mask => {
+                let gamma = config.gamma.unwrap_or(0.0) as f32;
+                let weights = class_weights(goal)?;
+                let class_weights = Tensor::from_f32(gpu, &weights, &[weights.len()])?;
+                let name = if gamma > 0.0 { "focal" } else { "ce" };
+                vec![(name, Supervision::WeightedClasses(Focal { gamma, class_weights }))]
             }
             TaskKind::Attributes => vec![("bce", Supervision::Attributes(BinaryCrossEntropy))],
             TaskKind::Number | TaskKind::Depth => {
-                let (name, loss) = match goal.config.loss {
-                    None | Some(NumberLoss::L2) => ("l2", RegressionLoss::L2),
-                    Some(NumberLoss::L1) => ("l1", RegressionLoss::L1),
-                    Some(NumberLoss::Huber) => {
-                        ("huber", RegressionLoss::Huber { delta: goal.config.delta.unwrap_or(1.0) as f32 })
+                let (name, loss) = match config.loss {
+                    Some(TaskLoss::L1) => ("l1", RegressionLoss::L1),
+                    Some(TaskLoss::Huber) => {
+                        ("huber", RegressionLoss::Huber { delta: config.delta.unwrap_or(1.0) as f32 })
                     }
+                    _ => ("l2", RegressionLoss::L2),
                 };
                 vec![(name, Supervision::Numbers(Regression { loss }))]
             }
             TaskKind::Boxes => {
-                let focal = Focal { alpha: 0.25, gamma: 2.0 };
+                let focal = fcos::Focal { alpha: 0.25, gamma: 2.0 };
                 let parts = [("focal", Part::Classes(focal)), ("giou", Part::Boxes), ("centre", Part::Centre)];
                 let one = |(name, part)| (name, Supervision::Boxes(Detection { part, levels: levels.to_vec() }));
                 parts.map(one).to_vec()
             }
-        }
+        })
     }
 
     /// Adds `weight` times the loss of a head's output `z` as term `term`.
@@ -64,6 +75,7 @@ impl Supervision {
     ) -> Result<()> {
         match self {
             Supervision::Classes(loss) => loss.apply(losses, term, weight, z, labels),
+            Supervision::WeightedClasses(loss) => loss.apply(losses, term, weight, z, labels),
             Supervision::Attributes(loss) => loss.apply(losses, term, weight, z, labels),
             Supervision::Numbers(loss) => loss.apply(losses, term, weight, z, labels),
             Supervision::Boxes(loss) => {
@@ -74,6 +86,26 @@ impl Supervision {
                 let (targets, norms) = assigned.insert(found);
                 loss.apply(losses, term, weight, z, (targets, norms))
             }
+        }
+    }
+}
+
+/// How much each class of a task counts.
+fn class_weights(goal: &Goal) -> Result<Vec<f32>> {
+    let (classes, name) = (goal.task.classes.len(), &goal.task.name);
+    match &goal.config.class_weights {
+        None => Ok(vec![1.0; classes]),
+        Some(ClassWeights::List(list)) if list.len() == classes => Ok(list.iter().map(|w| *w as f32).collect()),
+        Some(ClassWeights::List(list)) => Err(Error::Invalid(format!(
+            "tasks.{name}.class_weights has {} numbers for {classes} classes: {}",
+            list.len(),
+            goal.task.classes.join(", ")
+        ))),
+        Some(ClassWeights::Rule(_)) => {
+            let all: u64 = goal.frequencies.iter().sum();
+            // A class that never occurs is in no label, so its weight does not matter.
+            let one = |count: &u64| if *count == 0 { 0.0 } else { all as f32 / (classes as f32 * *count as f32) };
+            Ok(goal.frequencies.iter().map(one).collect())
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod dkd;
 pub mod elementwise;
 pub mod fcos;
 pub mod feature_loss;
+pub mod focal;
 pub mod fuse;
 pub mod gradient_norm;
 pub mod gramian;

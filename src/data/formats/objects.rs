@@ -253,7 +253,7 @@ fn drawn(objects: &[(Object, Option<Outline>)], [h, w]: [usize; 2]) -> Vec<u8> {
 }
 
 /// `of` every item, on all cores, in the order of the items.
-fn in_parallel<T: Sync, R: Send>(items: &[T], of: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], of: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
     let worker = || {

@@ -88,3 +88,10 @@ fn moments_are_of_what_is_there() {
     assert_eq!(Labels::Number(vec![5.0, 5.0]).moments(), (5.0, 1.0));
     assert_eq!(Labels::Depth(vec![f32::NAN]).moments(), (0.0, 1.0));
 }
+
+#[test]
+fn classes_are_counted() {
+    let counts: Vec<Vec<u64>> = all().iter().map(|(task, labels)| labels.frequencies(task.classes.len())).collect();
+    assert_eq!((&counts[0], &counts[3]), (&vec![1, 1], &vec![2, 2]));
+    assert!(counts[1].is_empty() && counts[5].is_empty());
+}

@@ -22,6 +22,7 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
         Source::Folder(folder) => Some(folder.val_fraction + folder.test_fraction),
         Source::Voc(voc) => Some(voc.val_fraction + voc.test_fraction),
         Source::Yolo(yolo) => Some(yolo.val_fraction + yolo.test_fraction),
+        Source::Csv(csv) => Some(csv.val_fraction + csv.test_fraction),
         _ => None,
     };
     if let Some(sum) = cut.filter(|sum| *sum >= 1.0) {
@@ -52,6 +53,13 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
             return Err(origin.error_in(&["data", "flip_invariant"], Some(i), unknown_task(name, &tasks)));
         }
     }
+    let smoothed =
+        [&config.teacher.train, &config.student.train, &config.distill.train].iter().any(|t| t.label_smoothing > 0.0);
+    let unlike = |t: &TaskConfig| t.gamma.is_some() || t.class_weights.is_some();
+    if let Some((name, _)) = config.tasks.iter().find(|(_, t)| smoothed && unlike(t)) {
+        let message = "a focal loss and class weights do not go with train.label_smoothing; set that to 0";
+        return Err(origin.error(&["tasks", name], message));
+    }
     if config.tasks.values().all(|t| t.weight == 0.0) {
         return Err(
             origin.error(&["tasks"], "every task has the weight 0, so nothing would be learnt; raise one of them")
@@ -73,7 +81,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
     }
     // What belongs to places moves with them, and drawn scenes are as likely mirrored as not.
     // So does the number of objects.
-    let drawn = matches!(config.data.source, Source::Scenes(_)) || config.letterboxed();
+    let drawn = config.has_objects();
     let fixed = |(task, kind): &(&str, TaskKind)| {
         !drawn && !kind.is_spatial() && !config.data.flip_invariant.iter().any(|f| f == task)
     };
@@ -94,6 +102,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         Source::Coco(coco) => Some(coco.size),
         Source::Voc(voc) => Some(voc.size),
         Source::Yolo(yolo) => Some(yolo.size),
+        Source::Csv(csv) => Some(csv.size),
         Source::Idx(_) => None,
     };
     if let Some([h, w]) = size
@@ -169,6 +178,10 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
             directory("labels", &yolo.labels, root, origin)?;
             names(&yolo.names, &["data", "names"], root, origin)?;
             masks(yolo.masks.as_ref(), root, origin)?;
+        }
+        Source::Csv(csv) => {
+            file(&csv.file, &["data", "file"], root, origin)?;
+            directory("images", &csv.images, root, origin)?;
         }
         Source::Folder(source) => {
             folder(&source.folder, root, origin, &["data", "folder"])?;

@@ -67,6 +67,12 @@ impl<'a> Section<'a> {
         self.error_in(key, None, message.into())
     }
 
+    /// An error about the table itself.
+    pub(super) fn own_error(&self, message: impl Into<String>) -> Error {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        self.origin.error_in(&path, None, message.into())
+    }
+
     fn error_in(&self, key: &str, element: Option<usize>, message: String) -> Error {
         let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         path.push(key);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::data::formats::objects;
+use crate::data::formats::{objects, table};
 use crate::data::scenes::Question;
 
 /// The sources of images.
@@ -28,6 +28,8 @@ pub enum Source {
     Voc(VocSource),
     /// YOLO's labels.
     Yolo(YoloSource),
+    /// A table of labels.
+    Csv(CsvSource),
 }
 
 /// Drawn scenes ([`crate::data::scenes`]): any size, any number, every kind of task.
@@ -127,6 +129,35 @@ pub struct YoloSource {
     /// Use only so many images of each split.
     #[serde(skip_serializing_if = "Limit::is_empty")]
     pub limit: Limit,
+}
+
+/// Images with a table of their labels: a CSV file, its first line the names of the columns.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CsvSource {
+    /// The CSV file, relative to `data.root`.
+    pub file: PathBuf,
+    /// The folder of the images, relative to `data.root`.
+    pub images: PathBuf,
+    /// The column of their names, with or without the ending.
+    pub image: String,
+    /// A column whose equal values stay in one split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Values that mean that nothing is known, beside the empty one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// Part of the images kept for validation.
+    pub val_fraction: f64,
+    /// Part of the images kept for the test.
+    pub test_fraction: f64,
+    /// What is done with rows and images that cannot be used.
+    pub on_error: OnError,
+    /// The columns to be learnt, and what each holds.
+    pub columns: BTreeMap<String, table::Column>,
 }
 
 /// Names of classes.

@@ -3,6 +3,7 @@
 use super::read::{Choice, Section};
 use super::*;
 use crate::data::formats::objects;
+use crate::data::formats::table::{self, Column};
 use crate::data::scenes::Question;
 use toml::Value;
 
@@ -22,6 +23,7 @@ enum Kind {
     Coco,
     Voc,
     Yolo,
+    Csv,
 }
 impl Choice for Kind {
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -33,6 +35,7 @@ impl Choice for Kind {
         ("coco", Self::Coco),
         ("voc", Self::Voc),
         ("yolo", Self::Yolo),
+        ("csv", Self::Csv),
     ];
 }
 /// What can be asked where only boxes are known.
@@ -45,11 +48,16 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("second", &[Kind::Pair]),
     ("files", &[Kind::Idx]),
     ("folder", &[Kind::Folder]),
-    ("size", &[Kind::Folder, Kind::Scenes, Kind::Coco, Kind::Voc, Kind::Yolo]),
+    ("size", &[Kind::Folder, Kind::Scenes, Kind::Coco, Kind::Voc, Kind::Yolo, Kind::Csv]),
     ("objects", &[Kind::Scenes]),
     ("tasks", &[Kind::Scenes, Kind::Coco, Kind::Voc, Kind::Yolo]),
-    ("images", &[Kind::Coco, Kind::Voc, Kind::Yolo]),
+    ("images", &[Kind::Coco, Kind::Voc, Kind::Yolo, Kind::Csv]),
     ("labels", &[Kind::Yolo]),
+    ("file", &[Kind::Csv]),
+    ("image", &[Kind::Csv]),
+    ("group", &[Kind::Csv]),
+    ("unknown", &[Kind::Csv]),
+    ("columns", &[Kind::Csv]),
     ("names", &[Kind::Yolo]),
     ("masks", &[Kind::Coco, Kind::Voc, Kind::Yolo]),
     ("annotations", &[Kind::Voc]),
@@ -57,12 +65,12 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("train", &[Kind::Coco]),
     ("val", &[Kind::Coco]),
     ("test", &[Kind::Coco]),
-    ("on_error", &[Kind::Coco, Kind::Voc, Kind::Yolo]),
+    ("on_error", &[Kind::Coco, Kind::Voc, Kind::Yolo, Kind::Csv]),
     ("also", &[Kind::Folder]),
-    ("channels", &[Kind::Folder, Kind::Coco, Kind::Voc, Kind::Yolo]),
+    ("channels", &[Kind::Folder, Kind::Coco, Kind::Voc, Kind::Yolo, Kind::Csv]),
     ("task", &[Kind::Folder]),
-    ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder, Kind::Voc, Kind::Yolo]),
-    ("test_fraction", &[Kind::Folder, Kind::Voc, Kind::Yolo]),
+    ("val_fraction", &[Kind::Pair, Kind::Idx, Kind::Folder, Kind::Voc, Kind::Yolo, Kind::Csv]),
+    ("test_fraction", &[Kind::Folder, Kind::Voc, Kind::Yolo, Kind::Csv]),
     ("limit", &[Kind::Idx, Kind::Folder, Kind::Coco, Kind::Voc, Kind::Yolo]),
 ];
 
@@ -144,6 +152,21 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             masks: masks(s)?,
             limit: limit(&s.table("limit")?)?,
         }),
+        Kind::Csv => Source::Csv(CsvSource {
+            file: s.required("file", "a CSV file below data.root")?.into(),
+            images: s.required("images", "the folder of the images below data.root")?.into(),
+            image: s.text("image", "the column of the images' names")?.unwrap_or_else(|| "image".into()),
+            group: s.text("group", "a column")?,
+            unknown: s
+                .list("unknown", "a list of values in quotes", |v| v.as_str().map(str::to_string))?
+                .unwrap_or_default(),
+            size: s.size("size", None, 16, 4096)?,
+            channels: channels(s)?,
+            val_fraction: fraction(s, "val_fraction")?,
+            test_fraction: fraction(s, "test_fraction")?,
+            on_error: s.choice("on_error", OnError::Fail)?,
+            columns: columns(&s.table("columns")?)?,
+        }),
         Kind::Folder => Source::Folder(FolderSource {
             folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
             task: task_name(s, "class")?,
@@ -187,6 +210,31 @@ fn questions<Q: Copy + PartialEq>(s: &Section, all: &[(&'static str, Q)], usual:
         return Err(s.error("tasks", format!("expected {what}, found an empty list")));
     }
     Ok(found)
+}
+
+impl Choice for Column {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("class", Self::Class), ("attribute", Self::Attribute), ("number", Self::Number)];
+}
+
+/// `columns`: what each column to be learnt holds. Columns of classes and numbers lend their names to tasks.
+fn columns(s: &Section) -> Result<BTreeMap<String, Column>> {
+    let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    let mut columns = BTreeMap::new();
+    for name in s.keys() {
+        let column = s.choice(name, Column::Class)?;
+        if column != Column::Attribute && (!plain(name) || name == table::ATTRIBUTES) {
+            let message = format!("a task cannot be named {name:?}; rename the column to letters, digits, `-` and `_`");
+            return Err(s.error(name, message));
+        }
+        columns.insert(name.to_string(), column);
+    }
+    if columns.is_empty() {
+        let message =
+            "is missing: expected a table that says what each column to be learnt holds, such as `kind = \"class\"`";
+        return Err(s.own_error(message));
+    }
+    Ok(columns)
 }
 
 /// `names`: a YAML file, or the names.

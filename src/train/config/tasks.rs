@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::read::{Choice, Section};
+use super::read::{Choice, Section, as_number, either};
 use crate::Result;
 use crate::data::TaskKind;
 
@@ -11,61 +11,142 @@ use crate::data::TaskKind;
 pub struct TaskConfig {
     /// Weight of its losses.
     pub weight: f64,
-    /// How errors are judged, of tasks that ask for a number.
+    /// How its answers are judged, of tasks that let one choose.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<NumberLoss>,
+    pub loss: Option<TaskLoss>,
     /// Where Huber's parabola ends, in standard deviations of the training labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delta: Option<f64>,
+    /// The exponent of the focal loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// How much each class counts; all alike where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
 }
 
 impl TaskConfig {
     /// A task of this weight with its kind's usual loss.
     pub fn of_weight(weight: f64) -> Self {
-        TaskConfig { weight, loss: None, delta: None }
+        TaskConfig { weight, loss: None, delta: None, gamma: None, class_weights: None }
     }
 }
 
-/// Losses of numbers; labels are standardised on the training split first.
+/// Losses that a task may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NumberLoss {
-    /// Squared error.
+#[serde(rename_all = "snake_case")]
+pub enum TaskLoss {
+    /// Numbers, standardised on the training split: squared error.
     L2,
     /// Absolute error.
     L1,
     /// Squared up to `delta`, absolute beyond (Huber 1964).
     Huber,
+    /// Classes, of images or pixels: cross entropy.
+    CrossEntropy,
+    /// Cross entropy that cares less for what is known well, by `gamma` (Lin et al. 2017).
+    Focal,
 }
 
-impl Choice for NumberLoss {
-    const WORDS: &'static [(&'static str, Self)] = &[("l2", Self::L2), ("l1", Self::L1), ("huber", Self::Huber)];
+impl Choice for TaskLoss {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("l2", Self::L2),
+        ("l1", Self::L1),
+        ("huber", Self::Huber),
+        ("cross_entropy", Self::CrossEntropy),
+        ("focal", Self::Focal),
+    ];
+}
+
+impl TaskLoss {
+    /// What tasks of a kind choose among, the usual one first.
+    fn of(kind: TaskKind) -> &'static [Self] {
+        match kind {
+            TaskKind::Number | TaskKind::Depth => &[Self::L2, Self::L1, Self::Huber],
+            TaskKind::Class | TaskKind::Mask => &[Self::CrossEntropy, Self::Focal],
+            TaskKind::Attributes | TaskKind::Boxes => &[],
+        }
+    }
+
+    fn word(self) -> String {
+        let own = Self::WORDS.iter().find(|(_, loss)| *loss == self);
+        own.map(|(word, _)| format!("{word:?}")).unwrap_or_default()
+    }
+}
+
+/// How much each class counts in a loss.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ClassWeights {
+    /// By how rare it is among the training labels.
+    Rule(Balanced),
+    /// A number for each, in the order of the classes.
+    List(Vec<f64>),
+}
+
+/// `"balanced"`: all labels over the number of classes and the labels of this one, so that all classes count alike together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balanced {
+    /// The only rule.
+    Balanced,
 }
 
 /// Keys of `[tasks.<name>]`.
-pub(super) const KEYS: &[&str] = &["weight", "loss", "delta"];
+pub(super) const KEYS: &[&str] = &["weight", "loss", "delta", "gamma", "class_weights"];
 
 /// `name = 0.5`, or a table; as if `1.0` were written where there is nothing.
 pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig> {
     let weight = |s: &Section, key: &str| s.number(key, 1.0, "a weight of at least 0", |x| x >= 0.0);
+    let losses = TaskLoss::of(kind);
     if !s.is_table(name) {
-        return Ok(TaskConfig {
-            loss: kind.is_numeric().then_some(NumberLoss::L2),
-            ..TaskConfig::of_weight(weight(s, name)?)
-        });
+        return Ok(TaskConfig { loss: losses.first().copied(), ..TaskConfig::of_weight(weight(s, name)?) });
     }
     let s = s.table(name)?;
-    for key in ["loss", "delta"] {
-        if s.has(key) && !kind.is_numeric() {
-            return Err(
-                s.error(key, format!("belongs to tasks that ask for a number; {name} is of kind {}", kind.name()))
-            );
+    let loss = match losses.first() {
+        Some(usual) => Some(s.choice("loss", *usual)?),
+        None => None,
+    };
+    if s.has("loss") && !loss.is_some_and(|loss| losses.contains(&loss)) {
+        let words: Vec<String> = losses.iter().map(|l| l.word()).collect();
+        let those = if words.is_empty() { "has no choice".into() } else { format!("takes {}", either(&words)) };
+        return Err(s.error("loss", format!("{name} is of kind {}, which {those}", kind.name())));
+    }
+    for (key, owner) in [("delta", TaskLoss::Huber), ("gamma", TaskLoss::Focal)] {
+        if s.has(key) && loss != Some(owner) {
+            return Err(s.error(key, format!("belongs to loss = {}; set that, or leave {key} out", owner.word())));
         }
     }
-    let loss = if kind.is_numeric() { Some(s.choice("loss", NumberLoss::L2)?) } else { None };
-    if s.has("delta") && loss != Some(NumberLoss::Huber) {
-        return Err(s.error("delta", "belongs to loss = \"huber\"; set that, or leave delta out"));
+    let delta = (loss == Some(TaskLoss::Huber)).then(|| s.number("delta", 1.0, "a number above 0", |x| x > 0.0));
+    let gamma = (loss == Some(TaskLoss::Focal)).then(|| s.number("gamma", 2.0, "a number of at least 1", |x| x >= 1.0));
+    Ok(TaskConfig {
+        weight: weight(&s, "weight")?,
+        loss,
+        delta: delta.transpose()?,
+        gamma: gamma.transpose()?,
+        class_weights: class_weights(&s, name, kind)?,
+    })
+}
+
+/// `class_weights = "balanced"`, or a list.
+fn class_weights(s: &Section, name: &str, kind: TaskKind) -> Result<Option<ClassWeights>> {
+    const KEY: &str = "class_weights";
+    if !s.has(KEY) {
+        return Ok(None);
     }
-    let delta = (loss == Some(NumberLoss::Huber)).then(|| s.number("delta", 1.0, "a number above 0", |x| x > 0.0));
-    Ok(TaskConfig { weight: weight(&s, "weight")?, loss, delta: delta.transpose()? })
+    if !matches!(kind, TaskKind::Class | TaskKind::Mask) {
+        return Err(s.error(KEY, format!("belongs to tasks that ask for a class; {name} is of kind {}", kind.name())));
+    }
+    let what = "\"balanced\", or a list of numbers of at least 0, one for each class";
+    if s.is_list(KEY) {
+        let list = s.list(KEY, what, |v| as_number(v).filter(|x| x.is_finite() && *x >= 0.0))?.unwrap_or_default();
+        if !list.iter().any(|w| *w > 0.0) {
+            return Err(s.error(KEY, format!("expected {what}, one of them above 0")));
+        }
+        return Ok(Some(ClassWeights::List(list)));
+    }
+    match s.text(KEY, what)?.as_deref() {
+        Some("balanced") => Ok(Some(ClassWeights::Rule(Balanced::Balanced))),
+        other => Err(s.error(KEY, format!("expected {what}, found {:?}", other.unwrap_or_default()))),
+    }
 }

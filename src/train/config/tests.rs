@@ -124,7 +124,9 @@ fn an_empty_file_is_the_embedded_digits_with_every_default() {
 }
 
 fn weights(all: &[(&str, f64)]) -> BTreeMap<String, TaskConfig> {
-    all.iter().map(|(task, weight)| (task.to_string(), TaskConfig::of_weight(*weight))).collect()
+    let usual = Some(TaskLoss::CrossEntropy);
+    let one = |weight: f64| TaskConfig { loss: usual, ..TaskConfig::of_weight(weight) };
+    all.iter().map(|(task, weight)| (task.to_string(), one(*weight))).collect()
 }
 
 #[test]
@@ -278,8 +280,22 @@ fn drawn_scenes_and_their_tasks() {
     assert_eq!(config.task_names(), ["boxes", "count", "depth"]);
     assert_eq!(config.task_kinds(), [TaskKind::Boxes, TaskKind::Number, TaskKind::Depth]);
     assert_eq!((config.student.net.decoder, config.teacher.net.decoder), (8, 32));
-    let count = TaskConfig { weight: 0.5, loss: Some(NumberLoss::Huber), delta: Some(2.0) };
+    let count = TaskConfig { loss: Some(TaskLoss::Huber), delta: Some(2.0), ..TaskConfig::of_weight(0.5) };
     assert_eq!((&config.tasks["count"], config.tasks["boxes"].weight), (&count, 2.0));
-    assert_eq!(config.tasks["depth"].loss, Some(NumberLoss::L2));
+    assert_eq!(config.tasks["depth"].loss, Some(TaskLoss::L2));
+    assert_eq!(parse(&config.to_toml()).unwrap(), config);
+}
+
+#[test]
+fn classes_may_count_differently() {
+    let text = "[data]\nsource = \"scenes\"\ntasks = [\"class\", \"mask\", \"count\"]\n[tasks]\ncount = 2\n\
+                mask = { loss = \"focal\", class_weights = \"balanced\" }\n[tasks.class]\nclass_weights = [1, 0.5, 2]\n";
+    let config = parse(text).unwrap();
+    let mask = &config.tasks["mask"];
+    assert_eq!((mask.loss, mask.gamma), (Some(TaskLoss::Focal), Some(2.0)));
+    assert_eq!(mask.class_weights, Some(ClassWeights::Rule(Balanced::Balanced)));
+    let class = &config.tasks["class"];
+    assert_eq!((class.loss, class.gamma), (Some(TaskLoss::CrossEntropy), None));
+    assert_eq!(class.class_weights, Some(ClassWeights::List(vec![1.0, 0.5, 2.0])));
     assert_eq!(parse(&config.to_toml()).unwrap(), config);
 }

@@ -84,7 +84,13 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> Objective {
     let (teachers, lessons) = (staff.teachers, staff.lessons);
     let teaching = Teaching { config: &config, teachers, lessons, seed: 4 };
     let tasks = ["t0", "t1"].map(|name| Task::class(name, Vec::new()));
-    let goal = |(task, weight)| Goal { task, weight, config: TaskConfig::of_weight(1.0), label_smoothing: 0.0 };
+    let goal = |(task, weight)| Goal {
+        task,
+        weight,
+        config: TaskConfig::of_weight(1.0),
+        frequencies: &[],
+        label_smoothing: 0.0,
+    };
     let goals: Vec<Goal> = tasks.iter().zip(weights).map(goal).collect();
     Objective::distilled(&scene.gpu, &goals, &[], teaching, &scene.network).unwrap()
 }

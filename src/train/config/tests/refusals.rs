@@ -186,6 +186,13 @@ fn tasks_of_other_kinds() {
     expect("[data]\nobjects = 3\n", "run.toml:2: data.objects: ", "set data.source = \"scenes\"");
     refused("[tasks.mask]\nloss = \"l1\"\n", "run.toml:5: tasks.mask.loss: ", "of kind mask");
     refused("[tasks.count]\ndelta = 1\n", "run.toml:5: tasks.count.delta: ", "huber");
+    refused("[tasks.mask]\ngamma = 2\n", "run.toml:5: tasks.mask.gamma: ", "set that, or leave gamma out");
+    refused("[tasks.mask]\nloss = \"focal\"\ngamma = 0.5\n", "run.toml:6: tasks.mask.gamma: ", "at least 1");
+    refused("[tasks.mask]\nclass_weights = \"rare\"\n", "run.toml:5: tasks.mask.class_weights: ", "balanced");
+    refused("[tasks.mask]\nclass_weights = [0, 0]\n", "run.toml:5: tasks.mask.class_weights: ", "above 0");
+    refused("[tasks.count]\nclass_weights = [1]\n", "run.toml:5: tasks.count.class_weights: ", "of kind number");
+    let smoothed = "[tasks.mask]\nclass_weights = \"balanced\"\n[train]\nlabel_smoothing = 0.1\n";
+    refused(smoothed, "run.toml:4: tasks.mask: ", "label_smoothing");
     refused("[tasks.count]\nweigth = 1\n", "run.toml:5: tasks.count.weigth: ", "`weight`");
     refused("[distill]\nmethods = [\"crd\"]\n", "run.toml:5: distill.methods: ", "crd teaches tasks of kind class");
     refused(

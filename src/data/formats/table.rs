@@ -1,0 +1,260 @@
+//! Labels and attributes in a table: a CSV file with a row for each image.
+
+use super::coco::OnError;
+use super::objects::in_parallel;
+use super::{folder, image};
+use crate::data::{Dataset, Images, Labels, MISSING, Skipped, Split, Task, TaskKind, UNKNOWN, seed, split};
+use crate::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The name of the task that asks for all attributes of a table.
+pub const ATTRIBUTES: &str = "attributes";
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "train", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+pub enum Column {
+    /// The name of a class; a task of its own.
+    Class,
+    /// Yes or no; all such columns are one task, [`ATTRIBUTES`].
+    Attribute,
+    /// A number; a task of its own.
+    Number,
+}
+
+/// Which table, and how it becomes a data set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The CSV file, its first line the names of the columns.
+    pub file: PathBuf,
+    /// The folder of the images.
+    pub images: PathBuf,
+    /// The column of their names, with or without the ending.
+    pub image: String,
+    /// The columns that are asked for.
+    pub columns: BTreeMap<String, Column>,
+    /// Values that mean that nothing is known, beside the empty one.
+    pub unknown: Vec<String>,
+    /// A column whose equal values stay in one split: where several images show the same thing, or come from the same source.
+    pub group: Option<String>,
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// Part of the images kept for validation.
+    pub val_fraction: f64,
+    /// Part of the images kept for the test.
+    pub test_fraction: f64,
+    /// Decides who is in which split.
+    pub split_seed: u64,
+    /// What is done with rows and images that cannot be used.
+    pub on_error: OnError,
+}
+
+/// The tasks of such columns by name and kind, in the order in which they are learnt.
+pub fn tasks(columns: &BTreeMap<String, Column>) -> Vec<(&str, TaskKind)> {
+    let of = |kind: Column, as_kind: TaskKind| {
+        columns.iter().filter(move |(_, c)| **c == kind).map(move |(name, _)| (name.as_str(), as_kind))
+    };
+    let attributes = of(Column::Attribute, TaskKind::Attributes).next().map(|(_, kind)| (ATTRIBUTES, kind));
+    of(Column::Class, TaskKind::Class).chain(attributes).chain(of(Column::Number, TaskKind::Number)).collect()
+}
+
+/// A row whose image is there.
+struct Row {
+    path: PathBuf,
+    group: String,
+    /// By column, as in the file; empty where nothing is known.
+    values: BTreeMap<String, String>,
+}
+
+/// Loads the table and its images. Rows without an image and images without a row are left out and named in `skipped`.
+///
+/// # Errors
+/// [`Error::Io`] where the file or the folder cannot be read; [`Error::Data`] with the line for a malformed row, an image that stands
+/// twice, an attribute that is neither yes nor no, a number that is none, or an image that cannot be decoded, unless `on_error` says to
+/// skip those; [`Error::Invalid`] for a data set that cannot be learnt from ([`Dataset::check`]).
+pub fn load(name: &str, options: &Options) -> Result<Dataset> {
+    let mut skipped = Vec::new();
+    let mut rows = rows(options, &mut skipped)?;
+    let decoded = in_parallel(&rows, |row| image::read_boxed(&row.path, options.size, options.channels));
+    let mut pixels = Vec::with_capacity(rows.len());
+    let mut kept = Vec::with_capacity(rows.len());
+    for (row, decoded) in rows.drain(..).zip(decoded) {
+        match decoded {
+            Ok((own, ..)) => {
+                pixels.push(own);
+                kept.push(row);
+            }
+            Err(Error::Data { message, .. }) if options.on_error == OnError::Skip => {
+                skipped.push(Skipped { path: row.path, reason: message });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if kept.is_empty() {
+        return Err(Error::data(&options.file, "", "names no image that is there; is data.images the right folder?"));
+    }
+    let (tasks, labels) = answers(options, &kept);
+    let [h, w] = options.size;
+    let whole = Split {
+        images: Images { pixels: pixels.concat(), count: kept.len(), height: h, width: w, channels: options.channels },
+        labels,
+    };
+    let groups: Vec<&str> = kept.iter().map(|r| r.group.as_str()).collect();
+    let fractions = [options.val_fraction, options.test_fraction];
+    let [train, val, test] = match options.group {
+        Some(_) => split::grouped(&groups, fractions, options.split_seed)?,
+        None => {
+            let strata = whole.strata();
+            let (rest, test) = split::cut(&strata, fractions[1], seed::derive(options.split_seed, "test"))?;
+            let own: Vec<u32> = rest.iter().map(|i| strata[*i as usize]).collect();
+            let part = fractions[0] / (1.0 - fractions[1]);
+            let (train, val) = split::cut(&own, part, seed::derive(options.split_seed, "val"))?;
+            let of = |places: Vec<u32>| places.into_iter().map(|p| rest[p as usize]).collect();
+            [of(train), of(val), test]
+        }
+    };
+    let data = Dataset {
+        name: name.into(),
+        tasks,
+        train: whole.gather(&train),
+        val: whole.gather(&val),
+        test: whole.gather(&test),
+        skipped,
+    };
+    data.check()?;
+    Ok(data)
+}
+
+/// The rows whose images are there.
+fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
+    let file = &options.file;
+    let mut images = images(&options.images)?;
+    let bytes = std::fs::read(file).map_err(|e| Error::io(file, "read", e))?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
+    let header = reader.headers().map_err(|e| Error::data(file, "line 1", format!("malformed CSV: {e}")))?.clone();
+    let place = |column: &str| {
+        header.iter().position(|c| c == column).ok_or_else(|| {
+            let known: Vec<&str> = header.iter().collect();
+            let message = format!("has no column {column:?}; its columns are {}", known.join(", "));
+            Error::data(file, "line 1", message)
+        })
+    };
+    let image = place(&options.image)?;
+    let group = options.group.as_deref().map(place).transpose()?;
+    let columns: Vec<(&String, Column, usize)> =
+        options.columns.iter().map(|(name, kind)| Ok((name, *kind, place(name)?))).collect::<Result<_>>()?;
+    let mut rows = Vec::new();
+    let mut seen = BTreeSet::new();
+    for record in reader.records() {
+        let line = |position: Option<&csv::Position>| format!("line {}", position.map_or(0, csv::Position::line));
+        let read = match &record {
+            Err(error) => Err((line(error.position()), format!("malformed: {error}"))),
+            Ok(record) => {
+                let known = |value: &str| !options.unknown.iter().any(|u| u == value);
+                let value = |(name, kind, at): &(&String, Column, usize)| {
+                    let value = record.get(*at).filter(|v| known(v)).unwrap_or_default();
+                    check(*kind, value).map_err(|m| format!("column {name:?}: {m}"))?;
+                    Ok(((*name).clone(), value.to_string()))
+                };
+                let values = columns.iter().map(value).collect::<std::result::Result<BTreeMap<_, _>, String>>();
+                let own = record.get(image).unwrap_or_default();
+                let key = images.keys().find(|stem| *stem == own).cloned().or_else(|| stem_of(own));
+                let twice = !seen.insert(key.clone());
+                values
+                    .and_then(|v| if twice { Err(format!("image {own:?} stands twice")) } else { Ok(v) })
+                    .map(|values| (own.to_string(), key, values, record))
+                    .map_err(|message| (line(record.position()), message))
+            }
+        };
+        match read {
+            Ok((own, key, values, record)) => match key.and_then(|key| images.remove(&key)) {
+                Some(path) => {
+                    let group = group.and_then(|at| record.get(at)).unwrap_or_default().to_string();
+                    rows.push(Row { path, group, values });
+                }
+                None => {
+                    let reason = format!("{}: there is no image {own:?}", line(record.position()));
+                    skipped.push(Skipped { path: file.clone(), reason });
+                }
+            },
+            Err((line, message)) if options.on_error == OnError::Skip => {
+                skipped.push(Skipped { path: file.clone(), reason: format!("{line}: {message}") });
+            }
+            Err((line, message)) => {
+                return Err(Error::data(file, line, format!("{message}; mend it, or set data.on_error = \"skip\"")));
+            }
+        }
+    }
+    let alone = |path| Skipped { path, reason: format!("has no row in {}", file.display()) };
+    skipped.extend(images.into_values().map(alone));
+    Ok(rows)
+}
+
+/// The images of a folder by their names without the ending.
+fn images(images: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let entries = std::fs::read_dir(images).map_err(|e| Error::io(images, "read", e))?;
+    let paths = entries.flatten().map(|e| e.path()).filter(|p| folder::is_image(p));
+    Ok(paths.filter_map(|p| Some((p.file_stem()?.to_str()?.to_string(), p))).collect())
+}
+
+fn stem_of(name: &str) -> Option<String> {
+    Path::new(name).file_stem().and_then(|s| s.to_str()).map(String::from)
+}
+
+/// Refuses a value that its column cannot hold.
+fn check(kind: Column, value: &str) -> std::result::Result<(), String> {
+    match kind {
+        _ if value.is_empty() => Ok(()),
+        Column::Class => Ok(()),
+        Column::Attribute if yes(value).is_some() => Ok(()),
+        Column::Number if number(value).is_some() => Ok(()),
+        Column::Attribute => Err(format!("{value:?} is neither yes nor no, true nor false, 1 nor 0")),
+        Column::Number => Err(format!("{value:?} is no number")),
+    }
+}
+
+fn yes(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" => Some(true),
+        "false" | "no" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn number(value: &str) -> Option<f32> {
+    value.parse().ok().filter(|v: &f32| v.is_finite())
+}
+
+/// The tasks of the columns and their answers.
+fn answers(options: &Options, rows: &[Row]) -> (Vec<Task>, Vec<Labels>) {
+    let value = |row: &Row, column: &str| row.values.get(column).cloned().unwrap_or_default();
+    let attributes: Vec<&String> =
+        options.columns.iter().filter(|(_, kind)| **kind == Column::Attribute).map(|(name, _)| name).collect();
+    let one = |(name, kind): (&str, TaskKind)| match kind {
+        TaskKind::Class => {
+            let all: BTreeSet<String> = rows.iter().map(|r| value(r, name)).filter(|v| !v.is_empty()).collect();
+            let classes: Vec<String> = all.into_iter().collect();
+            let class = |r: &Row| classes.binary_search(&value(r, name)).map_or(MISSING, |i| i as u32);
+            let labels = Labels::Class(rows.iter().map(class).collect());
+            (Task::class(name, classes), labels)
+        }
+        TaskKind::Attributes => {
+            let answer = |r: &Row, a: &str| yes(&value(r, a)).map_or(UNKNOWN, |yes| f32::from(u8::from(yes)));
+            let answers = rows.iter().flat_map(|r| attributes.iter().map(move |a| answer(r, a))).collect();
+            let names: Vec<&str> = attributes.iter().map(|a| a.as_str()).collect();
+            let task = Task { flip: false, ..Task::new(name, kind, &names) };
+            (task, Labels::Attributes { count: names.len(), answers })
+        }
+        _ => {
+            let numbers = rows.iter().map(|r| number(&value(r, name)).unwrap_or(f32::NAN)).collect();
+            (Task { flip: false, ..Task::new(name, kind, &[]) }, Labels::Number(numbers))
+        }
+    };
+    tasks(&options.columns).into_iter().map(one).unzip()
+}
+
+#[cfg(test)]
+mod tests;

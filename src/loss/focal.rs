@@ -1,0 +1,27 @@
+//! Focal loss over class labels, with class weights.
+
+use super::Losses;
+use crate::Result;
+use crate::kernels::focal;
+use crate::tape::Var;
+use crate::tensor::Tensor;
+
+/// `w_y (1 − p_y)^γ (−log p_y)`, `p = softmax(z)`, over the labelled samples, divided by the sum of their weights (Lin et al. 2017, over
+/// a softmax). γ of 0 is cross entropy with class weights in PyTorch's form.
+#[derive(Debug, Clone)]
+pub struct Focal {
+    /// γ: 0, or at least 1.
+    pub gamma: f32,
+    /// `[c]`, none below 0.
+    pub class_weights: Tensor,
+}
+
+impl Focal {
+    /// Adds `weight` times the loss of `logits` `[n, c]` on `labels` `[n]` (`u32`; `u32::MAX`: no label) as term `term`.
+    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, logits: &Var, labels: &Tensor) -> Result<()> {
+        let z = logits.value().clone();
+        losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
+            focal::focal(gpu, &z, labels, &self.class_weights, self.gamma, weight, dz, rows)
+        })
+    }
+}
