@@ -1,5 +1,7 @@
 // Binary cross entropy on logits, mean over the elements that have a target:
 //   loss = max(z, 0) − z·t + log(1 + exp(−|z|));  dz = weight (σ(z) − t) / count.
+//   POSITIVE = 1: what speaks for yes counts positive_weights [columns] times:
+//   loss = (1 − t) z + k (max(−z, 0) + log(1 + exp(−|z|))), k = 1 + (w − 1) t;  dz = weight ((1 − t) − k σ(−z)) / count.
 //
 // z, targets, dz [rows, columns]; a negative target marks an element without one; row_loss [rows] receives the sum of
 // weight · loss / count over the row. A row is one invocation's (WIDE = 0) or one workgroup's (WIDE = 1).
@@ -15,6 +17,9 @@ struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, weight: 
 @group(0) @binding(3) var<storage, read_write> row_loss: array<f32>;
 #if GRAD
 @group(0) @binding(4) var<storage, read_write> dz: array<f32>;
+#endif
+#if POSITIVE
+@group(0) @binding(5) var<storage, read> positive_weights: array<f32>;
 #endif
 
 fn share(i: u32) -> f32 {
@@ -44,11 +49,20 @@ fn binary_cross_entropy(
         let t = targets[at + j];
         let wanted = t >= 0.0;
         let e = exp(-abs(v));
+#if POSITIVE
+        let k = 1.0 + (positive_weights[j] - 1.0) * t;
+        loss += select(0.0, (1.0 - t) * v + k * (max(-v, 0.0) + log_one_plus(e)), wanted);
+#else
         loss += select(0.0, max(v, 0.0) - v * t + log_one_plus(e), wanted);
+#endif
 #if GRAD
         if row.live {
-            let sigmoid = select(e, 1.0, v >= 0.0) / (1.0 + e);
-            var g = select(0.0, scale * (sigmoid - t), wanted);
+#if POSITIVE
+            let pull = (1.0 - t) - k * select(1.0, e, v >= 0.0) / (1.0 + e);
+#else
+            let pull = select(e, 1.0, v >= 0.0) / (1.0 + e) - t;
+#endif
+            var g = select(0.0, scale * pull, wanted);
             if p.accumulate != 0u {
                 g += dz[at + j];
             }

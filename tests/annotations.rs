@@ -2,7 +2,7 @@
 #![cfg(feature = "train")]
 
 use limbeck::data::formats::coco::{self, OnError};
-use limbeck::data::formats::objects::{self, Options, Question};
+use limbeck::data::formats::objects::{self, Masks, Options, Question};
 use limbeck::data::{Dataset, IGNORED, Labels};
 use limbeck::geometry::Rect;
 use limbeck::gpu::Gpu;
@@ -45,7 +45,7 @@ fn load(folder: &Path, on_error: OnError) -> limbeck::Result<Dataset> {
     let found = coco::read(&folder.join("instances.json"), on_error)?;
     let all = || objects::of_instances(&found, folder);
     let questions = Question::ALL.map(|(_, q)| q).to_vec();
-    let options = Options { size: [16, 16], channels: 3, questions, masks: None, on_error };
+    let options = Options { size: [16, 16], channels: 3, questions, masks: Masks::Drawn, on_error };
     objects::load("test", &found.classes, [all(), all(), all()], &options)
 }
 
@@ -119,7 +119,7 @@ fn a_run_learns_from_a_coco_file() {
     let error =
         train::run(&few, &folder.path().join("few"), &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {});
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("2 numbers for 3 classes: background, square, column"), "{error}");
+    assert!(error.contains("2 numbers for 3 names: background, square, column"), "{error}");
     std::fs::write(&file, text.replace("train = \"instances.json\"", "train = \"instance.json\"")).unwrap();
     let error = Config::load(&file, &[]).unwrap_err().to_string();
     assert!(error.contains("data.train") && error.contains("did you mean `instances.json`"), "{error}");
@@ -245,7 +245,8 @@ fn a_run_learns_from_a_table() {
     let text = format!(
         "name = \"table\"\nseeds = [0]\n[data]\nsource = \"csv\"\nroot = {:?}\nfile = \"table.csv\"\nimages = \".\"\ngroup = \"owner\"\n\
          size = [16, 16]\nval_fraction = 0.25\ntest_fraction = 0.25\n\
-         columns = {{ kind = \"class\", bright = \"attribute\", size = \"number\" }}\n[train]\nepochs = 2\nbatch = 4\n\
+         columns = {{ kind = \"class\", bright = \"attribute\", size = \"number\" }}\n\
+         [tasks]\nattributes = {{ positive_weights = \"balanced\" }}\n[train]\nepochs = 2\nbatch = 4\n\
          [teacher]\narch = \"resnet8\"\nwidth = 0.25\n[student]\narch = \"resnet8\"\nwidth = 0.25\n",
         folder.path()
     );

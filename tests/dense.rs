@@ -56,7 +56,9 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     huber.apply(&mut losses, 1, weights[1], &out.logits[1], &floats("depth", &[4, 13, 11, 1])).unwrap();
     let squared = Regression { loss: RegressionLoss::L2 };
     squared.apply(&mut losses, 2, weights[2], &out.logits[2], &floats("number", &[4, 1])).unwrap();
-    BinaryCrossEntropy.apply(&mut losses, 3, weights[3], &out.logits[3], &floats("attributes", &[4, 3])).unwrap();
+    BinaryCrossEntropy::default()
+        .apply(&mut losses, 3, weights[3], &out.logits[3], &floats("attributes", &[4, 3]))
+        .unwrap();
     let objects = floats("objects", &[4, 3, 6]);
     let focal = Focal { alpha: 0.25, gamma: 2.0 };
     let mut assigned = None;

@@ -62,6 +62,20 @@ fn every_image_of_coco_is_read_or_named() {
         &[&all[..], &["data.labels=polygons_yolo", "data.names=names_instance.yaml", "data.on_error=skip"]].concat(),
     );
     assert_eq!(samples(&polygons), files("coco/images"));
+    let panoptic = [
+        "data.source=panoptic",
+        "data.annotations=panoptic/panoptic_train2017.json",
+        "data.segments=panoptic/panoptic_train2017",
+    ];
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/coco.toml")).unwrap();
+    let own =
+        |line: &&str| !["labels", "names", "folder", "ignored", "[data.masks]"].iter().any(|k| line.starts_with(k));
+    let text: Vec<&str> = text.lines().filter(own).collect();
+    let root = format!("data.root={}", root().join("coco").display());
+    let sets: Vec<String> = all.iter().chain(&panoptic).map(|s| s.to_string()).chain([root]).collect();
+    let config = Config::parse(&text.join("\n"), Path::new("panoptic.toml"), &sets).unwrap_or_else(|e| panic!("{e}"));
+    let data = load_data(&config).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((samples(&data), data.tasks[0].classes.len(), data.tasks[1].classes.len()), (100, 80, 133));
 }
 
 #[test]

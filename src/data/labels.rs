@@ -1,7 +1,8 @@
 //! What is asked of an image, and the answers.
 
+mod check;
+
 use super::augment::Draw;
-use super::{Images, fnv1a};
 use crate::geometry::Rect;
 use crate::{Error, Result};
 
@@ -296,7 +297,8 @@ impl Labels {
         }
     }
 
-    /// How often each of `classes` classes is the answer, of images or of pixels; empty for other kinds.
+    /// How often each of `classes` classes is the answer, of images or of pixels; of attributes how often each holds, then how often
+    /// each does not; empty for other kinds.
     pub fn frequencies(&self, classes: usize) -> Vec<u64> {
         let mut counts = vec![0; classes];
         let mut count = |class: usize| {
@@ -307,6 +309,13 @@ impl Labels {
         match self {
             Labels::Class(v) => v.iter().for_each(|l| count(*l as usize)),
             Labels::Mask(v) => v.iter().filter(|l| **l != IGNORED).for_each(|l| count(usize::from(*l))),
+            Labels::Attributes { count, answers } => {
+                let mut counts = vec![0; 2 * count];
+                for (i, answer) in answers.iter().enumerate().filter(|(_, a)| **a >= 0.0) {
+                    counts[i % count + if *answer > 0.5 { 0 } else { *count }] += 1;
+                }
+                return counts;
+            }
             _ => return Vec::new(),
         }
         counts
@@ -324,90 +333,6 @@ impl Labels {
         let mean = known().sum::<f64>() / n as f64;
         let std = (known().map(|y| (y - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
         (mean as f32, if std > 0.0 { std as f32 } else { 1.0 })
-    }
-
-    pub(super) fn fingerprint(&self, hash: u64) -> u64 {
-        match self {
-            // Classes alone are hashed as they always were.
-            Labels::Class(v) => v.iter().fold(hash, |h, l| fnv1a(h, &l.to_le_bytes())),
-            Labels::Attributes { answers: v, .. } | Labels::Number(v) | Labels::Depth(v) => {
-                v.iter().fold(hash, |h, l| fnv1a(h, &l.to_bits().to_le_bytes()))
-            }
-            Labels::Mask(v) => fnv1a(hash, v),
-            Labels::Boxes(v) => v.iter().fold(hash, |hash, objects| {
-                let hash = fnv1a(hash, &objects.as_ref().map_or(u64::MAX, |o| o.len() as u64).to_le_bytes());
-                objects.iter().flatten().fold(hash, |hash, o| {
-                    let edges = [o.rect.x0, o.rect.y0, o.rect.x1, o.rect.y1, o.area];
-                    let hash = edges.iter().fold(hash, |h, v| fnv1a(h, &v.to_bits().to_le_bytes()));
-                    fnv1a(fnv1a(hash, &o.class.to_le_bytes()), &[u8::from(o.ignored)])
-                })
-            }),
-        }
-    }
-
-    /// Refuses labels that do not fit the task or the images, with the sample.
-    pub(super) fn check(&self, task: &Task, images: &Images) -> Result<()> {
-        let bad = |m: String| Err(Error::Invalid(m));
-        let (n, pixels, classes) = (images.count, images.height * images.width, task.classes.len());
-        if self.kind() != task.kind {
-            return bad(format!(
-                "task {:?} is of kind {}, its labels of {}",
-                task.name,
-                task.kind.name(),
-                self.kind().name()
-            ));
-        }
-        if let Labels::Attributes { count, .. } = self
-            && *count != classes
-        {
-            return bad(format!("task {:?} has {classes} attributes, its labels have {count}", task.name));
-        }
-        let (len, width) = match self {
-            Labels::Class(v) => (v.len(), 1),
-            Labels::Attributes { count, answers } => (answers.len(), *count),
-            Labels::Number(v) => (v.len(), 1),
-            Labels::Mask(v) => (v.len(), pixels),
-            Labels::Depth(v) => (v.len(), pixels),
-            Labels::Boxes(v) => (v.len(), 1),
-        };
-        if len != n * width {
-            return bad(format!("task {:?} has {} labels for {n} images", task.name, len / width.max(1)));
-        }
-        if self.all_missing() {
-            return bad(format!("no image has a label for task {:?}", task.name));
-        }
-        let out_of_range = |sample: usize, label: u32| {
-            bad(format!("sample {sample}: label {label} of task {:?} is not below {classes}", task.name))
-        };
-        match self {
-            Labels::Class(v) => match v.iter().position(|&l| l as usize >= classes && l != MISSING) {
-                Some(i) => out_of_range(i, v[i]),
-                None => Ok(()),
-            },
-            Labels::Mask(v) => match v.iter().position(|&l| usize::from(l) >= classes && l != IGNORED) {
-                Some(i) => out_of_range(i / pixels, v[i].into()),
-                None => Ok(()),
-            },
-            Labels::Boxes(v) => {
-                for (i, o) in v.iter().enumerate().flat_map(|(i, all)| all.iter().flatten().map(move |o| (i, o))) {
-                    if o.class as usize >= classes {
-                        return out_of_range(i, o.class);
-                    }
-                    if !o.rect.is_proper() {
-                        return bad(format!("sample {i}: a box {:?} of task {:?} has no area", o.rect, task.name));
-                    }
-                }
-                Ok(())
-            }
-            Labels::Number(v) | Labels::Depth(v) => match v.iter().position(|y| y.is_infinite()) {
-                Some(i) => bad(format!("sample {}: task {:?} has an infinite label", i / width, task.name)),
-                None => Ok(()),
-            },
-            Labels::Attributes { answers, count } => match answers.iter().position(|a| a.is_nan() || *a > 1.0) {
-                Some(i) => bad(format!("sample {}: task {:?} has an answer of {}", i / count, task.name, answers[i])),
-                None => Ok(()),
-            },
-        }
     }
 }
 

@@ -126,12 +126,12 @@ impl Split {
     }
 }
 
-/// Something that was left out on loading, and why.
+/// Something that was left out on loading, or has no labels of some kind, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
     /// The file.
     pub path: PathBuf,
-    /// Why it was left out.
+    /// Why, or what it lacks.
     pub reason: String,
 }
 

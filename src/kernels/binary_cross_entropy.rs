@@ -1,7 +1,7 @@
 //! Binary cross entropy on logits, fused with its gradient.
 
 use super::case::{Case, Check, Permutation, values};
-use super::rows::{Counting, Rows, added, bind_gradient, counted, destination, expect, flag, total};
+use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag, fused};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Result, defines, twin};
@@ -14,22 +14,26 @@ pub const MISSING: f32 = -1.0;
 
 /// `weight ·` the mean over the elements with a target of `max(z, 0) − z·t + log(1 + exp(−|z|))`.
 ///
+/// With `positive_weights` `[columns]` what speaks for yes counts so many times: `−(w t log σ(z) + (1 − t) log(1 − σ(z)))`, PyTorch's
+/// `pos_weight`.
+///
 /// `z`, `targets` (in 0..=1, or [`MISSING`]) and `dz` `[rows, columns]`; `dz` receives `weight ·` the gradient, `row_loss`
 /// `[rows]` the weighted shares, whose sum is the loss (all 0 where nothing has a target).
 pub fn binary_cross_entropy(
     gpu: &Gpu,
     z: &Tensor,
     targets: &Tensor,
+    positive_weights: Option<&Tensor>,
     weight: f32,
     dz: Option<&Target>,
     row_loss: &Tensor,
 ) -> Result<()> {
     let variant = (Rows::choose(z.columns(), gpu.profile().class), Counting::choose(z.len(), gpu.profile().class));
-    binary_cross_entropy_with(gpu, z, targets, weight, dz, row_loss, variant)
+    binary_cross_entropy_with(gpu, z, targets, positive_weights, weight, dz, row_loss, variant)
 }
 
-fn variant_defines((rows, counting): (Rows, Counting), grad: bool) -> Defines {
-    defines! { WIDE = rows.wide(), FUSED = counting.fused(), GRAD = grad }
+fn variant_defines((rows, counting): (Rows, Counting), positive: bool, grad: bool) -> Defines {
+    defines! { WIDE = rows.wide(), FUSED = counting.fused(), POSITIVE = positive, GRAD = grad }
 }
 
 /// [`binary_cross_entropy`] in a given variant.
@@ -37,6 +41,7 @@ pub fn binary_cross_entropy_with<'a>(
     gpu: &'a Gpu,
     z: &Tensor,
     targets: &Tensor,
+    positive_weights: Option<&Tensor>,
     weight: f32,
     dz: Option<&Target>,
     row_loss: &Tensor,
@@ -48,7 +53,7 @@ pub fn binary_cross_entropy_with<'a>(
         expect("binary_cross_entropy", "dz", &dz.tensor, z.shape())?;
     }
     let (rows, counting) = variant;
-    let defines = variant_defines(variant, dz.is_some());
+    let defines = variant_defines(variant, positive_weights.is_some(), dz.is_some());
     let prepare = |launch: Launch<'a>| {
         launch
             .bind("targets", targets)
@@ -59,10 +64,14 @@ pub fn binary_cross_entropy_with<'a>(
             .f32("weight", weight)
     };
     let count = counting.count(gpu, SOURCE, &defines, z.len(), prepare)?;
-    let launch = prepare(gpu.launch(SOURCE, "binary_cross_entropy", &defines)?)
+    let mut launch = prepare(gpu.launch(SOURCE, "binary_cross_entropy", &defines)?)
         .bind("z", z)
         .bind("row_loss", row_loss)
         .cost(30 * z.len() as u64);
+    if let Some(weights) = positive_weights {
+        expect("binary_cross_entropy", "positive_weights", weights, &[z.columns()])?;
+        launch = launch.bind("positive_weights", weights);
+    }
     let launch = counted(bind_gradient(launch, "dz", dz), count.as_ref());
     rows.dispatch(launch, [z.rows(), z.columns()])
 }
@@ -74,7 +83,8 @@ fn variants() -> Vec<(Rows, Counting)> {
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = variants().into_iter().flat_map(|v| [false, true].map(|grad| variant_defines(v, grad)));
+    let ways = [(false, false), (false, true), (true, false), (true, true)];
+    let all = variants().into_iter().flat_map(|v| ways.map(|(positive, grad)| variant_defines(v, positive, grad)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -99,26 +109,31 @@ fn run(gpu: &Gpu, b: usize, c: usize, missing: fn(usize) -> bool) -> Result<Vec<
     // The twin knows the elements that have a target only.
     let present: Vec<usize> = (0..b * c).filter(|i| !missing(*i)).collect();
     let pick = |all: &[f32]| present.iter().map(|&i| f64::from(all[i])).collect::<Vec<f64>>();
-    let loss = twin::binary_cross_entropy::forward(&pick(&z), &pick(&targets));
-    let mut dz = vec![0.0; b * c];
-    for (&i, g) in present.iter().zip(twin::binary_cross_entropy::grad(&pick(&z), &pick(&targets))) {
-        dz[i] = g;
-    }
+    let (z_in, targets_in) = (pick(&z), pick(&targets));
+    let positive: Vec<f32> = (0..c).map(|j| 0.5 + j as f32 / c as f32).collect();
+    let each: Vec<f64> = present.iter().map(|i| f64::from(positive[i % c])).collect();
+    let spread = |grad: Vec<f64>| {
+        let mut dz = vec![0.0; b * c];
+        present.iter().zip(grad).for_each(|(&i, g)| dz[i] = g);
+        dz
+    };
+    let plain = (
+        twin::binary_cross_entropy::forward(&z_in, &targets_in),
+        spread(twin::binary_cross_entropy::grad(&z_in, &targets_in)),
+    );
+    let weighted = (
+        twin::binary_cross_entropy::forward_weighted(&z_in, &targets_in, &each),
+        spread(twin::binary_cross_entropy::grad_weighted(&z_in, &targets_in, &each)),
+    );
     let (z, targets) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_f32(gpu, &targets, &[b, c])?);
+    let positive = Tensor::from_f32(gpu, &positive, &[c])?;
     let mut checks = Vec::new();
     for variant in variants() {
-        for gradient in [None, Some(false), Some(true)] {
-            let what = format!("{variant:?}, accumulate {gradient:?}");
-            let (out, there) = destination(gpu, &[b, c], gradient == Some(true))?;
-            let row_loss = Tensor::empty(gpu, &[b])?;
-            let target = gradient.map(|_| &out);
-            binary_cross_entropy_with(gpu, &z, &targets, weight, target, &row_loss, variant)?;
-            let want = vec![f64::from(weight) * loss];
-            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
-            if gradient.is_some() {
-                let want = added(&there, weight.into(), &dz);
-                checks.push(Check::sum(format!("dz, {what}"), out.tensor.to_f32(gpu)?, want, c));
-            }
+        for (weights, (loss, dz)) in [(None, &plain), (Some(&positive), &weighted)] {
+            let what = format!("{variant:?}, positive weights {}", weights.is_some());
+            checks.extend(fused(gpu, &what, (&[b, c], b), weight, (*loss, dz), c, |out, row_loss| {
+                binary_cross_entropy_with(gpu, &z, &targets, weights, weight, out, row_loss, variant)
+            })?);
         }
     }
     Ok(checks)

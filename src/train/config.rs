@@ -23,7 +23,7 @@ pub use super::cache::Storage;
 pub use network::{Init, NetConfig, Stem};
 pub use source::{
     CocoSource, CsvSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, MasksConfig, Names, OnError,
-    PairSource, Samples, ScenesSource, Source, VocSource, YoloSource,
+    PairSource, PanopticSource, Samples, ScenesSource, Source, VocSource, YoloSource,
 };
 pub use tasks::{Balanced, ClassWeights, TaskConfig, TaskLoss};
 pub use teaching::{
@@ -209,6 +209,7 @@ impl Config {
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.name()).collect(),
             Source::Voc(voc) => voc.tasks.iter().map(|q| q.name()).collect(),
             Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.name()).collect(),
+            Source::Panoptic(panoptic) => panoptic.tasks.iter().map(|q| q.name()).collect(),
             Source::Csv(csv) => table::tasks(&csv.columns).into_iter().map(|(name, _)| name).collect(),
             Source::Folder(folder) => {
                 std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
@@ -223,6 +224,7 @@ impl Config {
             Source::Coco(coco) => coco.tasks.iter().map(|q| q.kind()).collect(),
             Source::Voc(voc) => voc.tasks.iter().map(|q| q.kind()).collect(),
             Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.kind()).collect(),
+            Source::Panoptic(panoptic) => panoptic.tasks.iter().map(|q| q.kind()).collect(),
             Source::Csv(csv) => table::tasks(&csv.columns).into_iter().map(|(_, kind)| kind).collect(),
             _ => vec![TaskKind::Class; self.task_names().len()],
         }
@@ -230,12 +232,14 @@ impl Config {
 
     /// Whether the images have objects in them, which move with their pixels.
     pub(super) fn has_objects(&self) -> bool {
-        matches!(self.data.source, Source::Scenes(_) | Source::Coco(_) | Source::Voc(_) | Source::Yolo(_))
+        use Source::{Coco, Panoptic, Scenes, Voc, Yolo};
+        matches!(self.data.source, Scenes(_) | Coco(_) | Voc(_) | Yolo(_) | Panoptic(_))
     }
 
     /// Whether images keep their proportions on the canvas.
     pub fn letterboxed(&self) -> bool {
-        matches!(self.data.source, Source::Coco(_) | Source::Voc(_) | Source::Yolo(_) | Source::Csv(_))
+        use Source::{Coco, Csv, Panoptic, Voc, Yolo};
+        matches!(self.data.source, Coco(_) | Voc(_) | Yolo(_) | Panoptic(_) | Csv(_))
     }
 
     /// Teachers that each seed trains.

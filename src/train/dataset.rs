@@ -1,8 +1,10 @@
 //! From a run's `[data]` table to images and labels in memory.
 
-use super::config::{CocoSource, Config, IdxFiles, Limit, MasksConfig, Names, OnError, Source, VocSource, YoloSource};
+use super::config::{
+    CocoSource, Config, IdxFiles, Limit, MasksConfig, Names, OnError, PanopticSource, Source, VocSource, YoloSource,
+};
 use crate::data::compose::{self, Pairing, Samples};
-use crate::data::formats::{coco, folder, idx, names, objects, table, voc, yolo};
+use crate::data::formats::{coco, folder, idx, names, objects, panoptic, table, voc, yolo};
 use crate::data::{Dataset, Limits, digits, scenes, seed, split};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -43,6 +45,7 @@ pub fn load(config: &Config) -> Result<Dataset> {
         Source::Coco(c) => coco_set(config, c)?,
         Source::Voc(v) => voc_set(config, v)?,
         Source::Yolo(y) => yolo_set(config, y)?,
+        Source::Panoptic(p) => panoptic_set(config, p)?,
         Source::Csv(c) => table::load(
             &config.name,
             &table::Options {
@@ -102,7 +105,8 @@ fn options(
         let (folder, ignored) = (root.join(&m.folder), m.ignored.clone());
         Ok::<_, Error>(objects::MaskFiles { folder, names: named(config, &m.names)?, ignored })
     });
-    let (masks, questions) = (masks.transpose()?, questions.to_vec());
+    let masks = masks.transpose()?.map_or(objects::Masks::Drawn, objects::Masks::Files);
+    let questions = questions.to_vec();
     Ok(objects::Options { size, channels, questions, masks, on_error: skipping(on_error) })
 }
 
@@ -166,6 +170,20 @@ fn yolo_set(config: &Config, source: &YoloSource) -> Result<Dataset> {
     let parts = cut(&found.images, [source.val_fraction, source.test_fraction], config.data.split_seed)?;
     let parts = limited(parts, &source.limit, config.data.split_seed);
     let mut data = objects::load(&config.name, &found.classes, parts, &options)?;
+    data.skipped.extend(found.skipped);
+    Ok(data)
+}
+
+/// One file of segments, cut into three.
+fn panoptic_set(config: &Config, source: &PanopticSource) -> Result<Dataset> {
+    let root = &config.data.root;
+    let [file, images, segments] = [&source.annotations, &source.images, &source.segments].map(|path| root.join(path));
+    let found = panoptic::read(&file, &images, &segments, skipping(source.on_error))?;
+    let options = options(config, (source.size, source.channels), &source.tasks, None, source.on_error)?;
+    let options = objects::Options { masks: objects::Masks::Segments(found.classes), ..options };
+    let parts = cut(&found.images, [source.val_fraction, source.test_fraction], config.data.split_seed)?;
+    let parts = limited(parts, &source.limit, config.data.split_seed);
+    let mut data = objects::load(&config.name, &found.things, parts, &options)?;
     data.skipped.extend(found.skipped);
     Ok(data)
 }

@@ -94,8 +94,8 @@ pub(super) fn notes(data: &Dataset) -> Vec<String> {
     let mut notes = Vec::new();
     if !data.skipped.is_empty() {
         notes.push(match data.skipped.len() {
-            1 => "1 file was skipped:".into(),
-            n => format!("{n} files were skipped:"),
+            1 => "1 file was skipped, or used in part:".into(),
+            n => format!("{n} files were skipped, or used in part:"),
         });
         notes.extend(data.skipped.iter().map(|s| format!("  {}: {}", s.path.display(), s.reason)));
     }

@@ -43,7 +43,11 @@ impl Supervision {
                 let name = if gamma > 0.0 { "focal" } else { "ce" };
                 vec![(name, Supervision::WeightedClasses(Focal { gamma, class_weights }))]
             }
-            TaskKind::Attributes => vec![("bce", Supervision::Attributes(BinaryCrossEntropy))],
+            TaskKind::Attributes => {
+                let tensor = |weights: Vec<f32>| Tensor::from_f32(gpu, &weights, &[weights.len()]);
+                let positive_weights = positive_weights(goal)?.map(tensor).transpose()?;
+                vec![("bce", Supervision::Attributes(BinaryCrossEntropy { positive_weights }))]
+            }
             TaskKind::Number | TaskKind::Depth => {
                 let (name, loss) = match config.loss {
                     Some(TaskLoss::L1) => ("l1", RegressionLoss::L1),
@@ -92,15 +96,10 @@ impl Supervision {
 
 /// How much each class of a task counts.
 fn class_weights(goal: &Goal) -> Result<Vec<f32>> {
-    let (classes, name) = (goal.task.classes.len(), &goal.task.name);
+    let classes = goal.task.classes.len();
     match &goal.config.class_weights {
         None => Ok(vec![1.0; classes]),
-        Some(ClassWeights::List(list)) if list.len() == classes => Ok(list.iter().map(|w| *w as f32).collect()),
-        Some(ClassWeights::List(list)) => Err(Error::Invalid(format!(
-            "tasks.{name}.class_weights has {} numbers for {classes} classes: {}",
-            list.len(),
-            goal.task.classes.join(", ")
-        ))),
+        Some(ClassWeights::List(list)) => listed(goal, "class_weights", list),
         Some(ClassWeights::Rule(_)) => {
             let all: u64 = goal.frequencies.iter().sum();
             // A class that never occurs is in no label, so its weight does not matter.
@@ -108,4 +107,29 @@ fn class_weights(goal: &Goal) -> Result<Vec<f32>> {
             Ok(goal.frequencies.iter().map(one).collect())
         }
     }
+}
+
+/// How much what speaks for yes counts, of each attribute.
+fn positive_weights(goal: &Goal) -> Result<Option<Vec<f32>>> {
+    Ok(match &goal.config.positive_weights {
+        None => None,
+        Some(ClassWeights::List(list)) => Some(listed(goal, "positive_weights", list)?),
+        Some(ClassWeights::Rule(_)) => {
+            let (yes, no) = goal.frequencies.split_at(goal.task.classes.len());
+            // One that never holds, or always does, has nothing to be balanced.
+            let one = |(yes, no): (&u64, &u64)| if *yes == 0 || *no == 0 { 1.0 } else { *no as f32 / *yes as f32 };
+            Some(yes.iter().zip(no).map(one).collect())
+        }
+    })
+}
+
+/// The weights of a list that has one for each name of the task.
+fn listed(goal: &Goal, key: &str, list: &[f64]) -> Result<Vec<f32>> {
+    let names = &goal.task.classes;
+    if list.len() == names.len() {
+        return Ok(list.iter().map(|w| *w as f32).collect());
+    }
+    let (name, have) = (&goal.task.name, list.len());
+    let message = format!("tasks.{name}.{key} has {have} numbers for {} names: {}", names.len(), names.join(", "));
+    Err(Error::Invalid(message))
 }

@@ -10,6 +10,7 @@ pub mod index_mask;
 pub mod names;
 pub mod objects;
 pub mod outline;
+pub mod panoptic;
 pub mod table;
 pub mod voc;
 pub mod yolo;

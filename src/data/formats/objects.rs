@@ -3,6 +3,7 @@
 
 use super::coco::{Instances, OnError};
 use super::outline::Outline;
+use super::panoptic::Segments;
 use super::{image, index_mask};
 use crate::data::{Dataset, IGNORED, Images, Labels, Object, Skipped, Split, Task, TaskKind};
 use crate::{Error, Result};
@@ -43,12 +44,13 @@ impl Question {
         }
     }
 
-    fn task(self, classes: &[String], masks: Option<&MaskFiles>) -> Task {
+    fn task(self, classes: &[String], masks: &Masks) -> Task {
         let own = || classes.iter().map(String::as_str);
         let names: Vec<&str> = match (self, masks) {
             (Question::Boxes, _) => own().collect(),
-            (Question::Mask, Some(masks)) => masks.classes().map(|(_, name)| name).collect(),
-            (Question::Mask, None) => ["background"].into_iter().chain(own()).collect(),
+            (Question::Mask, Masks::Files(files)) => files.classes().map(|(_, name)| name).collect(),
+            (Question::Mask, Masks::Segments(names)) => names.iter().map(String::as_str).collect(),
+            (Question::Mask, Masks::Drawn) => ["background"].into_iter().chain(own()).collect(),
             (Question::Count, _) => Vec::new(),
         };
         Task::new(self.name(), self.kind(), &names)
@@ -64,6 +66,20 @@ pub struct Annotated {
     pub size: [usize; 2],
     /// Its objects with their outlines, where they have one; `None` where nobody has looked.
     pub objects: Option<Vec<(Object, Option<Outline>)>>,
+    /// Its segments, where every pixel belongs to one.
+    pub segments: Option<Segments>,
+}
+
+/// Where masks come from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Masks {
+    /// Drawn from the objects' outlines; what is no object is background.
+    #[default]
+    Drawn,
+    /// Files of their own.
+    Files(MaskFiles),
+    /// The images' segments, of these classes.
+    Segments(Vec<String>),
 }
 
 /// Masks in files of their own, one for each image: `a.png` belongs to `a.jpg` ([`index_mask::read`]).
@@ -124,8 +140,8 @@ pub struct Options {
     pub channels: usize,
     /// What is asked.
     pub questions: Vec<Question>,
-    /// Where masks are; drawn from the objects' outlines where they are nowhere.
-    pub masks: Option<MaskFiles>,
+    /// Where masks come from.
+    pub masks: Masks,
     /// What is done with images that cannot be read.
     pub on_error: OnError,
 }
@@ -136,6 +152,7 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
         path: folder.join(&entry.file),
         size: entry.size,
         objects: Some(entry.objects.clone()),
+        segments: None,
     };
     instances.images.iter().map(one).collect()
 }
@@ -146,7 +163,7 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
 /// [`Error::Io`] and [`Error::Data`] for an image that cannot be read, or has another size than its annotation, unless
 /// `options.on_error` says to skip it; [`Error::Invalid`] for a data set that cannot be learnt from ([`Dataset::check`]).
 pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options: &Options) -> Result<Dataset> {
-    let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes, options.masks.as_ref())).collect();
+    let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes, &options.masks)).collect();
     // Before any image is read: a mask cannot number more classes than this allows.
     tasks.iter().try_for_each(Task::check)?;
     let mut skipped = Vec::new();
@@ -212,10 +229,11 @@ fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
     let (mut mask, mut missing) = (Vec::new(), None);
     if options.questions.contains(&Question::Mask) {
         let drawn = match &options.masks {
-            Some(files) => files.read(&annotated.path, found)?,
-            None => annotated.objects.as_ref().map(|objects| drawn(objects, found)),
+            Masks::Files(files) => files.read(&annotated.path, found)?,
+            Masks::Segments(_) => annotated.segments.as_ref().map(|segments| segments.read(found)).transpose()?,
+            Masks::Drawn => annotated.objects.as_ref().map(|objects| drawn(objects, found)),
         };
-        if drawn.is_none() && options.masks.is_some() {
+        if drawn.is_none() && options.masks != Masks::Drawn {
             missing = Some("has no mask; its pixels' classes are not known".into());
         }
         mask = match drawn {

@@ -66,6 +66,7 @@ pub fn read(folder: &Path, images: &Path, classes: Option<&[String]>, on_error: 
             path: images.join(p.image),
             size: p.size,
             objects: Some(p.objects.into_iter().filter_map(object).collect()),
+            segments: None,
         }
     };
     Ok(Annotations { images: all.into_iter().map(annotated).collect(), classes, skipped })

@@ -64,7 +64,7 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
                 None
             }
         };
-        found.push(Annotated { path, size, objects });
+        found.push(Annotated { path, size, objects, segments: None });
     }
     let orphan = |(stem, path): (String, PathBuf)| Skipped {
         path,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::Images;
 
 fn all() -> Vec<(Task, Labels)> {
     let rect = |x| Rect::from_size(x, 0.0, 1.0, 1.0);
@@ -93,5 +94,6 @@ fn moments_are_of_what_is_there() {
 fn classes_are_counted() {
     let counts: Vec<Vec<u64>> = all().iter().map(|(task, labels)| labels.frequencies(task.classes.len())).collect();
     assert_eq!((&counts[0], &counts[3]), (&vec![1, 1], &vec![2, 2]));
-    assert!(counts[1].is_empty() && counts[5].is_empty());
+    assert_eq!(counts[1], [1, 1, 1, 0], "yes to a and to b, then no to each");
+    assert!(counts[2].is_empty() && counts[5].is_empty());
 }

@@ -22,6 +22,7 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
         Source::Folder(folder) => Some(folder.val_fraction + folder.test_fraction),
         Source::Voc(voc) => Some(voc.val_fraction + voc.test_fraction),
         Source::Yolo(yolo) => Some(yolo.val_fraction + yolo.test_fraction),
+        Source::Panoptic(panoptic) => Some(panoptic.val_fraction + panoptic.test_fraction),
         Source::Csv(csv) => Some(csv.val_fraction + csv.test_fraction),
         _ => None,
     };
@@ -102,6 +103,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
         Source::Coco(coco) => Some(coco.size),
         Source::Voc(voc) => Some(voc.size),
         Source::Yolo(yolo) => Some(yolo.size),
+        Source::Panoptic(panoptic) => Some(panoptic.size),
         Source::Csv(csv) => Some(csv.size),
         Source::Idx(_) => None,
     };
@@ -178,6 +180,11 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
             directory("labels", &yolo.labels, root, origin)?;
             names(&yolo.names, &["data", "names"], root, origin)?;
             masks(yolo.masks.as_ref(), root, origin)?;
+        }
+        Source::Panoptic(panoptic) => {
+            file(&panoptic.annotations, &["data", "annotations"], root, origin)?;
+            directory("images", &panoptic.images, root, origin)?;
+            directory("segments", &panoptic.segments, root, origin)?;
         }
         Source::Csv(csv) => {
             file(&csv.file, &["data", "file"], root, origin)?;

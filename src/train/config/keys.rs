@@ -51,6 +51,7 @@ const TABLES: &[(&str, &[&str])] = &[
             "tasks",
             "images",
             "annotations",
+            "segments",
             "labels",
             "file",
             "image",

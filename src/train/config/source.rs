@@ -28,6 +28,8 @@ pub enum Source {
     Voc(VocSource),
     /// YOLO's labels.
     Yolo(YoloSource),
+    /// COCO's panoptic annotations.
+    Panoptic(PanopticSource),
     /// A table of labels.
     Csv(CsvSource),
 }
@@ -126,6 +128,32 @@ pub struct YoloSource {
     /// Masks in files of their own; drawn from the objects' outlines where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masks: Option<MasksConfig>,
+    /// Use only so many images of each split.
+    #[serde(skip_serializing_if = "Limit::is_empty")]
+    pub limit: Limit,
+}
+
+/// Images every pixel of which is annotated in COCO's panoptic form.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PanopticSource {
+    /// The folder of the images, relative to `data.root`.
+    pub images: PathBuf,
+    /// The JSON file, relative to `data.root`.
+    pub annotations: PathBuf,
+    /// The folder of the PNG files whose colours number segments, relative to `data.root`.
+    pub segments: PathBuf,
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// Part of the images kept for validation.
+    pub val_fraction: f64,
+    /// Part of the images kept for the test.
+    pub test_fraction: f64,
+    /// What is asked of them; each is a task of its own.
+    pub tasks: Vec<objects::Question>,
+    /// What is done with images and annotations that cannot be used.
+    pub on_error: OnError,
     /// Use only so many images of each split.
     #[serde(skip_serializing_if = "Limit::is_empty")]
     pub limit: Limit,

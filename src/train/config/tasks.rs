@@ -23,12 +23,15 @@ pub struct TaskConfig {
     /// How much each class counts; all alike where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<ClassWeights>,
+    /// How much what speaks for yes counts, of each attribute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive_weights: Option<ClassWeights>,
 }
 
 impl TaskConfig {
     /// A task of this weight with its kind's usual loss.
     pub fn of_weight(weight: f64) -> Self {
-        TaskConfig { weight, loss: None, delta: None, gamma: None, class_weights: None }
+        TaskConfig { weight, loss: None, delta: None, gamma: None, class_weights: None, positive_weights: None }
     }
 }
 
@@ -74,17 +77,18 @@ impl TaskLoss {
     }
 }
 
-/// How much each class counts in a loss.
+/// How much each class or attribute counts in a loss.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ClassWeights {
-    /// By how rare it is among the training labels.
+    /// By how rare it is among the training labels: classes count alike together; an attribute's yes as much as its no.
     Rule(Balanced),
-    /// A number for each, in the order of the classes.
+    /// A number for each, in their order.
     List(Vec<f64>),
 }
 
-/// `"balanced"`: all labels over the number of classes and the labels of this one, so that all classes count alike together.
+/// `"balanced"`: of a class, all labels over the number of classes and the labels of this one; of an attribute, how often it does not
+/// hold over how often it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Balanced {
@@ -93,7 +97,7 @@ pub enum Balanced {
 }
 
 /// Keys of `[tasks.<name>]`.
-pub(super) const KEYS: &[&str] = &["weight", "loss", "delta", "gamma", "class_weights"];
+pub(super) const KEYS: &[&str] = &["weight", "loss", "delta", "gamma", "class_weights", "positive_weights"];
 
 /// `name = 0.5`, or a table; as if `1.0` were written where there is nothing.
 pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig> {
@@ -124,29 +128,34 @@ pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig
         loss,
         delta: delta.transpose()?,
         gamma: gamma.transpose()?,
-        class_weights: class_weights(&s, name, kind)?,
+        class_weights: weights(&s, "class_weights", kind, (name, &[TaskKind::Class, TaskKind::Mask], "a class"))?,
+        positive_weights: weights(&s, "positive_weights", kind, (name, &[TaskKind::Attributes], "attributes"))?,
     })
 }
 
-/// `class_weights = "balanced"`, or a list.
-fn class_weights(s: &Section, name: &str, kind: TaskKind) -> Result<Option<ClassWeights>> {
-    const KEY: &str = "class_weights";
-    if !s.has(KEY) {
+/// `class_weights = "balanced"`, or a list; of tasks of some kinds.
+fn weights(
+    s: &Section,
+    key: &str,
+    kind: TaskKind,
+    (name, kinds, asked): (&str, &[TaskKind], &str),
+) -> Result<Option<ClassWeights>> {
+    if !s.has(key) {
         return Ok(None);
     }
-    if !matches!(kind, TaskKind::Class | TaskKind::Mask) {
-        return Err(s.error(KEY, format!("belongs to tasks that ask for a class; {name} is of kind {}", kind.name())));
+    if !kinds.contains(&kind) {
+        return Err(s.error(key, format!("belongs to tasks that ask for {asked}; {name} is of kind {}", kind.name())));
     }
-    let what = "\"balanced\", or a list of numbers of at least 0, one for each class";
-    if s.is_list(KEY) {
-        let list = s.list(KEY, what, |v| as_number(v).filter(|x| x.is_finite() && *x >= 0.0))?.unwrap_or_default();
+    let what = "\"balanced\", or a list of numbers of at least 0, one for each";
+    if s.is_list(key) {
+        let list = s.list(key, what, |v| as_number(v).filter(|x| x.is_finite() && *x >= 0.0))?.unwrap_or_default();
         if !list.iter().any(|w| *w > 0.0) {
-            return Err(s.error(KEY, format!("expected {what}, one of them above 0")));
+            return Err(s.error(key, format!("expected {what}, one of them above 0")));
         }
         return Ok(Some(ClassWeights::List(list)));
     }
-    match s.text(KEY, what)?.as_deref() {
+    match s.text(key, what)?.as_deref() {
         Some("balanced") => Ok(Some(ClassWeights::Rule(Balanced::Balanced))),
-        other => Err(s.error(KEY, format!("expected {what}, found {:?}", other.unwrap_or_default()))),
+        other => Err(s.error(key, format!("expected {what}, found {:?}", other.unwrap_or_default()))),
     }
 }
