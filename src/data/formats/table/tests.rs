@@ -32,7 +32,7 @@ fn options(folder: &Path) -> Options {
 /// Rows of 22 images that are there, two of each owner, and one that is not.
 fn table(more: &str) -> String {
     let row = |i: usize| {
-        let image = if i % 2 == 0 { format!("{i}.png") } else { i.to_string() };
+        let image = if i.is_multiple_of(2) { format!("{i}.png") } else { i.to_string() };
         let kind = if i == 5 { "?" } else { ["shoe", "hat"][i % 2] };
         let weight = if i == 6 { String::new() } else { format!("{i}.5") };
         format!("{image},{kind},{},{weight},owner {}\n", ["True", "no"][i / 2 % 2], i / 2)
