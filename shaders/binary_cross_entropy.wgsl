@@ -1,7 +1,8 @@
 // Binary cross entropy on logits, mean over the elements that have a target:
 //   loss = max(z, 0) − z·t + log(1 + exp(−|z|));  dz = weight (σ(z) − t) / count.
 //   POSITIVE = 1: what speaks for yes counts positive_weights [columns] times:
-//   loss = (1 − t) z + k (max(−z, 0) + log(1 + exp(−|z|))), k = 1 + (w − 1) t;  dz = weight ((1 − t) − k σ(−z)) / count.
+//   loss = (1 − t) softplus(z) + w t softplus(−z), softplus(z) = max(z, 0) + log(1 + exp(−|z|));
+//   dz = weight ((1 − t) σ(z) − w t σ(−z)) / count.
 //
 // z, targets, dz [rows, columns]; a negative target marks an element without one; row_loss [rows] receives the sum of
 // weight · loss / count over the row. A row is one invocation's (WIDE = 0) or one workgroup's (WIDE = 1).
@@ -50,15 +51,17 @@ fn binary_cross_entropy(
         let wanted = t >= 0.0;
         let e = exp(-abs(v));
 #if POSITIVE
-        let k = 1.0 + (positive_weights[j] - 1.0) * t;
-        loss += select(0.0, (1.0 - t) * v + k * (max(-v, 0.0) + log_one_plus(e)), wanted);
+        // Two sums of parts that are not negative, so that nothing cancels where the loss is small.
+        let w = positive_weights[j] * t;
+        let rest = log_one_plus(e);
+        loss += select(0.0, (1.0 - t) * (max(v, 0.0) + rest) + w * (max(-v, 0.0) + rest), wanted);
 #else
         loss += select(0.0, max(v, 0.0) - v * t + log_one_plus(e), wanted);
 #endif
 #if GRAD
         if row.live {
 #if POSITIVE
-            let pull = (1.0 - t) - k * select(1.0, e, v >= 0.0) / (1.0 + e);
+            let pull = ((1.0 - t) * select(e, 1.0, v >= 0.0) - w * select(1.0, e, v >= 0.0)) / (1.0 + e);
 #else
             let pull = select(e, 1.0, v >= 0.0) / (1.0 + e) - t;
 #endif
