@@ -226,6 +226,8 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     image::GrayImage::from_pixel(20, 16, image::Luma([9])).save(folder.path().join("masks/5.png")).unwrap();
     let error = train::load_data(&config).unwrap_err().to_string();
     assert!(error.contains("5.png") && error.contains("value 9"), "{error}");
+    let error = Config::load(&file, &["data.tasks=[\"boxes\"]".into()]).unwrap_err().to_string();
+    assert!(error.contains("data.masks") && error.contains("nobody asks for them"), "{error}");
     let error = Config::load(&file, &["data.masks.folder=mask".into()]).unwrap_err().to_string();
     assert!(error.contains("data.masks.folder") && error.contains("did you mean `masks`"), "{error}");
 }

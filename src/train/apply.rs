@@ -149,23 +149,24 @@ impl Classifier {
 
     /// An image file as the network takes it: `[height, width, channels]` bytes of the card's size.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        Ok(self.placed(path)?.0)
+    }
+
+    /// The same, and where the file's pixels lie in it.
+    fn placed(&self, path: &Path) -> Result<(Vec<u8>, Letterbox)> {
         let [h, w, c] = self.card.image;
-        match self.card.letterbox {
-            true => Ok(image::read_boxed(path, [h, w], c)?.0),
-            false => image::read(path, [h, w], c),
+        if self.card.letterbox {
+            let (pixels, _, place) = image::read_boxed(path, [h, w], c)?;
+            return Ok((pixels, place));
         }
+        Ok((image::read(path, [h, w], c)?, Letterbox::stretched(image::size(path)?, [h, w])))
     }
 
     /// The answers to an image file, which is resized to what the network takes; boxes, masks and depths are those of the file's own
     /// pixels.
     pub fn classify_file(&self, gpu: &Gpu, path: &Path) -> Result<Vec<TaskPrediction>> {
-        let [h, w, _] = self.card.image;
-        let from = image::size(path)?;
-        let place = match self.card.letterbox {
-            true => Letterbox::new(from, [h, w]),
-            false => Letterbox::stretched(from, [h, w]),
-        };
-        let answers = self.classify(gpu, &self.read(path)?)?;
+        let (pixels, place) = self.placed(path)?;
+        let answers = self.classify(gpu, &pixels)?;
         Ok(answers.into_iter().map(|a| TaskPrediction { answer: a.answer.back(&place), ..a }).collect())
     }
 }

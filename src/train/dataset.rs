@@ -5,7 +5,7 @@ use super::config::{
 };
 use crate::data::compose::{self, Pairing, Samples};
 use crate::data::formats::{coco, folder, idx, names, objects, panoptic, table, voc, yolo};
-use crate::data::{Dataset, Limits, digits, scenes, seed, split};
+use crate::data::{Dataset, Limits, Skipped, digits, scenes, seed, split};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -153,11 +153,8 @@ fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
     }
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
-    let parts = cut(&found.images, [source.val_fraction, source.test_fraction], config.data.split_seed)?;
-    let parts = limited(parts, &source.limit, config.data.split_seed);
-    let mut data = objects::load(&config.name, &found.classes, parts, &options)?;
-    data.skipped.extend(found.skipped);
-    Ok(data)
+    let fractions = [source.val_fraction, source.test_fraction];
+    one_set(config, (&found.classes, &found.images, found.skipped), fractions, &source.limit, &options)
 }
 
 /// One folder of labels, cut into three.
@@ -167,11 +164,8 @@ fn yolo_set(config: &Config, source: &YoloSource) -> Result<Dataset> {
     let found = yolo::read(&images, &labels, &named(config, &source.names)?, skipping(source.on_error))?;
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
-    let parts = cut(&found.images, [source.val_fraction, source.test_fraction], config.data.split_seed)?;
-    let parts = limited(parts, &source.limit, config.data.split_seed);
-    let mut data = objects::load(&config.name, &found.classes, parts, &options)?;
-    data.skipped.extend(found.skipped);
-    Ok(data)
+    let fractions = [source.val_fraction, source.test_fraction];
+    one_set(config, (&found.classes, &found.images, found.skipped), fractions, &source.limit, &options)
 }
 
 /// One file of segments, cut into three.
@@ -181,10 +175,25 @@ fn panoptic_set(config: &Config, source: &PanopticSource) -> Result<Dataset> {
     let found = panoptic::read(&file, &images, &segments, skipping(source.on_error))?;
     let options = options(config, (source.size, source.channels), &source.tasks, None, source.on_error)?;
     let options = objects::Options { masks: objects::Masks::Segments(found.classes), ..options };
-    let parts = cut(&found.images, [source.val_fraction, source.test_fraction], config.data.split_seed)?;
-    let parts = limited(parts, &source.limit, config.data.split_seed);
-    let mut data = objects::load(&config.name, &found.things, parts, &options)?;
-    data.skipped.extend(found.skipped);
+    let fractions = [source.val_fraction, source.test_fraction];
+    one_set(config, (&found.things, &found.images, found.skipped), fractions, &source.limit, &options)
+}
+
+/// Classes, images and what was left out, of a source that does not say which image is for what.
+type Found<'a> = (&'a [String], &'a [objects::Annotated], Vec<Skipped>);
+
+/// Cut into three, limited, read.
+fn one_set(
+    config: &Config,
+    (classes, images, skipped): Found,
+    fractions: [f64; 2],
+    limit: &Limit,
+    options: &objects::Options,
+) -> Result<Dataset> {
+    let seed = config.data.split_seed;
+    let parts = limited(cut(images, fractions, seed)?, limit, seed);
+    let mut data = objects::load(&config.name, classes, parts, options)?;
+    data.skipped.extend(skipped);
     Ok(data)
 }
 

@@ -49,12 +49,13 @@ struct File {
     categories: Vec<Category>,
 }
 
+/// An image as COCO's files describe it.
 #[derive(Deserialize)]
-struct Image {
-    id: u64,
-    file_name: String,
-    width: usize,
-    height: usize,
+pub(super) struct Image {
+    pub(super) id: u64,
+    pub(super) file_name: String,
+    pub(super) width: usize,
+    pub(super) height: usize,
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@ use crate::{
     data::{Dataset, Images, Labels, Limits, Skipped, Split, Task, seed, split},
 };
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -151,6 +152,23 @@ fn class_names(folder: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<String>>
 pub(super) fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
+}
+
+/// The files of a folder that are wanted, by their names without the ending.
+pub(super) fn by_name(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap<String, PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
+    let mut found = BTreeMap::new();
+    let mut twice = BTreeSet::new();
+    for path in entries.flatten().map(|e| e.path()).filter(|p| wanted(p)) {
+        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        if found.insert(stem.clone(), path).is_some() {
+            twice.insert(stem);
+        }
+    }
+    match twice.first() {
+        Some(stem) => Err(Error::data(folder, stem, "there are two files of this name; which of them is labelled?")),
+        None => Ok(found),
+    }
 }
 
 fn list(folder: &Path, classes: &[String], skipped: &mut Vec<Skipped>) -> Result<Listing> {

@@ -1,7 +1,7 @@
 //! COCO's panoptic annotations (<https://cocodataset.org/#format-data>): a JSON file of segments, and for each image a PNG whose colours
 //! number them. Every pixel belongs to one segment or to none; segments of things are objects, those of stuff are not.
 
-use super::coco::OnError;
+use super::coco::{Image, OnError};
 use super::image::Picture;
 use super::objects::Annotated;
 use crate::data::{IGNORED, Object, Skipped};
@@ -66,14 +66,6 @@ struct File {
     images: Vec<Image>,
     annotations: Vec<Annotation>,
     categories: Vec<Category>,
-}
-
-#[derive(Deserialize)]
-struct Image {
-    id: u64,
-    file_name: String,
-    width: usize,
-    height: usize,
 }
 
 #[derive(Deserialize)]

@@ -131,7 +131,7 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
 /// The rows whose images are there.
 fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
     let file = &options.file;
-    let mut images = images(&options.images)?;
+    let images = folder::by_name(&options.images, folder::is_image)?;
     let bytes = std::fs::read(file).map_err(|e| Error::io(file, "read", e))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
     let header = reader.headers().map_err(|e| Error::data(file, "line 1", format!("malformed CSV: {e}")))?.clone();
@@ -161,19 +161,19 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
                 };
                 let values = columns.iter().map(value).collect::<std::result::Result<BTreeMap<_, _>, String>>();
                 let own = record.get(image).unwrap_or_default();
-                let key = images.keys().find(|stem| *stem == own).cloned().or_else(|| stem_of(own));
-                let twice = !seen.insert(key.clone());
+                let path = image_of(&images, own);
+                let twice = path.is_some_and(|path| !seen.insert(path));
                 values
                     .and_then(|v| if twice { Err(format!("image {own:?} stands twice")) } else { Ok(v) })
-                    .map(|values| (own.to_string(), key, values, record))
+                    .map(|values| (own, path, values, record))
                     .map_err(|message| (line(record.position()), message))
             }
         };
         match read {
-            Ok((own, key, values, record)) => match key.and_then(|key| images.remove(&key)) {
+            Ok((own, path, values, record)) => match path {
                 Some(path) => {
                     let group = group.and_then(|at| record.get(at)).unwrap_or_default().to_string();
-                    rows.push(Row { path, group, values });
+                    rows.push(Row { path: path.clone(), group, values });
                 }
                 None => {
                     let reason = format!("{}: there is no image {own:?}", line(record.position()));
@@ -188,20 +188,16 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
             }
         }
     }
-    let alone = |path| Skipped { path, reason: format!("has no row in {}", file.display()) };
-    skipped.extend(images.into_values().map(alone));
+    let alone = images.values().filter(|path| !seen.contains(path));
+    let reason = format!("has no row in {}", file.display());
+    skipped.extend(alone.map(|path| Skipped { path: path.clone(), reason: reason.clone() }));
     Ok(rows)
 }
 
-/// The images of a folder by their names without the ending.
-fn images(images: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let entries = std::fs::read_dir(images).map_err(|e| Error::io(images, "read", e))?;
-    let paths = entries.flatten().map(|e| e.path()).filter(|p| folder::is_image(p));
-    Ok(paths.filter_map(|p| Some((p.file_stem()?.to_str()?.to_string(), p))).collect())
-}
-
-fn stem_of(name: &str) -> Option<String> {
-    Path::new(name).file_stem().and_then(|s| s.to_str()).map(String::from)
+/// The image of a row, named with its ending or without.
+fn image_of<'a>(images: &'a BTreeMap<String, PathBuf>, own: &str) -> Option<&'a PathBuf> {
+    let stem = || Path::new(own).file_stem().and_then(|s| s.to_str());
+    images.get(own).or_else(|| images.get(stem()?))
 }
 
 /// Refuses a value that its column cannot hold.

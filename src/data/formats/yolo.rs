@@ -8,7 +8,7 @@ use super::{folder, image};
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Images with their objects, and what was left out.
@@ -40,10 +40,11 @@ struct Sheet<'a> {
 /// an image that cannot be read.
 pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_error: OnError) -> Result<Labelled> {
     let numbers: BTreeMap<u32, u32> = names.keys().enumerate().map(|(i, id)| (*id, i as u32)).collect();
-    let mut files: BTreeMap<String, PathBuf> = files(labels, |path| path.extension().is_some_and(|e| e == "txt"))?;
+    let mut files: BTreeMap<String, PathBuf> =
+        folder::by_name(labels, |path| path.extension().is_some_and(|e| e == "txt"))?;
     let mut skipped = Vec::new();
     let mut found = Vec::new();
-    for (stem, path) in self::files(images, folder::is_image)? {
+    for (stem, path) in folder::by_name(images, folder::is_image)? {
         let size = match image::size(&path) {
             Ok(size) => size,
             Err(Error::Data { message, .. }) if on_error == OnError::Skip => {
@@ -75,23 +76,6 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
         return Err(Error::data(images, "", "holds no PNG or JPEG image"));
     }
     Ok(Labelled { classes: names.values().cloned().collect(), images: found, skipped })
-}
-
-/// The files of a folder that are wanted, by their names without the ending.
-fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap<String, PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
-    let mut found = BTreeMap::new();
-    let mut twice = BTreeSet::new();
-    for path in entries.flatten().map(|e| e.path()).filter(|p| wanted(p)) {
-        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        if found.insert(stem.clone(), path).is_some() {
-            twice.insert(stem);
-        }
-    }
-    match twice.first() {
-        Some(stem) => Err(Error::data(folder, stem, "there are two files of this name; labels belong to one image")),
-        None => Ok(found),
-    }
 }
 
 impl Sheet<'_> {

@@ -18,6 +18,16 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
         stage(table, train, origin)?;
     }
     distillation::check(config, origin)?;
+    let masks = match &config.data.source {
+        Source::Coco(coco) => coco.masks.as_ref(),
+        Source::Voc(voc) => voc.masks.as_ref(),
+        Source::Yolo(yolo) => yolo.masks.as_ref(),
+        _ => None,
+    };
+    if masks.is_some() && !config.task_kinds().contains(&TaskKind::Mask) {
+        let message = "nobody asks for them; add \"mask\" to data.tasks, or leave the masks out";
+        return Err(origin.error(&["data", "masks"], message));
+    }
     let cut = match &config.data.source {
         Source::Folder(folder) => Some(folder.val_fraction + folder.test_fraction),
         Source::Voc(voc) => Some(voc.val_fraction + voc.test_fraction),

@@ -89,12 +89,16 @@ fn what_is_wrong_is_named_or_skipped() {
         ("22,shoe,no,heavy,a", "\"heavy\" is no number"),
         ("22,shoe,no", "malformed"),
         ("2,shoe,no,1,a", "\"2\" stands twice"),
+        ("3.png,shoe,no,1,a", "\"3.png\" stands twice"),
     ] {
         let folder = folder(&table(&format!("{row}\n")));
         let error = load("table", &options(folder.path())).unwrap_err().to_string();
         assert!(error.contains("table.csv") && error.contains("line 25") && error.contains(reason), "{error}");
         let data = load("table", &Options { on_error: OnError::Skip, ..options(folder.path()) }).unwrap();
         assert!(data.skipped.iter().any(|s| s.reason.contains(reason)), "{:?}", data.skipped);
+        // What is wrong with its row is said once: the image is not called one without a row as well.
+        let alone = data.skipped.iter().filter(|s| s.reason.contains("has no row")).count();
+        assert_eq!(alone, if reason == "malformed" || row.starts_with("2,") || row.starts_with("3.") { 2 } else { 1 });
     }
     let folder = folder(&table(""));
     let error = load("table", &Options { image: "picture".into(), ..options(folder.path()) }).unwrap_err().to_string();
