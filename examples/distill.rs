@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use limbeck::data::loader::{Batch, Loader};
 use limbeck::data::{Dataset, augment::Augment, compose::Pairing, compose::Samples, digits, seed};
+use limbeck::geometry::Warp;
 use limbeck::kernels::{augment, confusion};
 use limbeck::loss::{CrossEntropy, Ledger, Losses};
 use limbeck::nn::{Frozen, HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec};
@@ -21,8 +22,9 @@ const SHIFT: Augment = Augment { shift: 1, ..Augment::NONE };
 /// A batch as networks see it, `[n, 12, 12, 1]`: bytes go up, and a kernel shifts and normalises them.
 fn input(gpu: &Gpu, data: &Dataset, batch: &Batch) -> Result<Tensor> {
     let (n, (mean, std)) = (batch.indices.len(), data.channel_stats());
-    let draws = Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.draws), &[n, 4])?;
-    augment::augment(gpu, &Tensor::from_bytes(gpu, &batch.images)?, [n, 12, 12, 1], &draws, &mean, &std, 0.0)
+    let warps = Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.warps([12, 12])), &[n, Warp::WORDS])?;
+    let moves = augment::Moves { warps: &warps, bilinear: false };
+    augment::augment(gpu, &Tensor::from_bytes(gpu, &batch.images)?, [n, 12, 12, 1], moves, &mean, &std, 0.0)
 }
 
 /// Trains and tests a ResNet-8 with a head for each of `tasks`: on labels or, given teachers, mostly on what those say.

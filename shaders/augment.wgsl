@@ -1,12 +1,16 @@
-// Bytes to normalised floats, shifted, mirrored and noisy:
+// Bytes to normalised floats, moved and noisy:
 //   out[n, y, x, c] = (pixel / 255 + noise · N(0, 1) − mean[c]) / std[c],
-//   pixel = image[n, y + dy, x' + dx, c] (0 outside the image), x' = W − 1 − x where flip ≠ 0, else x.
+// where the pixel is the one at the point that warps[n] finds for the middle of (x, y), 0 where it finds none. BLEND = 1: bilinear
+// between the four pixels around the point, those beyond the image's edge being the ones at the edge; else the one it lies in.
 //
-// One invocation per pixel. bytes [N, H, W, C], four to a word; draws [N, 4] = dx, dy (i32), flip, noise seed
-// (DRAWS = 0: none of it; NOISE = 0: no noise). The noise of value i of a sample is a Box-Muller transform of two hashes
-// of (seed, i), so it depends on nothing else. Memory: reads one word and writes one float for each value.
+// One invocation per pixel. bytes [N, H, W, C], four to a word; warps [N] (MOVED = 0: nothing moves; NOISE = 0: no noise). The noise
+// of value i of a sample is a Box-Muller transform of two hashes of (seed, i), so it depends on nothing else. Memory: reads one word,
+// with BLEND four, and writes one float for each value.
 
 #import shared/index
+#if MOVED
+#import shared/warp
+#endif
 
 struct Params {
     pixels: u32, h: u32, w: u32, c: u32, noise: f32,
@@ -17,9 +21,13 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> bytes: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
-#if DRAWS
-@group(0) @binding(3) var<storage, read> draws: array<vec4<u32>>;
+#if MOVED
+@group(0) @binding(3) var<storage, read> warps: array<Warp>;
 #endif
+
+fn pixel(at: u32) -> f32 {
+    return f32((bytes[at / 4u] >> (8u * (at % 4u))) & 255u);
+}
 
 #if NOISE
 // PCG-RXS-M-XS 32 (Jarzynski and Olano 2020).
@@ -48,30 +56,48 @@ fn augment(
     if i >= p.pixels {
         return;
     }
-    // First value of the source pixel; whether it lies inside the image.
+    // First value of the source pixel; whether there is one.
     var source = i * p.c;
     var seen = true;
-#if DRAWS
+#if MOVED
     let line = i / p.w;
     let n = line / p.h;
-    let draw = draws[n];
-    let column = i - line * p.w;
-    let x = i32(select(column, p.w - 1u - column, draw.z != 0u)) + bitcast<i32>(draw.x);
-    let y = i32(line - n * p.h) + bitcast<i32>(draw.y);
-    seen = x >= 0 && x < i32(p.w) && y >= 0 && y < i32(p.h);
-    source = select(0u, ((n * p.h + u32(y)) * p.w + u32(x)) * p.c, seen);
-#if NOISE
-    let first = (i - n * p.h * p.w) * p.c;
+    let x = i - line * p.w;
+    let y = line - n * p.h;
+    let warp = warps[n];
+    let here = found(warp, f32(x) + 0.5, f32(y) + 0.5, vec2<f32>(f32(p.w), f32(p.h)));
+    seen = here.seen;
+    let row = select(0u, here.row, seen) * p.h;
+    let at = select(vec2<f32>(0.5), here.at, seen);
+#if BLEND
+    let low = floor(at - 0.5);
+    let f = at - 0.5 - low;
+    let most = vec2<i32>(i32(p.w) - 1, i32(p.h) - 1);
+    let a = vec2<u32>(clamp(vec2<i32>(low), vec2<i32>(0), most));
+    let b = vec2<u32>(clamp(vec2<i32>(low) + 1, vec2<i32>(0), most));
+    let above = (row + a.y) * p.w;
+    let under = (row + b.y) * p.w;
+#else
+    let whole = vec2<u32>(at);
+    source = ((row + whole.y) * p.w + whole.x) * p.c;
 #endif
 #endif
     let mean = vec4<f32>(p.mean0, p.mean1, p.mean2, p.mean3);
     let scale = vec4<f32>(p.scale0, p.scale1, p.scale2, p.scale3);
-    for (var c = 0u; c < p.c; c++) {
-        let at = source + c;
-        let byte = (bytes[at / 4u] >> (8u * (at % 4u))) & 255u;
-        var value = select(0.0, f32(byte) / 255.0, seen);
 #if NOISE
-        value += p.noise * normal(draw.w, first + c);
+    let first = (y * p.w + x) * p.c;
+#endif
+    for (var c = 0u; c < p.c; c++) {
+#if BLEND
+        let upper = mix(pixel((above + a.x) * p.c + c), pixel((above + b.x) * p.c + c), f.x);
+        let lower = mix(pixel((under + a.x) * p.c + c), pixel((under + b.x) * p.c + c), f.x);
+        let byte = mix(upper, lower, f.y);
+#else
+        let byte = pixel(source + c);
+#endif
+        var value = select(0.0, byte / 255.0, seen);
+#if NOISE
+        value += p.noise * normal(warp.noise.x, first + c);
 #endif
         out[i * p.c + c] = (value - mean[c]) * scale[c];
     }

@@ -1,20 +1,22 @@
-// Labels of pixels, moved as `augment` moves the pixels themselves:
-//   out[n, y, x] = label[n, y + dy, x' + dx],  x' = W − 1 − x where flip ≠ 0, else x;  `missing` outside the image.
+// Labels of pixels, moved as `augment` moves the pixels themselves: out[n, y, x] is the label of the pixel that holds the point which
+// warps[n] finds for the middle of (x, y); `missing` where it finds none.
 //   BYTES = 1: classes, a byte each, four to a word; 255 marks a pixel without one and becomes u32::MAX
 //   BYTES = 0: numbers, a word each, moved as they are
 //
-// One invocation per pixel. labels [N, H, W]; draws [N, 4] = dx, dy (i32), flip, noise seed (DRAWS = 0: nothing moves).
-// Memory: reads and writes one word for each pixel.
+// One invocation per pixel. labels [N, H, W]; warps [N] (MOVED = 0: nothing moves). Memory: reads and writes one word for each pixel.
 
 #import shared/index
+#if MOVED
+#import shared/warp
+#endif
 
 struct Params { pixels: u32, h: u32, w: u32, missing: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
-#if DRAWS
-@group(0) @binding(3) var<storage, read> draws: array<vec4<u32>>;
+#if MOVED
+@group(0) @binding(3) var<storage, read> warps: array<Warp>;
 #endif
 
 fn label(i: u32) -> u32 {
@@ -36,16 +38,15 @@ fn relabel(
     if i >= p.pixels {
         return;
     }
-#if DRAWS
+#if MOVED
     let line = i / p.w;
     let n = line / p.h;
-    let draw = draws[n];
-    let column = i - line * p.w;
-    let x = i32(select(column, p.w - 1u - column, draw.z != 0u)) + bitcast<i32>(draw.x);
-    let y = i32(line - n * p.h) + bitcast<i32>(draw.y);
-    let seen = x >= 0 && x < i32(p.w) && y >= 0 && y < i32(p.h);
-    let source = select(0u, (n * p.h + u32(y)) * p.w + u32(x), seen);
-    out[i] = select(p.missing, label(source), seen);
+    let x = f32(i - line * p.w) + 0.5;
+    let y = f32(line - n * p.h) + 0.5;
+    let here = found(warps[n], x, y, vec2<f32>(f32(p.w), f32(p.h)));
+    let whole = vec2<u32>(select(vec2<f32>(0.0), here.at, here.seen));
+    let source = (select(0u, here.row, here.seen) * p.h + whole.y) * p.w + whole.x;
+    out[i] = select(p.missing, label(source), here.seen);
 #else
     out[i] = label(i);
 #endif

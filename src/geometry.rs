@@ -1,4 +1,8 @@
-//! Rectangles in an image: boxes of objects, as data, losses and metrics share them.
+//! Places in an image: boxes of objects, as data, losses and metrics share them, and how varied images move.
+
+mod warp;
+
+pub use warp::Warp;
 
 /// An axis-parallel rectangle in pixels, continuous: the pixel in row 0, column 0 covers `0.0..1.0` both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -68,6 +72,12 @@ impl Rect {
         Rect { x0: clamp(self.x0, w), y0: clamp(self.y0, h), x1: clamp(self.x1, w), y1: clamp(self.y1, h) }
     }
 
+    /// The part inside `other`; not proper where there is none.
+    pub fn within(&self, other: &Rect) -> Rect {
+        let (x0, y0) = (self.x0.max(other.x0), self.y0.max(other.y0));
+        Rect { x0, y0, x1: self.x1.min(other.x1), y1: self.y1.min(other.y1) }
+    }
+
     /// Moved right by `dx` and down by `dy`.
     pub fn shifted(&self, dx: f32, dy: f32) -> Rect {
         Rect { x0: self.x0 + dx, y0: self.y0 + dy, x1: self.x1 + dx, y1: self.y1 + dy }
@@ -124,6 +134,8 @@ mod tests {
             let image = Rect { x0: 0.0, y0: 0.0, x1: 24.0, y1: 30.0 };
             let clipped = a.clipped([30, 24]);
             prop_assert_eq!(clipped.area(), a.common(&image));
+            prop_assert!(!clipped.is_proper() || clipped == a.within(&image));
+            prop_assert_eq!(a.within(&image).is_proper(), clipped.is_proper());
             prop_assert_eq!(clipped.is_proper(), a.common(&image) > 0.0);
         }
     }

@@ -163,6 +163,25 @@ fn a_run_learns_from_voc_annotations() {
     assert!(student.card().letterbox && pixels[..2 * 20 * 3].iter().all(|v| *v == 114) && pixels[2 * 20 * 3] == 90);
     std::fs::write(&file, text.replace("test_fraction = 0.25", "test_fraction = 0.8")).unwrap();
     assert!(Config::load(&file, &[]).unwrap_err().to_string().contains("data.test_fraction"));
+    // As lists say, where there are lists; the rest of the images is left out.
+    let list = |name: &str, ids: std::ops::Range<u32>| {
+        let lines: Vec<String> = ids.map(|i| format!("{i} 1\n")).collect();
+        std::fs::write(folder.path().join(name), lines.concat()).unwrap();
+    };
+    (list("train.txt", 0..8), list("val.txt", 8..10), list("twice.txt", 7..9));
+    let with = |sets: &str| -> limbeck::Result<[usize; 3]> {
+        std::fs::write(&file, text.replace("[train]", &format!("sets = {{ {sets} }}\n[train]"))).unwrap();
+        let config = Config::load(&file, &[])?;
+        assert_eq!(Config::parse(&config.to_toml(), &file, &[])?, config);
+        let data = train::load_data(&config)?;
+        Ok([data.train.len(), data.val.len(), data.test.len()])
+    };
+    assert_eq!(with("train = \"train.txt\"").unwrap(), [4, 2, 2]);
+    assert_eq!(with("train = \"train.txt\", val = \"val.txt\"").unwrap(), [6, 2, 2]);
+    assert_eq!(with("train = \"train.txt\", test = \"val.txt\"").unwrap(), [6, 2, 2]);
+    let error = with("train = \"train.txt\", val = \"twice.txt\"").unwrap_err().to_string();
+    assert!(error.contains("twice.txt") && error.contains("\"7\" is in another set"), "{error}");
+    assert!(with("val = \"val.txt\"").unwrap_err().to_string().contains("data.sets.train"));
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn no_source_image_is_in_two_splits_of_a_composed_set() {
 fn the_same_seeds_give_the_same_batches_from_file_to_loader() {
     let dir = tempdir().unwrap();
     let files = idx_files(&dir, "digit", 0);
-    let augment = Augment { shift: 1, flip: false, noise: 0.1 };
+    let augment = Augment { shift: 1, noise: 0.1, ..Augment::NONE };
     let batches = |split_seed, epoch_seed, start| -> Vec<Batch> {
         let data = idx::load("set", &files, 0.2, split_seed).unwrap();
         Loader::train(Arc::new(data.train), 3, epoch_seed, augment, start).collect()

@@ -2,8 +2,8 @@
 //! shader through every writer.
 
 use limbeck::gpu::{AdapterClass, Feature, Gpu, Options, parse};
-use limbeck::kernels::TABLE;
 use limbeck::kernels::case::{Case, Check};
+use limbeck::kernels::{Kernel, TABLE};
 
 #[test]
 fn every_permutation_validates() {
@@ -56,7 +56,14 @@ fn run<'a>(gpu: &Gpu, cases: impl IntoIterator<Item = (&'a str, Case)>) -> Vec<C
 
 fn run_all(checked: bool) {
     let gpu = Gpu::new(Options { poison: true, checked, matrices: true, ..Options::default() }).unwrap();
-    run(&gpu, TABLE.iter().flat_map(|kernel| (kernel.cases)().into_iter().map(|case| (kernel.name, case))));
+    run(&gpu, chosen().flat_map(|kernel| (kernel.cases)().into_iter().map(|case| (kernel.name, case))));
+}
+
+/// Every kernel, or those named in `LIMBECK_KERNELS`, with commas between.
+fn chosen() -> impl Iterator<Item = &'static Kernel> {
+    let only = std::env::var("LIMBECK_KERNELS").ok();
+    let wanted = move |k: &&Kernel| only.as_ref().is_none_or(|only| only.split(',').any(|name| name == k.name));
+    TABLE.iter().filter(wanted)
 }
 
 /// The cases of the kernel called `name` at these places in its list.

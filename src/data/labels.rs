@@ -15,6 +15,9 @@ pub const IGNORED: u8 = 255;
 /// The answer to a question about an attribute that nobody has answered.
 pub const UNKNOWN: f32 = -1.0;
 
+/// The part of an object's box that an augmented image must show at least for the object to count (Ultralytics' `area_thr`).
+const SLIVER: f64 = 0.1;
+
 /// What kind of answer a task asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "train", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
@@ -77,17 +80,20 @@ pub struct Task {
     pub classes: Vec<String>,
     /// Whether a mirrored image keeps its label. What belongs to places in the image always moves with them.
     pub flip: bool,
+    /// Whether a part of an image keeps its label; a number of things, say, may become smaller.
+    pub crop: bool,
 }
 
 impl Task {
     /// A task that names one of `classes`; mirroring may change the answer.
     pub fn class(name: impl Into<String>, classes: Vec<String>) -> Self {
-        Task { name: name.into(), kind: TaskKind::Class, classes, flip: false }
+        Task { name: name.into(), kind: TaskKind::Class, classes, flip: false, crop: true }
     }
 
-    /// A task of another kind, whose answer survives or follows mirroring.
+    /// A task of another kind, whose answer survives or follows mirroring, and, unless it is a number, cropping.
     pub fn new(name: impl Into<String>, kind: TaskKind, classes: &[&str]) -> Self {
-        Task { name: name.into(), kind, classes: classes.iter().map(|c| c.to_string()).collect(), flip: true }
+        let classes = classes.iter().map(|c| c.to_string()).collect();
+        Task { name: name.into(), kind, classes, flip: true, crop: kind != TaskKind::Number }
     }
 
     /// Refuses a task without the names it needs.
@@ -128,6 +134,18 @@ impl Object {
     /// An object that fills its box and counts.
     pub fn new(rect: Rect, class: u32) -> Self {
         Object { rect, class, area: rect.area() as f32, ignored: false }
+    }
+
+    /// The object of an image that lies on `tile` of the canvas, as `draw` shows it in an image of `size`. Where other images lie beside
+    /// it, the tile's edges cut it.
+    fn moved(&self, draw: &Draw, tile: &Rect, size: [usize; 2]) -> Option<Object> {
+        let whole = self.rect.shifted(tile.x0, tile.y0);
+        let there = if draw.mosaic.is_some() { whole.within(tile) } else { whole };
+        let rect = draw.moves(&there, size).filter(|_| there.is_proper())?;
+        // As much of the object is left as of its box.
+        let left = rect.area() / draw.shown(&whole, size).area();
+        let area = (f64::from(self.area) * draw.magnification() * left) as f32;
+        Some(Object { rect, area, ignored: self.ignored || left < SLIVER, ..*self })
     }
 }
 
@@ -228,25 +246,19 @@ impl Labels {
         Ok(())
     }
 
-    /// Moves boxes as the augmentation `draws`, one a sample, moves images of `[height, width]`; one that is clipped to nothing is
-    /// dropped. The GPU moves what belongs to pixels, and the rest stays.
-    pub fn augmented(mut self, draws: &[Draw], size: [usize; 2]) -> Labels {
-        if let Labels::Boxes(all) = &mut self {
-            for (objects, draw) in all.iter_mut().zip(draws) {
-                if let Some(objects) = objects {
-                    objects.retain_mut(|object| match draw.moves(&object.rect, size) {
-                        Some(rect) => {
-                            // As much of the object is left as of its box.
-                            object.area *= (rect.area() / object.rect.area()) as f32;
-                            object.rect = rect;
-                            true
-                        }
-                        None => false,
-                    });
-                }
+    /// Moves boxes as the augmentation `draws`, one a row of the batch, moves images of `[height, width]`: one that is clipped to
+    /// nothing is dropped, and one of which little is left is ignored. In a mosaic that shows an image nobody has looked at, nobody has.
+    /// The GPU moves what belongs to pixels, and the rest stays.
+    pub fn augmented(self, draws: &[Draw], size: [usize; 2]) -> Labels {
+        let Labels::Boxes(all) = self else { return self };
+        let seen = |(row, draw): (usize, &Draw)| {
+            let mut objects = Vec::new();
+            for (row, tile) in draw.tiles(row, all.len(), size) {
+                objects.extend(all[row].as_ref()?.iter().filter_map(|object| object.moved(draw, &tile, size)));
             }
-        }
-        self
+            Some(objects)
+        };
+        Labels::Boxes(draws.iter().enumerate().take(all.len()).map(seen).collect())
     }
 
     /// Takes a sample's answer away.

@@ -5,6 +5,7 @@ use super::{
     augment::{Augment, Draw},
     seed, split,
 };
+use crate::geometry::Warp;
 use std::{
     sync::{
         Arc,
@@ -23,12 +24,20 @@ pub struct Batch {
     pub images: Vec<u8>,
     /// The answers to each task; what belongs to pixels as it is before the augmentation, boxes as they are after it.
     pub labels: Vec<Labels>,
-    /// One draw a row, for the augmentation kernel.
+    /// What each row drew.
     pub draws: Vec<Draw>,
     /// Which sample of the split stands in each row.
     pub indices: Vec<u32>,
     /// How many rows count; the rest is padding (evaluation's last batch only).
     pub valid: usize,
+}
+
+impl Batch {
+    /// Where the kernels find the pixels of each row, of images of `[height, width]`.
+    pub fn warps(&self, size: [usize; 2]) -> Vec<Warp> {
+        let rows = self.draws.len();
+        self.draws.iter().enumerate().map(|(row, draw)| draw.warp(row, rows, size)).collect()
+    }
 }
 
 /// An iterator over the batches of one epoch (training) or of one pass (evaluation). Dropping it stops its thread.
@@ -200,7 +209,7 @@ mod tests {
         })
     }
 
-    const AUGMENT: Augment = Augment { shift: 2, flip: true, noise: 0.1 };
+    const AUGMENT: Augment = Augment { shift: 2, flip: true, noise: 0.1, ..Augment::NONE };
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]

@@ -1,7 +1,8 @@
-//! From bytes to normalised floats, with the shift, mirroring and noise that each sample drew.
+//! From bytes to normalised floats, moved and noisy as each sample drew.
 
 use super::case::{Case, Check, Permutation, f64s};
 use super::rows::expect;
+use crate::geometry::Warp;
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::Tensor;
 use crate::{Error, Result, defines, twin};
@@ -16,30 +17,38 @@ pub fn normalise(gpu: &Gpu, pixels: &Tensor, shape: [usize; 4], mean: &[f32], st
     run(gpu, pixels, shape, None, mean, std, 0.0)
 }
 
-/// [`normalise`] of the augmented images: `draws` `[n, 4]` words, each row `dx, dy` (`i32`), `flip`, `noise_seed`; the
-/// result shows `image[y + dy, x' + dx]` (zeros outside), `x' = w − 1 − x` where mirrored, with normal noise of deviation `noise` (units of 0..1).
+/// How images move.
+#[derive(Debug, Clone, Copy)]
+pub struct Moves<'a> {
+    /// `[n, 16]` words, a [`Warp`] a row.
+    pub warps: &'a Tensor,
+    /// Blend the four pixels around a point; without it the one it lies in is taken, which is the same where pixels move by whole ones.
+    pub bilinear: bool,
+}
+
+/// [`normalise`] of the augmented images, with normal noise of deviation `noise` (units of 0..1) where that is not 0.
 pub fn augment(
     gpu: &Gpu,
     pixels: &Tensor,
     shape: [usize; 4],
-    draws: &Tensor,
+    moves: Moves,
     mean: &[f32],
     std: &[f32],
     noise: f32,
 ) -> Result<Tensor> {
-    run(gpu, pixels, shape, Some(draws), mean, std, noise)
+    run(gpu, pixels, shape, Some(moves), mean, std, noise)
 }
 
 /// Compiled apart, as software adapters work through both sides of every branch.
-fn variant_defines(draws: bool, noise: bool) -> Defines {
-    defines! { DRAWS = draws, NOISE = noise }
+fn variant_defines(moved: bool, blend: bool, noise: bool) -> Defines {
+    defines! { MOVED = moved, BLEND = blend, NOISE = noise }
 }
 
 fn run(
     gpu: &Gpu,
     pixels: &Tensor,
     shape: [usize; 4],
-    draws: Option<&Tensor>,
+    moves: Option<Moves>,
     mean: &[f32],
     std: &[f32],
     noise: f32,
@@ -56,7 +65,7 @@ fn run(
     expect("augment", "the words of the pixels", pixels, &[total.div_ceil(4)])?;
     let out = Tensor::empty(gpu, &shape)?;
     let mut launch = gpu
-        .launch(SOURCE, "augment", &variant_defines(draws.is_some(), noise != 0.0))?
+        .launch(SOURCE, "augment", &variant_defines(moves.is_some(), moves.is_some_and(|m| m.bilinear), noise != 0.0))?
         .bind("bytes", pixels)
         .bind("out", &out)
         .u32("pixels", n * h * w)
@@ -71,9 +80,9 @@ fn run(
         launch = launch.f32(m, mean.get(at).copied().unwrap_or(0.0));
         launch = launch.f32(s, std.get(at).map_or(1.0, |s| 1.0 / s));
     }
-    if let Some(draws) = draws {
-        expect("augment", "draws", draws, &[n, 4])?;
-        launch = launch.bind("draws", draws);
+    if let Some(Moves { warps, .. }) = moves {
+        expect("augment", "warps", warps, &[n, Warp::WORDS])?;
+        launch = launch.bind("warps", warps);
     }
     launch.threads(n * h * w)?;
     Ok(out)
@@ -81,38 +90,78 @@ fn run(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = [(false, false), (true, false), (true, true)];
-    all.map(|(draws, noise)| Permutation { source: SOURCE, defines: variant_defines(draws, noise) }).into()
+    let all =
+        [(false, false, false), (true, false, false), (true, false, true), (true, true, false), (true, true, true)];
+    all.map(|(m, b, n)| Permutation { source: SOURCE, defines: variant_defines(m, b, n) }).into()
 }
 
-/// Odd and even sizes, one to four channels, shifts in both directions and beyond the image, mirrored or not.
+/// Odd and even sizes, one to four channels, shifts in both directions and beyond the image, mirrored or not; turned, stretched and
+/// four that meet.
 pub fn cases() -> Vec<Case> {
     let shapes = [[1, 1, 1, 1], [3, 8, 8, 1], [5, 7, 5, 3], [2, 33, 17, 4], [17, 3, 5, 2]];
     let all = shapes.iter().flat_map(|s| [0.0, 0.1].map(|noise| (*s, noise)));
     all.map(|(s, noise)| Case::new(format!("{s:?} noise {noise}"), move |gpu| try_one(gpu, s, noise))).collect()
 }
 
+/// Shifts around zero, mirrored or not; of several samples the last is shifted out of sight.
+pub(super) fn shifted(n: usize, w: usize) -> Vec<Warp> {
+    let one = |i: i32| {
+        let (dx, dy) = (i % 5 - 2, 2 * i % 7 - 3);
+        let (a, c) = if i % 2 == 1 { (-1.0, w as f32) } else { (1.0, 0.0) };
+        let matrix = [a, 0.0, c + dx as f32, 0.0, 1.0, dy as f32];
+        Warp { matrix, noise_seed: (12_345 - 99_999 * i).cast_unsigned(), ..Warp::still(i as u32) }
+    };
+    let mut all: Vec<Warp> = (0..n as i32).map(one).collect();
+    if let [_, .., last] = all.as_mut_slice() {
+        last.matrix = [-1.0, 0.0, 2.0 * w as f32, 0.0, 1.0, i32::MAX as f32];
+    }
+    all
+}
+
+/// Turned and stretched by odd numbers, so that no point falls between two pixels; every other one is a mosaic.
+pub(super) fn turned(n: usize, [h, w]: [usize; 2]) -> Vec<Warp> {
+    let one = |i: usize| {
+        let (sin, cos) = (0.37 + i as f32).sin_cos();
+        let zoom = 0.61 + 0.173 * (i % 5) as f32;
+        let matrix = [cos / zoom, sin / zoom, 0.123 * w as f32, -sin / zoom, cos / zoom, 0.217 * h as f32];
+        let row = |k: usize| ((i + k) % n) as u32;
+        let whole = Warp { matrix, noise_seed: i as u32 + 1, ..Warp::still(row(0)) };
+        let [x, y] = [(w / 2) as f32, (h / 3) as f32];
+        let rows = [row(1), row(0), Warp::NOTHING, row(2)];
+        if i % 2 == 0 { whole } else { Warp { centre: [x, y], rows, ..whole } }
+    };
+    (0..n).map(one).collect()
+}
+
+/// As the kernels read them, `[n, 16]`.
+pub(super) fn upload(gpu: &Gpu, warps: &[Warp]) -> Result<Tensor> {
+    Tensor::from_u32(gpu, bytemuck::cast_slice(warps), &[warps.len(), Warp::WORDS])
+}
+
 fn try_one(gpu: &Gpu, shape: [usize; 4], noise: f32) -> Result<Vec<Check>> {
     let [n, h, w, c] = shape;
     let pixels: Vec<u8> = (0..n * h * w * c).map(|i| (i * 37 + i / 7 * 11) as u8).collect();
-    // Shifts around zero; of several samples the last is shifted out of sight.
-    let draw = |i: i32| [i % 5 - 2, 2 * i % 7 - 3, i % 2, 12_345 - 99_999 * i];
-    let mut draws: Vec<[i32; 4]> = (0..n as i32).map(draw).collect();
-    if let [_, .., last] = draws.as_mut_slice() {
-        *last = [w as i32, i32::MAX, 1, -1];
-    }
-    let words: Vec<u32> = draws.as_flattened().iter().map(|v| v.cast_unsigned()).collect();
     let (mean, std) = ([0.5, 0.4, 0.3, 0.2], [0.25, 0.5, 0.3, 0.2]);
     let (mean, std): (&[f32], &[f32]) = (&mean[..c], &std[..c]);
-    let twin =
-        |draws: &[[i32; 4]]| twin::augment::forward(&pixels, n, h, w, c, draws, &f64s(mean), &f64s(std), noise.into());
+    let twin = |warps: &[Warp], bilinear| {
+        twin::augment::forward(&pixels, [h, w, c], warps, &f64s(mean), &f64s(std), noise.into(), bilinear)
+    };
     let pixels_gpu = Tensor::from_bytes(gpu, &pixels)?;
-    let draws_gpu = Tensor::from_u32(gpu, &words, &[n, 4])?;
-    let got = augment(gpu, &pixels_gpu, shape, &draws_gpu, mean, std, noise)?.to_f32(gpu)?;
-    let mut checks = vec![Check::sum("augmented", got, twin(&draws), 1)];
+    let mut checks = Vec::new();
+    for (name, warps) in [("shifted", shifted(n, w)), ("turned", turned(n, [h, w]))] {
+        let warps_gpu = upload(gpu, &warps)?;
+        for bilinear in [false, true] {
+            let moves = Moves { warps: &warps_gpu, bilinear };
+            let got = augment(gpu, &pixels_gpu, shape, moves, mean, std, noise)?.to_f32(gpu)?;
+            // Weights of the blend lose bits where the coordinates they come from are large.
+            let terms = if bilinear { 64 } else { 1 };
+            checks.push(Check::sum(format!("{name}, bilinear {bilinear}"), got, twin(&warps, bilinear), terms));
+        }
+    }
     if noise == 0.0 {
         let got = normalise(gpu, &pixels_gpu, shape, mean, std)?.to_f32(gpu)?;
-        checks.push(Check::sum("normalised", got, twin(&vec![[0; 4]; n]), 1));
+        let still: Vec<Warp> = (0..n as u32).map(Warp::still).collect();
+        checks.push(Check::sum("normalised", got, twin(&still, false), 1));
     }
     Ok(checks)
 }

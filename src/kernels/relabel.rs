@@ -1,7 +1,9 @@
 //! Labels of pixels, moved as the images they belong to.
 
+use super::augment::{shifted, turned, upload};
 use super::case::{Case, Check, Permutation};
 use super::rows::expect;
+use crate::geometry::Warp;
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::Tensor;
 use crate::{Result, defines, twin};
@@ -12,35 +14,35 @@ const SOURCE: Source = Source { name: "relabel", text: include_str!("../../shade
 const MISSING: u32 = u32::MAX;
 
 /// Classes of pixels as losses take them, `[n, h, w]` of `u32`: `labels` are the bytes `[n, h, w]`, four to a word
-/// ([`Tensor::from_bytes`]), 255 where there is none. With `draws` `[n, 4]` they are moved as [`augment`](super::augment::augment)
+/// ([`Tensor::from_bytes`]), 255 where there is none. With `warps` `[n, 16]` they are moved as [`augment`](super::augment::augment)
 /// moves the pixels; what comes from outside has no class (`u32::MAX`).
-pub fn classes(gpu: &Gpu, labels: &Tensor, shape: [usize; 3], draws: Option<&Tensor>) -> Result<Tensor> {
+pub fn classes(gpu: &Gpu, labels: &Tensor, shape: [usize; 3], warps: Option<&Tensor>) -> Result<Tensor> {
     expect("relabel", "the words of the labels", labels, &[shape.iter().product::<usize>().div_ceil(4)])?;
-    run(gpu, labels, shape, draws, true, MISSING)
+    run(gpu, labels, shape, warps, true, MISSING)
 }
 
 /// Numbers of pixels `[n, h, w]`, moved in the same way; what comes from outside is `missing`.
-pub fn numbers(gpu: &Gpu, labels: &Tensor, shape: [usize; 3], draws: Option<&Tensor>, missing: f32) -> Result<Tensor> {
+pub fn numbers(gpu: &Gpu, labels: &Tensor, shape: [usize; 3], warps: Option<&Tensor>, missing: f32) -> Result<Tensor> {
     expect("relabel", "labels", labels, &shape)?;
-    run(gpu, labels, shape, draws, false, missing.to_bits())
+    run(gpu, labels, shape, warps, false, missing.to_bits())
 }
 
-fn variant_defines(bytes: bool, draws: bool) -> Defines {
-    defines! { BYTES = bytes, DRAWS = draws }
+fn variant_defines(bytes: bool, moved: bool) -> Defines {
+    defines! { BYTES = bytes, MOVED = moved }
 }
 
 fn run(
     gpu: &Gpu,
     labels: &Tensor,
     shape: [usize; 3],
-    draws: Option<&Tensor>,
+    warps: Option<&Tensor>,
     bytes: bool,
     missing: u32,
 ) -> Result<Tensor> {
     let [n, h, w] = shape;
     let out = Tensor::empty(gpu, &shape)?;
     let launch = gpu
-        .launch(SOURCE, "relabel", &variant_defines(bytes, draws.is_some()))?
+        .launch(SOURCE, "relabel", &variant_defines(bytes, warps.is_some()))?
         .bind("labels", labels)
         .bind("out", &out)
         .u32("pixels", n * h * w)
@@ -48,10 +50,10 @@ fn run(
         .u32("w", w)
         .u32("missing", missing as usize)
         .cost(10 * (n * h * w) as u64);
-    match draws {
-        Some(draws) => {
-            expect("relabel", "draws", draws, &[n, 4])?;
-            launch.bind("draws", draws).threads(n * h * w)?;
+    match warps {
+        Some(warps) => {
+            expect("relabel", "warps", warps, &[n, Warp::WORDS])?;
+            launch.bind("warps", warps).threads(n * h * w)?;
         }
         None => launch.threads(n * h * w)?,
     }
@@ -64,7 +66,7 @@ pub fn permutations() -> Vec<Permutation> {
     all.map(|(b, d)| Permutation { source: SOURCE, defines: variant_defines(b, d) }).into()
 }
 
-/// Odd and even sizes, shifts in both directions and out of sight, mirrored or not, pixels without a label.
+/// Odd and even sizes, shifts in both directions and out of sight, mirrored or not, turned, four that meet, pixels without a label.
 pub fn cases() -> Vec<Case> {
     let shapes = [[1, 1, 1], [3, 8, 8], [5, 7, 5], [2, 33, 17], [17, 3, 5]];
     shapes.map(|s| Case::new(format!("{s:?}"), move |gpu| try_one(gpu, s))).into()
@@ -74,27 +76,23 @@ fn try_one(gpu: &Gpu, shape: [usize; 3]) -> Result<Vec<Check>> {
     let [n, h, w] = shape;
     let bytes: Vec<u8> = (0..n * h * w).map(|i| if i % 9 == 4 { 255 } else { (i * 37 % 254) as u8 }).collect();
     let numbers_in: Vec<f32> = (0..n * h * w).map(|i| i as f32 * 0.25 - 3.0).collect();
-    let mut draws: Vec<[i32; 4]> = (0..n as i32).map(|i| [i % 5 - 2, 2 * i % 7 - 3, i % 2, 7]).collect();
-    if let [_, .., last] = draws.as_mut_slice() {
-        *last = [w as i32, i32::MAX, 1, -1];
-    }
-    let words: Vec<u32> = draws.as_flattened().iter().map(|v| v.cast_unsigned()).collect();
-    let (bytes_gpu, draws_gpu) = (Tensor::from_bytes(gpu, &bytes)?, Tensor::from_u32(gpu, &words, &[n, 4])?);
+    let bytes_gpu = Tensor::from_bytes(gpu, &bytes)?;
     let numbers_gpu = Tensor::from_f32(gpu, &numbers_in, &shape)?;
     // −1 stands for a class that is not there, so that both sides are plain numbers.
     let class = |c: u32| if c == MISSING { -1.0 } else { c as f32 };
+    let still = (0..n as u32).map(Warp::still).collect();
     let mut checks = Vec::new();
-    for moved in [true, false] {
-        let on_gpu = moved.then_some(&draws_gpu);
-        let draws = if moved { draws.clone() } else { vec![[0; 4]; n] };
+    for (name, warps) in [("still", still), ("shifted", shifted(n, w)), ("turned", turned(n, [h, w]))] {
+        let uploaded = upload(gpu, &warps)?;
+        let on_gpu = (name != "still").then_some(&uploaded);
         let got = classes(gpu, &bytes_gpu, shape, on_gpu)?.to_u32(gpu)?.into_iter().map(class).collect();
-        let want = twin::relabel::forward(&bytes, n, h, w, &draws, 255);
+        let want = twin::relabel::forward(&bytes, h, w, &warps, 255);
         let want = want.into_iter().map(|c| if c == 255 { -1.0 } else { f64::from(c) }).collect();
-        checks.push(Check { tolerance: 0.0, ..Check::sum(format!("classes, moved {moved}"), got, want, 1) });
+        checks.push(Check { tolerance: 0.0, ..Check::sum(format!("classes, {name}"), got, want, 1) });
         let got = numbers(gpu, &numbers_gpu, shape, on_gpu, -99.0)?.to_f32(gpu)?;
-        let want = twin::relabel::forward(&numbers_in, n, h, w, &draws, -99.0);
+        let want = twin::relabel::forward(&numbers_in, h, w, &warps, -99.0);
         let want = want.into_iter().map(f64::from).collect();
-        checks.push(Check { tolerance: 0.0, ..Check::sum(format!("numbers, moved {moved}"), got, want, 1) });
+        checks.push(Check { tolerance: 0.0, ..Check::sum(format!("numbers, {name}"), got, want, 1) });
     }
     Ok(checks)
 }

@@ -23,7 +23,7 @@ pub use super::cache::Storage;
 pub use network::{Init, NetConfig, Stem};
 pub use source::{
     CocoSource, CsvSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, MasksConfig, Names, OnError,
-    PairSource, PanopticSource, Samples, ScenesSource, Source, VocSource, YoloSource,
+    PairSource, PanopticSource, Samples, ScenesSource, SetsConfig, Source, VocSource, YoloSource,
 };
 pub use tasks::{Balanced, ClassWeights, TaskConfig, TaskLoss};
 pub use teaching::{
@@ -76,6 +76,9 @@ pub struct DataConfig {
     pub split_seed: u64,
     /// Tasks whose label survives mirroring the image.
     pub flip_invariant: Vec<String>,
+    /// Tasks whose number a part of the image keeps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub crop_invariant: Vec<String>,
     /// No training image keeps the labels of more than one task of `labelled`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disjoint: bool,
@@ -96,6 +99,22 @@ pub struct AugmentConfig {
     pub flip: bool,
     /// Standard deviation of the added noise, pixels being 0..1.
     pub noise: f64,
+    /// Show a part of the image, of a share of its area between these two, in its whole size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<[f64; 2]>,
+    /// Show the content larger by a factor between these two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<[f64; 2]>,
+    /// Largest angle by which the content is turned, in degrees, each direction.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rotate: f64,
+    /// Probability that four images are shown beside each other.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mosaic: f64,
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// How one stage is trained.

@@ -7,7 +7,8 @@ use crate::data::compose::{self, Pairing, Samples};
 use crate::data::formats::{coco, folder, idx, names, objects, panoptic, table, voc, yolo};
 use crate::data::{Dataset, Limits, Skipped, digits, scenes, seed, split};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// Loads and composes what the configuration asks for: read, split, labels taken away where it says so.
 pub fn load(config: &Config) -> Result<Dataset> {
@@ -84,9 +85,10 @@ pub fn load(config: &Config) -> Result<Dataset> {
             others.into_iter().try_fold(first, |all, next| all.union(next?))?
         }
     };
-    // The embedded digits do not know what the file says of mirroring.
+    // The embedded digits do not know what the file says of mirroring, and nothing but the file says what a part of an image keeps.
     for task in &mut dataset.tasks {
         task.flip |= flip(&task.name);
+        task.crop |= data.crop_invariant.contains(&task.name);
     }
     let parts: Vec<(&str, f64)> = data.labelled.iter().map(|(task, part)| (task.as_str(), *part)).collect();
     dataset.keep_labels(&parts, data.disjoint, seed::derive(data.split_seed, "labelled"))
@@ -142,19 +144,52 @@ fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     Ok(data)
 }
 
-/// One folder of annotations, cut into three.
+/// One folder of annotations, cut into three, or as lists say.
 fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
     let root = &config.data.root;
-    let folder = root.join(&source.annotations);
-    let images = root.join(&source.images);
-    let found = voc::read(&folder, &images, source.classes.as_deref(), skipping(source.on_error))?;
+    let (folder, images) = (root.join(&source.annotations), root.join(&source.images));
+    let sets = match &source.sets {
+        Some(sets) => [Some(&sets.train), sets.val.as_ref(), sets.test.as_ref()],
+        None => [None; 3],
+    };
+    let read = |file: &PathBuf| Ok(voc::image_set(&root.join(file))?.into_iter().collect::<BTreeSet<String>>());
+    let lists = sets.into_iter().map(|file| file.map(read).transpose()).collect::<Result<Vec<_>>>()?;
+    for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+        if let (Some(a), Some(b), Some(file)) = (&lists[i], &lists[j], sets[j])
+            && let Some(name) = a.intersection(b).next()
+        {
+            let message = format!("{name:?} is in another set too; what is tested must not be learnt");
+            return Err(Error::data(root.join(file), "", message));
+        }
+    }
+    let only: BTreeSet<String> = lists.iter().flatten().flatten().cloned().collect();
+    let listed = source.sets.is_some().then_some(&only);
+    let found = voc::read(&folder, &images, listed, source.classes.as_deref(), skipping(source.on_error))?;
     if found.classes.is_empty() {
         return Err(Error::data(&folder, "", "no object has a name; is it the right folder?"));
     }
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
-    let fractions = [source.val_fraction, source.test_fraction];
-    one_set(config, (&found.classes, &found.images, found.skipped), fractions, &source.limit, &options)
+    let of = |list: &BTreeSet<String>| -> Vec<objects::Annotated> {
+        found.images.iter().zip(&found.names).filter(|(_, name)| list.contains(*name)).map(|(i, _)| i.clone()).collect()
+    };
+    let (seed, [val, test]) = (config.data.split_seed, [source.val_fraction, source.test_fraction]);
+    let parts = match [&lists[0], &lists[1], &lists[2]] {
+        [None, ..] => cut(&found.images, [val, test], seed)?,
+        [Some(train), Some(val), Some(test)] => [of(train), of(val), of(test)],
+        [Some(train), None, None] => cut(&of(train), [val, test], seed)?,
+        [Some(train), Some(val), None] => {
+            let [train, test] = cut_one(&of(train), test, seed, "test")?;
+            [train, of(val), test]
+        }
+        [Some(train), None, Some(test)] => {
+            let [train, val] = cut_one(&of(train), val, seed, "val")?;
+            [train, val, of(test)]
+        }
+    };
+    let mut data = objects::load(&config.name, &found.classes, limited(parts, &source.limit, seed), &options)?;
+    data.skipped.extend(found.skipped);
+    Ok(data)
 }
 
 /// One folder of labels, cut into three.
@@ -197,15 +232,17 @@ fn one_set(
     Ok(data)
 }
 
-/// For training, validation and the test. Images have no class by which they could be spread evenly.
+/// For training, validation and the test.
 fn cut(images: &[objects::Annotated], [val, test]: [f64; 2], seed: u64) -> Result<[Vec<objects::Annotated>; 3]> {
-    let one = |all: &[objects::Annotated], part: f64, name: &str| {
-        let (rest, cut) = split::cut(&vec![0; all.len()], part, seed::derive(seed, name))?;
-        Ok::<_, Error>((pick(all, &rest), pick(all, &cut)))
-    };
-    let (rest, test_images) = one(images, test, "test")?;
-    let (train, val_images) = one(&rest, val / (1.0 - test), "val")?;
+    let [rest, test_images] = cut_one(images, test, seed, "test")?;
+    let [train, val_images] = cut_one(&rest, val / (1.0 - test), seed, "val")?;
     Ok([train, val_images, test_images])
+}
+
+/// The rest, and a part of the images, which have no class by which they could be spread evenly.
+fn cut_one(all: &[objects::Annotated], part: f64, seed: u64, name: &str) -> Result<[Vec<objects::Annotated>; 2]> {
+    let (rest, cut) = split::cut(&vec![0; all.len()], part, seed::derive(seed, name))?;
+    Ok([pick(all, &rest), pick(all, &cut)])
 }
 
 /// So many of each at most, before any of them is read.

@@ -7,8 +7,9 @@ use crate::Result;
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
 use crate::data::{Dataset, Split, Task};
+use crate::geometry::Warp;
 use crate::gpu::Gpu;
-use crate::kernels::augment;
+use crate::kernels::augment::{self, Moves};
 use crate::tensor::Tensor;
 
 /// The splits and what turns their bytes into a network's input.
@@ -30,12 +31,13 @@ pub(super) struct Feed {
 #[derive(Debug)]
 pub(super) struct Place {
     pixels: Tensor,
-    draws: Tensor,
+    warps: Tensor,
     /// One tensor a head, as they were uploaded.
     labels: Vec<Tensor>,
     tasks: Vec<usize>,
     targets: Vec<Target>,
     rows: usize,
+    size: [usize; 2],
 }
 
 impl Place {
@@ -48,7 +50,7 @@ impl Place {
     /// and the GPU moves them here when that step is done ([`Gpu::write`]).
     pub(super) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
         self.pixels.write_bytes(gpu, &batch.images)?;
-        self.draws.write_u32(gpu, bytemuck::cast_slice(&batch.draws))?;
+        self.warps.write_u32(gpu, bytemuck::cast_slice(&batch.warps(self.size)))?;
         let mut heads = self.labels.iter().zip(&self.tasks).zip(&self.targets);
         heads.try_for_each(|((labels, task), target)| target.write(gpu, labels, &batch.labels[*task]))
     }
@@ -109,7 +111,8 @@ impl Feed {
         let labels = tasks.iter().zip(&targets).map(|(t, target)| target.upload(gpu, &batch.labels[*t], rows, [h, w]));
         Ok(Place {
             pixels: Tensor::from_bytes(gpu, &batch.images)?,
-            draws: Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.draws), &[rows, 4])?,
+            warps: Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.warps([h, w])), &[rows, Warp::WORDS])?,
+            size: [h, w],
             labels: labels.collect::<Result<_>>()?,
             tasks: tasks.to_vec(),
             targets,
@@ -120,14 +123,15 @@ impl Feed {
     /// The training batch in `place` as the network sees it, `[n, h, w, c]`: normalised, and varied as each sample drew.
     pub(super) fn training_input(&self, gpu: &Gpu, place: &Place) -> Result<Tensor> {
         let (mean, std, noise) = (&self.mean, &self.std, self.augment.noise);
-        augment::augment(gpu, &place.pixels, self.shape(place.rows), &place.draws, mean, std, noise)
+        let moves = Moves { warps: &place.warps, bilinear: self.augment.blends() };
+        augment::augment(gpu, &place.pixels, self.shape(place.rows), moves, mean, std, noise)
     }
 
     /// The labels of the batch in `place`, one tensor a head, moved as its images are in [`Feed::training_input`].
     pub(super) fn training_labels(&self, gpu: &Gpu, place: &Place) -> Result<Vec<Tensor>> {
         let [h, w, _] = self.image();
         let moved =
-            |(target, labels): (&Target, &Tensor)| target.moved(gpu, labels, [place.rows, h, w], Some(&place.draws));
+            |(target, labels): (&Target, &Tensor)| target.moved(gpu, labels, [place.rows, h, w], Some(&place.warps));
         place.targets.iter().zip(&place.labels).map(moved).collect()
     }
 

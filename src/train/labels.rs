@@ -77,18 +77,18 @@ impl Target {
         place.write_bytes(gpu, &self.bytes(labels)?)
     }
 
-    /// The labels of an uploaded batch as losses and metrics take them: what belongs to pixels is moved as `draws` moved the images.
+    /// The labels of an uploaded batch as losses and metrics take them: what belongs to pixels is moved as `warps` moved the images.
     pub(super) fn moved(
         &self,
         gpu: &Gpu,
         uploaded: &Tensor,
         [n, h, w]: [usize; 3],
-        draws: Option<&Tensor>,
+        warps: Option<&Tensor>,
     ) -> Result<Tensor> {
         match self.task.kind {
-            TaskKind::Mask => relabel::classes(gpu, uploaded, [n, h, w], draws),
+            TaskKind::Mask => relabel::classes(gpu, uploaded, [n, h, w], warps),
             TaskKind::Depth => {
-                let moved = relabel::numbers(gpu, uploaded, [n, h, w], draws, regression::MISSING)?;
+                let moved = relabel::numbers(gpu, uploaded, [n, h, w], warps, regression::MISSING)?;
                 moved.reshape(&[n, h, w, 1])
             }
             TaskKind::Class | TaskKind::Attributes | TaskKind::Number | TaskKind::Boxes => Ok(uploaded.clone()),

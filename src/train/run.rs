@@ -86,7 +86,16 @@ pub fn run(
 /// The configuration's `[augment]` table.
 pub(super) fn augmentation(config: &Config) -> Augment {
     let a = &config.augment;
-    Augment { shift: a.shift as u32, flip: a.flip, noise: a.noise as f32 }
+    let pair = |pair: Option<[f64; 2]>| pair.map(|pair| pair.map(|x| x as f32));
+    Augment {
+        shift: a.shift as u32,
+        flip: a.flip,
+        noise: a.noise as f32,
+        crop: pair(a.crop),
+        scale: pair(a.scale),
+        rotate: a.rotate as f32,
+        mosaic: a.mosaic as f32,
+    }
 }
 
 /// Skipped files, for the user to see first.

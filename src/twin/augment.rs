@@ -1,15 +1,13 @@
-//! From stored bytes to the network's input: shift, flip, noise, standardisation, in one pass.
-//!
-//! `out[n, y, x, ch] = (v - mean[ch]) / std[ch]`, `v = pixel / 255 + noise gauss`, where the pixel is the one at
-//! `(y + dy, x' + dx)`, `x' = w - 1 - x` if flipped, else `x`; outside the image it is 0, and standardised like any other.
-//! So a shifted image is a crop of the zero-padded one.
+//! Pixels to the network's input: `out[n, y, x, ch] = (v - mean[ch]) / std[ch]`, `v = pixel / 255 + noise gauss`, where the pixel is
+//! the one that the sample's [`Warp`] finds for the middle of `(x, y)`: nearest, or bilinear between the four around it, of which those
+//! beyond the image's edge are the ones at the edge. Where it finds none it is 0, and standardised like any other: a shifted image is a
+//! crop of the zero-padded one.
 //!
 //! The noise is a function of the sample's seed and the element's place alone, so that teacher and student see the same
 //! image in any order of work. The hash is the output function of the PCG generator RXS-M-XS 32 (O'Neill, "PCG", 2014;
 //! as a hash: Jarzynski & Olano, "Hash functions for GPU rendering", JCGT 2020); Gaussian by Box & Muller (1958).
 
-/// One sample's draw, four words: `[dx, dy, flip, noise_seed]`; flip is 0 or not, the seed's bits are a `u32`'s.
-pub type Draw = [i32; 4];
+use crate::geometry::Warp;
 
 /// The integer hash.
 pub fn pcg(a: u32) -> u32 {
@@ -30,34 +28,38 @@ pub fn gauss(noise_seed: u32, element: u32) -> f64 {
     (-2.0 * u1.ln()).sqrt() * (2.0 * std::f64::consts::PI * u2).cos()
 }
 
-/// The network's input, `[n, h, w, c]`, of pixels `[n, h, w, c]`. draws: `[n]`; mean, std: `[c]`, of values in 0..1;
-/// noise: its standard deviation in the same units.
+/// The network's input, `[warps, h, w, c]`, of pixels `[n, h, w, c]`; mean, std: `[c]`, of values in 0..1; noise: its standard deviation
+/// in the same units.
 pub fn forward(
     pixels: &[u8],
-    n: usize,
-    h: usize,
-    w: usize,
-    c: usize,
-    draws: &[Draw],
+    [h, w, c]: [usize; 3],
+    warps: &[Warp],
     mean: &[f64],
     std: &[f64],
     noise: f64,
+    bilinear: bool,
 ) -> Vec<f64> {
-    let mut out = Vec::with_capacity(n * h * w * c);
-    for (sample, &[dx, dy, flip, noise_seed]) in draws.iter().take(n).enumerate() {
+    let mut out = Vec::with_capacity(warps.len() * h * w * c);
+    for warp in warps {
         for y in 0..h {
             for x in 0..w {
-                let across = if flip != 0 { w - 1 - x } else { x };
-                let source = y
-                    .checked_add_signed(dy as isize)
-                    .filter(|&y| y < h)
-                    .zip(across.checked_add_signed(dx as isize).filter(|&x| x < w));
+                let source = warp.source(x as f64 + 0.5, y as f64 + 0.5, [h, w]);
                 for ch in 0..c {
-                    let pixel = source.map_or(0, |(sy, sx)| pixels[((sample * h + sy) * w + sx) * c + ch]);
-                    let mut v = f64::from(pixel) / 255.0;
+                    let at = |row: usize, y: usize, x: usize| f64::from(pixels[((row * h + y) * w + x) * c + ch]);
+                    let pixel = match source {
+                        None => 0.0,
+                        Some((row, [u, v])) if !bilinear => at(row, v as usize, u as usize),
+                        Some((row, [u, v])) => {
+                            let ([x0, x1], fx) = around(u, w);
+                            let ([y0, y1], fy) = around(v, h);
+                            let line = |y| at(row, y, x0) * (1.0 - fx) + at(row, y, x1) * fx;
+                            line(y0) * (1.0 - fy) + line(y1) * fy
+                        }
+                    };
+                    let mut v = pixel / 255.0;
                     // Without noise the deviate is not drawn at all, here as in the kernel.
                     if noise != 0.0 {
-                        v += noise * gauss(noise_seed as u32, ((y * w + x) * c + ch) as u32);
+                        v += noise * gauss(warp.noise_seed, ((y * w + x) * c + ch) as u32);
                     }
                     out.push((v - mean[ch]) / std[ch]);
                 }
@@ -67,30 +69,55 @@ pub fn forward(
     out
 }
 
+/// The pixels on both sides of a point, of `size` in a row, and the weight of the second.
+fn around(at: f64, size: usize) -> ([usize; 2], f64) {
+    let low = (at - 0.5).floor();
+    let clamp = |v: f64| v.clamp(0.0, size as f64 - 1.0) as usize;
+    ([clamp(low), clamp(low + 1.0)], at - 0.5 - low)
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::twin::testing::*;
 
     const PIXELS: [u8; 6] = [0, 51, 102, 153, 204, 255];
 
-    fn plain(draw: Draw) -> Vec<f64> {
-        forward(&PIXELS, 1, 2, 3, 1, &[draw], &[0.0], &[1.0], 0.0)
+    /// `out[y, x] = image[y + dy, x' + dx]`, `x' = w - 1 - x` if flipped.
+    pub(in crate::twin) fn shift(row: u32, w: usize, dx: i32, dy: i32, flip: u32) -> Warp {
+        let (a, c) = if flip != 0 { (-1.0, w as f32) } else { (1.0, 0.0) };
+        Warp { matrix: [a, 0.0, c + dx as f32, 0.0, 1.0, dy as f32], ..Warp::still(row) }
+    }
+
+    fn plain(dx: i32, dy: i32, flip: u32) -> Vec<f64> {
+        let one = |bilinear| forward(&PIXELS, [2, 3, 1], &[shift(0, 3, dx, dy, flip)], &[0.0], &[1.0], 0.0, bilinear);
+        // Between whole pixels there is nothing to blend.
+        assert_eq!(one(false), one(true));
+        one(false)
     }
 
     #[test]
     fn shifts_and_flips() {
-        assert_close(&plain([0, 0, 0, 0]), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], 1e-15);
-        assert_close(&plain([1, 0, 0, 0]), &[0.2, 0.4, 0.0, 0.8, 1.0, 0.0], 1e-15);
-        assert_close(&plain([0, -1, 0, 0]), &[0.0, 0.0, 0.0, 0.0, 0.2, 0.4], 1e-15);
-        assert_close(&plain([0, 0, 1, 0]), &[0.4, 0.2, 0.0, 1.0, 0.8, 0.6], 1e-15);
-        assert_close(&plain([-1, 0, 1, 0]), &[0.2, 0.0, 0.0, 0.8, 0.6, 0.0], 1e-15);
-        assert_eq!(plain([i32::MIN, i32::MAX, 0, 0]), [0.0; 6]);
+        assert_close(&plain(0, 0, 0), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], 1e-15);
+        assert_close(&plain(1, 0, 0), &[0.2, 0.4, 0.0, 0.8, 1.0, 0.0], 1e-15);
+        assert_close(&plain(0, -1, 0), &[0.0, 0.0, 0.0, 0.0, 0.2, 0.4], 1e-15);
+        assert_close(&plain(0, 0, 1), &[0.4, 0.2, 0.0, 1.0, 0.8, 0.6], 1e-15);
+        assert_close(&plain(-1, 0, 1), &[0.2, 0.0, 0.0, 0.8, 0.6, 0.0], 1e-15);
+        assert_eq!(plain(i32::MIN, i32::MAX, 0), [0.0; 6]);
+    }
+
+    #[test]
+    fn twice_as_large_is_what_resizing_gives() {
+        // The left half of the width, stretched to all of it: PyTorch's bilinear interpolation of [0, 51] from 1.5 columns to 3.
+        let warp = Warp { matrix: [0.5, 0.0, 0.0, 0.0, 1.0, 0.0], ..Warp::still(0) };
+        let got = forward(&PIXELS, [2, 3, 1], &[warp], &[0.0], &[1.0], 0.0, true);
+        assert_close(&got, &[0.0, 0.05, 0.15, 0.6, 0.65, 0.75], 1e-15);
     }
 
     #[test]
     fn standardises_inside_and_outside() {
-        let out = forward(&[255, 0, 0, 255], 2, 1, 1, 2, &[[0; 4], [1, 0, 0, 0]], &[0.5, 0.2], &[0.5, 0.1], 0.0);
+        let warps = [Warp::still(0), shift(1, 1, 1, 0, 0)];
+        let out = forward(&[255, 0, 0, 255], [1, 1, 2], &warps, &[0.5, 0.2], &[0.5, 0.1], 0.0, false);
         assert_close(&out, &[1.0, -2.0, -1.0, -2.0], 1e-14);
     }
 
@@ -102,8 +129,8 @@ mod tests {
     #[test]
     fn noise_is_normal_and_depends_on_the_seed_alone() {
         let (h, w) = (100, 100);
-        let draws = [[0, 0, 0, 7], [0, 0, 0, 7], [0, 0, 0, -7]];
-        let out = forward(&vec![0; 3 * h * w], 3, h, w, 1, &draws, &[0.0], &[1.0], 0.5);
+        let warps = [7, 7, 70].map(|noise_seed| Warp { noise_seed, ..Warp::still(0) });
+        let out = forward(&vec![0; h * w], [h, w, 1], &warps, &[0.0], &[1.0], 0.5, false);
         let (a, b, c) = (&out[..h * w], &out[h * w..2 * h * w], &out[2 * h * w..]);
         assert_eq!(a, b);
         let count = (h * w) as f64;

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 pub struct Annotations {
     /// The names of the objects, by which classes are numbered.
     pub classes: Vec<String>,
-    /// The images, in byte order of the annotations' files.
+    /// The images, in the order of [`Annotations::names`].
     pub images: Vec<Annotated>,
+    /// The names of the annotations' files without their endings, in byte order.
+    pub names: Vec<String>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
 }
@@ -26,25 +28,38 @@ struct Parsed {
     objects: Vec<(String, Rect, bool)>,
 }
 
-/// Reads every `.xml` file in `folder`, whose images lie in `images`. Classes are `classes`, or, without them, every name that occurs, in
-/// byte order.
+/// The names that a list of `ImageSets` holds: one in a line, and after it, in the lists of one class, a number that says whether the
+/// class is there; this does not matter here.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Data`] for a list without names.
+pub fn image_set(file: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, "read", e))?;
+    let names: Vec<String> = text.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_string).collect();
+    if names.is_empty() {
+        return Err(Error::data(file, "", "names no image; expected a name in each line"));
+    }
+    Ok(names)
+}
+
+/// Reads every `.xml` file in `folder`, or those called `only`, whose images lie in `images`. Classes are `classes`, or, without them,
+/// every name that occurs, in byte order.
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be read; [`Error::Data`] with the file and the object, unless `on_error` says to skip it, where
 /// the XML is malformed, an element is missing, a box has no area or lies outside its image, or a name is none of `classes`.
-pub fn read(folder: &Path, images: &Path, classes: Option<&[String]>, on_error: OnError) -> Result<Annotations> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
-    let xml = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
-    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(xml).collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(Error::data(folder, "", "holds no .xml file; expected one annotation for each image"));
-    }
+pub fn read(
+    folder: &Path,
+    images: &Path,
+    only: Option<&BTreeSet<String>>,
+    classes: Option<&[String]>,
+    on_error: OnError,
+) -> Result<Annotations> {
+    let files = files(folder, only)?;
     let mut skipped = Vec::new();
-    let mut all: Vec<(PathBuf, Parsed)> = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, "read", e))?;
-        let parsed = parse(&text, classes, &mut |place, reason| match on_error {
+    let mut all: Vec<(String, Parsed)> = Vec::new();
+    for (name, file) in files {
+        let mut refuse = |place: String, reason: String| match on_error {
             OnError::Skip => {
                 skipped.push(Skipped { path: file.clone(), reason: format!("{place}: {reason}") });
                 Ok(())
@@ -52,12 +67,19 @@ pub fn read(folder: &Path, images: &Path, classes: Option<&[String]>, on_error: 
             OnError::Fail => {
                 Err(Error::data(&file, place, format!("{reason}; mend it, or set data.on_error = \"skip\"")))
             }
-        })?;
-        all.extend(parsed.map(|p| (file, p)));
+        };
+        let text = match std::fs::read_to_string(&file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                refuse("".into(), "a set names the image, which has no annotation".into())?;
+                continue;
+            }
+            text => text.map_err(|e| Error::io(&file, "read", e))?,
+        };
+        all.extend(parse(&text, classes, &mut refuse)?.map(|p| (name, p)));
     }
     let found: BTreeSet<&String> = all.iter().flat_map(|(_, p)| p.objects.iter().map(|(name, ..)| name)).collect();
     let classes: Vec<String> = classes.map_or_else(|| found.into_iter().cloned().collect(), <[String]>::to_vec);
-    let annotated = |(_, p): (PathBuf, Parsed)| {
+    let annotated = |p: Parsed| {
         let object = |(name, rect, ignored): (String, Rect, bool)| {
             let class = classes.iter().position(|c| *c == name)? as u32;
             Some((Object { ignored, ..Object::new(rect, class) }, None))
@@ -69,7 +91,24 @@ pub fn read(folder: &Path, images: &Path, classes: Option<&[String]>, on_error: 
             segments: None,
         }
     };
-    Ok(Annotations { images: all.into_iter().map(annotated).collect(), classes, skipped })
+    let (names, parsed): (Vec<String>, Vec<Parsed>) = all.into_iter().unzip();
+    Ok(Annotations { images: parsed.into_iter().map(annotated).collect(), names, classes, skipped })
+}
+
+/// The annotations with their names, in byte order.
+fn files(folder: &Path, only: Option<&BTreeSet<String>>) -> Result<Vec<(String, PathBuf)>> {
+    if let Some(only) = only {
+        return Ok(only.iter().map(|name| (name.clone(), folder.join(format!("{name}.xml")))).collect());
+    }
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
+    let xml = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
+    let name = |path: PathBuf| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path);
+    let mut files: Vec<(String, PathBuf)> = entries.flatten().map(|e| e.path()).filter(xml).map(name).collect();
+    files.sort_by(|a, b| a.1.cmp(&b.1));
+    if files.is_empty() {
+        return Err(Error::data(folder, "", "holds no .xml file; expected one annotation for each image"));
+    }
+    Ok(files)
 }
 
 type Refuse<'a> = &'a mut dyn FnMut(String, String) -> Result<()>;
@@ -168,7 +207,7 @@ mod tests {
     fn read_one(text: &str, classes: Option<&[String]>, on_error: OnError) -> Result<Annotations> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.xml"), text).unwrap();
-        read(folder.path(), Path::new("images"), classes, on_error)
+        read(folder.path(), Path::new("images"), None, classes, on_error)
     }
 
     #[test]
@@ -205,6 +244,29 @@ mod tests {
             assert!(skipped.len() == 1 && skipped[0].reason.contains(reason), "{skipped:?}");
         }
         let empty = tempfile::tempdir().unwrap();
-        assert!(read(empty.path(), empty.path(), None, OnError::Skip).unwrap_err().to_string().contains(".xml"));
+        assert!(read(empty.path(), empty.path(), None, None, OnError::Skip).unwrap_err().to_string().contains(".xml"));
+    }
+    #[test]
+    fn sets_name_what_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(folder.path().join(format!("{name}.xml")), file(&object(name, [1, 1, 4, 4], ""))).unwrap();
+        }
+        let list = folder.path().join("train.txt");
+        std::fs::write(&list, "c  1\n\na -1\nd  0\n").unwrap();
+        let names = image_set(&list).unwrap();
+        assert_eq!(names, ["c", "a", "d"]);
+        let only: BTreeSet<String> = names.into_iter().collect();
+        let read = |on_error| read(folder.path(), folder.path(), Some(&only), None, on_error);
+        let error = read(OnError::Fail).unwrap_err().to_string();
+        assert!(error.contains("d.xml") && error.contains("has no annotation"), "{error}");
+        let found = read(OnError::Skip).unwrap();
+        assert_eq!(
+            (found.names, found.classes),
+            (vec!["a".to_string(), "c".into()], vec!["a".to_string(), "c".into()])
+        );
+        assert!(found.skipped.len() == 1 && found.images.len() == 2);
+        std::fs::write(&list, "\n").unwrap();
+        assert!(image_set(&list).unwrap_err().to_string().contains("names no image"));
     }
 }

@@ -32,7 +32,7 @@ impl Key {
     }
 
     pub(super) fn draw(&self) -> Draw {
-        Draw { dx: self.dx, dy: self.dy, flip: self.flip, noise_seed: 0 }
+        Draw { dx: self.dx, dy: self.dy, flip: self.flip, ..Draw::default() }
     }
 
     fn bytes(&self) -> [u8; 16] {

@@ -4,6 +4,7 @@ use super::origin::Origin;
 use super::read::nearest;
 use super::sections::unknown_task;
 use super::*;
+use crate::data::Task;
 
 /// Refuses settings that contradict each other.
 pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
@@ -59,9 +60,11 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
         return Err(origin
             .error(&["data", "second", "task"], format!("both tasks are named `{first}`; give them different names")));
     }
-    for (i, name) in config.data.flip_invariant.iter().enumerate() {
-        if !tasks.contains(&name.as_str()) {
-            return Err(origin.error_in(&["data", "flip_invariant"], Some(i), unknown_task(name, &tasks)));
+    for (key, names) in
+        [("flip_invariant", &config.data.flip_invariant), ("crop_invariant", &config.data.crop_invariant)]
+    {
+        if let Some(i) = names.iter().position(|name| !tasks.contains(&name.as_str())) {
+            return Err(origin.error_in(&["data", key], Some(i), unknown_task(&names[i], &tasks)));
         }
     }
     let smoothed =
@@ -80,10 +83,15 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
 }
 
 fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
-    let augment = &config.augment;
+    let (augment, varied) = (&config.augment, crate::train::run::augmentation(config));
     if config.cache.storage != Storage::None && augment.noise > 0.0 {
         let message = "every picture has noise of its own, so no teacher's answer would be found again; set augment.noise = 0, or \
                        leave the cache out";
+        return Err(origin.error(&["cache", "storage"], message));
+    }
+    if config.cache.storage != Storage::None && !varied.repeats() {
+        let message = "with augment.crop, scale, rotate or mosaic hardly a picture comes back, so no teacher's answer would be found \
+                       again; leave them out, or the cache";
         return Err(origin.error(&["cache", "storage"], message));
     }
     if config.cache.storage != Storage::None && config.teacher.kind == TeacherKind::Mutual {
@@ -104,6 +112,13 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
             missing.join(", ")
         );
         return Err(origin.error(&["augment", "flip"], message));
+    }
+    let kept = |task: &str| config.data.crop_invariant.iter().any(|t| t == task);
+    for (task, kind) in config.task_names().into_iter().zip(config.task_kinds()) {
+        let one = Task { crop: kind != TaskKind::Number || kept(task), ..Task::new(task, kind, &[]) };
+        if let Some((key, message)) = varied.conflict(&one) {
+            return Err(origin.error(&["augment", key], message));
+        }
     }
     let size = match &config.data.source {
         Source::Digits(digits) => Some(digits.canvas),

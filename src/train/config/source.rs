@@ -99,9 +99,25 @@ pub struct VocSource {
     /// Masks in files of their own; drawn from the objects' outlines where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masks: Option<MasksConfig>,
+    /// Which images are for what; those of a part without a list are cut from the training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sets: Option<SetsConfig>,
     /// Use only so many images of each split.
     #[serde(skip_serializing_if = "Limit::is_empty")]
     pub limit: Limit,
+}
+
+/// Lists of images, as in VOC's `ImageSets`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetsConfig {
+    /// The training images.
+    pub train: PathBuf,
+    /// Those for validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<PathBuf>,
+    /// Those for the test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
 }
 
 /// Images with objects, labelled in YOLO's form: one text file for each image, boxes or polygons.

@@ -140,6 +140,7 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             },
             on_error: s.choice("on_error", OnError::Fail)?,
             masks: masks(s)?,
+            sets: sets(s)?,
             limit: limit(&s.table("limit")?)?,
         }),
         Kind::Yolo => Source::Yolo(YoloSource {
@@ -194,11 +195,12 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
         }),
     };
     let labelled = s.table("labelled")?;
-    let flips = s.list("flip_invariant", "a list of task names in quotes", |v| v.as_str().map(str::to_string))?;
+    let names = |key| s.list(key, "a list of task names in quotes", |v| v.as_str().map(str::to_string));
     Ok(DataConfig {
         root: s.text("root", "a folder")?.unwrap_or_else(|| ".".into()).into(),
         split_seed: s.integer("split_seed", 0, 0, i64::MAX as usize)? as u64,
-        flip_invariant: flips.unwrap_or_default(),
+        flip_invariant: names("flip_invariant")?.unwrap_or_default(),
+        crop_invariant: names("crop_invariant")?.unwrap_or_default(),
         disjoint: s.flag("disjoint", false)?,
         labelled: labelled
             .keys()
@@ -274,6 +276,21 @@ fn masks(s: &Section) -> Result<Option<MasksConfig>> {
         folder: s.required("folder", "the folder of the .png masks below data.root")?.into(),
         names: names(&s)?,
         ignored: s.list("ignored", "a list of values from 0 to 255", value)?.unwrap_or_default(),
+    }))
+}
+
+/// `sets`: lists of images.
+fn sets(s: &Section) -> Result<Option<SetsConfig>> {
+    if !s.has("sets") {
+        return Ok(None);
+    }
+    let s = s.table("sets")?;
+    let file =
+        |key| Ok(s.text(key, "a text file below data.root, such as \"ImageSets/Main/val.txt\"")?.map(PathBuf::from));
+    Ok(Some(SetsConfig {
+        train: s.required("train", "a text file below data.root that names an image in each line")?.into(),
+        val: file("val")?,
+        test: file("test")?,
     }))
 }
 

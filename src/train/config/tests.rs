@@ -111,7 +111,10 @@ fn an_empty_file_is_the_embedded_digits_with_every_default() {
         config.data.source,
         Source::Digits(DigitsSource { canvas: [12, 12], samples: Samples { train: 4000, val: 800, test: 1500 } })
     );
-    assert_eq!(config.augment, AugmentConfig { shift: 1, flip: false, noise: 0.0 });
+    assert_eq!(
+        config.augment,
+        AugmentConfig { shift: 1, flip: false, noise: 0.0, crop: None, scale: None, rotate: 0.0, mosaic: 0.0 }
+    );
     assert_eq!(config.train, TrainConfig::default());
     assert_eq!((config.teacher.net.arch.as_str(), config.teacher.net.width), ("resnet14", 1.0));
     assert_eq!((config.student.net.arch.as_str(), config.student.net.width), ("resnet8", 0.5));

@@ -21,7 +21,7 @@ fn unknown_keys() {
         "[data.files], [data.first] or [data.second]",
     );
     expect("[student]\npaths = {}\n", "run.toml:2: student.paths: ", "[teacher]");
-    expect("[augment]\ncolour = 1\n", "run.toml:2: augment.colour: ", "the keys here are shift, flip, noise");
+    expect("[augment]\ncolour = 1\n", "run.toml:2: augment.colour: ", "the keys here are shift, flip, noise, crop");
     expect("[teachr]\n", "run.toml:1: teachr: ", "did you mean `teacher`?");
     expect("[teacher]\ntrain = { epochs = 1, epocs = 2 }\n", "run.toml:2: teacher.train.epocs: ", "`epochs`");
     expect("[data.samples]\ntrian = 1\n", "run.toml:2: data.samples.trian: ", "`train`");
@@ -141,6 +141,17 @@ fn combinations_that_cannot_work() {
         "run.toml:2: distill.kd.weight: ",
         "nothing to distil",
     );
+    expect("[augment]\ncrop = [0.5]\n", "run.toml:2: augment.crop: ", "two shares");
+    expect("[augment]\ncrop = [0.9, 0.5]\n", "run.toml:2: augment.crop: ", "the smaller one comes first");
+    expect("[augment]\nscale = [0.0, 1.0]\n", "run.toml:2: augment.scale: ", "two factors");
+    expect("[augment]\nrotate = 200\n", "run.toml:2: augment.rotate: ", "from 0 to 180 degrees");
+    expect("[augment]\nmosaic = 0.5\n", "run.toml:2: augment.mosaic: ", "\"first\" of kind class asks about one");
+    expect(
+        "[augment]\nrotate = 5\n[cache]\nstorage = \"f32\"\n",
+        "run.toml:4: cache.storage: ",
+        "hardly a picture comes back",
+    );
+    expect("[data]\ncrop_invariant = [\"frist\"]\n", "run.toml:2: data.crop_invariant: ", "did you mean `first`?");
     expect("[augment]\nshift = 12\n", "run.toml:2: augment.shift: ", "images of 12x12 out of sight");
     expect("[train]\nmilestones = [0.8, 0.6]\n", "run.toml:2: train.milestones: ", "0.8 is followed by 0.6");
     expect("[train]\nschedule = \"step\"\nmilestones = []\n", "run.toml:3: train.milestones: ", "never steps");
