@@ -1,6 +1,6 @@
 //! Metrics by name: what tables, files and the multi-task delta know of any task.
 
-use super::{CocoScores, Confusion, Measure, MultilabelMetrics, RegressionMetrics, TaskMetrics};
+use super::{CalibrationTally, CocoScores, Confusion, Measure, MultilabelMetrics, RegressionMetrics, TaskMetrics};
 
 /// What is known of a metric, whatever its value.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub const METRICS: &[Metric] = &[
     part("precision", "precision", "macro precision"),
     part("recall", "recall", "macro recall"),
     part("f1", "F1", "macro F1"),
+    Metric { in_delta: false, ..part("top5", "top-5", "label among the five most probable classes") },
+    Metric { percent: true, in_delta: false, ..error("ece", "ECE", "expected calibration error") },
     part("miou", "mIoU", "mean intersection over union of the classes"),
     part("pixel_accuracy", "pixel acc", "accuracy over the pixels"),
     part("ap", "AP", "COCO's average precision, thresholds 0.5 to 0.95"),
@@ -165,6 +167,15 @@ impl TaskResult {
     /// Of a task that names one class of each image.
     pub fn of_classes(confusion: Confusion) -> Self {
         TaskResult { scores: confusion.metrics().into(), confusion: Some(confusion) }
+    }
+
+    /// The same with how sure the network was; the first five classes say something where there are more.
+    pub fn of_probabilities(confusion: Confusion, sure: &CalibrationTally) -> Self {
+        let classes = confusion.classes();
+        let mut result = Self::of_classes(confusion);
+        let more = [("top5", sure.top5()), ("ece", sure.ece())].into_iter().skip(usize::from(classes <= 5));
+        result.scores.0.extend(more.filter_map(|(name, value)| Some((metric(name)?, value))));
+        result
     }
 }
 

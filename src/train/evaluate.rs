@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::feed::Feed;
 use super::labels::Target;
 use crate::data::loader::{Batch, Loader};
-use crate::data::{Labels, Object, Split, TaskKind};
+use crate::data::{Labels, MISSING, Object, Split, TaskKind};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::kernels::{confusion, elementwise};
-use crate::metrics::{Confusion, DetectionTally, MultilabelTally, RegressionTally, Scores, TaskResult, Truth};
+use crate::metrics::{
+    CalibrationTally, Confusion, DetectionTally, MultilabelTally, RegressionTally, Scores, TaskResult, Truth,
+};
 use crate::nn::Frozen;
 use crate::nn::boxes::{Keep, decode};
 use crate::tensor::Tensor;
@@ -17,11 +19,54 @@ use crate::{Error, Result};
 
 /// What has been seen of one task.
 enum Tally {
-    /// Samples, or pixels, counted on the GPU.
-    Classes(Tensor),
+    /// Samples, or pixels, counted on the GPU; of samples also what the head said of each, and the labels.
+    Classes(Tensor, Sure),
     Attributes(MultilabelTally),
     Numbers(RegressionTally),
     Boxes(DetectionTally),
+}
+
+/// How sure a classifier is. Its answers stay on the GPU until there are many, so that no batch waits for them.
+struct Sure {
+    tally: CalibrationTally,
+    waiting: Vec<(Tensor, Vec<u32>)>,
+}
+
+impl Sure {
+    /// Numbers that wait at most: 64 MiB.
+    const MOST: usize = 1 << 24;
+    /// Bins of the expected calibration error (Guo et al. 2017).
+    const BINS: usize = 15;
+
+    fn new() -> Self {
+        Sure { tally: CalibrationTally::new(Self::BINS), waiting: Vec::new() }
+    }
+
+    /// Takes the logits `[n, classes]` of as many samples as there are labels, or more.
+    fn add(&mut self, gpu: &Gpu, said: &Tensor, labels: &[u32]) -> Result<()> {
+        self.waiting.push((said.clone(), labels.to_vec()));
+        let waiting: usize = self.waiting.iter().map(|(said, _)| said.len()).sum();
+        if waiting > Self::MOST { self.count(gpu) } else { Ok(()) }
+    }
+
+    fn count(&mut self, gpu: &Gpu) -> Result<()> {
+        for (said, labels) in self.waiting.drain(..) {
+            let classes = said.len() / said.rows().max(1);
+            for (z, label) in said.to_f32(gpu)?.chunks(classes.max(1)).zip(labels) {
+                if label != MISSING {
+                    self.tally.add(&softmax(z), label as usize)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn softmax(z: &[f32]) -> Vec<f32> {
+    let most = z.iter().copied().fold(f32::MIN, f32::max);
+    let parts: Vec<f64> = z.iter().map(|z| f64::from(z - most).exp()).collect();
+    let sum: f64 = parts.iter().sum();
+    parts.into_iter().map(|p| (p / sum) as f32).collect()
 }
 
 impl Tally {
@@ -32,7 +77,7 @@ impl Tally {
                 let counts = Tensor::empty(gpu, &[classes, classes])?;
                 // The bits of 0.0 are those of 0.
                 elementwise::fill(gpu, &counts, 0.0)?;
-                Tally::Classes(counts)
+                Tally::Classes(counts, Sure::new())
             }
             TaskKind::Attributes => Tally::Attributes(MultilabelTally::new(classes)),
             TaskKind::Number | TaskKind::Depth => Tally::Numbers(RegressionTally::default()),
@@ -52,7 +97,10 @@ impl Tally {
     ) -> Result<()> {
         let (rows, valid) = (batch.indices.len(), batch.valid);
         match (self, labels) {
-            (Tally::Classes(counts), _) => {
+            (Tally::Classes(counts, sure), _) => {
+                if let Labels::Class(labels) = labels {
+                    sure.add(gpu, said, &labels[..valid])?;
+                }
                 let uploaded = target.upload(gpu, labels, rows, size)?;
                 let truth = target.moved(gpu, &uploaded, [rows, size[0], size[1]], None)?;
                 confusion::confusion(gpu, said, &truth, valid * (said.rows() / rows.max(1)), counts)
@@ -97,12 +145,13 @@ impl Tally {
 
     fn result(self, gpu: &Gpu, target: &Target) -> Result<TaskResult> {
         Ok(match self {
-            Tally::Classes(counts) => {
+            Tally::Classes(counts, mut sure) => {
+                sure.count(gpu)?;
                 let counts = counts.to_u32(gpu)?.into_iter().map(u64::from).collect();
                 let confusion = Confusion::from_counts(counts, target.task.classes.len())?;
                 match target.task.kind {
                     TaskKind::Mask => TaskResult { scores: Scores::of_pixels(&confusion), confusion: Some(confusion) },
-                    _ => TaskResult::of_classes(confusion),
+                    _ => TaskResult::of_probabilities(confusion, &sure.tally),
                 }
             }
             Tally::Attributes(tally) => TaskResult { scores: tally.metrics().into(), confusion: None },
