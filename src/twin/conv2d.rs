@@ -150,6 +150,7 @@ mod tests {
             Conv2d { groups: 2, ci: 4, co: 6, dilation: 2, padding: 2, stride: 1, ..plain },
             Conv2d { kh: 1, kw: 3, ..plain },
             Conv2d { groups: 3, co: 3, n: 1, ..plain },
+            Conv2d { dilation: 4, padding: 4, stride: 1, n: 1, ..plain },
         ];
         for s in shapes {
             s.check().unwrap();

@@ -60,6 +60,12 @@ pub fn cases() -> Vec<Case> {
         Conv2d { dilation: 2, ..square(1, 13, 12, 20, 24, 3, 4, 2) },
         Conv2d { groups: 12, dilation: 2, ..square(2, 11, 9, 12, 12, 3, 2, 2) },
         Conv2d { groups: 7, ..square(3, 8, 9, 7, 7, 5, 3, 2) },
+        // Dilated stages: maps that keep their size, one smaller than the taps reach, and rows that are runs of 32 pixels.
+        Conv2d { dilation: 2, ..square(2, 9, 7, 16, 12, 3, 1, 2) },
+        Conv2d { dilation: 4, ..square(1, 13, 11, 12, 20, 3, 1, 4) },
+        Conv2d { dilation: 4, ..square(3, 3, 5, 8, 36, 3, 1, 4) },
+        Conv2d { dilation: 2, ..square(1, 5, 32, 8, 16, 3, 1, 2) },
+        Conv2d { dilation: 4, ..square(2, 7, 9, 3, 8, 3, 1, 4) },
     ];
     let batches = [square(150, 1, 1, 20, 36, 1, 1, 0), square(2, 15, 9, 6, 9, 3, 1, 1)];
     let batches = batches.into_iter().map(|s| Case::new(format!("3 of {s:?}"), move |gpu| run_batch(gpu, &s)));

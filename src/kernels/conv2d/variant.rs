@@ -198,6 +198,29 @@ mod tests {
     }
 
     #[test]
+    fn dilated_convolutions_never_meet_what_needs_neighbours() {
+        for class in [AdapterClass::Discrete, AdapterClass::Apple, AdapterClass::Integrated, AdapterClass::Software] {
+            let profile = profile(class);
+            for (channels, dilation) in [(16, 2), (64, 2), (64, 4), (512, 4)] {
+                let plain = Conv2d::square(64, 16, 16, channels, channels, 3, 1, 1);
+                let s = Conv2d { dilation, padding: dilation, ..plain };
+                for pass in [Pass::Forward, Pass::InputGrad, Pass::WeightGrad] {
+                    let serving = variants(pass, &s, &profile);
+                    assert!(serving.contains(&choose(pass, &s, &profile)), "{pass} {s:?} on {class:?}");
+                    let of_neighbours = |v: &Variant| match v {
+                        Variant::Winograd(_) => true,
+                        // Three units are a row of taps that shares its loads.
+                        Variant::Lanes(tile) | Variant::Padded(tile) => pass == Pass::WeightGrad && tile.columns == 3,
+                        _ => false,
+                    };
+                    assert!(variants(pass, &plain, &profile).iter().any(of_neighbours), "{pass} on {class:?}");
+                    assert!(!serving.iter().any(of_neighbours), "{pass} {s:?} on {class:?}: {serving:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn software_adapters_use_what_has_been_measured_to_pay() {
         let profile = Profile { subgroups: Some((8, 8)), ..profile(AdapterClass::Software) };
         let name = |pass, n, size, channels| {
