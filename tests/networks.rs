@@ -16,12 +16,26 @@ fn network(gpu: &Gpu, name: &str, stem: Stem, classes: usize, hidden: Vec<usize>
 #[test]
 fn parameters_and_macs_are_the_published_ones() {
     let gpu = Gpu::open().unwrap();
-    // torchvision's model cards: 11,689,512 parameters and 1.81 G; 21,797,672 and 3.66 G, at 224 x 224.
-    for (name, params, gmacs) in [("resnet18", 11_689_512, 1.81), ("resnet34", 21_797_672, 3.66)] {
+    // torchvision's model cards: `num_params` and `_ops` at 224 x 224.
+    for (name, params, gmacs) in
+        [("resnet18", 11_689_512, 1.814), ("resnet34", 21_797_672, 3.664), ("resnet50", 25_557_032, 4.089)]
+    {
         let net = network(&gpu, name, Stem::ImageNet, 1000, vec![]);
         assert_eq!(net.params().count(), params, "{name}");
         let macs = net.macs(224, 224) as f64 / 1e9;
-        assert!((macs - gmacs).abs() < 0.01, "{name}: {macs}");
+        assert!((macs - gmacs).abs() < 0.001, "{name}: {macs}");
+    }
+    // Counted in networks made of torchvision's blocks: the deep ones at half their width, as Mesa's software driver binds no more than
+    // 128 MiB, and the trunk of its segmentation networks (replace_stride_with_dilation = [False, True, True]).
+    for (name, width, dilate, params, macs) in [
+        ("resnet101", 0.5, 0, 11_678_728, 1_980_366_848),
+        ("resnet152", 0.5, 0, 15_601_160, 2_908_422_144),
+        ("resnet50", 1.0, 2, 25_557_032, 19_079_364_608),
+    ] {
+        let trunk = TrunkSpec { width, stem: Stem::ImageNet, dilate, ..TrunkSpec::new(arch::parse(name).unwrap()) };
+        let heads = vec![HeadSpec::linear("fc", 1000)];
+        let net = Network::new(&gpu, NetworkSpec { trunk, channels: 3, heads, init: Init::HeNormal }, 0).unwrap();
+        assert_eq!((net.params().count(), net.macs(224, 224)), (params, macs), "{name}");
     }
     // 0.27 M and 1.7 M in He et al. 2016, table 6; exactly these with projection shortcuts and a bias in the last layer.
     for (name, params) in [("resnet20", 272_474), ("resnet110", 1_730_714)] {
@@ -48,6 +62,23 @@ fn names_are_pytorchs() {
         "heads.fc.2.bias",
     ] {
         assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
+    }
+    let trunk = TrunkSpec { width: 0.03, stem: Stem::ImageNet, ..TrunkSpec::new(arch::parse("resnet50").unwrap()) };
+    let heads = vec![HeadSpec::linear("fc", 10)];
+    let net = Network::new(&gpu, NetworkSpec { trunk, channels: 3, heads, init: Init::HeNormal }, 0).unwrap();
+    let shapes: Vec<_> = net.params().export(&gpu).unwrap().into_iter().map(|n| (n.name, n.shape)).collect();
+    for (name, shape) in [
+        ("layer1.0.conv1.weight", vec![4, 1, 1, 4]),
+        ("layer1.0.downsample.0.weight", vec![16, 1, 1, 4]),
+        ("layer3.5.conv2.weight", vec![8, 3, 3, 8]),
+        ("layer4.2.conv3.weight", vec![64, 1, 1, 16]),
+        ("layer4.2.bn3.running_mean", vec![64]),
+        ("heads.fc.weight", vec![10, 64]),
+    ] {
+        assert!(
+            shapes.iter().any(|s| *s == (name.to_string(), shape.clone())),
+            "{name} {shape:?} is not among {shapes:?}"
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::elementwise;
 use limbeck::kernels::optimizer::{Adam, Sgd};
 use limbeck::loss::{CrossEntropy, Ledger, Losses};
-use limbeck::nn::{Mode, Network};
+use limbeck::nn::{Mode, Network, NetworkSpec, TrunkSpec};
 use limbeck::optim::{Optimizer, Rule};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::{Target, Tensor};
@@ -365,6 +365,7 @@ fn card(network: &Network) -> Card {
         arch: "resnet8".into(),
         width: spec.trunk.width,
         imagenet_stem: false,
+        dilate: spec.trunk.dilate,
         head: hidden.clone(),
         decoder: 0,
         tasks: spec.heads.iter().map(task).collect(),
@@ -421,6 +422,30 @@ fn checkpoints_speak_pytorch_and_come_back_as_they_were() {
             assert_eq!(shape(&format!("{name}.bias")), [outputs]);
         }
     }
+}
+
+/// Dilation is nowhere in the weights, so the card must say it; cards from before it was there say none.
+#[test]
+fn a_checkpoint_remembers_dilated_stages() {
+    let (gpu, folder) = (gpu(), tempdir().unwrap());
+    let path = folder.path().join("net.safetensors");
+    let plain = spec("resnet8", 0.25, &[]);
+    for dilate in [0, 1, 2] {
+        let trunk = TrunkSpec { dilate, ..plain.trunk };
+        let network = Network::new(&gpu, NetworkSpec { trunk, ..plain.clone() }, 11).unwrap();
+        checkpoint::save(&gpu, &path, &network, &card(&network)).unwrap();
+        let (loaded, read) = checkpoint::load(&gpu, &path).unwrap();
+        assert_eq!((loaded.spec().trunk, read), (trunk, card(&network)));
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let text = &header.metadata().as_ref().unwrap()["limbeck"];
+        assert_eq!(text.contains("dilate"), dilate > 0, "{text}");
+    }
+    let network = Network::new(&gpu, plain, 11).unwrap();
+    checkpoint::save(&gpu, &path, &network, &Card { dilate: 7, ..card(&network) }).unwrap();
+    let error = checkpoint::load(&gpu, &path).unwrap_err();
+    assert!(matches!(&error, Error::Checkpoint { path: p, .. } if *p == path), "{error:?}");
+    assert!(error.to_string().contains("7 cannot be dilated"), "{error}");
 }
 
 #[test]

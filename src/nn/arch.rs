@@ -24,16 +24,37 @@ pub enum Family {
         /// Channel multiplier: 1, or 4 in `resnet32x4`.
         widen: usize,
     },
-    /// The four-stage networks of He et al. 2015, table 1, with basic blocks.
+    /// The four-stage networks of He et al. 2015, table 1: of basic blocks up to 34 layers, of bottlenecks from 50 on. All parameters lie
+    /// in one buffer, so 101 and 152 layers at full width want an adapter that binds more than 128 MiB; GPUs do, Mesa's software
+    /// driver does not.
     ImageNet {
-        /// 18 or 34.
+        /// 18, 34, 50, 101 or 152.
         depth: usize,
     },
 }
 
+/// The residual blocks of He et al. 2015, figure 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Block {
+    /// Two 3x3 convolutions; the first has the stride.
+    Basic,
+    /// 1x1, 3x3 and 1x1 convolutions. The 3x3 one has the stride, as in torchvision ("ResNet v1.5"); in the paper it is the first.
+    Bottleneck,
+}
+
+impl Block {
+    /// Channels of its output for one of its 3x3 convolutions.
+    pub fn expansion(self) -> usize {
+        match self {
+            Block::Basic => 1,
+            Block::Bottleneck => 4,
+        }
+    }
+}
+
 /// What a valid name looks like, for error messages.
-pub const EXPECTED: &str = "resnet{6n+2} from resnet8 to resnet110 (resnet8, resnet14, resnet20, …), the same with x2, x4 or x8 for \
-                            more channels (resnet8x4, resnet32x4), resnet18 or resnet34";
+pub const EXPECTED: &str = "resnet{6n+2} from resnet8 to resnet110 (resnet8, resnet14, resnet20, …; 50 aside), the same with x2, x4 \
+                            or x8 for more channels (resnet8x4, resnet32x4), resnet18, resnet34, resnet50, resnet101 or resnet152";
 
 /// Names worth suggesting for a mistyped one.
 pub const COMMON: &[&str] = &[
@@ -49,10 +70,13 @@ pub const COMMON: &[&str] = &[
     "resnet32x4",
     "resnet18",
     "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
 ];
 
-/// The meaning of an architecture's name; `None` if it names none. `resnet50` is the CIFAR network of 50 layers (6·8 + 2), not the
-/// ImageNet network with bottleneck blocks.
+/// The meaning of an architecture's name; `None` if it names none. `resnet50` is the ImageNet network of bottlenecks, as everywhere;
+/// the CIFAR network of 50 layers (6·8 + 2) has no name.
 pub fn parse(name: &str) -> Option<ArchSpec> {
     let rest = name.strip_prefix("resnet")?;
     let (depth, widen) = match rest.split_once('x') {
@@ -60,7 +84,8 @@ pub fn parse(name: &str) -> Option<ArchSpec> {
         None => (number(rest)?, None),
     };
     let family = match (depth, widen) {
-        (18 | 34, None) => Family::ImageNet { depth },
+        (18 | 34 | 50 | 101 | 152, None) => Family::ImageNet { depth },
+        (50, _) => return None,
         (8..=110, None | Some(2 | 4 | 8)) if depth % 6 == 2 => Family::Cifar { depth, widen: widen.unwrap_or(1) },
         _ => return None,
     };
@@ -79,6 +104,14 @@ impl ArchSpec {
         match self.family {
             Family::Cifar { depth, .. } => Some((depth - 2) / 6),
             Family::ImageNet { .. } => None,
+        }
+    }
+
+    /// What its stages are made of.
+    pub fn block(&self) -> Block {
+        match self.family {
+            Family::ImageNet { depth: 50.. } => Block::Bottleneck,
+            Family::ImageNet { .. } | Family::Cifar { .. } => Block::Basic,
         }
     }
 }
@@ -107,11 +140,11 @@ mod tests {
 
     #[test]
     fn every_depth_of_the_cifar_family() {
-        for n in 1..=18 {
+        for n in (1..=18).filter(|n| *n != 8) {
             let depth = 6 * n + 2;
             let spec = parse(&format!("resnet{depth}")).unwrap();
             assert_eq!(spec.family, Family::Cifar { depth, widen: 1 });
-            assert_eq!(spec.blocks_per_stage(), Some(n));
+            assert_eq!((spec.blocks_per_stage(), spec.block()), (Some(n), Block::Basic));
         }
         assert_eq!(parse("resnet8x4").unwrap().family, Family::Cifar { depth: 8, widen: 4 });
         assert_eq!(parse("resnet32x4").unwrap().family, Family::Cifar { depth: 32, widen: 4 });
@@ -119,9 +152,11 @@ mod tests {
 
     #[test]
     fn the_imagenet_family() {
-        assert_eq!(parse("resnet18").unwrap().family, Family::ImageNet { depth: 18 });
-        assert_eq!(parse("resnet34").unwrap().family, Family::ImageNet { depth: 34 });
-        assert_eq!(parse("resnet34").unwrap().blocks_per_stage(), None);
+        for depth in [18, 34, 50, 101, 152] {
+            let spec = parse(&format!("resnet{depth}")).unwrap();
+            assert_eq!((spec.family, spec.blocks_per_stage()), (Family::ImageNet { depth }, None));
+            assert_eq!(spec.block().expansion(), if depth < 50 { 1 } else { 4 }, "resnet{depth}");
+        }
     }
 
     #[test]
@@ -139,10 +174,12 @@ mod tests {
             "resnet2",
             "resnet9",
             "resnet52",
-            "resnet101",
             "resnet116",
+            "resnet200",
             "resnet18x4",
             "resnet34x2",
+            "resnet50x2",
+            "resnet152x2",
             "resnet8x",
             "resnet8x0",
             "resnet8x3",

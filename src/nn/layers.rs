@@ -26,6 +26,8 @@ pub struct ConvNorm {
     pub kernel: usize,
     /// Stride.
     pub stride: usize,
+    /// Distance between taps.
+    pub dilation: usize,
     weight: ParamId,
     gamma: ParamId,
     beta: ParamId,
@@ -50,6 +52,7 @@ impl ConvNorm {
             co,
             kernel,
             stride,
+            dilation: 1,
             weight: b.param(format!("{}.weight", names.0), &[co, kernel, kernel, ci], &weights),
             gamma: b.param(format!("{}.weight", names.1), &[co], &vec![1.0; co]),
             beta: b.param(format!("{}.bias", names.1), &[co], &vec![0.0; co]),
@@ -57,9 +60,16 @@ impl ConvNorm {
         }
     }
 
+    /// The same with this distance between taps.
+    pub fn dilated(self, dilation: usize) -> Self {
+        ConvNorm { dilation, ..self }
+    }
+
     /// The convolution's shape for an input `[n, h, w, ci]`; padding keeps the size at stride 1.
     pub fn shape(&self, n: usize, h: usize, w: usize) -> Conv2d {
-        Conv2d::square(n, h, w, self.ci, self.co, self.kernel, self.stride, self.kernel / 2)
+        let padding = self.dilation * (self.kernel / 2);
+        let plain = Conv2d::square(n, h, w, self.ci, self.co, self.kernel, self.stride, padding);
+        Conv2d { dilation: self.dilation, ..plain }
     }
 
     fn shape_of(&self, x: &Tensor) -> Result<Conv2d> {

@@ -21,4 +21,4 @@ pub use init::{Init, Initializer};
 pub use layers::{ConvNorm, Folded, FrozenLinear, Linear};
 pub use network::{Frozen, Network, NetworkSpec, Outputs};
 pub use resnet::{Features, ResNet};
-pub use trunk::{Stem, TrunkSpec};
+pub use trunk::{StageSpec, Stem, TrunkSpec};

@@ -49,7 +49,11 @@ pub struct Outputs<T> {
 
 impl Network {
     /// A network with fresh weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a trunk that dilates more stages than halve; errors of the device.
     pub fn new(gpu: &Gpu, spec: NetworkSpec, seed: u64) -> Result<Self> {
+        spec.trunk.check()?;
         let (mut builder, mut init) = (Builder::default(), Initializer::new(seed, spec.init));
         let trunk = ResNet::new(&mut builder, &mut init, &spec.trunk, spec.channels);
         let shared = builder.len();

@@ -53,7 +53,11 @@ impl Laterals<ConvNorm> {
         let mut levels: Vec<Var> = Vec::new();
         for (lateral, map) in self.0.iter().zip(maps).rev() {
             let size = map_size(map.value())?;
-            let added = levels.last().map(|above| ctx.resize(above, size)).transpose()?;
+            // Maps of dilated stages are of one size.
+            let fitted = |above: &Var| {
+                if map_size(above.value())? == size { Ok(above.clone()) } else { ctx.resize(above, size) }
+            };
+            let added = levels.last().map(fitted).transpose()?;
             levels.push(lateral.forward(ctx, map, added.as_ref(), true)?);
         }
         levels.reverse();

@@ -1,6 +1,7 @@
-//! Residual networks (He et al. 2016): the CIFAR family of depth 6n + 2 and the ImageNet family of 18 and 34 layers,
-//! both with projection shortcuts (option B).
+//! Residual networks (He et al. 2015, arXiv 1512.03385): the CIFAR family of depth 6n + 2 and the ImageNet family of 18 to 152
+//! layers, both with projection shortcuts (option B).
 
+use super::arch;
 use super::context::Context;
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded};
@@ -12,12 +13,28 @@ use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
-/// Two 3x3 convolutions around which the input is carried.
+/// Convolutions around which the input is carried: `relu(last(…relu(inner(x))) + x)`, with `downsample(x)` where `x` has another
+/// shape. An [`arch::Block`] says which.
 #[derive(Debug, Clone)]
 struct Block<L> {
-    conv1: L,
-    conv2: L,
+    inner: Vec<L>,
+    last: L,
     downsample: Option<L>,
+}
+
+impl<L> Block<L> {
+    /// The convolutions one after the other, without the shortcut's.
+    fn path(&self) -> impl Iterator<Item = &L> {
+        self.inner.iter().chain([&self.last])
+    }
+
+    fn try_map<M>(&self, f: impl Fn(&L) -> Result<M>) -> Result<Block<M>> {
+        Ok(Block {
+            inner: self.inner.iter().map(&f).collect::<Result<_>>()?,
+            last: f(&self.last)?,
+            downsample: self.downsample.as_ref().map(&f).transpose()?,
+        })
+    }
 }
 
 /// The trunk all tasks share: stem and stages. `L` is [`ConvNorm`] while training, [`Folded`] when frozen.
@@ -26,6 +43,7 @@ pub struct ResNet<L> {
     stem: L,
     pool: bool,
     stages: Vec<Vec<Block<L>>>,
+    strides: Vec<usize>,
     channels: usize,
 }
 
@@ -62,25 +80,38 @@ impl ResNet<ConvNorm> {
         let stem = ConvNorm::new(b, init, ("conv1", "bn1"), channels, spec.stem_channels(), kernel, stride);
         let mut inputs = spec.stem_channels();
         let mut stages = Vec::new();
-        for (i, (blocks, outputs)) in spec.stages().into_iter().enumerate() {
-            let mut stage = Vec::new();
-            for j in 0..blocks {
-                let stride = if i > 0 && j == 0 { 2 } else { 1 };
+        for (i, stage) in spec.stages().into_iter().enumerate() {
+            let (width, outputs) = (stage.channels, stage.channels * spec.arch.block().expansion());
+            let [before, dilation] = stage.dilation;
+            let mut blocks = Vec::new();
+            for j in 0..stage.blocks {
+                let (stride, first) = if j == 0 { (stage.stride, before) } else { (1, dilation) };
                 let name = |part: &str| format!("layer{}.{j}.{part}", i + 1);
                 let mut conv = |names: (&str, &str), ci, co, kernel, stride| {
                     ConvNorm::new(b, init, (&name(names.0), &name(names.1)), ci, co, kernel, stride)
                 };
-                stage.push(Block {
-                    conv1: conv(("conv1", "bn1"), inputs, outputs, 3, stride),
-                    conv2: conv(("conv2", "bn2"), outputs, outputs, 3, 1),
-                    downsample: (stride != 1 || inputs != outputs)
-                        .then(|| conv(("downsample.0", "downsample.1"), inputs, outputs, 1, stride)),
-                });
+                let (inner, last) = match spec.arch.block() {
+                    arch::Block::Basic => (
+                        vec![conv(("conv1", "bn1"), inputs, width, 3, stride).dilated(first)],
+                        conv(("conv2", "bn2"), width, outputs, 3, 1).dilated(dilation),
+                    ),
+                    arch::Block::Bottleneck => (
+                        vec![
+                            conv(("conv1", "bn1"), inputs, width, 1, 1),
+                            conv(("conv2", "bn2"), width, width, 3, stride).dilated(first),
+                        ],
+                        conv(("conv3", "bn3"), width, outputs, 1, 1),
+                    ),
+                };
+                // A stage that is dilated keeps the projection it would have, so that its parameters are the same.
+                let downsample = (j == 0 && (i > 0 || inputs != outputs))
+                    .then(|| conv(("downsample.0", "downsample.1"), inputs, outputs, 1, stride));
+                blocks.push(Block { inner, last, downsample });
                 inputs = outputs;
             }
-            stages.push(stage);
+            stages.push(blocks);
         }
-        ResNet { stem, pool: spec.stem == Stem::ImageNet, stages, channels: inputs }
+        ResNet { stem, pool: spec.stem == Stem::ImageNet, stages, strides: spec.strides(), channels: inputs }
     }
 
     /// The forward pass over `[n, h, w, c]`.
@@ -99,8 +130,10 @@ impl ResNet<ConvNorm> {
                     Some(layer) => layer.forward(ctx, &x, None, false)?,
                     None => x.clone(),
                 };
-                let inner = block.conv1.forward(ctx, &x, None, true)?;
-                x = block.conv2.forward(ctx, &inner, Some(&shortcut), true)?;
+                for layer in &block.inner {
+                    x = layer.forward(ctx, &x, None, true)?;
+                }
+                x = block.last.forward(ctx, &x, Some(&shortcut), true)?;
             }
             maps.push(x.clone());
         }
@@ -110,69 +143,59 @@ impl ResNet<ConvNorm> {
     /// The trunk with every norm folded into its convolution.
     pub fn fold(&self, gpu: &Gpu, params: &Params) -> Result<ResNet<Folded>> {
         let fold = |layer: &ConvNorm| layer.fold(gpu, params);
-        let block = |b: &Block<ConvNorm>| {
-            Ok(Block {
-                conv1: fold(&b.conv1)?,
-                conv2: fold(&b.conv2)?,
-                downsample: b.downsample.as_ref().map(fold).transpose()?,
-            })
-        };
-        let stage = |s: &Vec<Block<ConvNorm>>| s.iter().map(block).collect::<Result<Vec<_>>>();
+        let stage = |s: &Vec<Block<ConvNorm>>| s.iter().map(|b| b.try_map(fold)).collect::<Result<Vec<_>>>();
         Ok(ResNet {
             stem: fold(&self.stem)?,
             pool: self.pool,
             stages: self.stages.iter().map(stage).collect::<Result<_>>()?,
+            strides: self.strides.clone(),
             channels: self.channels,
         })
     }
 
-    /// Every convolution's shape for one image of `h` x `w`.
-    pub fn shapes(&self, h: usize, w: usize) -> Vec<Conv2d> {
-        let mut all = vec![self.stem.shape(1, h, w)];
-        let (mut h, mut w) = (all[0].oh(), all[0].ow());
-        if self.pool {
-            let p = stem_pool(1, h, w, 1);
-            (h, w) = (p.oh(), p.ow());
-        }
-        for block in self.stages.iter().flatten() {
-            all.extend(block.downsample.iter().map(|d| d.shape(1, h, w)));
-            let first = block.conv1.shape(1, h, w);
-            (h, w) = (first.oh(), first.ow());
-            all.extend([first, block.conv2.shape(1, h, w)]);
-        }
-        all
-    }
-
-    /// Height and width of each stage's map for images of `h` x `w`.
-    pub fn map_sizes(&self, h: usize, w: usize) -> Vec<[usize; 2]> {
+    /// Every convolution's shape for one image of `h` x `w`, and height and width of each stage's map.
+    fn walk(&self, h: usize, w: usize) -> (Vec<Conv2d>, Vec<[usize; 2]>) {
         let stem = self.stem.shape(1, h, w);
         let (mut h, mut w) = (stem.oh(), stem.ow());
         if self.pool {
             let pool = stem_pool(1, h, w, 1);
             (h, w) = (pool.oh(), pool.ow());
         }
-        let mut after = |stage: &Vec<Block<ConvNorm>>| {
+        let (mut shapes, mut sizes) = (vec![stem], Vec::new());
+        for stage in &self.stages {
             for block in stage {
-                let first = block.conv1.shape(1, h, w);
-                (h, w) = (first.oh(), first.ow());
+                shapes.extend(block.downsample.iter().map(|d| d.shape(1, h, w)));
+                for layer in block.path() {
+                    let s = layer.shape(1, h, w);
+                    (h, w) = (s.oh(), s.ow());
+                    shapes.push(s);
+                }
             }
-            [h, w]
-        };
-        self.stages.iter().map(&mut after).collect()
+            sizes.push([h, w]);
+        }
+        (shapes, sizes)
+    }
+
+    /// Every convolution's shape for one image of `h` x `w`.
+    pub fn shapes(&self, h: usize, w: usize) -> Vec<Conv2d> {
+        self.walk(h, w).0
+    }
+
+    /// Height and width of each stage's map for images of `h` x `w`.
+    pub fn map_sizes(&self, h: usize, w: usize) -> Vec<[usize; 2]> {
+        self.walk(h, w).1
     }
 
     /// Channels of each stage's map.
     pub fn stage_channels(&self) -> Vec<usize> {
-        self.stages.iter().filter_map(|s| s.last()).map(|b| b.conv2.co).collect()
+        self.stages.iter().filter_map(|s| s.last()).map(|b| b.last.co).collect()
     }
 }
 
 impl<L> ResNet<L> {
     /// Pixels of the image from one place to the next, in each stage's map.
     pub fn strides(&self) -> Vec<usize> {
-        let stem = if self.pool { 4 } else { 1 };
-        // Every stage but the first halves.
-        (0..self.stages.len()).map(|i| stem << i).collect()
+        self.strides.clone()
     }
 
     /// Channels of the pooled features.
@@ -198,8 +221,10 @@ impl ResNet<Folded> {
                     Some(layer) => layer.infer(gpu, &x, None, false)?,
                     None => x.clone(),
                 };
-                let inner = block.conv1.infer(gpu, &x, None, true)?;
-                x = block.conv2.infer(gpu, &inner, Some(&shortcut), true)?;
+                for layer in &block.inner {
+                    x = layer.infer(gpu, &x, None, true)?;
+                }
+                x = block.last.infer(gpu, &x, Some(&shortcut), true)?;
             }
             maps.push(x.clone());
         }
@@ -209,7 +234,7 @@ impl ResNet<Folded> {
     /// Every tensor it computes with.
     pub fn tensors(&self) -> Vec<&Tensor> {
         let blocks = self.stages.iter().flatten();
-        let layers = blocks.flat_map(|b| [Some(&b.conv1), Some(&b.conv2), b.downsample.as_ref()]).flatten();
+        let layers = blocks.flat_map(|b| b.path().chain(&b.downsample));
         std::iter::once(&self.stem).chain(layers).flat_map(Folded::tensors).collect()
     }
 }

@@ -43,6 +43,9 @@ pub struct Card {
     pub width: f32,
     /// The 7x7 stem of the ImageNet family.
     pub imagenet_stem: bool,
+    /// How many of the last stages are dilated.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub dilate: usize,
     /// Hidden sizes of the heads of tasks that are asked of whole images.
     pub head: Vec<usize>,
     /// Channels of the decoders and detectors of tasks that are asked of places in the image.
@@ -66,6 +69,10 @@ pub struct Card {
     pub epoch: usize,
     /// Mean over the tasks of the score by which epochs are chosen, on the validation split ([`crate::metrics::Scores::selection`]).
     pub val_score: f64,
+}
+
+fn is_none(dilate: &usize) -> bool {
+    *dilate == 0
 }
 
 impl Card {
@@ -122,6 +129,7 @@ impl Card {
             arch: spec.trunk.arch.to_string(),
             width: spec.trunk.width,
             imagenet_stem: spec.trunk.stem == Stem::ImageNet,
+            dilate: spec.trunk.dilate,
             tasks: spec.heads.iter().map(card).collect::<Result<_>>()?,
             head: hidden,
             decoder,
@@ -143,8 +151,10 @@ impl Card {
         })?;
         let stem = if self.imagenet_stem { Stem::ImageNet } else { Stem::Small };
         let head = |t: &TaskCard| head_spec(&t.name, t.kind, t.classes.len(), &self.head, self.decoder);
+        let trunk = TrunkSpec { arch, width: self.width, stem, dilate: self.dilate };
+        trunk.check().map_err(|e| Error::checkpoint(path, e.to_string()))?;
         Ok(NetworkSpec {
-            trunk: TrunkSpec { arch, width: self.width, stem },
+            trunk,
             channels: self.image[2],
             heads: self.tasks.iter().map(head).collect(),
             init: Init::HeNormal,

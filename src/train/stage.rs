@@ -12,7 +12,7 @@ use super::summary::StageResult;
 use crate::data::Task;
 use crate::gpu::Gpu;
 use crate::kernels::optimizer::{Adam, Sgd};
-use crate::nn::{Init, Network, NetworkSpec, Stem, TrunkSpec};
+use crate::nn::{Init, Network, NetworkSpec};
 use crate::optim::{Curve, Rule, Schedule};
 use crate::{Error, Result};
 
@@ -112,10 +112,6 @@ impl Stage<'_> {
 
 /// The network of a `[teacher]` or `[student]` table, with one head for each of `tasks`.
 pub(super) fn network_spec(net: &NetConfig, tasks: &[&Task], channels: usize) -> Result<NetworkSpec> {
-    let stem = match net.stem {
-        Some(config::Stem::ImageNet) => Stem::ImageNet,
-        Some(config::Stem::Small) | None => Stem::Small,
-    };
     let init = match net.init {
         config::Init::HeNormal => Init::HeNormal,
         config::Init::HeUniform => Init::HeUniform,
@@ -123,12 +119,7 @@ pub(super) fn network_spec(net: &NetConfig, tasks: &[&Task], channels: usize) ->
         config::Init::XavierUniform => Init::XavierUniform,
     };
     let head = |t: &&Task| head_spec(&t.name, t.kind, t.classes.len(), &net.head, net.decoder);
-    Ok(NetworkSpec {
-        trunk: TrunkSpec { arch: net.spec()?, width: net.width as f32, stem },
-        channels,
-        heads: tasks.iter().map(head).collect(),
-        init,
-    })
+    Ok(NetworkSpec { trunk: net.trunk()?, channels, heads: tasks.iter().map(head).collect(), init })
 }
 
 pub(super) fn schedule(train: &TrainConfig, steps_per_epoch: usize) -> Schedule {

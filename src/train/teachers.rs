@@ -7,7 +7,7 @@ use super::config::{Config, NetConfig, TeacherKind};
 use super::stage::Bench;
 use crate::data::{FNV_OFFSET, fnv1a};
 use crate::gpu::Gpu;
-use crate::nn::{Frozen, Network, TrunkSpec};
+use crate::nn::{Frozen, Network};
 use crate::{Error, Result};
 
 /// A teacher.
@@ -173,5 +173,5 @@ impl Bench<'_> {
 }
 
 fn trunk_stages(net: &NetConfig) -> Result<usize> {
-    Ok(TrunkSpec::new(net.spec()?).stages().len())
+    Ok(net.trunk()?.stages().len())
 }

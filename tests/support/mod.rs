@@ -6,7 +6,7 @@ use limbeck::data::digits;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::augment;
 use limbeck::loss::{CrossEntropy, Ledger, Losses};
-use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, Stem, TrunkSpec, arch};
+use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
 use limbeck::train::{self, Config, Event, Summary};
@@ -32,7 +32,7 @@ pub fn distance(a: &[f32], b: &[f32]) -> f64 {
 pub fn spec(name: &str, width: f32, hidden: &[usize]) -> NetworkSpec {
     let head = |task: &str| HeadSpec::mlp(task, 10, hidden);
     NetworkSpec {
-        trunk: TrunkSpec { arch: arch::parse(name).unwrap(), width, stem: Stem::Small },
+        trunk: TrunkSpec { width, ..TrunkSpec::new(arch::parse(name).unwrap()) },
         channels: 1,
         heads: vec![head("first"), head("second")],
         init: Init::HeNormal,

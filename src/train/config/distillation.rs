@@ -129,7 +129,7 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
     }
     let tasks = config.task_names();
     suited(config, origin)?;
-    let stages = crate::nn::TrunkSpec::new(config.student.net.spec()?).stages().len();
+    let stages = config.student.net.trunk()?.stages().len();
     for (name, method) in &distill.tables {
         let (epochs, used) = (distill.train.epochs, distill.methods.contains(name));
         if used && method.warmup_epochs > epochs as f64 {

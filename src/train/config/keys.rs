@@ -80,8 +80,11 @@ const TABLES: &[(&str, &[&str])] = &[
     ("data.second", FILES),
     ("augment", &["shift", "flip", "noise", "crop", "scale", "rotate", "mosaic"]),
     ("train", TRAIN),
-    ("teacher", &["kind", "count", "arch", "width", "stem", "head", "decoder", "init", "train", "paths", "weights"]),
-    ("student", &["arch", "width", "stem", "head", "decoder", "init", "train"]),
+    (
+        "teacher",
+        &["kind", "count", "arch", "width", "stem", "dilate", "head", "decoder", "init", "train", "paths", "weights"],
+    ),
+    ("student", &["arch", "width", "stem", "dilate", "head", "decoder", "init", "train"]),
     ("cache", &["storage", "max_mb", "k"]),
     ("teacher.train", TRAIN),
     ("student.train", TRAIN),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::nn::arch::{self, ArchSpec};
+use crate::nn::{self, TrunkSpec};
 use crate::{Error, Result};
 
 /// A network.
@@ -15,6 +16,9 @@ pub struct NetConfig {
     /// The first layers of the ImageNet family; `None` for CIFAR networks, which have one stem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stem: Option<Stem>,
+    /// How many of the last stages keep their resolution and dilate their 3x3 convolutions instead ([`TrunkSpec::dilate`]).
+    #[serde(skip_serializing_if = "is_none")]
+    pub dilate: usize,
     /// Hidden sizes of each task's head; empty: one linear layer.
     pub head: Vec<usize>,
     /// Channels of the decoders of tasks that are asked of every pixel.
@@ -31,11 +35,24 @@ fn is_usual(decoder: &usize) -> bool {
     *decoder == DECODER
 }
 
+fn is_none(dilate: &usize) -> bool {
+    *dilate == 0
+}
+
 impl NetConfig {
     /// The architecture's meaning; it was checked when the file was read.
     pub fn spec(&self) -> Result<ArchSpec> {
         arch::parse(&self.arch)
             .ok_or_else(|| Error::Invalid(format!("{:?} is no architecture; expected {}", self.arch, arch::EXPECTED)))
+    }
+
+    /// The trunk's shape.
+    pub fn trunk(&self) -> Result<TrunkSpec> {
+        let stem = match self.stem {
+            Some(Stem::ImageNet) => nn::Stem::ImageNet,
+            Some(Stem::Small) | None => nn::Stem::Small,
+        };
+        Ok(TrunkSpec { arch: self.spec()?, width: self.width as f32, stem, dilate: self.dilate })
     }
 }
 

@@ -201,23 +201,27 @@ pub(super) fn net(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
         arch::Family::ImageNet { .. } => Some(s.choice("stem", Stem::Small)?),
         arch::Family::Cifar { .. } if s.has("stem") => {
             let message = format!(
-                "{arch} has one stem, only resnet18 and resnet34 let you choose; remove the key or change arch"
+                "{arch} has one stem, only resnet18, resnet34, resnet50, resnet101 and resnet152 let you choose; remove the key or \
+                 change arch"
             );
             return Err(s.error("stem", message));
         }
         arch::Family::Cifar { .. } => None,
     };
     let hidden = |v: &Value| v.as_integer().and_then(|i| usize::try_from(i).ok()).filter(|i| (1..=65_536).contains(i));
-    Ok(NetConfig {
+    let net = NetConfig {
         arch,
         width: s.number("width", width, "a multiplier above 0 and at most 16", |x| x > 0.0 && x <= 16.0)?,
         stem,
+        dilate: s.integer("dilate", 0, 0, usize::MAX)?,
         head: s
             .list("head", "a list of hidden sizes from 1 to 65536, such as [64], or [] for one layer", hidden)?
             .unwrap_or_default(),
         decoder: s.integer("decoder", network::DECODER, 1, 1024)?,
         init: s.choice("init", Init::HeNormal)?,
-    })
+    };
+    net.trunk()?.check().map_err(|e| s.error("dilate", e.to_string()))?;
+    Ok(net)
 }
 
 fn student(s: &Section, base: &TrainConfig) -> Result<StudentConfig> {

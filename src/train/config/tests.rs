@@ -186,13 +186,33 @@ fn architectures() {
     expect(
         "[teacher]\narch = \"resnet20\"\nstem = \"small\"\n",
         "run.toml:3: teacher.stem: ",
-        "only resnet18 and resnet34",
+        "only resnet18, resnet34, resnet50, resnet101 and resnet152",
     );
     expect(
         "[teacher]\narch = \"resnet18\"\nstem = \"big\"\n",
         "run.toml:3: teacher.stem: ",
         "\"small\" or \"imagenet\"",
     );
+}
+
+#[test]
+fn dilated_stages() {
+    let text = "[teacher]\narch = \"resnet50\"\nstem = \"imagenet\"\ndilate = 2\n[student]\ndilate = 1\n";
+    let config = parse(text).unwrap();
+    let (teacher, student) = (config.teacher.net.trunk().unwrap(), config.student.net.trunk().unwrap());
+    assert_eq!((teacher.strides(), student.strides()), (vec![4, 8, 8, 8], vec![1, 2, 2]));
+    let resolved = config.to_toml();
+    assert_eq!(parse(&resolved).unwrap(), config, "{resolved}");
+    // Runs from before the key was there resolve to the same text.
+    assert!(!parse("").unwrap().to_toml().contains("dilate"));
+    expect("[student]\ndilate = 3\n", "run.toml:2: student.dilate: ", "resnet8 has 3 stages");
+    expect(
+        "[teacher]\narch = \"resnet18\"\ndilate = 4\n",
+        "run.toml:3: teacher.dilate: ",
+        "4 cannot be dilated, 3 can",
+    );
+    expect("[student]\ndilate = -1\n", "run.toml:2: student.dilate: ", "found -1");
+    expect("[student]\ndilated = 1\n", "run.toml:2: student.dilated: ", "did you mean `dilate`?");
 }
 
 #[test]
