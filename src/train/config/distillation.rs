@@ -5,6 +5,7 @@ use super::read::{Section, either, nearest};
 use super::sections::unknown_task;
 use super::*;
 use crate::distill::{self, Look, METHODS, Method, Tap};
+use crate::nn::detector_stages;
 
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];
@@ -129,6 +130,7 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
     }
     let tasks = config.task_names();
     suited(config, origin)?;
+    places(config, origin)?;
     let stages = config.student.net.trunk()?.stages().len();
     for (name, method) in &distill.tables {
         let (epochs, used) = (distill.train.epochs, distill.methods.contains(name));
@@ -188,6 +190,33 @@ fn suited(config: &Config, origin: &Origin) -> Result<()> {
         let message =
             format!("the largest few logits say little of {task}, which is of kind {}; choose \"f16\"", kind.name());
         return Err(origin.error(&["cache", "storage"], message));
+    }
+    Ok(())
+}
+
+/// Refuses detectors that are compared place by place where their places are not the same.
+fn places(config: &Config, origin: &Origin) -> Result<()> {
+    let (student, teacher) = (config.student.net.trunk()?.strides(), config.teacher.net.trunk()?.strides());
+    let levels = |strides: &[usize]| strides[detector_stages(strides.len())].to_vec();
+    let (student, teacher) = (levels(&student), levels(&teacher));
+    let mutual = config.teacher.kind == TeacherKind::Mutual;
+    if student == teacher || config.trained_teachers() == 0 && !mutual {
+        return Ok(());
+    }
+    for (task, _) in config.task_names().into_iter().zip(config.task_kinds()).filter(|t| t.1 == TaskKind::Boxes) {
+        let compares = |(method, settings): &(&Method, &MethodConfig)| {
+            let asked = settings.tasks.is_empty() || settings.tasks.iter().any(|t| t == task);
+            matches!(method.look, Look::Logits) && method.serves(TaskKind::Boxes) && asked
+        };
+        let Some((method, _)) = config.distill.used().find(compares) else { continue };
+        if mutual || !config.teacher.paths.contains_key(task) {
+            let message = format!(
+                "{} compares {task} place by place, but the teacher's detector has one every {teacher:?} pixels, the student's every \
+                 {student:?}; give both as many stages, one stem and the same `dilate`",
+                method.name
+            );
+            return Err(origin.error(&["teacher", "arch"], message));
+        }
     }
     Ok(())
 }

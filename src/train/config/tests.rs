@@ -215,6 +215,25 @@ fn dilated_stages() {
     expect("[student]\ndilated = 1\n", "run.toml:2: student.dilated: ", "did you mean `dilate`?");
 }
 
+/// Soft labels of detectors are compared place by place, so both must have the same places.
+#[test]
+fn detectors_that_are_compared_have_their_places_in_common() {
+    let scenes =
+        |rest: &str| format!("[data]\nsource = \"scenes\"\nsize = [32, 48]\ntasks = [\"boxes\", \"count\"]\n{rest}");
+    let refused = "run.toml:5: teacher.arch: ";
+    expect(&scenes("[teacher]\ndilate = 1\n"), refused, "every [2, 2] pixels, the student's every [2, 4]");
+    expect(&scenes("[teacher]\narch = \"resnet18\"\n"), "run.toml:6: teacher.arch: ", "every [2, 4, 8] pixels");
+    expect(&scenes("[teacher]\nkind = \"mutual\"\ndilate = 2\n"), refused, "every [1, 1] pixels");
+    for fine in [
+        "[teacher]\ndilate = 1\n[student]\ndilate = 1\n",
+        "[teacher]\nkind = \"self\"\ndilate = 1\n",
+        "[teacher]\ndilate = 1\n[distill.kd]\ntasks = [\"count\"]\n",
+        "[teacher]\ndilate = 1\n[distill]\nmethods = [\"fitnet\"]\n",
+    ] {
+        parse(&scenes(fine)).unwrap_or_else(|e| panic!("{fine}: {e}"));
+    }
+}
+
 #[test]
 fn values_from_the_command_line() {
     let sets = [
