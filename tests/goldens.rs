@@ -75,9 +75,10 @@ fn sizes(case: &Case, what: &str) -> [usize; 4] {
 
 #[test]
 fn goldens_name_only_known_groups() {
-    // `dense` is in tests/dense.rs.
+    // `dense` is in tests/dense.rs, `bottleneck` in tests/bottleneck.rs.
     let covered = [
         "batch_norm",
+        "bottleneck",
         "conv2d",
         "dense",
         "distill",
