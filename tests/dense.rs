@@ -15,6 +15,7 @@ use limbeck::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Ledger, Losses,
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
+use limbeck::train::checkpoint;
 use limbeck::train::{self, Answer, Classifier, Config, Summary};
 use tempfile::tempdir;
 
@@ -229,6 +230,22 @@ fn balanced_over_pixels_and_images_it_resumes_to_the_same_bits() {
         let file = |dir: &Path| std::fs::read(dir.join("seed-1").join(format!("{model}.last.safetensors"))).unwrap();
         assert!(file(&whole) == file(&parts), "{model}");
     }
+}
+
+/// The student's maps are then finer than the teacher's: pixels are answered in the image's size, features meet at the coarser one's.
+#[test]
+fn a_dilated_student_learns_from_a_plain_teacher() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("run");
+    let more = "dilate = 1\n[distill]\nmethods = [\"kd\", \"fitnet\"]\n[distill.kd]\ntasks = [\"mask\"]\n\
+                [distill.fitnet]\nweight = 1\n";
+    run(&scenes("[\"mask\", \"boxes\"]", more), &out);
+    let (network, card) = checkpoint::load(&gpu(), &out.join("seed-1/distilled.last.safetensors")).unwrap();
+    assert_eq!((card.dilate, network.spec().trunk.strides()), (1, vec![1, 2, 2]));
+    let (_, teacher) = checkpoint::load(&gpu(), &out.join("seed-1/teacher-mask.safetensors")).unwrap();
+    assert_eq!(teacher.dilate, 0);
+    let found = train::evaluate(&out, "distilled.last", "test", &gpu()).unwrap().remove(0);
+    assert!(found.tasks.iter().all(|(_, task)| task.scores.iter().all(|(_, value)| value.is_finite())));
 }
 
 /// Teachers' answers about every pixel, from the cache, teach what the teachers themselves would.
