@@ -262,6 +262,36 @@ fn cached_answers_about_pixels_are_the_teachers_own() {
     assert!(file("[cache]\nstorage = \"f32\"\n", "cached") == live);
 }
 
+/// By Dice alone, and by the sum, whose parts are terms of their own.
+#[test]
+fn masks_are_learnt_by_their_overlap() {
+    for (loss, terms) in [("dice", vec!["mask/dice"]), ("cross_entropy+dice", vec!["mask/ce", "mask/dice"])] {
+        let folder = tempdir().unwrap();
+        let out = folder.path().join("run");
+        let text = format!(
+            "name = \"overlap\"\nseeds = [0]\n\
+            [data]\nsource = \"scenes\"\nsize = [24, 24]\nobjects = 2\ntasks = [\"mask\"]\n\
+            samples = {{ train = 8, val = 8, test = 8 }}\n\
+            [tasks]\nmask = {{ loss = \"{loss}\", class_weights = [0.5, 1, 1, 1, 1] }}\n\
+            [augment]\nshift = 0\n\
+            [train]\nepochs = 120\nbatch = 8\noptimizer = \"adam\"\nlr = 0.01\nweight_decay = 0\n\
+            [teacher]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 16\ntrain = {{ epochs = 1 }}\n\
+            [student]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 16\n[distill.train]\nepochs = 1\n"
+        );
+        run(&Config::parse(&text, Path::new("overlap.toml"), &[]).unwrap(), &out);
+        let records = train::event::read_records(&out.join("metrics.jsonl")).unwrap();
+        let joint: Vec<_> = records.iter().filter(|r| r.stage == "joint").collect();
+        assert_eq!(joint[0].losses.keys().map(String::as_str).collect::<Vec<_>>(), terms, "{loss}");
+        let dice = |r: &train::event::EpochRecord| r.losses["mask/dice"];
+        let (first, last) = (dice(joint[0]), dice(joint[joint.len() - 1]));
+        assert!((0.0..=1.0).contains(&first) && last < 0.4 * first, "{loss}: {first} to {last}");
+        let found = train::evaluate(&out, "joint.last", "train", &gpu()).unwrap().remove(0);
+        // Not mIoU, as below.
+        let accuracy = *found.tasks[0].1.scores.get("pixel_accuracy").unwrap();
+        assert!(accuracy > 0.97, "{loss}: {:?}", found.tasks[0].1.scores);
+    }
+}
+
 #[test]
 fn eight_scenes_are_learnt_by_heart() {
     let folder = tempdir().unwrap();

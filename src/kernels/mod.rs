@@ -20,6 +20,7 @@ pub mod contrast;
 pub mod conv2d;
 pub mod correlation;
 pub mod cross_entropy;
+pub mod dice;
 pub mod distill_kl;
 pub mod dkd;
 pub mod elementwise;
@@ -97,6 +98,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: cross_entropy::permutations,
         workloads: no_workloads,
     },
+    Kernel { name: "dice", cases: dice::cases, permutations: dice::permutations, workloads: no_workloads },
     Kernel {
         name: "distill_kl",
         cases: distill_kl::cases,

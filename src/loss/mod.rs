@@ -6,6 +6,7 @@
 mod binary_cross_entropy;
 mod cross_entropy;
 mod detection;
+mod dice;
 mod focal;
 mod ledger;
 mod regression;
@@ -13,6 +14,7 @@ mod regression;
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use cross_entropy::CrossEntropy;
 pub use detection::Detection;
+pub use dice::Dice;
 pub use focal::Focal;
 pub use ledger::Ledger;
 pub use regression::Regression;

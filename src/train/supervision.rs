@@ -6,7 +6,7 @@ use crate::data::TaskKind;
 use crate::gpu::Gpu;
 use crate::kernels::fcos::{self, Level, Part};
 use crate::kernels::regression::RegressionLoss;
-use crate::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Focal, Losses, Regression};
+use crate::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Dice, Focal, Losses, Regression};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -19,6 +19,8 @@ pub(super) enum Supervision {
     /// The same with classes that count differently, or that care less for what is known.
     WeightedClasses(Focal),
     Attributes(BinaryCrossEntropy),
+    /// How much what is said of pixels and what is there overlap, class by class.
+    Overlap(Dice),
     /// Numbers, of images or of pixels, standardised.
     Numbers(Regression),
     /// One of a detector's losses.
@@ -33,16 +35,7 @@ impl Supervision {
     pub(super) fn of(gpu: &Gpu, goal: &Goal, levels: &[Level]) -> Result<Vec<(&'static str, Self)>> {
         let config = &goal.config;
         Ok(match goal.task.kind {
-            TaskKind::Class | TaskKind::Mask if config.gamma.is_none() && config.class_weights.is_none() => {
-                vec![("ce", Supervision::Classes(CrossEntropy { label_smoothing: goal.label_smoothing }))]
-            }
-            TaskKind::Class | TaskKind::Mask => {
-                let gamma = config.gamma.unwrap_or(0.0) as f32;
-                let weights = class_weights(goal)?;
-                let class_weights = Tensor::from_f32(gpu, &weights, &[weights.len()])?;
-                let name = if gamma > 0.0 { "focal" } else { "ce" };
-                vec![(name, Supervision::WeightedClasses(Focal { gamma, class_weights }))]
-            }
+            TaskKind::Class | TaskKind::Mask => Self::of_classes(gpu, goal)?,
             TaskKind::Attributes => {
                 let tensor = |weights: Vec<f32>| Tensor::from_f32(gpu, &weights, &[weights.len()]);
                 let positive_weights = positive_weights(goal)?.map(tensor).transpose()?;
@@ -67,6 +60,30 @@ impl Supervision {
         })
     }
 
+    /// Of classes of images or of pixels: one loss, or one and Dice beside it.
+    fn of_classes(gpu: &Gpu, goal: &Goal) -> Result<Vec<(&'static str, Self)>> {
+        let config = &goal.config;
+        let class_weights = || {
+            let weights = class_weights(goal)?;
+            Tensor::from_f32(gpu, &weights, &[weights.len()])
+        };
+        let mut all = Vec::new();
+        if config.loss != Some(TaskLoss::Dice) {
+            let gamma = config.gamma.unwrap_or(0.0) as f32;
+            all.push(if gamma == 0.0 && config.class_weights.is_none() {
+                ("ce", Supervision::Classes(CrossEntropy { label_smoothing: goal.label_smoothing }))
+            } else {
+                let name = if gamma > 0.0 { "focal" } else { "ce" };
+                (name, Supervision::WeightedClasses(Focal { gamma, class_weights: class_weights()? }))
+            });
+        }
+        if config.loss.is_some_and(TaskLoss::has_dice) {
+            let dice = Dice { smoothing: Dice::SMOOTHING, class_weights: class_weights()? };
+            all.push(("dice", Supervision::Overlap(dice)));
+        }
+        Ok(all)
+    }
+
     /// Adds `weight` times the loss of a head's output `z` as term `term`.
     pub(super) fn apply(
         &self,
@@ -80,6 +97,7 @@ impl Supervision {
         match self {
             Supervision::Classes(loss) => loss.apply(losses, term, weight, z, labels),
             Supervision::WeightedClasses(loss) => loss.apply(losses, term, weight, z, labels),
+            Supervision::Overlap(loss) => loss.apply(losses, term, weight, z, labels),
             Supervision::Attributes(loss) => loss.apply(losses, term, weight, z, labels),
             Supervision::Numbers(loss) => loss.apply(losses, term, weight, z, labels),
             Supervision::Boxes(loss) => {

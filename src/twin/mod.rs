@@ -24,6 +24,7 @@ pub mod contrast;
 pub mod conv2d;
 pub mod correlation;
 pub mod cross_entropy;
+pub mod dice;
 pub mod distill_kl;
 pub mod dkd;
 pub mod elementwise;

@@ -69,9 +69,9 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
     }
     let smoothed =
         [&config.teacher.train, &config.student.train, &config.distill.train].iter().any(|t| t.label_smoothing > 0.0);
-    let unlike = |t: &TaskConfig| t.gamma.is_some() || t.class_weights.is_some();
+    let unlike = |t: &TaskConfig| t.gamma.is_some() || t.class_weights.is_some() || t.loss == Some(TaskLoss::Dice);
     if let Some((name, _)) = config.tasks.iter().find(|(_, t)| smoothed && unlike(t)) {
-        let message = "a focal loss and class weights do not go with train.label_smoothing; set that to 0";
+        let message = "a focal loss, class weights and dice alone do not go with train.label_smoothing; set that to 0";
         return Err(origin.error(&["tasks", name], message));
     }
     if config.tasks.values().all(|t| t.weight == 0.0) {

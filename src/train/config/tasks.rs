@@ -49,6 +49,14 @@ pub enum TaskLoss {
     CrossEntropy,
     /// Cross entropy that cares less for what is known well, by `gamma` (Lin et al. 2017).
     Focal,
+    /// Classes of pixels: how much what is said and what is there overlap, class by class (Dice).
+    Dice,
+    /// The sum of cross entropy and Dice (nnU-Net: Isensee et al. 2021).
+    #[serde(rename = "cross_entropy+dice")]
+    CrossEntropyDice,
+    /// The sum of focal loss and Dice.
+    #[serde(rename = "focal+dice")]
+    FocalDice,
 }
 
 impl Choice for TaskLoss {
@@ -58,6 +66,9 @@ impl Choice for TaskLoss {
         ("huber", Self::Huber),
         ("cross_entropy", Self::CrossEntropy),
         ("focal", Self::Focal),
+        ("dice", Self::Dice),
+        ("cross_entropy+dice", Self::CrossEntropyDice),
+        ("focal+dice", Self::FocalDice),
     ];
 }
 
@@ -66,9 +77,15 @@ impl TaskLoss {
     fn of(kind: TaskKind) -> &'static [Self] {
         match kind {
             TaskKind::Number | TaskKind::Depth => &[Self::L2, Self::L1, Self::Huber],
-            TaskKind::Class | TaskKind::Mask => &[Self::CrossEntropy, Self::Focal],
+            TaskKind::Class => &[Self::CrossEntropy, Self::Focal],
+            TaskKind::Mask => &[Self::CrossEntropy, Self::Focal, Self::Dice, Self::CrossEntropyDice, Self::FocalDice],
             TaskKind::Attributes | TaskKind::Boxes => &[],
         }
+    }
+
+    /// Whether it is Dice, or has it as a part.
+    pub(in crate::train) fn has_dice(self) -> bool {
+        matches!(self, Self::Dice | Self::CrossEntropyDice | Self::FocalDice)
     }
 
     fn word(self) -> String {
@@ -96,6 +113,12 @@ pub enum Balanced {
     Balanced,
 }
 
+/// The losses that `delta` belongs to.
+const HUBER: &[TaskLoss] = &[TaskLoss::Huber];
+
+/// The losses that `gamma` belongs to.
+const FOCAL: &[TaskLoss] = &[TaskLoss::Focal, TaskLoss::FocalDice];
+
 /// Keys of `[tasks.<name>]`.
 pub(super) const KEYS: &[&str] = &["weight", "loss", "delta", "gamma", "class_weights", "positive_weights"];
 
@@ -116,13 +139,16 @@ pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig
         let those = if words.is_empty() { "has no choice".into() } else { format!("takes {}", either(&words)) };
         return Err(s.error("loss", format!("{name} is of kind {}, which {those}", kind.name())));
     }
-    for (key, owner) in [("delta", TaskLoss::Huber), ("gamma", TaskLoss::Focal)] {
-        if s.has(key) && loss != Some(owner) {
-            return Err(s.error(key, format!("belongs to loss = {}; set that, or leave {key} out", owner.word())));
+    let owns = |owners: &[TaskLoss]| loss.is_some_and(|loss| owners.contains(&loss));
+    for (key, owners) in [("delta", HUBER), ("gamma", FOCAL)] {
+        if s.has(key) && !owns(owners) {
+            let words: Vec<String> = owners.iter().filter(|o| losses.contains(o)).map(|o| o.word()).collect();
+            let those = if words.is_empty() { owners[0].word() } else { either(&words) };
+            return Err(s.error(key, format!("belongs to loss = {those}; set that, or leave {key} out")));
         }
     }
-    let delta = (loss == Some(TaskLoss::Huber)).then(|| s.number("delta", 1.0, "a number above 0", |x| x > 0.0));
-    let gamma = (loss == Some(TaskLoss::Focal)).then(|| s.number("gamma", 2.0, "a number of at least 1", |x| x >= 1.0));
+    let delta = owns(HUBER).then(|| s.number("delta", 1.0, "a number above 0", |x| x > 0.0));
+    let gamma = owns(FOCAL).then(|| s.number("gamma", 2.0, "a number of at least 1", |x| x >= 1.0));
     Ok(TaskConfig {
         weight: weight(&s, "weight")?,
         loss,

@@ -329,6 +329,27 @@ fn drawn_scenes_and_their_tasks() {
 }
 
 #[test]
+fn masks_may_be_judged_by_their_overlap() {
+    let of = |settings: &str| {
+        let text =
+            format!("[data]\nsource = \"scenes\"\ntasks = [\"mask\", \"class\"]\n[tasks]\nmask = {{ {settings} }}\n");
+        let config = parse(&text).unwrap();
+        assert_eq!(parse(&config.to_toml()).unwrap(), config);
+        config.tasks["mask"].clone()
+    };
+    assert_eq!((of("loss = \"dice\"").loss, of("loss = \"dice\"").gamma), (Some(TaskLoss::Dice), None));
+    let both = of("loss = \"cross_entropy+dice\", class_weights = [1, 2, 1, 1, 0]");
+    assert_eq!((both.loss, both.gamma), (Some(TaskLoss::CrossEntropyDice), None));
+    assert_eq!(both.class_weights, Some(ClassWeights::List(vec![1.0, 2.0, 1.0, 1.0, 0.0])));
+    let both = of("loss = \"focal+dice\", gamma = 1.5");
+    assert_eq!((both.loss, both.gamma), (Some(TaskLoss::FocalDice), Some(1.5)));
+    // Smoothed labels are cross entropy's alone.
+    let text = "[data]\nsource = \"scenes\"\ntasks = [\"mask\"]\n[tasks]\nmask = { loss = \"cross_entropy+dice\" }\n\
+                [train]\nlabel_smoothing = 0.1\n";
+    assert!(parse(text).is_ok());
+}
+
+#[test]
 fn classes_may_count_differently() {
     let text = "[data]\nsource = \"scenes\"\ntasks = [\"class\", \"mask\", \"count\"]\n[tasks]\ncount = 2\n\
                 mask = { loss = \"focal\", class_weights = \"balanced\" }\n[tasks.class]\nclass_weights = [1, 0.5, 2]\n";

@@ -199,6 +199,20 @@ fn tasks_of_other_kinds() {
     refused("[tasks.count]\ndelta = 1\n", "run.toml:5: tasks.count.delta: ", "huber");
     refused("[tasks.mask]\ngamma = 2\n", "run.toml:5: tasks.mask.gamma: ", "set that, or leave gamma out");
     refused("[tasks.mask]\nloss = \"focal\"\ngamma = 0.5\n", "run.toml:6: tasks.mask.gamma: ", "at least 1");
+    refused(
+        "[tasks.mask]\nloss = \"dice\"\ngamma = 2\n",
+        "run.toml:6: tasks.mask.gamma: ",
+        "\"focal\" or \"focal+dice\"",
+    );
+    refused("[tasks.mask]\nloss = \"dice+focal\"\n", "run.toml:5: tasks.mask.loss: ", "\"cross_entropy+dice\"");
+    refused("[tasks.count]\nloss = \"dice\"\n", "run.toml:5: tasks.count.loss: ", "of kind number");
+    expect(
+        "[tasks.first]\nloss = \"dice\"\n",
+        "run.toml:2: tasks.first.loss: ",
+        "class, which takes \"cross_entropy\" or \"focal\"",
+    );
+    let smoothed = "[tasks.mask]\nloss = \"dice\"\n[train]\nlabel_smoothing = 0.1\n";
+    refused(smoothed, "run.toml:4: tasks.mask: ", "label_smoothing");
     refused("[tasks.mask]\nclass_weights = \"rare\"\n", "run.toml:5: tasks.mask.class_weights: ", "balanced");
     refused("[tasks.mask]\nclass_weights = [0, 0]\n", "run.toml:5: tasks.mask.class_weights: ", "above 0");
     refused("[tasks.count]\nclass_weights = [1]\n", "run.toml:5: tasks.count.class_weights: ", "of kind number");

@@ -1,0 +1,167 @@
+//! Soft Dice loss over classes with class weights, and its gradient.
+
+use super::PART;
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::rows::{Rows, expect, fused};
+use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
+use crate::tensor::{Target, Tensor};
+use crate::{Error, Result, defines, twin};
+
+const SOURCE: Source = Source { name: "dice", text: include_str!("../../shaders/dice.wgsl") };
+
+/// The label of a pixel that has none.
+pub const MISSING: u32 = u32::MAX;
+
+/// `weight ·` the mean over the classes that occur among the labels, each counting with its weight, of `1 − D`,
+/// `D = (2 Σ p g + s) / (Σ p + Σ g + s)`, `p = softmax(z)`, `g` 1 where a pixel is of the class, sums over every labelled pixel of the
+/// batch.
+///
+/// `z` `[N, H, W, C]`, or any `[…, C]`; `labels` `[N, H, W]` of `u32`, [`MISSING`] where there is none; `class_weights` `[C]`, none below
+/// 0; `smoothing` s, 0 or more; `dz` (like `z`) receives `weight ·` the gradient; `class_loss` `[C]` the weighted share of each class,
+/// whose sum is the loss (all 0 where nothing is labelled, or nothing that is labelled counts).
+pub fn dice(
+    gpu: &Gpu,
+    z: &Tensor,
+    labels: &Tensor,
+    class_weights: &Tensor,
+    smoothing: f32,
+    weight: f32,
+    dz: Option<&Target>,
+    class_loss: &Tensor,
+) -> Result<()> {
+    let rows = Rows::choose(z.columns(), gpu.profile().class);
+    dice_with(gpu, z, labels, class_weights, smoothing, weight, dz, class_loss, rows)
+}
+
+fn variant_defines(rows: Rows) -> Defines {
+    defines! { WIDE = rows.wide() }
+}
+
+/// Rows that one invocation adds up: as many chunks as keep the adapter busy, none longer than an invocation may be.
+fn chunk(rows: usize, columns: usize, class: AdapterClass) -> usize {
+    let invocations = if class == AdapterClass::Software { 1 << 10 } else { 1 << 15 };
+    let chunks = (invocations / columns).clamp(1, rows.div_ceil(16).max(1)).max(rows.div_ceil(PART));
+    rows.div_ceil(chunks)
+}
+
+/// [`dice()`] in a given variant.
+pub fn dice_with(
+    gpu: &Gpu,
+    z: &Tensor,
+    labels: &Tensor,
+    class_weights: &Tensor,
+    smoothing: f32,
+    weight: f32,
+    dz: Option<&Target>,
+    class_loss: &Tensor,
+    variant: Rows,
+) -> Result<()> {
+    if !(smoothing.is_finite() && smoothing >= 0.0) {
+        return Err(Error::Invalid(format!("dice: the smoothing is {smoothing}; it must be 0 or more")));
+    }
+    let [rows, columns] = [z.rows(), z.columns()];
+    expect("dice", "labels", labels, &[rows])?;
+    expect("dice", "class_weights", class_weights, &[columns])?;
+    expect("dice", "class_loss", class_loss, &[columns])?;
+    if let Some(dz) = dz {
+        expect("dice", "dz", &dz.tensor, z.shape())?;
+    }
+    if z.is_empty() {
+        return Err(Error::Shape(format!("dice: there is nothing in {:?}", z.shape())));
+    }
+    let chunk = chunk(rows, columns, gpu.profile().class);
+    let chunks = rows.div_ceil(chunk);
+    let launch = |entry: &'static str| -> Result<Launch> {
+        let launch = gpu.launch(SOURCE, entry, &variant_defines(variant))?;
+        let launch = launch.u32("rows", rows).u32("columns", columns).u32("chunk", chunk).u32("chunks", chunks);
+        let accumulate = dz.map_or(0, Target::flag);
+        Ok(launch.u32("accumulate", accumulate).f32("smoothing", smoothing).f32("weight", weight))
+    };
+    let empty = |shape: &[usize]| Tensor::empty(gpu, shape);
+    let (normals, parts) = (empty(&[rows, 3])?, empty(&[chunks, columns, 3])?);
+    let (sums, slopes) = (empty(&[columns, 3])?, empty(&[columns, 2])?);
+    let seen = |entry| Ok::<_, Error>(launch(entry)?.bind("z", z).bind("labels", labels).cost(20 * z.len() as u64));
+    variant.dispatch(seen("dice_normals")?.bind("normals_out", &normals), [rows, columns])?;
+    let partial = seen("dice_partial")?.bind("normals", &normals).bind("parts_out", &parts);
+    partial.turns(chunk).threads(chunks * columns)?;
+    let finish = launch("dice_finish")?.bind("parts", &parts).bind("sums_out", &sums);
+    finish.turns(chunks.div_ceil(64)).groups(columns)?;
+    let shares = launch("dice_shares")?.bind("sums", &sums).bind("class_weights", class_weights);
+    let shares = shares.bind("shares", class_loss).bind("slopes_out", &slopes);
+    shares.turns(2 * columns.div_ceil(64)).groups(1)?;
+    let Some(dz) = dz else { return Ok(()) };
+    let grad = seen("dice_grad")?.bind("normals", &normals).bind("slopes", &slopes).bind("dz", &dz.tensor);
+    variant.dispatch(grad, [rows, columns])
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    Rows::ALL.map(|rows| Permutation { source: SOURCE, defines: variant_defines(rows) }).into()
+}
+
+/// Odd and even pixels and classes, chunks of many lengths, without smoothing and with; every fourth pixel without a label, or all of
+/// them; classes that do not occur, and classes that do not count; maps that are all but right.
+pub fn cases() -> Vec<Case> {
+    let shapes = [(1, 2), (3, 3), (17, 100), (65, 5), (33, 65), (5, 1000), (5000, 2), (4099, 21)];
+    let all = shapes.iter().flat_map(|s| [0.0, 1.0].map(|smoothing| (*s, smoothing)));
+    let mut cases: Vec<Case> = all
+        .map(|((b, c), s)| {
+            case(b, c, s, "a quarter missing", |i, c| if i % 4 == 3 { MISSING } else { (i * 7 % c) as u32 })
+        })
+        .collect();
+    cases.push(case(65, 10, 1e-5, "all missing", |_, _| MISSING));
+    cases.push(case(65, 10, 0.0, "all missing, no smoothing", |_, _| MISSING));
+    cases.push(case(65, 10, 1e-5, "two classes of ten", |i, _| [2, 7][i % 2]));
+    // Class 4 counts nothing.
+    cases.push(case(65, 10, 1e-5, "nothing that counts", |_, _| 4));
+    cases.push(case(300, 4, 1e-5, "one pixel of a class", |i, _| if i == 123 { 3 } else { (i % 2) as u32 }));
+    cases
+}
+
+fn case(b: usize, c: usize, smoothing: f32, which: &str, label: fn(usize, usize) -> u32) -> Case {
+    Case::new(format!("[{b}, {c}] smoothing {smoothing}, {which}"), move |gpu| run(gpu, b, c, smoothing, label))
+}
+
+fn run(gpu: &Gpu, b: usize, c: usize, smoothing: f32, label: fn(usize, usize) -> u32) -> Result<Vec<Check>> {
+    let labels: Vec<u32> = (0..b).map(|i| label(i, c)).collect();
+    // Every fifth class but the first counts nothing.
+    let class_weights: Vec<f32> = (0..c).map(|j| if j % 5 == 4 { 0.0 } else { 0.5 + j as f32 / c as f32 }).collect();
+    let (ws, weight) = (f64s(&class_weights), 0.75);
+    let class_weights = Tensor::from_f32(gpu, &class_weights, &[c])?;
+    let truth = Tensor::from_u32(gpu, &labels, &[b])?;
+    let mut checks = Vec::new();
+    // What says little, and what is nearly right: there the loss is a small rest.
+    for right in [0.0, 12.0] {
+        let hit = |i: usize| labels[i / c] as usize == i % c;
+        let said = values(1, b * c).into_iter().enumerate();
+        let z: Vec<f32> = said.map(|(i, v)| 3.0 * v + if hit(i) { right } else { 0.0 }).collect();
+        let (loss, grad) = (
+            twin::dice::forward(&f64s(&z), &labels, &ws, smoothing.into()),
+            twin::dice::grad(&f64s(&z), &labels, &ws, smoothing.into()),
+        );
+        let z = Tensor::from_f32(gpu, &z, &[b, c])?;
+        for variant in Rows::ALL {
+            let what = format!("{variant:?}, right by {right}");
+            checks.extend(fused(gpu, &what, (&[b, c], c), weight, (loss, &grad), c, |out, class_loss| {
+                dice_with(gpu, &z, &truth, &class_weights, smoothing, weight, out, class_loss, variant)
+            })?);
+        }
+    }
+    Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_many_and_short_enough() {
+        for class in [AdapterClass::Software, AdapterClass::Integrated] {
+            for (rows, columns) in [(1, 2), (17, 255), (131_072, 21), (1 << 24, 2), (1 << 24, 100_000)] {
+                let chunk = chunk(rows, columns, class);
+                assert!((1..=PART).contains(&chunk), "{rows} x {columns}: {chunk}");
+            }
+        }
+        assert_eq!(chunk(131_072, 21, AdapterClass::Integrated), 85);
+    }
+}
