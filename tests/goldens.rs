@@ -23,7 +23,10 @@ use limbeck::{
         binary_cross_entropy::binary_cross_entropy,
         conv2d::{self, Epilogue, Pass},
         cross_entropy::cross_entropy,
+        dice::dice,
         distill_kl::distill_kl,
+        fcos::{self, Focal, Level, Part, Pyramid},
+        focal::focal,
         linear,
         optimizer::{self, Adam, Sgd},
         pool, reduce, resize, softmax,
@@ -84,6 +87,7 @@ fn goldens_name_only_known_groups() {
         "distill",
         "linear",
         "loss",
+        "losses",
         "methods",
         "optim",
         "pool",
@@ -316,6 +320,73 @@ fn goldens_loss() -> Result<()> {
         binary_cross_entropy(gpu(), &z, &targets, None, 1.0, Some(&dz), &rows)?;
         check_loss(&case, &rows);
         check(&case, "grad.z", &dz.tensor);
+    }
+    group.assert_complete();
+    Ok(())
+}
+
+/// The losses of one detector's part, on what the case says its places are to say.
+fn detector(case: &Case, part: Part) -> Result<()> {
+    let level = |i: usize| {
+        let [height, width, stride] = ["height", "width", "stride"].map(|name| case.integer(&format!("{name}{i}")));
+        Level { size: [height, width], stride: stride as f32 }
+    };
+    let (z, targets) = (upload(case, "input.z")?, upload(case, "input.targets")?);
+    let pyramid = Pyramid { levels: vec![level(0), level(1)], images: z.shape()[0] };
+    let norms = fcos::norms(gpu(), &pyramid, &targets)?;
+    let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
+    fcos::loss(gpu(), &pyramid, part, &z, (&targets, &norms), 1.0, Some(&dz), &rows)?;
+    check_loss(case, &rows);
+    check(case, "grad.z", &dz.tensor);
+    Ok(())
+}
+
+#[test]
+fn goldens_losses() -> Result<()> {
+    let group = Group::load("losses");
+    let labels = |case: &Case| {
+        let labels = case.labels("input.y");
+        Tensor::from_u32(gpu(), &labels, &[labels.len()])
+    };
+    for case in group.cases("ce_ignore") {
+        let (z, smoothing) = (upload(&case, "input.z")?, case.number("label_smoothing") as f32);
+        let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
+        cross_entropy(gpu(), &z, &labels(&case)?, smoothing, 1.0, Some(&dz), &rows)?;
+        check_loss(&case, &rows);
+        check(&case, "grad.z", &dz.tensor);
+    }
+    for kind in ["ce_weighted", "focal"] {
+        for case in group.cases(kind) {
+            let (z, weights, gamma) =
+                (upload(&case, "input.z")?, upload(&case, "input.class_weights")?, case.number("gamma") as f32);
+            let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
+            focal(gpu(), &z, &labels(&case)?, &weights, gamma, 1.0, Some(&dz), &rows)?;
+            check_loss(&case, &rows);
+            check(&case, "grad.z", &dz.tensor);
+        }
+    }
+    for case in group.cases("bce_positive") {
+        let [z, targets, weights] = ["input.z", "input.y", "input.positive_weights"].map(|what| upload(&case, what));
+        let (z, targets, weights) = (z?, targets?, weights?);
+        let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
+        binary_cross_entropy(gpu(), &z, &targets, Some(&weights), 1.0, Some(&dz), &rows)?;
+        check_loss(&case, &rows);
+        check(&case, "grad.z", &dz.tensor);
+    }
+    for case in group.cases("dice") {
+        let (z, weights, smoothing) =
+            (upload(&case, "input.z")?, upload(&case, "input.class_weights")?, case.number("smoothing") as f32);
+        let (dz, classes) = (target(&z)?, Tensor::empty(gpu(), &[z.columns()])?);
+        dice(gpu(), &z, &labels(&case)?, &weights, smoothing, 1.0, Some(&dz), &classes)?;
+        check_loss(&case, &classes);
+        check(&case, "grad.z", &dz.tensor);
+    }
+    for case in group.cases("sigmoid_focal") {
+        let [alpha, gamma] = ["alpha", "gamma"].map(|name| case.number(name) as f32);
+        detector(&case, Part::Classes(Focal { alpha, gamma }))?;
+    }
+    for case in group.cases("giou") {
+        detector(&case, Part::Boxes)?;
     }
     group.assert_complete();
     Ok(())

@@ -11,9 +11,9 @@ use goldens::{Case, Group};
 use limbeck::{
     shape::{Conv2d, Pool2d},
     twin::{
-        adaptive_pool, attention, batch_norm, binary_cross_entropy, conv2d, correlation, cross_entropy, distill_kl,
-        dkd, elementwise, feature_loss, gramian, linear, normalize, optimizer, pkt, pool, reduce, relation, resize,
-        rkd, sigmoid_kl, softmax, transpose, vid,
+        adaptive_pool, attention, batch_norm, binary_cross_entropy, conv2d, correlation, cross_entropy, dice,
+        distill_kl, dkd, elementwise, fcos, feature_loss, focal, gramian, linear, normalize, optimizer, pkt, pool,
+        reduce, relation, resize, rkd, sigmoid_kl, softmax, transpose, vid,
     },
 };
 
@@ -198,6 +198,69 @@ fn goldens_loss() {
         let (z, targets) = (input(&case, "input.z"), input(&case, "input.y"));
         check(&case, "output.loss", &[binary_cross_entropy::forward(&z, &targets)]);
         check(&case, "grad.z", &binary_cross_entropy::grad(&z, &targets));
+    }
+    group.assert_complete();
+}
+
+/// What the places of a detector are to say.
+fn wanted(case: &Case) -> Vec<fcos::Wanted> {
+    let one = |t: &[f64]| match t[0] {
+        class if class >= 0.0 => {
+            fcos::Wanted::Object { class: class as usize, distances: [t[1], t[2], t[3], t[4]], centre: t[5] }
+        }
+        -1.0 => fcos::Wanted::Nothing,
+        _ => fcos::Wanted::Ignored,
+    };
+    input(case, "input.targets").chunks(6).map(one).collect()
+}
+
+#[test]
+fn goldens_losses() {
+    let group = Group::load("losses");
+    for case in group.cases("ce_ignore") {
+        let (c, z, labels) = (case.floats("input.z").shape[1], input(&case, "input.z"), case.labels("input.y"));
+        let smoothing = case.number("label_smoothing");
+        check(&case, "output.loss", &[cross_entropy::forward(&z, &labels, c, smoothing)]);
+        check(&case, "grad.z", &cross_entropy::grad(&z, &labels, c, smoothing));
+    }
+    for kind in ["ce_weighted", "focal"] {
+        for case in group.cases(kind) {
+            let (z, labels, gamma) = (input(&case, "input.z"), case.labels("input.y"), case.number("gamma"));
+            let weights = input(&case, "input.class_weights");
+            check(&case, "output.loss", &[focal::forward(&z, &labels, &weights, gamma)]);
+            check(&case, "grad.z", &focal::grad(&z, &labels, &weights, gamma));
+        }
+    }
+    for case in group.cases("bce_positive") {
+        let [z, targets, weights] = ["input.z", "input.y", "input.positive_weights"].map(|what| input(&case, what));
+        // The twin knows the elements that have a target only.
+        let present: Vec<usize> = (0..z.len()).filter(|i| targets[*i] >= 0.0).collect();
+        let pick = |all: &[f64]| present.iter().map(|i| all[i % all.len()]).collect::<Vec<f64>>();
+        let (z_in, targets_in, weights_in) = (pick(&z), pick(&targets), pick(&weights));
+        let loss = binary_cross_entropy::forward_weighted(&z_in, &targets_in, &weights_in);
+        check(&case, "output.loss", &[loss]);
+        let mut dz = vec![0.0; z.len()];
+        let grad = binary_cross_entropy::grad_weighted(&z_in, &targets_in, &weights_in);
+        present.iter().zip(grad).for_each(|(i, g)| dz[*i] = g);
+        check(&case, "grad.z", &dz);
+    }
+    for case in group.cases("dice") {
+        let (z, labels, smoothing) = (input(&case, "input.z"), case.labels("input.y"), case.number("smoothing"));
+        let weights = input(&case, "input.class_weights");
+        check(&case, "output.loss", &[dice::forward(&z, &labels, &weights, smoothing)]);
+        check(&case, "grad.z", &dice::grad(&z, &labels, &weights, smoothing));
+    }
+    for (kind, focal) in [("sigmoid_focal", true), ("giou", false)] {
+        for case in group.cases(kind) {
+            let (z, wanted, c) = (input(&case, "input.z"), wanted(&case), case.integer("classes"));
+            let (loss, dz) = if focal {
+                fcos::focal(&z, &wanted, c, case.number("alpha"), case.number("gamma"))
+            } else {
+                fcos::giou(&z, &wanted, c)
+            };
+            check(&case, "output.loss", &[loss]);
+            check(&case, "grad.z", &dz);
+        }
     }
     group.assert_complete();
 }
