@@ -1,5 +1,9 @@
 //! Rows of several tensors one after the other: the levels of a pyramid as one list of places.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Launch, Source};

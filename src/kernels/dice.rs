@@ -1,5 +1,9 @@
 //! Soft Dice loss over classes with class weights, and its gradient.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::PART;
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{Rows, expect, fused};

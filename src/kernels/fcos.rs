@@ -1,8 +1,10 @@
 //! Detection without anchors (FCOS): what each place of a pyramid is to say, and its three losses.
 
 mod cases;
+mod workloads;
 
 pub use cases::{cases, permutations};
+pub use workloads::workloads;
 
 use super::rows::{bind_gradient, expect, flag};
 use crate::gpu::{Defines, Gpu, Launch, Source};

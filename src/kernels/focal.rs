@@ -1,5 +1,9 @@
 //! Focal loss over classes with class weights, fused with its gradient.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag, fused};
 use crate::gpu::{Defines, Gpu, Launch, Source};

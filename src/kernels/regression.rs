@@ -1,5 +1,9 @@
 //! Losses of numbers (squared, absolute, Huber), fused with their gradients.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, values};
 use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag, fused};
 use crate::gpu::{Defines, Gpu, Launch, Source};

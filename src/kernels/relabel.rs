@@ -1,5 +1,9 @@
 //! Labels of pixels, moved as the images they belong to.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::augment::{shifted, turned, upload};
 use super::case::{Case, Check, Permutation};
 use super::rows::expect;

@@ -1,5 +1,9 @@
 //! Maps in another size (PyTorch's `interpolate`, nearest and bilinear), and the gradients through them.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Launch, Source};

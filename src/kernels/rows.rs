@@ -1,7 +1,9 @@
 //! What the kernels over rows share (`shaders/shared/rows.wgsl`): who works through a row, and how labelled rows are
 //! counted.
 
-use super::case::{Check, f64s, values};
+use std::rc::Rc;
+
+use super::case::{Check, Prepared, f64s, values};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Error, Result};
@@ -163,4 +165,29 @@ pub(super) fn fused(
         }
     }
     Ok(checks)
+}
+
+/// A loss fused with its gradient, ready for the clock: `run(target, shares)` adds the loss of weight 1 and its gradient; `shape` is the
+/// gradient's, `rows` the number of shares; `want()` gives both as the twin has them, to the digits of a sum of `terms`.
+pub(super) fn timed(
+    gpu: &Gpu,
+    (shape, rows): (&[usize], usize),
+    terms: usize,
+    run: impl Fn(&Gpu, Option<&Target>, &Tensor) -> Result<()> + 'static,
+    want: impl Fn() -> (f64, Vec<f64>) + 'static,
+) -> Result<Prepared> {
+    let (run, out, shares) = (Rc::new(run), Target::fresh(Tensor::empty(gpu, shape)?), Tensor::empty(gpu, &[rows])?);
+    let (again, target, again_shares) = (run.clone(), out.clone(), shares.clone());
+    Ok(Prepared {
+        run: Box::new(move |gpu| run(gpu, Some(&out), &shares)),
+        check: Box::new(move |gpu| {
+            again(gpu, Some(&target), &again_shares)?;
+            let (loss, gradient) = want();
+            let got: f64 = again_shares.to_f32(gpu)?.iter().map(|v| f64::from(*v)).sum();
+            Ok(vec![
+                Check::sum("loss", vec![got as f32], vec![loss], terms),
+                Check::sum("gradient", target.tensor.to_f32(gpu)?, gradient, terms),
+            ])
+        }),
+    })
 }
