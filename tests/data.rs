@@ -398,6 +398,32 @@ fn pictures_are_resized_without_aliasing() {
 }
 
 #[test]
+fn a_cmyk_jpeg_has_the_colours_that_pillow_reads() {
+    let decoded = picture::read(Path::new("tests/goldens/cmyk.jpg"), [32, 32], 3).unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&std::fs::read("tests/goldens/cmyk.json").unwrap()).unwrap();
+    let colours = golden["colours"].as_array().unwrap();
+    assert_eq!(colours.len(), 4);
+    for (i, colour) in colours.iter().enumerate() {
+        let at = 3 * (32 * (16 * (i / 2) + 8) + 16 * (i % 2) + 8);
+        for channel in 0..3 {
+            let (got, want) = (i64::from(decoded[at + channel]), colour[channel].as_i64().unwrap());
+            assert!((got - want).abs() <= 4, "colour {i}: {:?}, not {colour}", &decoded[at..at + 3]);
+        }
+    }
+}
+
+#[test]
+fn a_palette_is_looked_up() {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Four);
+    encoder.set_palette(vec![1, 2, 3, 200, 100, 50]);
+    encoder.write_header().unwrap().write_image_data(&[0x10]).unwrap();
+    assert_eq!(picture::decode(Path::new("p"), &bytes, [1, 2], 3).unwrap(), [200, 100, 50, 1, 2, 3]);
+}
+
+#[test]
 fn exif_orientation_is_applied() {
     // Left half white, right half black; orientation 6 means "turn it clockwise", so white comes to the top.
     let image = RgbImage::from_fn(16, 16, |x, _| Rgb([if x < 8 { 255 } else { 0 }; 3]));
