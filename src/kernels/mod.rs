@@ -44,6 +44,7 @@ pub mod rkd;
 pub mod rows;
 pub mod sigmoid_kl;
 pub mod softmax;
+pub mod topk;
 pub mod transpose;
 pub mod vid;
 
@@ -176,6 +177,7 @@ pub const TABLE: &[Kernel] = &[
         permutations: softmax::permutations,
         workloads: softmax::workloads,
     },
+    Kernel { name: "topk", cases: topk::cases, permutations: topk::permutations, workloads: topk::workloads },
     Kernel {
         name: "transpose",
         cases: transpose::cases,

@@ -1,7 +1,10 @@
 //! From what a detector says to boxes: decoding, and the suppression of boxes that show the same object.
 
 use crate::geometry::{Detection, Rect};
+use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
+use crate::kernels::topk::{self, Pair};
+use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 /// What is kept of what a detector says.
@@ -41,27 +44,53 @@ pub fn decode(said: &[f32], levels: &[Level], size: [usize; 2], keep: &Keep) -> 
         return Err(Error::Shape(format!("{} values for a detector of {places} places", said.len())));
     }
     let classes = columns - 5;
-    // Score, place, class; equal scores in the order of the places.
-    let mut candidates: Vec<(f32, usize, usize)> = Vec::new();
-    for (place, row) in said.chunks_exact(columns).enumerate() {
-        let centre = sigmoid(row[columns - 1]);
-        for (class, z) in row[..classes].iter().enumerate() {
-            let score = (sigmoid(*z) * centre).sqrt();
-            if score >= keep.score {
-                candidates.push((score, place, class));
-            }
-        }
+    let row = |(place, row): (usize, &[f32])| {
+        let (centre, distances) = (row[columns - 1], [0, 1, 2, 3].map(|k| row[classes + k]));
+        let pair = |(class, z): (usize, &f32)| Pair { place, class, logit: *z, centre, distances };
+        row[..classes].iter().enumerate().map(pair).collect::<Vec<_>>()
+    };
+    Ok(boxes(said.chunks_exact(columns).enumerate().flat_map(row), levels, size, keep))
+}
+
+/// [`decode`] for every image of `said` `[images, places, classes + 5]`, which stays on the GPU: only the [`Keep::candidates`] surest
+/// places and classes of each image are fetched. The same boxes, but that the GPU's exponential decides which of two scores within some
+/// 10⁻⁶ of each other is the last candidate.
+///
+/// # Errors
+/// [`Error::Shape`] where `said` does not fit the levels.
+pub fn detect(
+    gpu: &Gpu,
+    said: &Tensor,
+    levels: &[Level],
+    size: [usize; 2],
+    keep: &Keep,
+) -> Result<Vec<Vec<Detection>>> {
+    let (places, columns) = (levels.iter().map(|l| l.size[0] * l.size[1]).sum::<usize>(), said.columns());
+    if places == 0 || columns < 6 || !said.rows().is_multiple_of(places) {
+        return Err(Error::Shape(format!("{:?} of a detector of {places} places", said.shape())));
     }
+    let said = said.reshape(&[said.rows() / places, places, columns])?;
+    // Scores are roots; a little is left for the processor to decide.
+    let least = keep.score.max(0.0).powi(2) * (1.0 - 1e-4);
+    let found = topk::topk(gpu, &said, least, keep.candidates)?;
+    Ok(found.into_iter().map(|pairs| boxes(pairs, levels, size, keep)).collect())
+}
+
+/// The boxes of the surest of these pairs, which come in the order of places and classes.
+fn boxes(pairs: impl IntoIterator<Item = Pair>, levels: &[Level], size: [usize; 2], keep: &Keep) -> Vec<Detection> {
+    let score = |pair: &Pair| (sigmoid(pair.logit) * sigmoid(pair.centre)).sqrt();
+    let scored = pairs.into_iter().map(|pair| (score(&pair), pair));
+    let mut candidates: Vec<(f32, Pair)> = scored.filter(|(score, _)| *score >= keep.score).collect();
+    // Equal scores in the order of the places.
     candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
     candidates.truncate(keep.candidates);
-    let boxes = candidates.into_iter().filter_map(|(score, place, class)| {
-        let row = &said[place * columns + classes..place * columns + classes + 4];
-        let (x, y, stride) = middle(place, levels)?;
-        let d = |k: usize| row[k].clamp(-15.0, 15.0).exp() * stride;
+    let boxes = candidates.into_iter().filter_map(|(score, pair)| {
+        let (x, y, stride) = middle(pair.place, levels)?;
+        let d = |k: usize| pair.distances[k].clamp(-15.0, 15.0).exp() * stride;
         let rect = Rect { x0: x - d(0), y0: y - d(1), x1: x + d(2), y1: y + d(3) }.clipped(size);
-        rect.is_proper().then_some(Detection { rect, class, score })
+        rect.is_proper().then_some(Detection { rect, class: pair.class, score })
     });
-    Ok(suppress(boxes.collect(), keep))
+    suppress(boxes.collect(), keep)
 }
 
 /// The point of a place, and its level's stride.
@@ -123,6 +152,31 @@ mod tests {
         let p = 1.0 / (1.0 + (-3.0f32).exp());
         assert!((found[0].score - (p * 0.9).sqrt()).abs() < 1e-5);
         assert!(decode(&z[1..], &LEVELS, [8, 12], &Keep::default()).is_err());
+    }
+
+    #[test]
+    fn what_is_chosen_on_the_gpu_gives_the_same_boxes() {
+        let gpu = Gpu::new(crate::gpu::Options { poison: true, ..Default::default() }).unwrap();
+        let mut z = crate::kernels::case::values(5, 3 * 8 * 7);
+        z[10] = f32::NAN;
+        z[8 * 7 + 6] = f32::INFINITY;
+        let said = Tensor::from_f32(&gpu, &z, &[3, 8, 7]).unwrap();
+        let all = [
+            Keep::default(),
+            Keep { score: 0.5, ..Keep::default() },
+            Keep { candidates: 4, ..Keep::default() },
+            Keep { candidates: 0, ..Keep::default() },
+            Keep { score: 0.0, overlap: 1.0, ..Keep::default() },
+            Keep { score: 1.1, ..Keep::default() },
+        ];
+        for keep in all {
+            let want: Vec<_> = z.chunks(8 * 7).map(|z| decode(z, &LEVELS, [20, 20], &keep).unwrap()).collect();
+            assert_eq!(detect(&gpu, &said, &LEVELS, [20, 20], &keep).unwrap(), want, "{keep:?}");
+        }
+        let one = said.reshape(&[24, 7]).unwrap();
+        assert_eq!(detect(&gpu, &one, &LEVELS, [20, 20], &Keep::default()).unwrap().len(), 3);
+        assert!(detect(&gpu, &one, &[], [20, 20], &Keep::default()).is_err());
+        assert!(detect(&gpu, &said.reshape(&[28, 6]).unwrap(), &LEVELS, [20, 20], &Keep::default()).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::geometry::{Detection, Rect};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::kernels::{confusion, softmax};
-use crate::nn::boxes::{Keep, decode};
+use crate::nn::boxes::{Keep, detect};
 use crate::tensor::Tensor;
 
 /// One task's answer.
@@ -116,8 +116,8 @@ impl TaskPrediction {
             }
             TaskKind::Boxes => {
                 let found = |d: Detection| Found { label: task.classes[d.class].clone(), score: d.score, rect: d.rect };
-                let all = decode(&said.to_f32(gpu)?, levels, size, &Keep::default())?;
-                Answer::Boxes { objects: all.into_iter().map(found).collect() }
+                let all = detect(gpu, said, levels, size, &Keep::default())?;
+                Answer::Boxes { objects: all.into_iter().flatten().map(found).collect() }
             }
         };
         Ok(TaskPrediction { task: task.name.clone(), answer })

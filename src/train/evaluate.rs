@@ -13,7 +13,7 @@ use crate::metrics::{
     CalibrationTally, Confusion, DetectionTally, MultilabelTally, RegressionTally, Scores, TaskResult, Truth,
 };
 use crate::nn::Frozen;
-use crate::nn::boxes::{Keep, decode};
+use crate::nn::boxes::{Keep, detect};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -123,15 +123,11 @@ impl Tally {
                 Ok(())
             }
             (Tally::Boxes(tally), Labels::Boxes(truth)) => {
-                let said = said.to_f32(gpu)?;
-                let images = said.chunks(said.len() / rows.max(1)).zip(truth).take(valid);
-                for (said, truth) in images {
+                let images = detect(gpu, said, levels, size, &Keep::default())?;
+                for (found, truth) in images.into_iter().zip(truth).take(valid) {
                     // Where nobody has looked, nothing can be held against it.
                     if let Some(objects) = truth {
-                        tally.add(
-                            objects.iter().map(truth_of).collect(),
-                            decode(said, levels, size, &Keep::default())?,
-                        )?;
+                        tally.add(objects.iter().map(truth_of).collect(), found)?;
                     }
                 }
                 Ok(())

@@ -47,6 +47,7 @@ pub mod resize;
 pub mod rkd;
 pub mod sigmoid_kl;
 pub mod softmax;
+pub mod topk;
 pub mod transpose;
 pub mod vid;
 
