@@ -128,7 +128,7 @@ pub(super) fn turned(n: usize, [h, w]: [usize; 2]) -> Vec<Warp> {
         let whole = Warp { matrix, noise_seed: i as u32 + 1, ..Warp::still(row(0)) };
         let [x, y] = [(w / 2) as f32, (h / 3) as f32];
         let rows = [row(1), row(0), Warp::NOTHING, row(2)];
-        if i % 2 == 0 { whole } else { Warp { centre: [x, y], rows, ..whole } }
+        if i.is_multiple_of(2) { whole } else { Warp { centre: [x, y], rows, ..whole } }
     };
     (0..n).map(one).collect()
 }
