@@ -168,7 +168,7 @@ fn a_run_learns_from_voc_annotations() {
         let lines: Vec<String> = ids.map(|i| format!("{i} 1\n")).collect();
         std::fs::write(folder.path().join(name), lines.concat()).unwrap();
     };
-    (list("train.txt", 0..8), list("val.txt", 8..10), list("twice.txt", 7..9));
+    [("train.txt", 0..8), ("val.txt", 8..10), ("twice.txt", 7..9)].into_iter().for_each(|(name, ids)| list(name, ids));
     let with = |sets: &str| -> limbeck::Result<[usize; 3]> {
         std::fs::write(&file, text.replace("[train]", &format!("sets = {{ {sets} }}\n[train]"))).unwrap();
         let config = Config::load(&file, &[])?;
