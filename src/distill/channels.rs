@@ -2,7 +2,8 @@
 
 use super::feature::Adaptor;
 use super::meet::{map, meet};
-use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup};
+use super::tap::Tap;
 use crate::gpu::Gpu;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::{distill_kl, transpose};
@@ -81,7 +82,7 @@ struct Tapped {
 
 impl Distil for Tapped {
     fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        let (student, teacher) = (given.student(self.student)?, given.teacher.at(self.teacher)?);
+        let (student, teacher) = (given.student(self.student)?, given.taught(self.teacher)?);
         let Some(adaptor) = &self.adaptor else { return self.loss.apply(losses, term, weight, student, teacher) };
         let (student, teacher) = meet(losses, student, teacher)?;
         let adapted = adaptor.forward(losses, &student)?;

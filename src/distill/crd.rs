@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 
 use super::meet::pooled;
-use super::method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup};
+use super::tap::Tap;
 use crate::Result;
 use crate::data::TaskKind;
 use crate::gpu::Gpu;
@@ -137,7 +138,7 @@ struct Tapped(Crd, Tap, Tap);
 
 impl Distil for Tapped {
     fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        let teacher = (given.teacher.at(self.2)?, given.labels);
+        let teacher = (given.taught(self.2)?, given.labels);
         self.0.apply(losses, term, weight, given.student(self.1)?, teacher)
     }
 

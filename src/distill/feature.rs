@@ -1,7 +1,8 @@
 //! Distillation of feature maps through a 1x1 adaptor.
 
 use super::meet::meet;
-use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup};
+use super::tap::Tap;
 use crate::gpu::Gpu;
 use crate::kernels::feature_loss;
 use crate::loss::Losses;
@@ -100,7 +101,7 @@ struct Hint {
 impl Distil for Hint {
     fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
         let map = given.student(self.student)?;
-        self.loss.apply(losses, term, weight, (map, &self.adaptor), given.teacher.at(self.teacher)?)
+        self.loss.apply(losses, term, weight, (map, &self.adaptor), given.taught(self.teacher)?)
     }
 
     fn params(&self) -> Vec<&Params> {

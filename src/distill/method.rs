@@ -2,89 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::tap::{Spot, Tap, Taught};
 use crate::data::TaskKind;
 use crate::gpu::Gpu;
 use crate::loss::Losses;
-use crate::nn::{Features, Outputs};
+use crate::nn::{Features, HeadMaps};
 use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
-
-/// A place in a network where a method looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Tap {
-    /// The map after a stage of the trunk, from 0: `[n, h, w, c]`.
-    Stage(usize),
-    /// The pooled features, `[n, c]`.
-    Pooled,
-}
-
-impl Tap {
-    /// From a layer's name: `layer1`, `layer2`, … as PyTorch calls the stages, or `pooled`.
-    pub fn parse(name: &str) -> Option<Tap> {
-        if name == "pooled" {
-            return Some(Tap::Pooled);
-        }
-        let stage: usize = name.strip_prefix("layer")?.parse().ok()?;
-        stage.checked_sub(1).map(Tap::Stage)
-    }
-}
-
-impl std::fmt::Display for Tap {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Tap::Stage(i) => write!(f, "layer{}", i + 1),
-            Tap::Pooled => write!(f, "pooled"),
-        }
-    }
-}
-
-/// What a teacher says of a batch: its logits, and its features where somebody looks.
-#[derive(Debug, Clone)]
-pub struct Taught {
-    /// `[n, classes]` for each of its heads.
-    pub logits: Vec<Tensor>,
-    features: BTreeMap<Tap, Tensor>,
-}
-
-impl Taught {
-    /// Keeps the logits and the features at `taps`; the memory of the others returns to the pool.
-    pub fn keep(outputs: Outputs<Tensor>, taps: &[Tap]) -> Result<Self> {
-        let Outputs { logits, features } = outputs;
-        let one = |tap: &Tap| {
-            let tensor = match tap {
-                Tap::Pooled => Some(&features.pooled),
-                Tap::Stage(i) => features.maps.get(*i),
-            };
-            let tensor = tensor.ok_or_else(|| missing("teacher", *tap, features.maps.len()))?;
-            Ok((*tap, tensor.clone()))
-        };
-        Ok(Taught { logits, features: taps.iter().map(one).collect::<Result<_>>()? })
-    }
-
-    /// What a network that is trained along says: the values of its logits and of all its features.
-    pub fn values(logits: &[Var], features: &Features<Var>) -> Self {
-        let maps = features.maps.iter().enumerate().map(|(i, map)| (Tap::Stage(i), map.value().clone()));
-        let pooled = (Tap::Pooled, features.pooled.value().clone());
-        Taught {
-            logits: logits.iter().map(|z| z.value().clone()).collect(),
-            features: maps.chain(std::iter::once(pooled)).collect(),
-        }
-    }
-
-    /// The features at `tap`.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where they were not kept.
-    pub fn at(&self, tap: Tap) -> Result<&Tensor> {
-        self.features.get(&tap).ok_or_else(|| Error::Invalid(format!("the teacher's {tap} was not kept")))
-    }
-}
-
-fn missing(who: &str, tap: Tap, stages: usize) -> Error {
-    Error::Invalid(format!("the {who} has no {tap}; it has layer1 to layer{stages} and pooled"))
-}
 
 /// A batch as one term of the loss sees it: one task, one teacher.
 pub struct Given<'a> {
@@ -92,6 +18,8 @@ pub struct Given<'a> {
     pub logits: &'a Var,
     /// The student's features.
     pub features: &'a Features<Var>,
+    /// The maps in the student's head for the task.
+    pub maps: &'a HeadMaps<Var>,
     /// The labels, `[n]` (`u32`; `u32::MAX`: none).
     pub labels: &'a Tensor,
     /// The teacher.
@@ -115,10 +43,17 @@ impl Given<'_> {
     /// # Errors
     /// [`Error::Invalid`] where there are none.
     pub fn student(&self, tap: Tap) -> Result<&Var> {
-        match tap {
-            Tap::Pooled => Ok(&self.features.pooled),
-            Tap::Stage(i) => self.features.maps.get(i).ok_or_else(|| missing("student", tap, self.features.maps.len())),
-        }
+        let Features { maps, pooled, .. } = self.features;
+        let missing = || Error::Invalid(tap.missing("the student", maps.len(), self.maps));
+        tap.among(maps, Some(pooled), self.maps).ok_or_else(missing)
+    }
+
+    /// The teacher's features at `tap`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they were not kept.
+    pub fn taught(&self, tap: Tap) -> Result<&Tensor> {
+        self.teacher.at(Spot::new(tap, self.head))
     }
 }
 
@@ -196,7 +131,7 @@ struct Between<F> {
 
 impl<F: Fn(&mut Losses, usize, f32, &Var, &Tensor) -> Result<()>> Distil for Between<F> {
     fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        (self.loss)(losses, term, weight, given.student(self.student)?, given.teacher.at(self.teacher)?)
+        (self.loss)(losses, term, weight, given.student(self.student)?, given.taught(self.teacher)?)
     }
 }
 

@@ -19,6 +19,7 @@ mod review;
 mod rkd;
 mod sigmoid;
 mod similarity;
+mod tap;
 mod vid;
 
 pub use attention::AttentionTransfer;
@@ -30,12 +31,14 @@ pub use dist::Dist;
 pub use dkd::Dkd;
 pub use feature::{Adaptor, FeatureLoss};
 pub use kd::Kd;
-pub use method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup, Tap, Taught};
+pub use method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup};
 pub use pkt::ProbabilisticTransfer;
 pub use review::Review;
 pub use rkd::{Relation, Rkd};
 pub use sigmoid::SigmoidKd;
 pub use similarity::SimilarityPreserving;
+pub(crate) use tap::NAMES;
+pub use tap::{Spot, Tap, Taught};
 pub use vid::Vid;
 
 /// Every method.

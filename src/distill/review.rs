@@ -1,7 +1,8 @@
 //! Knowledge review.
 
 use super::meet::{map, resize, shrink};
-use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup};
+use super::tap::Tap;
 use crate::gpu::Gpu;
 use crate::kernels::fuse::{Attention, FuseTargets, fuse, fuse_grad};
 use crate::kernels::{adaptive_pool, feature_loss};
@@ -144,7 +145,7 @@ struct Tapped(Review, Vec<(Tap, Tap)>);
 
 impl Distil for Tapped {
     fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        let pair = |(student, teacher): &(Tap, Tap)| Ok((given.student(*student)?, given.teacher.at(*teacher)?));
+        let pair = |(student, teacher): &(Tap, Tap)| Ok((given.student(*student)?, given.taught(*teacher)?));
         let features = self.1.iter().map(pair).collect::<Result<Vec<_>>>()?;
         self.0.apply(losses, term, weight, &features)
     }

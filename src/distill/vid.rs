@@ -2,7 +2,8 @@
 
 use super::feature::Adaptor;
 use super::meet::meet;
-use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup, Tap};
+use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup};
+use super::tap::Tap;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::vid;
@@ -59,7 +60,7 @@ struct Tapped(Vid, Tap, Tap);
 
 impl Distil for Tapped {
     fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        self.0.apply(losses, term, weight, given.student(self.1)?, given.teacher.at(self.2)?)
+        self.0.apply(losses, term, weight, given.student(self.1)?, given.taught(self.2)?)
     }
 
     fn params(&self) -> Vec<&Params> {

@@ -2,6 +2,7 @@
 //! linear layer, whose answers are enlarged to the size of the image.
 
 use super::context::Context;
+use super::head::{HeadMaps, HeadOutputs};
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear};
 use super::pyramid::{Laterals, enlarged, map_size};
@@ -38,13 +39,14 @@ impl Decoder<ConvNorm, Linear> {
     }
 
     /// Answers `[n, h, w, outputs]` for images of `[h, w]`, from every stage's map.
-    pub(super) fn forward(&self, ctx: &mut Context, maps: &[Var], image: [usize; 2]) -> Result<Var> {
+    pub(super) fn forward(&self, ctx: &mut Context, maps: &[Var], image: [usize; 2]) -> Result<HeadOutputs<Var>> {
         let levels = self.laterals.forward(ctx, maps)?;
         let smooth = self.smooth.forward(ctx, levels.first().ok_or_else(no_maps)?, None, true)?;
         let ([h, w], n) = (map_size(smooth.value())?, smooth.value().shape()[0]);
         let answers = self.answers.forward(ctx, &smooth.reshape(&[n * h * w, self.answers.inputs])?)?;
         let answers = answers.reshape(&[n, h, w, self.answers.outputs])?;
-        if [h, w] == image { Ok(answers) } else { ctx.resize(&answers, image) }
+        let logits = if [h, w] == image { answers } else { ctx.resize(&answers, image)? };
+        Ok(HeadOutputs { logits, maps: HeadMaps { levels, first: 0, decoder: Some(smooth) } })
     }
 
     /// The decoder with every norm folded into its convolution.
@@ -54,6 +56,12 @@ impl Decoder<ConvNorm, Linear> {
             smooth: self.smooth.fold(gpu, params)?,
             answers: self.answers.freeze(gpu, params)?,
         })
+    }
+
+    /// The channels of its maps.
+    pub(super) fn channels(&self) -> HeadMaps<usize> {
+        let width = self.answers.inputs;
+        HeadMaps { levels: vec![width; self.laterals.count()], first: 0, decoder: Some(width) }
     }
 
     /// Multiply-accumulates for one image, whose stages' maps have these sizes.
@@ -66,14 +74,15 @@ impl Decoder<ConvNorm, Linear> {
 
 impl Decoder<Folded, FrozenLinear> {
     /// As [`Decoder::forward`], recording nothing.
-    pub(super) fn infer(&self, gpu: &Gpu, maps: &[Tensor], image: [usize; 2]) -> Result<Tensor> {
+    pub(super) fn infer(&self, gpu: &Gpu, maps: &[Tensor], image: [usize; 2]) -> Result<HeadOutputs<Tensor>> {
         let levels = self.laterals.infer(gpu, maps)?;
         let smooth = self.smooth.infer(gpu, levels.first().ok_or_else(no_maps)?, None, true)?;
         let [h, w] = map_size(&smooth)?;
         let (n, c) = (smooth.shape()[0], smooth.columns());
         let answers = self.answers.infer(gpu, &smooth.reshape(&[n * h * w, c])?)?;
         let outputs = answers.columns();
-        enlarged(gpu, &answers.reshape(&[n, h, w, outputs])?, image)
+        let logits = enlarged(gpu, &answers.reshape(&[n, h, w, outputs])?, image)?;
+        Ok(HeadOutputs { logits, maps: HeadMaps { levels, first: 0, decoder: Some(smooth) } })
     }
 
     /// Every tensor it computes with.

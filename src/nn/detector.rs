@@ -5,6 +5,7 @@
 //! objects; here batch norm takes the place of its group norm, whose statistics differ from level to level.
 
 use super::context::Context;
+use super::head::{HeadMaps, HeadOutputs};
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear};
 use super::pyramid::Laterals;
@@ -60,16 +61,18 @@ impl Detector<ConvNorm, Linear> {
     }
 
     /// `[n, places, outputs]`, level by level, row by row.
-    pub(super) fn forward(&self, ctx: &mut Context, maps: &[Var]) -> Result<Var> {
+    pub(super) fn forward(&self, ctx: &mut Context, maps: &[Var]) -> Result<HeadOutputs<Var>> {
         let mut levels = Vec::new();
-        let pyramid = self.laterals.forward(ctx, &maps[stages(maps.len())])?;
+        let own = stages(maps.len());
+        let pyramid = self.laterals.forward(ctx, &maps[own.clone()])?;
         for ((map, tower), answers) in pyramid.iter().zip(&self.towers).zip(&self.answers) {
             let y = tower.forward(ctx, map, None, true)?;
             let &[n, h, w, c] = y.value().shape() else { return Err(no_map(y.value())) };
             let y = answers.forward(ctx, &y.reshape(&[n * h * w, c])?)?;
             levels.push(y.reshape(&[n, h * w, answers.outputs])?);
         }
-        ctx.concat(&levels)
+        let logits = ctx.concat(&levels)?;
+        Ok(HeadOutputs { logits, maps: HeadMaps { levels: pyramid, first: own.start, decoder: None } })
     }
 
     /// The detector with every norm folded into its convolution.
@@ -79,6 +82,12 @@ impl Detector<ConvNorm, Linear> {
             towers: self.towers.iter().map(|t| t.fold(gpu, params)).collect::<Result<_>>()?,
             answers: self.answers.iter().map(|a| a.freeze(gpu, params)).collect::<Result<_>>()?,
         })
+    }
+
+    /// The channels of its maps over a trunk of so many stages.
+    pub(super) fn channels(&self, count: usize) -> HeadMaps<usize> {
+        let width = self.answers.first().map_or(0, |a| a.inputs);
+        HeadMaps { levels: vec![width; self.laterals.count()], first: stages(count).start, decoder: None }
     }
 
     /// Multiply-accumulates for one image, whose stages' maps have these sizes.
@@ -93,9 +102,10 @@ impl Detector<ConvNorm, Linear> {
 
 impl Detector<Folded, FrozenLinear> {
     /// As [`Detector::forward`], recording nothing.
-    pub(super) fn infer(&self, gpu: &Gpu, maps: &[Tensor]) -> Result<Tensor> {
+    pub(super) fn infer(&self, gpu: &Gpu, maps: &[Tensor]) -> Result<HeadOutputs<Tensor>> {
         let mut levels = Vec::new();
-        let pyramid = self.laterals.infer(gpu, &maps[stages(maps.len())])?;
+        let own = stages(maps.len());
+        let pyramid = self.laterals.infer(gpu, &maps[own.clone()])?;
         for ((map, tower), answers) in pyramid.iter().zip(&self.towers).zip(&self.answers) {
             let y = tower.infer(gpu, map, None, true)?;
             let &[n, h, w, c] = y.shape() else { return Err(no_map(&y)) };
@@ -103,7 +113,8 @@ impl Detector<Folded, FrozenLinear> {
             let outputs = y.columns();
             levels.push(y.reshape(&[n, h * w, outputs])?);
         }
-        concat::concat(gpu, &levels.iter().collect::<Vec<_>>())
+        let logits = concat::concat(gpu, &levels.iter().collect::<Vec<_>>())?;
+        Ok(HeadOutputs { logits, maps: HeadMaps { levels: pyramid, first: own.start, decoder: None } })
     }
 
     /// Every tensor it computes with.

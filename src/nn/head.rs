@@ -66,6 +66,39 @@ impl HeadSpec {
     }
 }
 
+/// The maps between the trunk and a head's answers, `[n, h, w, c]` each: what a decoder or a detector has made of the trunk's. A head
+/// over the pooled features has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadMaps<T> {
+    /// The levels of its pyramid, from fine to coarse, as large as the stages' maps they are made of.
+    pub levels: Vec<T>,
+    /// The stage, from 0, whose map the first level is made of.
+    pub first: usize,
+    /// Of a decoder the last map before its answers. A detector has answers at every level instead.
+    pub decoder: Option<T>,
+}
+
+impl<T> HeadMaps<T> {
+    /// Those of a head that has none.
+    pub fn none() -> Self {
+        HeadMaps { levels: Vec::new(), first: 0, decoder: None }
+    }
+
+    /// The level made of the map of `stage`, from 0.
+    pub fn level(&self, stage: usize) -> Option<&T> {
+        self.levels.get(stage.checked_sub(self.first)?)
+    }
+}
+
+/// What a head says of a batch.
+#[derive(Debug, Clone)]
+pub struct HeadOutputs<T> {
+    /// `[n, outputs]`, `[n, h, w, outputs]` or `[n, places, outputs]`, as in [`Outputs`](super::Outputs).
+    pub logits: T,
+    /// What it says that from.
+    pub maps: HeadMaps<T>,
+}
+
 /// The stages of a trunk of so many whose maps a detector's levels are made of.
 pub fn detector_stages(stages: usize) -> std::ops::Range<usize> {
     detector::stages(stages)
@@ -110,9 +143,12 @@ impl Head<ConvNorm, Linear> {
         }
     }
 
-    pub(super) fn forward(&self, ctx: &mut Context, features: &Features<Var>) -> Result<Var> {
+    pub(super) fn forward(&self, ctx: &mut Context, features: &Features<Var>) -> Result<HeadOutputs<Var>> {
         match self {
-            Head::Pooled(layers) => layers.iter().try_fold(features.pooled.clone(), |z, layer| layer.forward(ctx, &z)),
+            Head::Pooled(layers) => {
+                let logits = layers.iter().try_fold(features.pooled.clone(), |z, layer| layer.forward(ctx, &z))?;
+                Ok(HeadOutputs { logits, maps: HeadMaps::none() })
+            }
             Head::Decoder(decoder) => decoder.forward(ctx, &features.maps, features.image),
             Head::Detector(detector) => detector.forward(ctx, &features.maps),
         }
@@ -124,6 +160,15 @@ impl Head<ConvNorm, Linear> {
             Head::Decoder(decoder) => Head::Decoder(decoder.freeze(gpu, params)?),
             Head::Detector(detector) => Head::Detector(detector.freeze(gpu, params)?),
         })
+    }
+
+    /// The channels of its maps over a trunk of so many stages.
+    pub(super) fn channels(&self, stages: usize) -> HeadMaps<usize> {
+        match self {
+            Head::Pooled(_) => HeadMaps::none(),
+            Head::Decoder(decoder) => decoder.channels(),
+            Head::Detector(detector) => detector.channels(stages),
+        }
     }
 
     /// Multiply-accumulates for one image, whose stages' maps have these sizes.
@@ -144,9 +189,12 @@ impl<L, O> Head<L, O> {
 }
 
 impl Head<Folded, FrozenLinear> {
-    pub(super) fn infer(&self, gpu: &Gpu, features: &Features<Tensor>) -> Result<Tensor> {
+    pub(super) fn infer(&self, gpu: &Gpu, features: &Features<Tensor>) -> Result<HeadOutputs<Tensor>> {
         match self {
-            Head::Pooled(layers) => layers.iter().try_fold(features.pooled.clone(), |z, layer| layer.infer(gpu, &z)),
+            Head::Pooled(layers) => {
+                let logits = layers.iter().try_fold(features.pooled.clone(), |z, layer| layer.infer(gpu, &z))?;
+                Ok(HeadOutputs { logits, maps: HeadMaps::none() })
+            }
             Head::Decoder(decoder) => decoder.infer(gpu, &features.maps, features.image),
             Head::Detector(detector) => detector.infer(gpu, &features.maps),
         }

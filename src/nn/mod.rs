@@ -16,7 +16,7 @@ mod trunk;
 
 pub use arch::ArchSpec;
 pub use context::{Context, Mode};
-pub use head::{HeadKind, HeadSpec, detector_stages};
+pub use head::{HeadKind, HeadMaps, HeadOutputs, HeadSpec, detector_stages};
 pub use init::{Init, Initializer};
 pub use layers::{ConvNorm, Folded, FrozenLinear, Linear};
 pub use network::{Frozen, Network, NetworkSpec, Outputs};

@@ -1,7 +1,7 @@
 //! A multi-task network: one trunk, one head per task; and its frozen form.
 
 use super::context::{Context, Mode};
-use super::head::{Head, HeadSpec, detector_stages};
+use super::head::{Head, HeadMaps, HeadOutputs, HeadSpec, detector_stages};
 use super::init::{Init, Initializer};
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear, check_batch};
 use super::resnet::{Features, ResNet};
@@ -45,6 +45,15 @@ pub struct Outputs<T> {
     pub logits: Vec<T>,
     /// The trunk's features.
     pub features: Features<T>,
+    /// For each head the maps it says that from.
+    pub maps: Vec<HeadMaps<T>>,
+}
+
+impl<T> Outputs<T> {
+    fn new(features: Features<T>, heads: Vec<HeadOutputs<T>>) -> Self {
+        let (logits, maps) = heads.into_iter().map(|h| (h.logits, h.maps)).unzip();
+        Outputs { logits, features, maps }
+    }
 }
 
 impl Network {
@@ -77,6 +86,12 @@ impl Network {
         self.trunk.stage_channels()
     }
 
+    /// Channels of the maps of every head.
+    pub fn head_channels(&self) -> Vec<HeadMaps<usize>> {
+        let stages = self.stage_channels().len();
+        self.heads.iter().map(|head| head.channels(stages)).collect()
+    }
+
     /// Multiply-accumulates of one image of `h` x `w`, as a direct convolution.
     pub fn macs(&self, h: usize, w: usize) -> u64 {
         let convs: u64 = self.trunk.shapes(h, w).iter().map(|s| s.macs()).sum();
@@ -98,8 +113,8 @@ impl Network {
     /// The forward pass over `x` `[n, h, w, c]`; operations go onto `tape`.
     pub fn forward(&self, gpu: &Gpu, tape: &mut Tape, mode: Mode, x: &Var) -> Result<Outputs<Var>> {
         let features = self.features(gpu, tape, mode, x)?;
-        let logits = (0..self.heads.len()).map(|k| self.head(gpu, tape, mode, k, &features)).collect::<Result<_>>()?;
-        Ok(Outputs { logits, features })
+        let heads = (0..self.heads.len()).map(|k| self.head(gpu, tape, mode, k, &features)).collect::<Result<_>>()?;
+        Ok(Outputs::new(features, heads))
     }
 
     /// The trunk's part of [`Network::forward`].
@@ -112,8 +127,15 @@ impl Network {
         self.trunk.forward(&mut Context { gpu, tape, params: &self.params, mode }, x)
     }
 
-    /// What head `k` says, `[n, outputs]` or `[n, h, w, outputs]`, from the trunk's features.
-    pub fn head(&self, gpu: &Gpu, tape: &mut Tape, mode: Mode, k: usize, features: &Features<Var>) -> Result<Var> {
+    /// What head `k` says, from the trunk's features.
+    pub fn head(
+        &self,
+        gpu: &Gpu,
+        tape: &mut Tape,
+        mode: Mode,
+        k: usize,
+        features: &Features<Var>,
+    ) -> Result<HeadOutputs<Var>> {
         let Some(head) = self.heads.get(k) else {
             return Err(Error::Invalid(format!("head {k} of a network of {} heads", self.heads.len())));
         };
@@ -156,8 +178,8 @@ impl Frozen {
     /// The forward pass over `x` `[n, h, w, c]`.
     pub fn infer(&self, gpu: &Gpu, x: &Tensor) -> Result<Outputs<Tensor>> {
         let features = self.trunk.infer(gpu, x)?;
-        let logits = self.heads.iter().map(|head| head.infer(gpu, &features)).collect::<Result<_>>()?;
-        Ok(Outputs { logits, features })
+        let heads = self.heads.iter().map(|head| head.infer(gpu, &features)).collect::<Result<_>>()?;
+        Ok(Outputs::new(features, heads))
     }
 
     /// The levels of a detector's places for images of `[h, w]`.

@@ -74,6 +74,13 @@ impl Laterals<ConvNorm> {
     }
 }
 
+impl<L> Laterals<L> {
+    /// The levels.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Laterals<Folded> {
     /// As [`Laterals::forward`], recording nothing.
     pub(super) fn infer(&self, gpu: &Gpu, maps: &[Tensor]) -> Result<Vec<Tensor>> {

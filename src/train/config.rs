@@ -20,6 +20,7 @@ mod teaching;
 mod tests;
 
 pub use super::cache::Storage;
+pub(super) use distillation::head_maps;
 pub use network::{Init, NetConfig, Stem};
 pub use source::{
     CocoSource, CsvSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, MasksConfig, Names, OnError,

@@ -6,7 +6,7 @@ use super::supervision::Assigned;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::loss::Losses;
-use crate::nn::{Features, Mode, Network};
+use crate::nn::{Features, HeadOutputs, Mode, Network};
 use crate::tape::{Tape, Var};
 
 /// The heads of a network in one step.
@@ -15,7 +15,7 @@ pub(super) struct Heads<'a> {
     /// Those that have run before, on whatever tape: running statistics take a batch once.
     seen: BTreeSet<usize>,
     mode: Mode,
-    logits: BTreeMap<usize, Var>,
+    said: BTreeMap<usize, HeadOutputs<Var>>,
     /// Of detectors, by head.
     pub(super) assigned: BTreeMap<usize, Assigned>,
 }
@@ -23,28 +23,34 @@ pub(super) struct Heads<'a> {
 impl<'a> Heads<'a> {
     /// In training, or for a look.
     pub(super) fn new(network: &'a Network, mode: Mode) -> Self {
-        Heads { network, seen: BTreeSet::new(), mode, logits: BTreeMap::new(), assigned: BTreeMap::new() }
+        Heads { network, seen: BTreeSet::new(), mode, said: BTreeMap::new(), assigned: BTreeMap::new() }
     }
 
-    /// The logits of head `k`, which runs on the losses' tape unless it has already.
-    pub(super) fn run(&mut self, losses: &mut Losses, k: usize, features: &Features<Var>) -> Result<Var> {
-        if let Some(z) = self.logits.get(&k) {
-            return Ok(z.clone());
+    /// What head `k` says, which runs on the losses' tape unless it has already.
+    pub(super) fn run(&mut self, losses: &mut Losses, k: usize, features: &Features<Var>) -> Result<HeadOutputs<Var>> {
+        if let Some(said) = self.said.get(&k) {
+            return Ok(said.clone());
         }
         self.forward(losses.gpu, losses.tape, k, features)
     }
 
     /// Runs head `k` on `tape`.
-    pub(super) fn forward(&mut self, gpu: &Gpu, tape: &mut Tape, k: usize, features: &Features<Var>) -> Result<Var> {
+    pub(super) fn forward(
+        &mut self,
+        gpu: &Gpu,
+        tape: &mut Tape,
+        k: usize,
+        features: &Features<Var>,
+    ) -> Result<HeadOutputs<Var>> {
         let first = self.seen.insert(k);
         let mode = if first { self.mode } else { Mode::Look };
-        let z = self.network.head(gpu, tape, mode, k, features)?;
-        self.logits.insert(k, z.clone());
-        Ok(z)
+        let said = self.network.head(gpu, tape, mode, k, features)?;
+        self.said.insert(k, said.clone());
+        Ok(said)
     }
 
     /// Forgets what the heads said: what follows is on another tape.
     pub(super) fn forget(&mut self) {
-        self.logits.clear();
+        self.said.clear();
     }
 }

@@ -7,11 +7,11 @@ use super::heads::Heads;
 use super::supervision::Supervision;
 use super::teachers::{Lesson, Teacher};
 use crate::data::{Task, seed};
-use crate::distill::{Distil, Given, Look, Method, Setup, Tap, Taught};
+use crate::distill::{Distil, Given, Look, Method, Setup, Spot, Tap, Taught};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::loss::Losses;
-use crate::nn::{Features, Network};
+use crate::nn::{Features, HeadMaps, Network};
 use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -23,7 +23,7 @@ pub(super) struct Objective {
     names: Vec<String>,
     teachers: Vec<Teacher>,
     /// What each teacher is to keep of its features.
-    kept: Vec<Vec<Tap>>,
+    kept: Vec<Vec<Spot>>,
     /// Where the student is tapped.
     tapped: BTreeSet<Tap>,
 }
@@ -106,27 +106,27 @@ impl Objective {
         let mut objective = Self::labels(gpu, &[], levels)?;
         objective.kept = vec![Vec::new(); teachers.len()];
         objective.teachers = teachers;
+        let (own, own_heads) = (student.stage_channels(), student.head_channels());
         let mut draws = 0;
         for (task, goal) in goals.iter().enumerate() {
             let (name, weight) = (&goal.task.name, goal.weight);
             objective.push_labels(gpu, task, goal, weight * config.task_weight as f32, levels)?;
             let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
             for (method, settings) in config.used() {
-                let idle = !settings.tasks.is_empty() && !settings.tasks.contains(name);
-                let idle = idle || !method.serves(goal.task.kind);
-                if idle || settings.weight == 0.0 {
+                if !settings.serves(method, name, goal.task.kind) || settings.weight == 0.0 {
                     continue;
                 }
                 for (number, lesson) in lessons[task].iter().enumerate() {
                     let teacher = &objective.teachers[lesson.teacher];
-                    let pairs = settings.taps(method, student.stage_channels().len(), teacher.channels.len());
+                    let pairs = settings.taps(method, own.len(), teacher.channels.len());
                     for (layer, taps) in parts(method, pairs) {
                         let mut term = format!("{name}/{}{layer}", method.name);
                         if lessons[task].len() > 1 {
                             term += &format!("#{}", number + 1);
                         }
                         let teacher = &objective.teachers[lesson.teacher];
-                        let (student, teacher) = channels(&term, &taps, student, teacher)?;
+                        let there = (own.as_slice(), own_heads.get(task), teacher, lesson.head);
+                        let (student, teacher) = channels(&term, &taps, there)?;
                         let setup = Setup {
                             gpu,
                             name: &format!("adaptors.{term}"),
@@ -139,7 +139,8 @@ impl Objective {
                         draws += 1;
                         let loss = (method.make)(&setup)?;
                         objective.tapped.extend(student.iter().map(|(tap, _)| *tap));
-                        objective.kept[lesson.teacher].extend(teacher.iter().map(|(tap, _)| *tap));
+                        let spot = |(tap, _): &(Tap, usize)| Spot::new(*tap, lesson.head);
+                        objective.kept[lesson.teacher].extend(teacher.iter().map(spot));
                         objective.names.push(term);
                         let factor = weight * settings.weight as f32 * lesson.weight / total;
                         objective.terms.push(Term {
@@ -252,7 +253,7 @@ impl Objective {
     }
 
     /// What each teacher is asked for beside its logits.
-    pub(super) fn kept(&self) -> &[Vec<Tap>] {
+    pub(super) fn kept(&self) -> &[Vec<Spot>] {
         &self.kept
     }
 
@@ -284,8 +285,8 @@ impl Objective {
     /// What every teacher says of `x`. One after the other, each keeping only what is asked for, so that no more than one
     /// teacher's activations exist at a time.
     pub(super) fn teach(&self, gpu: &Gpu, x: &Tensor) -> Result<Vec<Taught>> {
-        let one = |(teacher, taps): (&Teacher, &Vec<Tap>)| match &teacher.network {
-            Some(network) => Taught::keep(network.infer(gpu, x)?, taps),
+        let one = |(teacher, spots): (&Teacher, &Vec<Spot>)| match &teacher.network {
+            Some(network) => Taught::keep(network.infer(gpu, x)?, spots),
             None => Err(Error::Invalid("a network that is trained along does not teach by itself".into())),
         };
         self.teachers.iter().zip(&self.kept).map(one).collect()
@@ -317,16 +318,17 @@ impl Objective {
     ) -> Result<()> {
         for &i in chosen {
             let term = &self.terms[i];
-            let z = heads.run(losses, term.task, features)?;
+            let said = heads.run(losses, term.task, features)?;
             match &term.kind {
                 Kind::Labels(loss) => {
                     let assigned = heads.assigned.entry(term.task).or_default();
-                    loss.apply(losses, i, term.factor, &z, &labels[term.task], assigned)?;
+                    loss.apply(losses, i, term.factor, &said.logits, &labels[term.task], assigned)?;
                 }
                 Kind::Taught { loss, teacher, head } => {
                     let given = Given {
-                        logits: &z,
+                        logits: &said.logits,
                         features,
+                        maps: &said.maps,
                         labels: &labels[term.task],
                         teacher: &taught[*teacher],
                         head: *head,
@@ -351,22 +353,22 @@ fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)
 
 type Tapped = Vec<(Tap, usize)>;
 
-/// The channels at both ends of each pair.
-fn channels(term: &str, taps: &[(Tap, Tap)], student: &Network, teacher: &Teacher) -> Result<(Tapped, Tapped)> {
-    let at = |who: &str, tap: Tap, stages: &[usize]| {
-        match tap {
-            Tap::Pooled => stages.last().copied(),
-            Tap::Stage(i) => stages.get(i).copied(),
-        }
-        .ok_or_else(|| {
-            Error::Invalid(format!("{term}: the {who} has layer1 to layer{} and pooled, not {tap}", stages.len()))
-        })
+/// The channels at both ends of each pair, of a student of such stages and such a head, and of a teacher's head of that number.
+fn channels(
+    term: &str,
+    taps: &[(Tap, Tap)],
+    (own, head, teacher, number): (&[usize], Option<&HeadMaps<usize>>, &Teacher, usize),
+) -> Result<(Tapped, Tapped)> {
+    let none = HeadMaps::none();
+    let at = |who: &str, tap: Tap, stages: &[usize], head: Option<&HeadMaps<usize>>| {
+        let head = head.unwrap_or(&none);
+        let missing = || Error::Invalid(format!("{term}: {}", tap.missing(who, stages.len(), head)));
+        tap.among(stages, stages.last(), head).copied().ok_or_else(missing)
     };
-    let own = student.stage_channels();
     let mut both = (Vec::new(), Vec::new());
     for (s, t) in taps {
-        both.0.push((*s, at("student", *s, &own)?));
-        both.1.push((*t, at("teacher", *t, &teacher.channels)?));
+        both.0.push((*s, at("the student", *s, own, head)?));
+        both.1.push((*t, at("the teacher", *t, &teacher.channels, teacher.heads.get(number))?));
     }
     Ok(both)
 }

@@ -202,8 +202,8 @@ impl Parts<'_> {
             let features = network.features(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
             let mut heads = Heads::new(network, Mode::Train);
             let all = 0..labels.len();
-            let logits = all.map(|k| heads.forward(gpu, &mut tape, k, &features)).collect::<Result<Vec<Var>>>()?;
-            said.push(Taught::values(&logits, &features));
+            let outputs = all.map(|k| heads.forward(gpu, &mut tape, k, &features)).collect::<Result<Vec<_>>>()?;
+            said.push(Taught::values(&outputs, &features));
             runs.push((tape, features, heads));
         }
         for (i, ((network, objective, ledger), (mut tape, features, mut heads))) in

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::checkpoint;
-use super::config::{Config, NetConfig, TeacherKind};
+use super::config::{Config, NetConfig, TeacherKind, head_maps};
 use super::stage::Bench;
 use crate::data::{FNV_OFFSET, fnv1a};
+use crate::distill::Tap;
 use crate::gpu::Gpu;
-use crate::nn::{Frozen, Network};
+use crate::nn::{Frozen, HeadMaps, Network};
 use crate::{Error, Result};
 
 /// A teacher.
@@ -17,6 +18,8 @@ pub(super) struct Teacher {
     pub network: Option<Frozen>,
     /// Channels of each stage's map.
     pub channels: Vec<usize>,
+    /// Channels of the maps of each of its heads.
+    pub heads: Vec<HeadMaps<usize>>,
     /// The tasks of its heads.
     pub tasks: Vec<String>,
     /// Hash of everything it computes with, on this adapter: must not change while it teaches.
@@ -65,6 +68,17 @@ impl Staff {
         self.lessons[task].push(Lesson { teacher, head, weight });
     }
 
+    /// The stages of a lesson's teacher, and the maps of the head that gives it.
+    fn maps(&self, lesson: &Lesson) -> (usize, HeadMaps<()>) {
+        let teacher = &self.teachers[lesson.teacher];
+        let head = teacher.heads.get(lesson.head).map_or_else(HeadMaps::none, |head| HeadMaps {
+            levels: vec![(); head.levels.len()],
+            first: head.first,
+            decoder: head.decoder.map(|_| ()),
+        });
+        (teacher.channels.len(), head)
+    }
+
     /// Refuses teachers that are no longer what was loaded.
     pub(super) fn check_unchanged(&self, gpu: &Gpu) -> Result<()> {
         for teacher in &self.teachers {
@@ -88,7 +102,8 @@ impl Teacher {
         // It has no file that could change; what it began with hangs on the run's seed alone.
         let file_hash = fnv1a(FNV_OFFSET, format!("peer {k}").as_bytes());
         let tasks = tasks.iter().map(|t| t.to_string()).collect();
-        Teacher { network: None, channels: network.stage_channels(), tasks, fingerprint: 0, file_hash }
+        let (channels, heads) = (network.stage_channels(), network.head_channels());
+        Teacher { network: None, channels, heads, tasks, fingerprint: 0, file_hash }
     }
 }
 
@@ -107,8 +122,9 @@ impl Bench<'_> {
         Ok(staff)
     }
 
-    /// Refuses, before any work, methods that look at every layer of trunks that have not as many.
+    /// Refuses, before any work, layers that a teacher has not, and methods that look at every layer of trunks that have not as many.
     pub(super) fn check_layers(&self, config: &Config, given: &Staff, path: &Path) -> Result<()> {
+        self.check_named(config, given, path)?;
         let student = trunk_stages(&config.student.net)?;
         let mut teachers: Vec<usize> = given.teachers.iter().map(|t| t.channels.len()).collect();
         if config.trained_teachers() > 0 || config.teacher.kind == TeacherKind::Mutual {
@@ -131,14 +147,52 @@ impl Bench<'_> {
         Ok(())
     }
 
+    fn check_named(&self, config: &Config, given: &Staff, path: &Path) -> Result<()> {
+        let trained = match config.teacher.kind {
+            TeacherKind::Own => &config.student.net,
+            _ => &config.teacher.net,
+        };
+        let trained = trunk_stages(trained)?;
+        for (method, settings) in config.distill.used() {
+            let (key, names) = match settings.teacher_layers.is_empty() {
+                true => ("layers", &settings.layers),
+                false => ("teacher_layers", &settings.teacher_layers),
+            };
+            let used = self.feed.tasks.iter().enumerate().filter(|(_, t)| settings.serves(method, &t.name, t.kind));
+            for ((k, task), tap) in used.flat_map(|t| names.iter().filter_map(move |n| Some((t, Tap::parse(n)?)))) {
+                let mut all: Vec<(usize, HeadMaps<()>)> = given.lessons[k].iter().map(|l| given.maps(l)).collect();
+                if !config.teacher.paths.contains_key(&task.name) {
+                    all.push((trained, head_maps(task.kind, trained)));
+                }
+                let lacking = all.iter().find(|(n, head)| tap.among(&vec![(); *n], Some(&()), head).is_none());
+                if let Some((stages, head)) = lacking {
+                    return Err(Error::Config {
+                        path: path.to_path_buf(),
+                        line: None,
+                        key: format!("distill.{}.{key}", method.name),
+                        message: tap.missing(&format!("a teacher of {}", task.name), *stages, head),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn load_teacher(&self, path: &Path) -> Result<Teacher> {
         let gpu = self.gpu;
         let (network, card) = checkpoint::load(gpu, path)?;
         let file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
-        let channels = network.stage_channels();
+        let (channels, heads) = (network.stage_channels(), network.head_channels());
         let network = network.freeze(gpu)?;
         let tasks = card.tasks.into_iter().map(|t| t.name).collect();
-        Ok(Teacher { fingerprint: network.fingerprint(gpu)?, network: Some(network), channels, tasks, file_hash })
+        Ok(Teacher {
+            fingerprint: network.fingerprint(gpu)?,
+            network: Some(network),
+            channels,
+            heads,
+            tasks,
+            file_hash,
+        })
     }
 
     /// A ready-made teacher, checked against the task it is to teach, and its head for it: the one of that name, or the only

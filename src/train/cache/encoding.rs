@@ -20,7 +20,7 @@ pub enum Storage {
 /// One number of a record: logits of a head, or features at a layer, of one sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
-    /// `logits 0`, `layer3`, …
+    /// `logits 0`, `layer3`, `decoder of head 0`, …
     pub name: String,
     /// Values of one sample.
     pub len: usize,

@@ -20,7 +20,7 @@ use super::config::CacheConfig;
 use super::objective::Objective;
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
-use crate::distill::{Tap, Taught};
+use crate::distill::{Spot, Taught};
 use crate::gpu::Gpu;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -37,9 +37,9 @@ pub(super) struct TeacherCache {
 }
 
 /// The tensors of a teacher's answers, and what they are called.
-fn parts_of(taught: &Taught, taps: &[Tap]) -> Result<Vec<(String, Tensor)>> {
+fn parts_of(taught: &Taught, spots: &[Spot]) -> Result<Vec<(String, Tensor)>> {
     let logits = taught.logits.iter().enumerate().map(|(i, t)| Ok((format!("logits {i}"), t.clone())));
-    logits.chain(taps.iter().map(|tap| Ok((tap.to_string(), taught.at(*tap)?.clone())))).collect()
+    logits.chain(spots.iter().map(|spot| Ok((spot.to_string(), taught.at(*spot)?.clone())))).collect()
 }
 
 fn layout(config: &CacheConfig, tensors: &[(String, Tensor)], batch: usize) -> Vec<Part> {
@@ -80,8 +80,8 @@ impl TeacherCache {
         let variants = reach * reach * if augment.flip { 2 } else { 1 };
         let pictures = samples as u64 * variants.min(epochs as u64);
         let share = self.config.max_mb * 1_000_000 / objective.teachers().len().max(1) as u64;
-        for ((teacher, taps), taught) in objective.teachers().iter().zip(objective.kept()).zip(taught) {
-            let parts = layout(&self.config, &parts_of(taught, taps)?, batch);
+        for ((teacher, spots), taught) in objective.teachers().iter().zip(objective.kept()).zip(taught) {
+            let parts = layout(&self.config, &parts_of(taught, spots)?, batch);
             let (data, tasks) = (format!("{:016x}", self.data), teacher.tasks.clone());
             let header = Header { data, teacher: format!("{:016x}", teacher.file_hash), tasks, parts };
             let text = super::checkpoint::to_json(&header)?;
@@ -111,8 +111,8 @@ impl TeacherCache {
             self.misses += keys.len() as u64;
             return Ok(false);
         }
-        for ((store, taps), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
-            let tensors = parts_of(taught, taps)?;
+        for ((store, spots), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
+            let tensors = parts_of(taught, spots)?;
             let mut values: Vec<Vec<f32>> = tensors.iter().map(|(_, t)| Vec::with_capacity(t.len())).collect();
             for key in &keys {
                 let rows =
@@ -128,11 +128,11 @@ impl TeacherCache {
     /// Keeps what the teachers have just said of `batch`, as far as there is room, and puts what is kept in its place.
     pub(super) fn keep(&mut self, gpu: &Gpu, batch: &Batch, objective: &Objective, taught: &[Taught]) -> Result<()> {
         let keys = Self::keys(batch);
-        for ((store, taps), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
+        for ((store, spots), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
             if store.count() >= store.most() && !keys.iter().any(|key| store.has(key)) {
                 continue;
             }
-            let tensors = parts_of(taught, taps)?;
+            let tensors = parts_of(taught, spots)?;
             let mut values = tensors.iter().map(|(_, t)| t.to_f32(gpu)).collect::<Result<Vec<Vec<f32>>>>()?;
             let lens: Vec<usize> = store.header.parts.iter().map(|p| p.len).collect();
             for (i, key) in keys.iter().enumerate() {

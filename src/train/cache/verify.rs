@@ -9,7 +9,7 @@ use super::store::{Key, Store};
 use super::{folder, parts_of};
 use crate::data::loader::Batch;
 use crate::data::seed;
-use crate::distill::{Tap, Taught};
+use crate::distill::{Spot, Taught};
 use crate::gpu::Gpu;
 use crate::train::checkpoint;
 use crate::train::config::Config;
@@ -90,11 +90,11 @@ fn one(file: &Path, part: f64, gpu: &Gpu, feed: &Feed, data: &str, teachers: &[(
     }
     keys.truncate(wanted);
     let parts: Vec<Part> = store.header.parts.clone();
-    let taps: Vec<Tap> = parts.iter().filter_map(|p| Tap::parse(&p.name)).collect();
+    let spots: Vec<Spot> = parts.iter().filter_map(|p| Spot::parse(&p.name)).collect();
     let mut wrong = 0;
     for chunk in keys.chunks(BATCH) {
-        let taught = Taught::keep(teacher.infer(gpu, &pictures(gpu, feed, chunk)?)?, &taps)?;
-        let tensors = parts_of(&taught, &taps)?;
+        let taught = Taught::keep(teacher.infer(gpu, &pictures(gpu, feed, chunk)?)?, &spots)?;
+        let tensors = parts_of(&taught, &spots)?;
         let values = tensors.iter().map(|(_, t)| t.to_f32(gpu)).collect::<Result<Vec<_>>>()?;
         for (i, key) in chunk.iter().enumerate() {
             let kept = store.get(key)?.unwrap_or_default();

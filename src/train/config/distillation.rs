@@ -5,7 +5,7 @@ use super::read::{Section, either, nearest};
 use super::sections::unknown_task;
 use super::*;
 use crate::distill::{self, Look, METHODS, Method, Tap};
-use crate::nn::detector_stages;
+use crate::nn::{HeadMaps, detector_stages};
 
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];
@@ -99,7 +99,7 @@ fn table(s: &Section, method: &Method) -> Result<MethodConfig> {
     };
     for (key, names) in [("layers", &config.layers), ("teacher_layers", &config.teacher_layers)] {
         if let Some(i) = names.iter().position(|n| Tap::parse(n).is_none()) {
-            let message = format!("expected layer1, layer2, … or pooled, found {:?}", names[i]);
+            let message = format!("expected {}, found {:?}", distill::NAMES, names[i]);
             return Err(s.element_error(key, i, message));
         }
     }
@@ -154,10 +154,37 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
                 return Err(origin.error_in(&["distill", name, key], Some(i), message));
             }
         }
-        for (i, layer) in method.layers.iter().enumerate() {
-            if matches!(Tap::parse(layer), Some(Tap::Stage(stage)) if stage >= stages) {
-                let message = format!("the student has layer1 to layer{stages} and pooled, not {layer:?}");
-                return Err(origin.error_in(&["distill", name, "layers"], Some(i), message));
+        if let Some(row) = distill::method(name) {
+            layers(config, origin, (row, method), stages)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the head of a task of some kind has beside its answers, over a trunk of so many stages.
+pub(in crate::train) fn head_maps(kind: TaskKind, stages: usize) -> HeadMaps<()> {
+    match kind {
+        TaskKind::Mask | TaskKind::Depth => HeadMaps { levels: vec![(); stages], first: 0, decoder: Some(()) },
+        TaskKind::Boxes => {
+            let own = detector_stages(stages);
+            HeadMaps { levels: vec![(); own.len()], first: own.start, decoder: None }
+        }
+        TaskKind::Class | TaskKind::Attributes | TaskKind::Number => HeadMaps::none(),
+    }
+}
+
+/// Refuses layers that the student has not: in its trunk, or in the head of a task that the method is used for.
+fn layers(config: &Config, origin: &Origin, (method, settings): (&Method, &MethodConfig), stages: usize) -> Result<()> {
+    for (i, tap) in settings.layers.iter().enumerate().filter_map(|(i, l)| Some((i, Tap::parse(l)?))) {
+        for (task, kind) in config.task_names().into_iter().zip(config.task_kinds()) {
+            let head = head_maps(kind, stages);
+            let missing = tap.among(&vec![(); stages], Some(&()), &head).is_none();
+            if missing && settings.serves(method, task, kind) {
+                let mut message = tap.missing(&format!("the student of {task}"), stages, &head);
+                if tap.in_head() {
+                    message += "; name in `tasks` those it is for";
+                }
+                return Err(origin.error_in(&["distill", method.name, "layers"], Some(i), message));
             }
         }
     }
@@ -244,6 +271,11 @@ fn mutual(config: &Config, origin: &Origin) -> Result<()> {
 }
 
 impl MethodConfig {
+    /// Whether `method` with these settings is used for a task.
+    pub fn serves(&self, method: &Method, task: &str, kind: TaskKind) -> bool {
+        method.serves(kind) && (self.tasks.is_empty() || self.tasks.iter().any(|t| t == task))
+    }
+
     /// The student's and the teacher's taps, pair by pair, for trunks of so many stages.
     pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(Tap, Tap)> {
         let usual = |stages: usize| match method.look {

@@ -37,12 +37,13 @@ fn scene() -> Scene {
     let teachers = (0..2)
         .map(|t| {
             let net = network(&gpu, 0.5, &[t], 7 + t as u64);
-            let (channels, tasks) = (net.stage_channels(), vec![format!("t{t}")]);
+            let (channels, heads, tasks) = (net.stage_channels(), net.head_channels(), vec![format!("t{t}")]);
             let network = net.freeze(&gpu).unwrap();
             Teacher {
                 fingerprint: network.fingerprint(&gpu).unwrap(),
                 network: Some(network),
                 channels,
+                heads,
                 tasks,
                 file_hash: t as u64,
             }

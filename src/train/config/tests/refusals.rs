@@ -80,6 +80,20 @@ fn values_out_of_range() {
     expect("[distill]\nmethods = [\"kd\", \"kd\"]\n", "run.toml:2: distill.methods: ", "stands twice");
     expect("[distill.fitnet]\nlayers = [\"stage1\"]\n", "run.toml:2: distill.fitnet.layers: ", "found \"stage1\"");
     expect("[distill.fitnet]\nlayers = [\"layer4\"]\n", "run.toml:2: distill.fitnet.layers: ", "layer1 to layer3");
+    expect("[distill.fitnet]\nlayers = [\"level0\"]\n", "run.toml:2: distill.fitnet.layers: ", "or decoder, found");
+    // A class is read off the pooled features: there is no decoder.
+    expect("[distill.fitnet]\nlayers = [\"decoder\"]\n", "run.toml:2: distill.fitnet.layers: ", "of first has layer1");
+    let scenes = |tasks: &str, method: &str| format!("[data]\nsource = \"scenes\"\ntasks = {tasks}\n{method}\n");
+    let expect_layer = |text: String, what: &str| expect(&text, "run.toml:5: distill.cwd.layers: ", what);
+    expect_layer(scenes("[\"boxes\"]", "[distill.cwd]\nlayers = [\"decoder\"]"), "level2 to level3, not decoder");
+    expect_layer(scenes("[\"boxes\"]", "[distill.cwd]\nlayers = [\"level1\"]"), "level2 to level3, not level1");
+    expect_layer(
+        scenes("[\"mask\"]", "[distill.cwd]\nlayers = [\"level4\"]"),
+        "level1 to level3 and decoder, not level4",
+    );
+    let both = scenes("[\"mask\", \"boxes\"]", "[distill.cwd]\nlayers = [\"decoder\"]");
+    expect_layer(both.clone(), "student of boxes has");
+    assert!(Config::parse(&(both + "tasks = [\"mask\"]\n"), Path::new("run.toml"), &[]).is_ok());
     expect(
         "[distill.fitnet]\nlayers = [\"layer1\"]\nteacher_layers = [\"layer1\", \"layer2\"]\n",
         "run.toml:3: distill.fitnet.teacher_layers: ",
