@@ -17,7 +17,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ChannelLoss {
     /// CWD (Shu et al. 2021, arXiv 2011.13256): where in the image it is active. `T²/(n c)` times the sum over samples and channels of
-    /// `KL( softmax(f_t / T) ‖ softmax(f_s / T) )`, the softmax over the pixels.
+    /// `KL( softmax(f_t / T) ‖ softmax(f_s / T) )`, the softmax over the pixels. Of features, or of the score maps of a mask, which
+    /// have a channel for each class ([`Tap::Logits`]).
     Wise {
         /// T.
         temperature: f32,
@@ -101,7 +102,8 @@ fn make(setup: &Setup, loss: ChannelLoss) -> Result<Box<dyn Distil>> {
     Ok(Box::new(Tapped { loss, adaptor, student, teacher }))
 }
 
-/// T = 1, weight 5 (mmrazor, which looks at the segmentation logits; here the last stage unless told otherwise).
+/// T = 1, weight 5 (mmrazor, which looks at a mask's logits: `layers = ["logits"]`; the last stage unless told otherwise, which every
+/// kind of task has).
 pub(super) const CWD: Method = Method {
     name: "cwd",
     weight: 5.0,

@@ -53,7 +53,11 @@ impl Given<'_> {
     /// # Errors
     /// [`Error::Invalid`] where they were not kept.
     pub fn taught(&self, tap: Tap) -> Result<&Tensor> {
-        self.teacher.at(Spot::new(tap, self.head))
+        match tap {
+            // Logits are always kept.
+            Tap::Logits => self.teacher_logits(),
+            _ => self.teacher.at(Spot::new(tap, self.head)),
+        }
     }
 }
 

@@ -19,27 +19,30 @@ pub enum Tap {
     Level(usize),
     /// The last map of the task's decoder before its answers, `[n, h, w, c]`.
     Decoder,
+    /// The answers of the task's decoder at the size of the image: of a mask a score map for each class, `[n, h, w, classes]`.
+    Logits,
 }
 
 /// What a layer may be called.
-pub(crate) const NAMES: &str = "layer1, layer2, …, pooled, level1, level2, … or decoder";
+pub(crate) const NAMES: &str = "layer1, layer2, …, pooled, level1, level2, …, decoder or logits";
 
 impl Tap {
     /// From a layer's name: `layer1`, `layer2`, … as PyTorch calls the stages, or `pooled`; in the head of a task that is asked of
-    /// pixels or places `level1`, `level2`, …, each as large as the stage of that number, and `decoder`.
+    /// pixels or places `level1`, `level2`, …, each as large as the stage of that number, `decoder` and `logits`.
     pub fn parse(name: &str) -> Option<Tap> {
         let number =
             |prefix: &str| -> Option<usize> { name.strip_prefix(prefix)?.parse::<usize>().ok()?.checked_sub(1) };
         match name {
             "pooled" => Some(Tap::Pooled),
             "decoder" => Some(Tap::Decoder),
+            "logits" => Some(Tap::Logits),
             _ => number("layer").map(Tap::Stage).or_else(|| number("level").map(Tap::Level)),
         }
     }
 
     /// Whether it lies in the head of a task rather than in the trunk.
     pub fn in_head(self) -> bool {
-        matches!(self, Tap::Level(_) | Tap::Decoder)
+        matches!(self, Tap::Level(_) | Tap::Decoder | Tap::Logits)
     }
 
     /// What belongs to it among what belongs to the stages, to the pooled features and to the maps of a head.
@@ -49,6 +52,7 @@ impl Tap {
             Tap::Pooled => pooled,
             Tap::Level(i) => head.level(i),
             Tap::Decoder => head.decoder.as_ref(),
+            Tap::Logits => head.logits.as_ref(),
         }
     }
 
@@ -58,7 +62,7 @@ impl Tap {
         if !head.levels.is_empty() {
             let (first, last) = (head.first + 1, head.first + head.levels.len());
             let levels = if first == last { format!("level{first}") } else { format!("level{first} to level{last}") };
-            let decoder = if head.decoder.is_some() { " and decoder" } else { "" };
+            let decoder = if head.decoder.is_some() { ", decoder and logits" } else { "" };
             has += &format!(", its head {levels}{decoder}");
         } else if self.in_head() {
             has += ", its head no maps";
@@ -74,6 +78,7 @@ impl fmt::Display for Tap {
             Tap::Pooled => write!(f, "pooled"),
             Tap::Level(i) => write!(f, "level{}", i + 1),
             Tap::Decoder => write!(f, "decoder"),
+            Tap::Logits => write!(f, "logits"),
         }
     }
 }
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn names_come_back() {
-        for name in ["layer1", "layer4", "pooled", "level2", "decoder"] {
+        for name in ["layer1", "layer4", "pooled", "level2", "decoder", "logits"] {
             let tap = Tap::parse(name).unwrap();
             assert_eq!(tap.to_string(), name);
             let spot = Spot::new(tap, 3);
@@ -180,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_with_what_is_there() {
-        let detector = HeadMaps { levels: vec![8, 8], first: 1, decoder: None };
+        let detector = HeadMaps { levels: vec![8, 8], first: 1, ..HeadMaps::none() };
         assert_eq!(Tap::Level(2).among(&[4, 4, 4], None, &detector), Some(&8));
         assert_eq!(Tap::Level(0).among(&[4, 4, 4], None, &detector), None);
         assert_eq!(Tap::Decoder.among(&[4, 4, 4], None, &detector), None);

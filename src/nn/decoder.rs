@@ -46,7 +46,8 @@ impl Decoder<ConvNorm, Linear> {
         let answers = self.answers.forward(ctx, &smooth.reshape(&[n * h * w, self.answers.inputs])?)?;
         let answers = answers.reshape(&[n, h, w, self.answers.outputs])?;
         let logits = if [h, w] == image { answers } else { ctx.resize(&answers, image)? };
-        Ok(HeadOutputs { logits, maps: HeadMaps { levels, first: 0, decoder: Some(smooth) } })
+        let maps = HeadMaps { levels, first: 0, decoder: Some(smooth), logits: Some(logits.clone()) };
+        Ok(HeadOutputs { logits, maps })
     }
 
     /// The decoder with every norm folded into its convolution.
@@ -61,7 +62,8 @@ impl Decoder<ConvNorm, Linear> {
     /// The channels of its maps.
     pub(super) fn channels(&self) -> HeadMaps<usize> {
         let width = self.answers.inputs;
-        HeadMaps { levels: vec![width; self.laterals.count()], first: 0, decoder: Some(width) }
+        let levels = vec![width; self.laterals.count()];
+        HeadMaps { levels, first: 0, decoder: Some(width), logits: Some(self.answers.outputs) }
     }
 
     /// Multiply-accumulates for one image, whose stages' maps have these sizes.
@@ -82,7 +84,8 @@ impl Decoder<Folded, FrozenLinear> {
         let answers = self.answers.infer(gpu, &smooth.reshape(&[n * h * w, c])?)?;
         let outputs = answers.columns();
         let logits = enlarged(gpu, &answers.reshape(&[n, h, w, outputs])?, image)?;
-        Ok(HeadOutputs { logits, maps: HeadMaps { levels, first: 0, decoder: Some(smooth) } })
+        let maps = HeadMaps { levels, first: 0, decoder: Some(smooth), logits: Some(logits.clone()) };
+        Ok(HeadOutputs { logits, maps })
     }
 
     /// Every tensor it computes with.

@@ -72,7 +72,7 @@ impl Detector<ConvNorm, Linear> {
             levels.push(y.reshape(&[n, h * w, answers.outputs])?);
         }
         let logits = ctx.concat(&levels)?;
-        Ok(HeadOutputs { logits, maps: HeadMaps { levels: pyramid, first: own.start, decoder: None } })
+        Ok(HeadOutputs { logits, maps: HeadMaps { levels: pyramid, first: own.start, ..HeadMaps::none() } })
     }
 
     /// The detector with every norm folded into its convolution.
@@ -87,7 +87,7 @@ impl Detector<ConvNorm, Linear> {
     /// The channels of its maps over a trunk of so many stages.
     pub(super) fn channels(&self, count: usize) -> HeadMaps<usize> {
         let width = self.answers.first().map_or(0, |a| a.inputs);
-        HeadMaps { levels: vec![width; self.laterals.count()], first: stages(count).start, decoder: None }
+        HeadMaps { levels: vec![width; self.laterals.count()], first: stages(count).start, ..HeadMaps::none() }
     }
 
     /// Multiply-accumulates for one image, whose stages' maps have these sizes.
@@ -114,7 +114,7 @@ impl Detector<Folded, FrozenLinear> {
             levels.push(y.reshape(&[n, h * w, outputs])?);
         }
         let logits = concat::concat(gpu, &levels.iter().collect::<Vec<_>>())?;
-        Ok(HeadOutputs { logits, maps: HeadMaps { levels: pyramid, first: own.start, decoder: None } })
+        Ok(HeadOutputs { logits, maps: HeadMaps { levels: pyramid, first: own.start, ..HeadMaps::none() } })
     }
 
     /// Every tensor it computes with.

@@ -76,12 +76,14 @@ pub struct HeadMaps<T> {
     pub first: usize,
     /// Of a decoder the last map before its answers. A detector has answers at every level instead.
     pub decoder: Option<T>,
+    /// Of a decoder its answers, at the size of the images.
+    pub logits: Option<T>,
 }
 
 impl<T> HeadMaps<T> {
     /// Those of a head that has none.
     pub fn none() -> Self {
-        HeadMaps { levels: Vec::new(), first: 0, decoder: None }
+        HeadMaps { levels: Vec::new(), first: 0, decoder: None, logits: None }
     }
 
     /// The level made of the map of `stage`, from 0.

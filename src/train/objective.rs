@@ -139,8 +139,9 @@ impl Objective {
                         draws += 1;
                         let loss = (method.make)(&setup)?;
                         objective.tapped.extend(student.iter().map(|(tap, _)| *tap));
-                        let spot = |(tap, _): &(Tap, usize)| Spot::new(*tap, lesson.head);
-                        objective.kept[lesson.teacher].extend(teacher.iter().map(spot));
+                        // Logits are kept in any case.
+                        let taps = teacher.iter().map(|(tap, _)| *tap).filter(|tap| *tap != Tap::Logits);
+                        objective.kept[lesson.teacher].extend(taps.map(|tap| Spot::new(tap, lesson.head)));
                         objective.names.push(term);
                         let factor = weight * settings.weight as f32 * lesson.weight / total;
                         objective.terms.push(Term {

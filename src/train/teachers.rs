@@ -75,6 +75,7 @@ impl Staff {
             levels: vec![(); head.levels.len()],
             first: head.first,
             decoder: head.decoder.map(|_| ()),
+            logits: head.logits.map(|_| ()),
         });
         (teacher.channels.len(), head)
     }

@@ -164,10 +164,12 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
 /// What the head of a task of some kind has beside its answers, over a trunk of so many stages.
 pub(in crate::train) fn head_maps(kind: TaskKind, stages: usize) -> HeadMaps<()> {
     match kind {
-        TaskKind::Mask | TaskKind::Depth => HeadMaps { levels: vec![(); stages], first: 0, decoder: Some(()) },
+        TaskKind::Mask | TaskKind::Depth => {
+            HeadMaps { levels: vec![(); stages], first: 0, decoder: Some(()), logits: Some(()) }
+        }
         TaskKind::Boxes => {
             let own = detector_stages(stages);
-            HeadMaps { levels: vec![(); own.len()], first: own.start, decoder: None }
+            HeadMaps { levels: vec![(); own.len()], first: own.start, ..HeadMaps::none() }
         }
         TaskKind::Class | TaskKind::Attributes | TaskKind::Number => HeadMaps::none(),
     }

@@ -80,7 +80,11 @@ fn values_out_of_range() {
     expect("[distill]\nmethods = [\"kd\", \"kd\"]\n", "run.toml:2: distill.methods: ", "stands twice");
     expect("[distill.fitnet]\nlayers = [\"stage1\"]\n", "run.toml:2: distill.fitnet.layers: ", "found \"stage1\"");
     expect("[distill.fitnet]\nlayers = [\"layer4\"]\n", "run.toml:2: distill.fitnet.layers: ", "layer1 to layer3");
-    expect("[distill.fitnet]\nlayers = [\"level0\"]\n", "run.toml:2: distill.fitnet.layers: ", "or decoder, found");
+    expect(
+        "[distill.fitnet]\nlayers = [\"level0\"]\n",
+        "run.toml:2: distill.fitnet.layers: ",
+        "decoder or logits, found",
+    );
     // A class is read off the pooled features: there is no decoder.
     expect("[distill.fitnet]\nlayers = [\"decoder\"]\n", "run.toml:2: distill.fitnet.layers: ", "of first has layer1");
     let scenes = |tasks: &str, method: &str| format!("[data]\nsource = \"scenes\"\ntasks = {tasks}\n{method}\n");
@@ -89,8 +93,9 @@ fn values_out_of_range() {
     expect_layer(scenes("[\"boxes\"]", "[distill.cwd]\nlayers = [\"level1\"]"), "level2 to level3, not level1");
     expect_layer(
         scenes("[\"mask\"]", "[distill.cwd]\nlayers = [\"level4\"]"),
-        "level1 to level3 and decoder, not level4",
+        "level1 to level3, decoder and logits, not level4",
     );
+    expect_layer(scenes("[\"boxes\"]", "[distill.cwd]\nlayers = [\"logits\"]"), "not logits");
     let both = scenes("[\"mask\", \"boxes\"]", "[distill.cwd]\nlayers = [\"decoder\"]");
     expect_layer(both.clone(), "student of boxes has");
     assert!(Config::parse(&(both + "tasks = [\"mask\"]\n"), Path::new("run.toml"), &[]).is_ok());
