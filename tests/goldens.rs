@@ -14,8 +14,8 @@ use goldens::{Case, Group};
 use limbeck::{
     Result,
     distill::{
-        Adaptor, AttentionTransfer, ChannelLoss, Cka, Dist, Dkd, FeatureLoss, Kd, ProbabilisticTransfer, Relation, Rkd,
-        SigmoidKd, SimilarityPreserving, Vid,
+        Adaptor, AttentionTransfer, ChannelLoss, Cka, Dist, Dkd, FeatureLoss, Imitation, Kd, ProbabilisticTransfer,
+        Relation, Rkd, SigmoidKd, SimilarityPreserving, Vid, Whereabouts,
     },
     gpu::{Gpu, Options},
     kernels::{
@@ -32,7 +32,7 @@ use limbeck::{
         pool, reduce, resize, softmax,
     },
     loss::{CrossEntropy, Ledger, Losses},
-    nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch},
+    nn::{Context, HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch},
     optim::{Optimizer, Rule},
     shape::{Conv2d, Pool2d},
     tape::{Tape, Var},
@@ -491,6 +491,37 @@ fn vid(case: &Case) -> Result<()> {
     Ok(())
 }
 
+/// Adaptor, mask and distance of the imitation of features where objects are.
+fn fgfi(case: &Case) -> Result<()> {
+    let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
+    let adaptor = Adaptor::new(gpu(), "adaptor", ci, co, 0)?;
+    adaptor.params().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
+    let [stride, h, w] = ["stride", "height", "width"].map(|name| case.integer(name));
+    let level = |size, stride: usize| fcos::Level { size, stride: stride as f32 };
+    let levels = vec![level([h, w], stride), level([h.div_ceil(2), w.div_ceil(2)], 2 * stride)];
+    let objects = case.floats("input.objects");
+    let objects = Tensor::from_f32(gpu(), &objects.data, &objects.shape)?;
+    let taught = upload(case, "input.taught")?;
+    let imitation = Imitation::new(adaptor, stride as f32, levels);
+    let seen = Whereabouts { objects: &objects, taught: &taught };
+    by_tape(case, |losses, s, t| imitation.apply(losses, 0, 1.0, (s, t), seen))?;
+    let grads = imitation.adaptor().params().export_grads(gpu())?;
+    case.check("grad.adaptor", grads[0].data.iter().copied(), TOLERANCE);
+    Ok(())
+}
+
+/// Score maps that are enlarged first, as a decoder's are.
+fn score_maps(case: &Case) -> Result<()> {
+    let loss = ChannelLoss::Wise { temperature: case.number("temperature") as f32 };
+    // Enlarging takes no parameters.
+    let none = Adaptor::new(gpu(), "none", 1, 1, 0)?;
+    by_tape(case, |losses, z, t| {
+        let mut ctx = Context { gpu: gpu(), tape: losses.tape, params: none.params(), mode: Mode::Train };
+        let s = ctx.resize(z, [t.shape()[1], t.shape()[2]])?;
+        loss.apply(losses, 0, 1.0, &s, t)
+    })
+}
+
 #[test]
 fn goldens_methods() -> Result<()> {
     let group = Group::load("methods");
@@ -521,6 +552,12 @@ fn goldens_methods() -> Result<()> {
     }
     for case in group.cases("review") {
         embedding::review(&case)?;
+    }
+    for case in group.cases("cwd_logits") {
+        score_maps(&case)?;
+    }
+    for case in group.cases("fgfi") {
+        fgfi(&case)?;
     }
     group.assert_complete();
     Ok(())

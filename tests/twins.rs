@@ -12,7 +12,7 @@ use limbeck::{
     shape::{Conv2d, Pool2d},
     twin::{
         adaptive_pool, attention, batch_norm, binary_cross_entropy, conv2d, correlation, cross_entropy, dice,
-        distill_kl, dkd, elementwise, fcos, feature_loss, focal, gramian, linear, normalize, optimizer, pkt, pool,
+        distill_kl, dkd, elementwise, fcos, feature_loss, focal, gramian, imitation, linear, normalize, optimizer, pkt, pool,
         reduce, relation, resize, rkd, sigmoid_kl, softmax, transpose, vid,
     },
 };
@@ -427,6 +427,48 @@ fn different_sizes(group: &Group) {
     }
 }
 
+/// Imitation of features where objects are.
+fn fgfi(case: &Case) {
+    let ([n, ci, h, w], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
+    let (classes, stride) = (case.integer("classes"), case.integer("stride") as f64);
+    let levels = [
+        fcos::Level { size: [h, w], stride },
+        fcos::Level { size: [h.div_ceil(2), w.div_ceil(2)], stride: 2.0 * stride },
+    ];
+    let grid = imitation::Grid { size: [h, w], step: [stride; 2] };
+    let foreground = fcos::foreground(&input(case, "input.taught"), classes);
+    let objects = case.floats("input.objects").f64();
+    let (boxes, places) = (objects.len() / (6 * n), foreground.len() / n);
+    let mut mask = Vec::new();
+    for i in 0..n {
+        let rows: Vec<&[f64]> = objects[i * boxes * 6..(i + 1) * boxes * 6].chunks(6).collect();
+        let thing =
+            |o: &&[f64]| fcos::Thing { edges: [o[0], o[1], o[2], o[3]], class: o[4] as usize, ignored: o[5] == 2.0 };
+        let things: Vec<_> = rows.iter().filter(|o| o[5] == 1.0 || o[5] == 2.0).map(thing).collect();
+        let looked = rows.iter().all(|o| o[5] != 3.0).then_some(&things[..]);
+        mask.extend(imitation::mask(looked, &foreground[i * places..(i + 1) * places], &levels, &grid));
+    }
+    let shape = Conv2d::square(n, h, w, ci, co, 1, 1, 0);
+    let [s, t, adaptor] = ["input.student", "input.teacher", "input.adaptor"].map(|what| input(case, what));
+    let adapted = conv2d::forward(&shape, &s, &adaptor, None);
+    let d = imitation::grad(&adapted, &t, &mask, co);
+    check(case, "output.loss", &[imitation::forward(&adapted, &t, &mask, co)]);
+    check(case, "grad.student", &conv2d::input_grad(&shape, &d, &adaptor));
+    check(case, "grad.adaptor", &conv2d::weight_grad(&shape, &s, &d));
+}
+
+/// Channel-wise distillation of score maps that are enlarged first.
+fn score_maps(case: &Case) {
+    let ([n, c, h, w], [_, _, oh, ow]) = (sizes(case, "input.student"), sizes(case, "input.teacher"));
+    let temperature = case.number("temperature");
+    let by_channel = |x: &[f64]| transpose::matrices(x, [oh * ow, c]);
+    let s = by_channel(&resize::bilinear(&input(case, "input.student"), [n, h, w, c], [oh, ow]));
+    let t = by_channel(&input(case, "input.teacher"));
+    check(case, "output.loss", &[distill_kl::forward(&s, &t, oh * ow, temperature, None)]);
+    let grad = transpose::matrices(&distill_kl::grad(&s, &t, oh * ow, temperature, None), [c, oh * ow]);
+    check(case, "grad.student", &resize::bilinear_grad(&grad, [n, h, w, c], [oh, ow]));
+}
+
 #[test]
 fn goldens_methods() {
     let group = Group::load("methods");
@@ -480,6 +522,12 @@ fn goldens_methods() {
     }
     for case in group.cases("review") {
         embedding::review(&case);
+    }
+    for case in group.cases("cwd_logits") {
+        score_maps(&case);
+    }
+    for case in group.cases("fgfi") {
+        fgfi(&case);
     }
     group.assert_complete();
 }

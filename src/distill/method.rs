@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::tap::{Spot, Tap, Taught};
 use crate::data::TaskKind;
 use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
 use crate::loss::Losses;
-use crate::nn::{Features, HeadMaps};
+use crate::nn::{Features, HeadMaps, detector_stages};
 use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -20,7 +21,8 @@ pub struct Given<'a> {
     pub features: &'a Features<Var>,
     /// The maps in the student's head for the task.
     pub maps: &'a HeadMaps<Var>,
-    /// The labels, `[n]` (`u32`; `u32::MAX`: none).
+    /// The labels as the task's losses take them: of classes `[n]` (`u32`; `u32::MAX`: none), of objects `[n, boxes, 6]`
+    /// ([`fcos::assign`](crate::kernels::fcos::assign)).
     pub labels: &'a Tensor,
     /// The teacher.
     pub teacher: &'a Taught,
@@ -97,6 +99,10 @@ pub struct Setup<'a> {
     pub student: &'a [(Tap, usize)],
     /// The same of the teacher.
     pub teacher: &'a [(Tap, usize)],
+    /// Pixels from one place to the next after each stage of the student.
+    pub strides: &'a [usize],
+    /// The levels of a teacher's detector.
+    pub levels: &'a [Level],
     /// Seed of its initial weights.
     pub seed: u64,
 }
@@ -174,6 +180,8 @@ pub enum Layers {
     All,
     /// Every stage and the pooled features.
     Whole,
+    /// Every level of a detector.
+    Levels,
 }
 
 impl Layers {
@@ -184,6 +192,7 @@ impl Layers {
             Layers::Last => vec![Tap::Stage(stages.saturating_sub(1))],
             Layers::Middle => vec![Tap::Stage(stages / 2)],
             Layers::All => (0..stages).map(Tap::Stage).collect(),
+            Layers::Levels => detector_stages(stages).map(Tap::Level).collect(),
             Layers::Whole => (0..stages).map(Tap::Stage).chain([Tap::Pooled]).collect(),
         }
     }
@@ -262,11 +271,13 @@ impl Method {
         self.tasks.contains(&kind)
     }
 
-    /// Whether it looks at every stage unless told otherwise.
+    /// Whether it looks at every stage, or at every level, unless told otherwise.
     pub fn looks_at_all(&self) -> bool {
         matches!(
             self.look,
-            Look::Layer(Layers::All) | Look::Map(Layers::All) | Look::Together(Layers::All | Layers::Whole)
+            Look::Layer(Layers::All)
+                | Look::Map(Layers::All | Layers::Levels)
+                | Look::Together(Layers::All | Layers::Whole)
         )
     }
 }

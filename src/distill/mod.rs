@@ -10,6 +10,7 @@ mod crd;
 mod dist;
 mod dkd;
 mod feature;
+mod imitation;
 mod kd;
 mod meet;
 mod method;
@@ -30,6 +31,7 @@ pub use crd::Crd;
 pub use dist::Dist;
 pub use dkd::Dkd;
 pub use feature::{Adaptor, FeatureLoss};
+pub use imitation::{Imitation, Whereabouts};
 pub use kd::Kd;
 pub use method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup};
 pub use pkt::ProbabilisticTransfer;
@@ -59,6 +61,7 @@ pub const METHODS: &[Method] = &[
     vid::VID,
     channels::CWD,
     channels::PKD,
+    imitation::FGFI,
     crd::CRD,
     review::REVIEW,
 ];

@@ -30,6 +30,7 @@ pub mod focal;
 pub mod fuse;
 pub mod gradient_norm;
 pub mod gramian;
+pub mod imitation;
 pub mod linear;
 pub mod normalize;
 pub mod optimizer;
@@ -133,6 +134,12 @@ pub const TABLE: &[Kernel] = &[
         cases: gramian::cases,
         permutations: gramian::permutations,
         workloads: gramian::workloads,
+    },
+    Kernel {
+        name: "imitation",
+        cases: imitation::cases,
+        permutations: imitation::permutations,
+        workloads: no_workloads,
     },
     Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations, workloads: linear::workloads },
     Kernel {

@@ -86,6 +86,11 @@ impl Network {
         self.trunk.stage_channels()
     }
 
+    /// Pixels from one place of each stage's map to the next.
+    pub fn strides(&self) -> Vec<usize> {
+        self.trunk.strides()
+    }
+
     /// Channels of the maps of every head.
     pub fn head_channels(&self) -> Vec<HeadMaps<usize>> {
         let stages = self.stage_channels().len();

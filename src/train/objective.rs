@@ -107,6 +107,7 @@ impl Objective {
         objective.kept = vec![Vec::new(); teachers.len()];
         objective.teachers = teachers;
         let (own, own_heads) = (student.stage_channels(), student.head_channels());
+        let strides = student.strides();
         let mut draws = 0;
         for (task, goal) in goals.iter().enumerate() {
             let (name, weight) = (&goal.task.name, goal.weight);
@@ -124,8 +125,8 @@ impl Objective {
                         if lessons[task].len() > 1 {
                             term += &format!("#{}", number + 1);
                         }
-                        let teacher = &objective.teachers[lesson.teacher];
-                        let there = (own.as_slice(), own_heads.get(task), teacher, lesson.head);
+                        let who = &objective.teachers[lesson.teacher];
+                        let there = (own.as_slice(), own_heads.get(task), who, lesson.head);
                         let (student, teacher) = channels(&term, &taps, there)?;
                         let setup = Setup {
                             gpu,
@@ -134,6 +135,8 @@ impl Objective {
                             settings: &settings.settings,
                             student: &student,
                             teacher: &teacher,
+                            strides: &strides,
+                            levels: &who.levels,
                             seed: seed::derive_n(seed, draws),
                         };
                         draws += 1;

@@ -183,10 +183,11 @@ impl<'a> Stages<'a> {
                 Stage { net: &config.teacher.net, tasks: stage.tasks.clone(), name: stage.name.clone(), ..stage };
             networks.push(bench.network(&peer, seed::derive_n(seed::derive(seed, "peer"), k as u64))?);
         }
+        let [h, w, _] = bench.feed.image();
         let teaching = |own: usize| {
             let mut others = Staff::new(tasks.len());
             for (k, network) in networks.iter().enumerate().filter(|(k, _)| *k != own) {
-                let number = others.add(Teacher::peer(network, k, &tasks));
+                let number = others.add(Teacher::peer(network, k, &tasks, [h, w]));
                 (0..tasks.len()).for_each(|task| others.assign(task, number, task, 1.0));
             }
             objective(&others, &networks[own], seed::derive_n(adaptors, own as u64))

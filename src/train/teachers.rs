@@ -6,8 +6,9 @@ use super::checkpoint;
 use super::config::{Config, NetConfig, TeacherKind, head_maps};
 use super::stage::Bench;
 use crate::data::{FNV_OFFSET, fnv1a};
-use crate::distill::Tap;
+use crate::distill::{Layers, Look, Tap};
 use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
 use crate::nn::{Frozen, HeadMaps, Network};
 use crate::{Error, Result};
 
@@ -20,6 +21,8 @@ pub(super) struct Teacher {
     pub channels: Vec<usize>,
     /// Channels of the maps of each of its heads.
     pub heads: Vec<HeadMaps<usize>>,
+    /// The levels of its detectors.
+    pub levels: Vec<Level>,
     /// The tasks of its heads.
     pub tasks: Vec<String>,
     /// Hash of everything it computes with, on this adapter: must not change while it teaches.
@@ -98,13 +101,14 @@ impl Staff {
 }
 
 impl Teacher {
-    /// One that is trained along: number `k`, for these tasks.
-    pub(super) fn peer(network: &Network, k: usize, tasks: &[&str]) -> Self {
+    /// One that is trained along: number `k`, for these tasks, on images of that size.
+    pub(super) fn peer(network: &Network, k: usize, tasks: &[&str], image: [usize; 2]) -> Self {
         // It has no file that could change; what it began with hangs on the run's seed alone.
         let file_hash = fnv1a(FNV_OFFSET, format!("peer {k}").as_bytes());
         let tasks = tasks.iter().map(|t| t.to_string()).collect();
         let (channels, heads) = (network.stage_channels(), network.head_channels());
-        Teacher { network: None, channels, heads, tasks, fingerprint: 0, file_hash }
+        let levels = network.detector_levels(image);
+        Teacher { network: None, channels, heads, levels, tasks, fingerprint: 0, file_hash }
     }
 }
 
@@ -134,13 +138,14 @@ impl Bench<'_> {
         for (method, settings) in config.distill.used() {
             let Some(teacher) = teachers.iter().find(|t| **t != student) else { break };
             if settings.layers.is_empty() && method.looks_at_all() {
+                let kind = if method.look == Look::Map(Layers::Levels) { "level" } else { "layer" };
                 return Err(Error::Config {
                     path: path.to_path_buf(),
                     line: None,
                     key: format!("distill.{}.layers", method.name),
                     message: format!(
                         "the student has {student} stages and a teacher {teacher}, so which belong together must be said; give \
-                         `layers` and `teacher_layers`, such as [\"layer{student}\"] and [\"layer{teacher}\"]"
+                         `layers` and `teacher_layers`, such as [\"{kind}{student}\"] and [\"{kind}{teacher}\"]"
                     ),
                 });
             }
@@ -184,6 +189,8 @@ impl Bench<'_> {
         let (network, card) = checkpoint::load(gpu, path)?;
         let file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
         let (channels, heads) = (network.stage_channels(), network.head_channels());
+        let [h, w, _] = self.feed.image();
+        let levels = network.detector_levels([h, w]);
         let network = network.freeze(gpu)?;
         let tasks = card.tasks.into_iter().map(|t| t.name).collect();
         Ok(Teacher {
@@ -191,6 +198,7 @@ impl Bench<'_> {
             network: Some(network),
             channels,
             heads,
+            levels,
             tasks,
             file_hash,
         })

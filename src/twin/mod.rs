@@ -34,6 +34,7 @@ pub mod focal;
 pub mod fuse;
 pub mod gradient_norm;
 pub mod gramian;
+pub mod imitation;
 pub mod linear;
 pub mod normalize;
 pub mod optimizer;

@@ -129,6 +129,40 @@ for i, (b, c, h, w) in enumerate([(3, 4, 5, 3), (8, 6, 4, 4)]):
         return (f - f.mean(-1, keepdim=True)) / (f.std(-1, keepdim=True) + 1e-6)
     emit(f"pkd{i}", {}, dict(student=s, teacher=t), F.mse_loss(standard(s), standard(t)) / 2)
 
+# Where in the image each class is: score maps of a mask, the student's at half the size and enlarged as its decoder does.
+for i, (b, c, h, w, T) in enumerate([(2, 3, 3, 4, 1.0), (3, 5, 4, 4, 2.0)]):
+    z, t = rnd(b, c, h, w, scale=2), const(b, c, 2 * h, 2 * w, scale=2)
+    s = F.interpolate(z, scale_factor=2, mode="bilinear", align_corners=False)
+    log = lambda f: F.log_softmax(f.flatten(2) / T, 2)
+    emit(f"cwd_logits{i}", dict(temperature=T), dict(student=z, teacher=t), T * T / (b * c) * F.kl_div(log(s), log(t), reduction="sum", log_target=True))
+
+# Imitation of features where objects are: cells that a labelled box touches; a teacher's foreground where nobody has looked (the last
+# image) or what is there is not judged. Boxes: left, upper, right, lower, class, and what they are (1 an object, 2 not judged, 3 nobody
+# has looked). The teacher's detector has two levels, at the stride of the map and at twice that.
+for i, (b, cs, ct, h, w, stride, classes) in enumerate([(3, 4, 6, 4, 5, 4, 2), (4, 8, 8, 6, 6, 8, 3)]):
+    s, t, A = rnd(b, cs, h, w), const(b, ct, h, w), rnd(ct, cs, 1, 1, scale=0.3)
+    sizes = [(h, w), (-(-h // 2), -(-w // 2))]
+    taught = const(b, sum(x * y for x, y in sizes), classes + 5, scale=2)
+    boxes = torch.zeros(b, 3, 6)
+    for n in range(b - 1):
+        for k in range(3 - n % 2):
+            y, x, bh, bw = (torch.rand(4, generator=g) * torch.tensor([h - 1, w - 1, h / 2, w / 2]) * stride).tolist()
+            boxes[n, k] = torch.tensor([x, y, x + bw + 0.5, y + bh + 0.5, k % classes, 2 if k == 2 else 1])
+    boxes[b - 1, 0, 5] = 3
+    q = torch.sigmoid(taught[..., :classes]).amax(-1)
+    fine = q[:, : h * w].view(b, 1, h, w)
+    coarse = F.interpolate(q[:, h * w:].view(b, 1, *sizes[1]), scale_factor=2, mode="nearest")[:, :, :h, :w]
+    M, seen = torch.zeros(b, 1, h, w), torch.maximum(fine, coarse)
+    M[b - 1] = seen[b - 1]
+    for what in (2, 1):
+        for n in range(b):
+            for x0, y0, x1, y1, _, kind in boxes[n].tolist():
+                if kind == what:
+                    rows, columns = slice(int(y0 // stride), int(-(-y1 // stride))), slice(int(x0 // stride), int(-(-x1 // stride)))
+                    M[n, :, rows, columns] = 1 if what == 1 else seen[n, :, rows, columns]
+    assert 0 < M[0].sum() < h * w and 0 < M[b - 1].max() < 1
+    emit(f"fgfi{i}", dict(stride=stride, height=h, width=w, classes=classes), dict(student=s, teacher=t, adaptor=A, objects=boxes, taught=taught.transpose(1, 2)), ((F.conv2d(s, A) - t) ** 2 * M).sum() / (2 * M.sum().clamp(min=1)))
+
 save_file(store, out / "methods.safetensors")
 (out / "methods.json").write_text(json.dumps(manifest, indent=1))
 print(len(store), list(manifest))

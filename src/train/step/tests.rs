@@ -44,6 +44,7 @@ fn scene() -> Scene {
                 network: Some(network),
                 channels,
                 heads,
+                levels: Vec::new(),
                 tasks,
                 file_hash: t as u64,
             }

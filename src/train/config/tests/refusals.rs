@@ -96,6 +96,9 @@ fn values_out_of_range() {
         "level1 to level3, decoder and logits, not level4",
     );
     expect_layer(scenes("[\"boxes\"]", "[distill.cwd]\nlayers = [\"logits\"]"), "not logits");
+    let fgfi = scenes("[\"boxes\"]", "[distill.fgfi]\nlayers = [\"pooled\"]");
+    expect(&fgfi, "run.toml:5: distill.fgfi.layers: ", "compares pixels");
+    expect(&scenes("[\"mask\"]", "[distill]\nmethods = [\"fgfi\"]"), "run.toml:5: distill.methods: ", "kind boxes");
     let both = scenes("[\"mask\", \"boxes\"]", "[distill.cwd]\nlayers = [\"decoder\"]");
     expect_layer(both.clone(), "student of boxes has");
     assert!(Config::parse(&(both + "tasks = [\"mask\"]\n"), Path::new("run.toml"), &[]).is_ok());

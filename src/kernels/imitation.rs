@@ -1,0 +1,225 @@
+//! Imitation of a teacher's features where objects are: the mask of the places that count, and the loss under it.
+
+use super::case::{Case, Check, Permutation, f64s, values};
+use super::fcos::{self, Level, MOST_LEVELS, OBJECT, Pyramid, TARGET};
+use super::rows::{Rows, bind_gradient, expect, flag, fused};
+use crate::gpu::{Defines, Gpu, Source};
+use crate::tensor::{Target, Tensor};
+use crate::{Result, defines, twin};
+
+const SOURCE: Source = Source { name: "imitation", text: include_str!("../../shaders/imitation.wgsl") };
+
+/// The places of a map over a batch of images.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Grid {
+    /// Rows and columns.
+    pub size: [usize; 2],
+    /// Pixels from one row, and from one column, to the next.
+    pub step: [f32; 2],
+}
+
+impl Grid {
+    fn places(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+}
+
+/// How much each place of a map counts, `[images · h · w]`: 1 where a box of `objects` `[images, boxes, 6]` ([`fcos::assign`]) touches
+/// its cell; else, where nobody has looked at the image or what is there is not judged, a teacher's foreground; else 0. `taught`
+/// `[images, places, classes + 5]` is what the teacher says at the places of `pyramid`.
+pub fn mask(gpu: &Gpu, grid: &Grid, objects: &Tensor, pyramid: &Pyramid, taught: &Tensor) -> Result<Tensor> {
+    const NAMES: [[&str; 4]; MOST_LEVELS] = [
+        ["", "height0", "width0", "stride0"],
+        ["start1", "height1", "width1", "stride1"],
+        ["start2", "height2", "width2", "stride2"],
+        ["start3", "height3", "width3", "stride3"],
+        ["start4", "height4", "width4", "stride4"],
+    ];
+    let targets = fcos::teach(gpu, pyramid, taught, 0.0)?;
+    let images = pyramid.images;
+    let boxes = objects.len() / (OBJECT * images);
+    expect("imitation", "objects", objects, &[images, boxes, OBJECT])?;
+    expect("imitation", "targets", &targets, &[images * pyramid.places(), TARGET])?;
+    let rows = images * grid.places();
+    let made = Tensor::empty(gpu, &[rows])?;
+    let mut launch = gpu
+        .launch(SOURCE, "imitation_mask", &variant(Rows::Invocation, false))?
+        .bind("objects", objects)
+        .bind("targets", &targets)
+        .bind("made", &made)
+        .u32("images", images)
+        .u32("height", grid.size[0])
+        .u32("width", grid.size[1])
+        .u32("boxes", boxes)
+        .u32("places", pyramid.places())
+        .u32("levels", pyramid.levels.len())
+        .f32("step_y", grid.step[0])
+        .f32("step_x", grid.step[1])
+        .turns(boxes)
+        .cost(20 * (rows * boxes) as u64);
+    let mut first = 0;
+    for (k, [start, height, width, stride]) in NAMES.into_iter().enumerate() {
+        let level = pyramid.levels.get(k).copied().unwrap_or(Level { size: [1, 1], stride: 1.0 });
+        // The first begins at 0.
+        if k > 0 {
+            launch = launch.u32(start, first);
+        }
+        launch = launch.u32(height, level.size[0]).u32(width, level.size[1]).f32(stride, level.stride);
+        first += level.size[0] * level.size[1];
+    }
+    launch.threads(rows)?;
+    Ok(made)
+}
+
+/// The sum of a mask, `[1]`.
+pub fn total(gpu: &Gpu, mask: &Tensor) -> Result<Tensor> {
+    let sum = Tensor::empty(gpu, &[1])?;
+    let launch =
+        gpu.launch(SOURCE, "mask_total", &variant(Rows::Invocation, false))?.bind("mask", mask).bind("sum", &sum);
+    let launch = launch.u32("rows", mask.len()).u32("columns", 1).u32("accumulate", 0).f32("weight", 0.0);
+    launch.turns(mask.len().div_ceil(64)).groups(1)?;
+    Ok(sum)
+}
+
+/// `weight / (2 max(Σ mask, 1)) · Σ mask (s − t)²` over places and channels; `s`, `t` and `ds` `[n, h, w, c]`, `mask` and `row_loss`
+/// `[n·h·w]`, `total` that of [`total`].
+pub fn imitation(
+    gpu: &Gpu,
+    (s, t): (&Tensor, &Tensor),
+    (mask, total): (&Tensor, &Tensor),
+    weight: f32,
+    ds: Option<&Target>,
+    row_loss: &Tensor,
+) -> Result<()> {
+    let rows = Rows::choose(s.columns(), gpu.profile().class);
+    imitation_with(gpu, (s, t), (mask, total), weight, ds, row_loss, rows)
+}
+
+fn variant(rows: Rows, grad: bool) -> Defines {
+    defines! { WIDE = rows.wide(), GRAD = grad }
+}
+
+/// [`imitation`] with rows worked through in a given way.
+pub fn imitation_with(
+    gpu: &Gpu,
+    (s, t): (&Tensor, &Tensor),
+    (mask, total): (&Tensor, &Tensor),
+    weight: f32,
+    ds: Option<&Target>,
+    row_loss: &Tensor,
+    rows: Rows,
+) -> Result<()> {
+    expect("imitation", "the teacher's features", t, s.shape())?;
+    expect("imitation", "mask", mask, &[s.rows()])?;
+    expect("imitation", "the mask's total", total, &[1])?;
+    expect("imitation", "row_loss", row_loss, &[s.rows()])?;
+    if let Some(ds) = ds {
+        expect("imitation", "ds", &ds.tensor, s.shape())?;
+    }
+    let launch = gpu
+        .launch(SOURCE, "imitation", &variant(rows, ds.is_some()))?
+        .bind("mask", mask)
+        .bind("total", total)
+        .bind("s", s)
+        .bind("t", t)
+        .bind("row_loss", row_loss)
+        .u32("rows", s.rows())
+        .u32("columns", s.columns())
+        .u32("accumulate", flag(ds))
+        .f32("weight", weight)
+        .cost(6 * s.len() as u64);
+    rows.dispatch(bind_gradient(launch, "ds", ds), [s.rows(), s.columns()])
+}
+
+/// Every way the shader is compiled.
+pub fn permutations() -> Vec<Permutation> {
+    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    all.map(|defines| Permutation { source: SOURCE, defines }).collect()
+}
+
+/// Maps as coarse as a teacher's levels, finer and coarser; images without objects, with a crowd, and at which nobody has looked; more
+/// places than one workgroup counts; few channels and many.
+pub fn cases() -> Vec<Case> {
+    let all: [(usize, Grid, usize, usize); 5] = [
+        (1, Grid { size: [1, 1], step: [8.0, 8.0] }, 1, 1),
+        (4, Grid { size: [5, 7], step: [4.0, 4.0] }, 1, 8),
+        (3, Grid { size: [9, 12], step: [2.0, 2.0] }, 3, 33),
+        (4, Grid { size: [3, 4], step: [6.5, 5.75] }, 5, 100),
+        (2, Grid { size: [24, 33], step: [1.0, 1.0] }, 2, 3),
+    ];
+    let case = |(n, grid, levels, c): (usize, Grid, usize, usize)| {
+        Case::new(format!("{n} of {grid:?}, {levels} levels, {c} channels"), move |gpu| run(gpu, n, grid, levels, c))
+    };
+    all.map(case).into()
+}
+
+/// Objects and a crowd, off the cells' edges; the second image of a batch has none, at the third nobody has looked.
+fn things(image: usize, [h, w]: [f64; 2]) -> Option<Vec<twin::fcos::Thing>> {
+    let thing = |edges: [f64; 4], ignored| {
+        let edges = [edges[0] * w, edges[1] * h, edges[2] * w, edges[3] * h].map(|e| (e * 8.0).round() / 8.0 + 0.0625);
+        twin::fcos::Thing { edges, class: 0, ignored }
+    };
+    match image {
+        1 => Some(Vec::new()),
+        2 => None,
+        _ => Some(vec![
+            thing([0.1, 0.2, 0.5, 0.6], false),
+            thing([0.4, 0.5, 0.9, 1.1], true),
+            thing([0.8, 0.05, 0.81, 0.06], false),
+        ]),
+    }
+}
+
+fn run(gpu: &Gpu, n: usize, grid: Grid, levels: usize, c: usize) -> Result<Vec<Check>> {
+    let [h, w] = grid.size;
+    let image = [h as f64 * f64::from(grid.step[0]), w as f64 * f64::from(grid.step[1])];
+    let level = |k: usize| {
+        let stride = f64::from(2u32 << k);
+        twin::fcos::Level { size: image.map(|side| (side / stride).ceil() as usize), stride }
+    };
+    let twins: Vec<twin::fcos::Level> = (0..levels).map(level).collect();
+    let gpu_level = |l: &twin::fcos::Level| Level { size: l.size, stride: l.stride as f32 };
+    let pyramid = Pyramid { levels: twins.iter().map(gpu_level).collect(), images: n };
+    let (boxes, places) = (3, pyramid.places());
+    let said = values(1, n * places * 7);
+    let foreground = twin::fcos::foreground(&f64s(&said), 2);
+    let cells = twin::imitation::Grid { size: grid.size, step: grid.step.map(f64::from) };
+    let mut objects = vec![0.0f32; n * boxes * OBJECT];
+    let mut want = Vec::new();
+    for i in 0..n {
+        let all = things(i, image);
+        match &all {
+            Some(all) => {
+                for (k, t) in all.iter().enumerate() {
+                    let at = (i * boxes + k) * OBJECT;
+                    t.edges.iter().enumerate().for_each(|(e, v)| objects[at + e] = *v as f32);
+                    objects[at + 5] = if t.ignored { 2.0 } else { 1.0 };
+                }
+            }
+            None => objects[i * boxes * OBJECT + 5] = 3.0,
+        }
+        let seen = &foreground[i * places..(i + 1) * places];
+        want.extend(twin::imitation::mask(all.as_deref(), seen, &twins, &cells));
+    }
+    let objects = Tensor::from_f32(gpu, &objects, &[n, boxes, OBJECT])?;
+    let taught = Tensor::from_f32(gpu, &said, &[n, places, 7])?;
+    let made = mask(gpu, &grid, &objects, &pyramid, &taught)?;
+    let sum = total(gpu, &made)?;
+    let mut checks = vec![
+        Check::sum("mask", made.to_f32(gpu)?, want.clone(), 1),
+        Check::sum("total", sum.to_f32(gpu)?, vec![want.iter().sum()], want.len()),
+    ];
+    let (rows, shape) = (want.len(), [n, h, w, c]);
+    let (s, t) = (values(2, rows * c), values(3, rows * c));
+    let (s64, t64) = (f64s(&s), f64s(&t));
+    let loss = twin::imitation::forward(&s64, &t64, &want, c);
+    let grad = twin::imitation::grad(&s64, &t64, &want, c);
+    let (s, t) = (Tensor::from_f32(gpu, &s, &shape)?, Tensor::from_f32(gpu, &t, &shape)?);
+    for how in Rows::ALL {
+        let what = format!("{how:?}");
+        checks.extend(fused(gpu, &what, (&shape, rows), 0.75, (loss, &grad), c, |ds, row_loss| {
+            imitation_with(gpu, (&s, &t), (&made, &sum), 0.75, ds, row_loss, how)
+        })?);
+    }
+    Ok(checks)
+}
