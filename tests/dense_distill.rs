@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use limbeck::data::TaskKind;
-use limbeck::distill::{Look, METHODS};
+use limbeck::distill::{Adaptor, BoxKd, Imitation, Look, METHODS, Whereabouts};
 use limbeck::gpu::{Gpu, Options};
+use limbeck::kernels::fcos::{Focal, Level, Part};
+use limbeck::loss::{Detection, Ledger, Losses};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
@@ -183,4 +185,86 @@ fn layers_that_a_teacher_has_not_are_refused_before_work_begins() {
     refused(&["student.arch=resnet18", pkd], &["distill.pkd.layers", "a teacher of mask has", "level1 to level3"]);
     let pkd = "distill={ methods = [\"pkd\"], pkd = { layers = [\"level3\"], teacher_layers = [\"layer5\"] } }";
     refused(&[pkd], &["distill.pkd.teacher_layers", "not layer5"]);
+}
+
+/// A loss by `x`, and its gradient.
+fn loss_of(gpu: &Gpu, x: &Tensor, add: &dyn Fn(&mut Losses, &Var) -> limbeck::Result<()>) -> (f64, Vec<f32>) {
+    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu, vec!["loss".into()], 1).unwrap());
+    let leaf = tape.leaf(x.clone());
+    add(&mut Losses { gpu, tape: &mut tape, ledger: &ledger }, &leaf).unwrap();
+    ledger.advance();
+    let grads = tape.backward(gpu).unwrap();
+    (ledger.take(gpu).unwrap()[0][0].into(), grads.of(&leaf).unwrap().to_f32(gpu).unwrap())
+}
+
+/// An image without boxes as labels asks nothing of a detector by itself; its teacher's boxes and classes ask, and so do its features,
+/// where the teacher sees something.
+#[test]
+fn images_without_boxes_are_taught_by_the_teachers() {
+    let gpu = gpu();
+    let levels = vec![Level { size: [4, 4], stride: 4.0 }, Level { size: [2, 2], stride: 8.0 }];
+    let (images, places, columns) = (2, 20, 7);
+    let numbers = |len: usize, step: usize| (0..len).map(|i| (i * step % 29) as f32 / 7.0 - 2.0).collect::<Vec<f32>>();
+    let said =
+        |step| Tensor::from_f32(&gpu, &numbers(images * places * columns, step), &[images, places, columns]).unwrap();
+    let (z, taught) = (said(11), said(17));
+    // Nobody has looked at the first image; in the second, nothing is.
+    let mut rows = vec![0.0; images * 6];
+    rows[5] = 3.0;
+    let objects = Tensor::from_f32(&gpu, &rows, &[images, 1, 6]).unwrap();
+    let of = |gradient: &[f32], image: usize| gradient[image * gradient.len() / 2..][..gradient.len() / 2].to_vec();
+    let pulls = |values: &[f32]| values.iter().any(|v| *v != 0.0);
+    for part in [Part::Classes(Focal { alpha: 0.25, gamma: 2.0 }), Part::Boxes, Part::Centre] {
+        let detection = Detection { part, levels: levels.clone() };
+        let (_, gradient) = loss_of(&gpu, &z, &|losses, z| {
+            let (targets, norms) = detection.assign(losses.gpu, z, &objects)?;
+            detection.apply(losses, 0, 1.0, z, (&targets, &norms))
+        });
+        assert!(!pulls(&of(&gradient, 0)), "{part:?}");
+    }
+    let (loss, gradient) =
+        loss_of(&gpu, &z, &|losses, z| BoxKd { temperature: 2.0, boxes: 1.0 }.apply(losses, 0, 1.0, z, &taught));
+    assert!(loss > 0.0);
+    for image in 0..images {
+        let own = of(&gradient, image);
+        let column = |c: usize| own.iter().skip(c).step_by(columns).copied().collect::<Vec<f32>>();
+        assert!((0..6).all(|c| pulls(&column(c))), "{image}: {own:?}");
+        assert!(!pulls(&column(6)), "centre-ness is not taught");
+    }
+    let map = |step| Tensor::from_f32(&gpu, &numbers(images * 16 * 3, step), &[images, 4, 4, 3]).unwrap();
+    let adaptor = Adaptor::new(&gpu, "adaptor", 3, 3, 0).unwrap();
+    let imitation = Imitation::new(adaptor, 4.0, levels.clone());
+    let seen = Whereabouts { objects: &objects, taught: &taught };
+    let teacher = map(5);
+    let (loss, gradient) = loss_of(&gpu, &map(3), &|losses, s| imitation.apply(losses, 0, 1.0, (s, &teacher), seen));
+    assert!(loss > 0.0 && pulls(&of(&gradient, 0)) && !pulls(&of(&gradient, 1)));
+    // A student's map twice as fine is pooled first, and a box is where it was: in the upper left quarter of the second image.
+    rows[5] = 0.0;
+    rows[6..].copy_from_slice(&[1.0, 1.0, 7.0, 7.0, 0.0, 1.0]);
+    let objects = Tensor::from_f32(&gpu, &rows, &[images, 1, 6]).unwrap();
+    let adaptor = Adaptor::new(&gpu, "adaptor", 3, 3, 0).unwrap();
+    let imitation = Imitation::new(adaptor, 2.0, levels);
+    let seen = Whereabouts { objects: &objects, taught: &taught };
+    let fine = Tensor::from_f32(&gpu, &numbers(images * 64 * 3, 3), &[images, 8, 8, 3]).unwrap();
+    let (_, gradient) = loss_of(&gpu, &fine, &|losses, s| imitation.apply(losses, 0, 1.0, (s, &teacher), seen));
+    let pulled: Vec<usize> = (0..images * 64).filter(|i| pulls(&gradient[i * 3..i * 3 + 3])).collect();
+    let quarter: Vec<usize> = (0..4).flat_map(|y| (0..4).map(move |x| 64 + y * 8 + x)).collect();
+    assert_eq!(pulled, quarter);
+}
+
+/// In a whole run, in which no image has both labels and most have none.
+#[test]
+fn detectors_learn_from_teachers_on_images_without_boxes() {
+    let folder = tempdir().unwrap();
+    let more = "task_weight = 0.1\n[distill.kd]\ntasks = [\"boxes\"]\n\
+                [distill.fgfi]\nweight = 0.5\n";
+    let text = scenes("[\"mask\", \"boxes\"]", 16, more).unwrap().to_toml();
+    let sets = ["data.labelled={ mask = 0.25, boxes = 0.125 }", "data.disjoint=true"].map(String::from);
+    let records = run(&Config::parse(&text, Path::new("a.toml"), &sets).unwrap(), folder.path());
+    for term in ["boxes/kd", "boxes/fgfi@level2", "boxes/fgfi@level3"] {
+        let (first, last) = ends(&records, term);
+        assert!(last < 0.8 * first, "{term}: {first} to {last}");
+    }
+    let bytes = fs::read(folder.path().join("seed-1/distilled.safetensors")).unwrap();
+    assert!(safetensors::SafeTensors::deserialize(&bytes).unwrap().names().iter().all(|n| !n.contains("adaptor")));
 }

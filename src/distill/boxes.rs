@@ -16,6 +16,8 @@ const FOREGROUND: f32 = 0.3;
 /// Places are weighted because nearly all of them are empty, and to imitate a teacher there teaches nothing (Chen et al. 2017, "Learning
 /// efficient object detection models with knowledge distillation"; Guo et al. 2021, arXiv 2103.14475, weight foreground and background
 /// apart). The boxes' loss is GIoU (Rezatofighi et al. 2019, arXiv 1902.09630), as on labels.
+///
+/// Labels take no part: an image without boxes as a label, of which the losses on labels ask nothing, is taught as any other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoxKd {
     /// T.
