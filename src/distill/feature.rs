@@ -125,7 +125,7 @@ pub(super) const FITNET: Method = Method {
     make: |s| make(s, FeatureLoss::FitNet),
 };
 
-/// Weight 1 on the end of the shared trunk (KD4MTL).
+/// Weight 1 on the end of the shared trunk (KD4MTL, whose single-task decoders are looked at as well: `layers = ["layer3", "decoder"]`).
 pub(super) const NORMALISED: Method = Method {
     name: "normalised",
     weight: 1.0,

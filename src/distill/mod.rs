@@ -39,7 +39,6 @@ pub use review::Review;
 pub use rkd::{Relation, Rkd};
 pub use sigmoid::SigmoidKd;
 pub use similarity::SimilarityPreserving;
-pub(crate) use tap::NAMES;
 pub use tap::{Spot, Tap, Taught};
 pub use vid::Vid;
 

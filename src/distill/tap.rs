@@ -23,10 +23,10 @@ pub enum Tap {
     Logits,
 }
 
-/// What a layer may be called.
-pub(crate) const NAMES: &str = "layer1, layer2, …, pooled, level1, level2, …, decoder or logits";
-
 impl Tap {
+    /// What a layer may be called.
+    pub const NAMES: &str = "layer1, layer2, …, pooled, level1, level2, …, decoder or logits";
+
     /// From a layer's name: `layer1`, `layer2`, … as PyTorch calls the stages, or `pooled`; in the head of a task that is asked of
     /// pixels or places `level1`, `level2`, …, each as large as the stage of that number, `decoder` and `logits`.
     pub fn parse(name: &str) -> Option<Tap> {

@@ -99,7 +99,7 @@ fn table(s: &Section, method: &Method) -> Result<MethodConfig> {
     };
     for (key, names) in [("layers", &config.layers), ("teacher_layers", &config.teacher_layers)] {
         if let Some(i) = names.iter().position(|n| Tap::parse(n).is_none()) {
-            let message = format!("expected {}, found {:?}", distill::NAMES, names[i]);
+            let message = format!("expected {}, found {:?}", Tap::NAMES, names[i]);
             return Err(s.element_error(key, i, message));
         }
     }
