@@ -157,7 +157,17 @@ fn maps_of_heads_are_cached_and_shown_to_each_other() {
         run(&scenes("[\"mask\", \"depth\"]", 2, &format!("{methods}{more}")).unwrap(), &out);
         fs::read(out.join("seed-1/distilled.last.safetensors")).unwrap()
     };
-    assert!(file("live", "") == file("cached", "[cache]\nstorage = \"f32\"\n"));
+    let live = file("live", "");
+    assert!(live == file("cached", "[cache]\nstorage = \"f32\"\n"));
+    // Every term has a tape of its own, on which its head runs anew; the weights are found anew each step.
+    let balanced = "[balance]\nmethod = \"cagrad\"\nover = \"terms\"\n";
+    assert!(live != file("balanced", balanced));
+    let told = read_records(&folder.path().join("balanced/metrics.jsonl")).unwrap();
+    let distilled = told.iter().find(|r| r.stage == "distilled").unwrap();
+    assert!(
+        distilled.losses.len() == 6 && distilled.losses.values().all(|v| v.is_finite() && *v > 0.0),
+        "{distilled:?}"
+    );
     let found = train::cache::verify(&folder.path().join("cached"), 1.0, &gpu()).unwrap();
     assert!(found.len() == 2 && found.iter().all(|v| v.checked == 24 && v.wrong == 0), "{found:?}");
     let text = scenes("[\"mask\", \"depth\"]", 2, methods).unwrap().to_toml();
