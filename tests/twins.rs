@@ -12,8 +12,8 @@ use limbeck::{
     shape::{Conv2d, Pool2d},
     twin::{
         adaptive_pool, attention, batch_norm, binary_cross_entropy, conv2d, correlation, cross_entropy, dice,
-        distill_kl, dkd, elementwise, fcos, feature_loss, focal, gramian, imitation, linear, normalize, optimizer, pkt, pool,
-        reduce, relation, resize, rkd, sigmoid_kl, softmax, transpose, vid,
+        distill_kl, dkd, elementwise, fcos, feature_loss, focal, gramian, imitation, linear, normalize, optimizer, pkt,
+        pool, reduce, relation, resize, rkd, sigmoid_kl, softmax, transpose, vid,
     },
 };
 
