@@ -130,6 +130,30 @@ fn run(config: &Config, out: &Path) -> Summary {
     train::run(config, out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap()
 }
 
+#[test]
+fn masks_and_boxes_are_learnt_from_images_that_are_cut_turned_and_put_together() {
+    let folder = tempdir().unwrap();
+    let mut config = scenes("[\"mask\", \"boxes\"]", "");
+    config.augment.crop = Some([0.5, 1.0]);
+    config.augment.scale = Some([0.8, 1.25]);
+    (config.augment.rotate, config.augment.mosaic) = (10.0, 0.5);
+    config.student.train.epochs = 12;
+    let out = folder.path().join("run");
+    let summary = run(&config, &out);
+    assert!(summary.models.contains_key("distilled"));
+    let journal = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let losses: Vec<f64> = journal
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["stage"] == "joint")
+        .filter_map(|line| line["train_loss"].as_f64())
+        .collect();
+    assert_eq!(losses.len(), 12);
+    assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
+    // The resolved file says how images vary, and reads back equal.
+    assert_eq!(Config::load(&out.join("config.toml"), &[]).unwrap(), config);
+}
+
 const ALL: &str = "[\"class\", \"colours\", \"mask\", \"count\", \"depth\", \"boxes\"]";
 
 #[test]
@@ -140,7 +164,7 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
     let summary = run(&config, &out);
     let names =
         |task: &str| -> Vec<&str> { summary.models["distilled"].metrics[task].iter().map(|(m, _)| m.name).collect() };
-    assert_eq!(names("class"), ["accuracy", "f1", "precision", "recall"]);
+    assert_eq!(names("class"), ["accuracy", "f1", "precision", "recall", "ece"]);
     assert_eq!(names("colours"), ["map", "f1", "micro_f1", "accuracy"]);
     assert_eq!(names("mask"), ["miou", "pixel_accuracy"]);
     assert_eq!(names("count"), ["rmse", "mae", "r2"]);

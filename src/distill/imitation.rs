@@ -105,6 +105,7 @@ fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
     Ok(Box::new(Tapped(Imitation::new(adaptor, stride, setup.levels.to_vec()), student, teacher)))
 }
 
-/// Weight 0.01 (the authors' code) at every level of the detector.
+/// Weight 0.01 at every level of the detector (the default of the authors' code, which they say is the paper's for a VGG-11; they advise
+/// to tune it).
 pub(super) const FGFI: Method =
     Method { name: "fgfi", weight: 0.01, look: Look::Map(Layers::Levels), tasks: &[TaskKind::Boxes], keys: &[], make };
