@@ -86,8 +86,8 @@
 //!
 //! 1. *Upload.* [`data::loader::Loader`] has prepared the next batch on its thread: bytes `[n, h, w, c]`, labels, and one
 //!    draw a sample. The bytes become a [`tensor::Tensor`] as they are.
-//! 2. *Augment.* [`kernels::augment`] shifts, mirrors and normalises on the GPU, as each sample drew. There is one result,
-//!    so teachers and student see the same picture.
+//! 2. *Augment.* [`kernels::augment`] moves (shift, mirror, crop, scale, turn, mosaic) and normalises on the GPU, as each sample
+//!    drew; labels of pixels and boxes move along. There is one result, so teachers and student see the same picture.
 //! 3. *Frozen teachers.* [`nn::Frozen`] has its batch norm folded into the convolutions, no tape and no training mode. They run
 //!    one after the other, before the student, each keeping only what a loss will look at: no more than one teacher's
 //!    activations exist at a time, and none beside the student's.
