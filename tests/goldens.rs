@@ -5,18 +5,20 @@
 #[path = "common/goldens.rs"]
 mod goldens;
 
+#[path = "common/distillation_gpu.rs"]
+mod distillation;
+
 #[path = "common/embedding_gpu.rs"]
 mod embedding;
+
+#[path = "common/resnet20_gpu.rs"]
+mod resnet20;
 
 use std::sync::OnceLock;
 
 use goldens::{Case, Group};
 use limbeck::{
     Result,
-    distill::{
-        Adaptor, AttentionTransfer, ChannelLoss, Cka, Dist, Dkd, FeatureLoss, Imitation, Kd, ProbabilisticTransfer,
-        Relation, Rkd, SigmoidKd, SimilarityPreserving, Vid, Whereabouts,
-    },
     gpu::{Gpu, Options},
     kernels::{
         batch_norm::{self, Norm, NormTargets},
@@ -24,18 +26,13 @@ use limbeck::{
         conv2d::{self, Epilogue, Pass},
         cross_entropy::cross_entropy,
         dice::dice,
-        distill_kl::distill_kl,
         fcos::{self, Focal, Level, Part, Pyramid},
         focal::focal,
         linear,
         optimizer::{self, Adam, Sgd},
         pool, reduce, resize, softmax,
     },
-    loss::{CrossEntropy, Ledger, Losses},
-    nn::{Context, HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch},
-    optim::{Optimizer, Rule},
     shape::{Conv2d, Pool2d},
-    tape::{Tape, Var},
     tensor::{Target, Tensor},
 };
 
@@ -392,177 +389,6 @@ fn goldens_losses() -> Result<()> {
     Ok(())
 }
 
-/// A loss on the student's tensor through the tape: its value and its gradient.
-fn by_tape(case: &Case, apply: impl Fn(&mut Losses, &Var, &Tensor) -> Result<()>) -> Result<()> {
-    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu(), vec!["loss".into()], 1)?);
-    let student = tape.leaf(upload(case, "input.student")?);
-    apply(&mut Losses { gpu: gpu(), tape: &mut tape, ledger: &ledger }, &student, &upload(case, "input.teacher")?)?;
-    ledger.advance();
-    let grads = tape.backward(gpu())?;
-    case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
-    check(case, "grad.student", grads.of(&student).expect("the student has no gradient"));
-    Ok(())
-}
-
-fn distill_logits(case: &Case, standardise: Option<f32>) -> Result<()> {
-    let (zs, zt, t) = (upload(case, "input.student")?, upload(case, "input.teacher")?, case.number("temperature"));
-    let (dzs, rows) = (target(&zs)?, Tensor::empty(gpu(), &[zs.rows()])?);
-    distill_kl(gpu(), &zs, &zt, t as f32, standardise, 1.0, Some(&dzs), &rows)?;
-    check_loss(case, &rows);
-    check(case, "grad.student", &dzs.tensor);
-    Ok(())
-}
-
-/// The whole loss: adaptor, distance, and the gradients of both through the tape.
-fn distill_features(case: &Case, loss: FeatureLoss) -> Result<()> {
-    let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
-    let adaptor = Adaptor::new(gpu(), "adaptor", ci, co, 0)?;
-    adaptor.params().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
-    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu(), vec!["features".into()], 1)?);
-    let student = tape.leaf(upload(case, "input.student")?);
-    let mut losses = Losses { gpu: gpu(), tape: &mut tape, ledger: &ledger };
-    loss.apply(&mut losses, 0, 1.0, (&student, &adaptor), &upload(case, "input.teacher")?)?;
-    ledger.advance();
-    let grads = tape.backward(gpu())?;
-    case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
-    check(case, "grad.student", grads.of(&student).expect("the student has no gradient"));
-    let adaptor_grads = adaptor.params().export_grads(gpu())?;
-    assert_eq!(adaptor_grads.len(), 1);
-    case.check("grad.adaptor", adaptor_grads[0].data.iter().copied(), TOLERANCE);
-    Ok(())
-}
-
-#[test]
-fn goldens_distill() -> Result<()> {
-    let group = Group::load("distill");
-    for case in group.cases("kd") {
-        distill_logits(&case, None)?;
-    }
-    for case in group.cases("logit_std") {
-        distill_logits(&case, Some(case.number("eps") as f32))?;
-    }
-    for case in group.cases("fitnet") {
-        distill_features(&case, FeatureLoss::FitNet)?;
-    }
-    for case in group.cases("kd4mtl") {
-        assert_eq!(case.number("eps"), 1e-6, "the loss has a fixed eps");
-        distill_features(&case, FeatureLoss::Normalised)?;
-    }
-    for case in group.cases("dkd") {
-        let [temperature, alpha, beta] = ["temperature", "alpha", "beta"].map(|k| case.number(k) as f32);
-        let labels = case.labels("input.y");
-        let labels = Tensor::from_u32(gpu(), &labels, &[labels.len()])?;
-        by_tape(&case, |losses, s, t| Dkd { temperature, alpha, beta }.apply(losses, 0, 1.0, s, (t, &labels)))?;
-    }
-    for case in group.cases("dist") {
-        let [temperature, inter, intra] = ["temperature", "inter", "intra"].map(|k| case.number(k) as f32);
-        by_tape(&case, |losses, s, t| Dist { temperature, inter, intra }.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("at") {
-        assert_eq!(case.integer("p"), 2);
-        by_tape(&case, |losses, s, t| AttentionTransfer.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("cwd") {
-        let loss = ChannelLoss::Wise { temperature: case.number("temperature") as f32 };
-        by_tape(&case, |losses, s, t| loss.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("sp") {
-        by_tape(&case, |losses, s, t| SimilarityPreserving.apply(losses, 0, 1.0, s, t))?;
-    }
-    for (kind, relation) in [("rkd_distance", Relation::Distance), ("rkd_angle", Relation::Angle)] {
-        for case in group.cases(kind) {
-            by_tape(&case, |losses, s, t| Rkd(relation).apply(losses, 0, 1.0, s, t))?;
-        }
-    }
-    group.assert_complete();
-    Ok(())
-}
-
-/// Mean, adaptor and variances of VID.
-fn vid(case: &Case) -> Result<()> {
-    let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
-    let vid = Vid::new(gpu(), "vid", (ci, co), 5.0, 0)?;
-    vid.adaptor().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
-    vid.spread().import(gpu(), |_, _| Ok(case.floats("input.rho").data.clone()))?;
-    by_tape(case, |losses, s, t| vid.apply(losses, 0, 1.0, s, t))?;
-    for (name, params) in [("grad.adaptor", vid.adaptor()), ("grad.rho", vid.spread())] {
-        case.check(name, params.export_grads(gpu())?[0].data.iter().copied(), TOLERANCE);
-    }
-    Ok(())
-}
-
-/// Adaptor, mask and distance of the imitation of features where objects are.
-fn fgfi(case: &Case) -> Result<()> {
-    let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
-    let adaptor = Adaptor::new(gpu(), "adaptor", ci, co, 0)?;
-    adaptor.params().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
-    let [stride, h, w] = ["stride", "height", "width"].map(|name| case.integer(name));
-    let level = |size, stride: usize| fcos::Level { size, stride: stride as f32 };
-    let levels = vec![level([h, w], stride), level([h.div_ceil(2), w.div_ceil(2)], 2 * stride)];
-    let objects = case.floats("input.objects");
-    let objects = Tensor::from_f32(gpu(), &objects.data, &objects.shape)?;
-    let taught = upload(case, "input.taught")?;
-    let imitation = Imitation::new(adaptor, stride as f32, levels);
-    let seen = Whereabouts { objects: &objects, taught: &taught };
-    by_tape(case, |losses, s, t| imitation.apply(losses, 0, 1.0, (s, t), seen))?;
-    let grads = imitation.adaptor().params().export_grads(gpu())?;
-    case.check("grad.adaptor", grads[0].data.iter().copied(), TOLERANCE);
-    Ok(())
-}
-
-/// Score maps that are enlarged first, as a decoder's are.
-fn score_maps(case: &Case) -> Result<()> {
-    let loss = ChannelLoss::Wise { temperature: case.number("temperature") as f32 };
-    // Enlarging takes no parameters.
-    let none = Adaptor::new(gpu(), "none", 1, 1, 0)?;
-    by_tape(case, |losses, z, t| {
-        let mut ctx = Context { gpu: gpu(), tape: losses.tape, params: none.params(), mode: Mode::Train };
-        let s = ctx.resize(z, [t.shape()[1], t.shape()[2]])?;
-        loss.apply(losses, 0, 1.0, &s, t)
-    })
-}
-
-#[test]
-fn goldens_methods() -> Result<()> {
-    let group = Group::load("methods");
-    for case in group.cases("sigmoid_kd") {
-        let temperature = case.number("temperature") as f32;
-        by_tape(&case, |losses, s, t| SigmoidKd { temperature }.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("pkt") {
-        by_tape(&case, |losses, s, t| ProbabilisticTransfer.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("cka") {
-        by_tape(&case, |losses, s, t| Cka.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("pkd") {
-        by_tape(&case, |losses, s, t| ChannelLoss::Pearson.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("vid") {
-        vid(&case)?;
-    }
-    for case in group.cases("at_sizes") {
-        by_tape(&case, |losses, s, t| AttentionTransfer.apply(losses, 0, 1.0, s, t))?;
-    }
-    for case in group.cases("fitnet_sizes") {
-        distill_features(&case, FeatureLoss::FitNet)?;
-    }
-    for case in group.cases("crd") {
-        embedding::crd(&case)?;
-    }
-    for case in group.cases("review") {
-        embedding::review(&case)?;
-    }
-    for case in group.cases("cwd_logits") {
-        score_maps(&case)?;
-    }
-    for case in group.cases("fgfi") {
-        fgfi(&case)?;
-    }
-    group.assert_complete();
-    Ok(())
-}
-
 /// Takes the case's steps with `step(p, g, number of the step from 1)`, comparing the parameters after each.
 fn take_steps(case: &Case, mut step: impl FnMut(&Tensor, &Tensor, u64) -> Result<()>) -> Result<()> {
     // Parameters are changed in place.
@@ -602,65 +428,5 @@ fn goldens_optim() -> Result<()> {
         }
     }
     group.assert_complete();
-    Ok(())
-}
-
-/// PyTorch's name of a parameter; the golden net has no dictionary of heads.
-fn in_pytorch(name: &str) -> String {
-    name.replace("heads.fc.", "fc.")
-}
-
-/// A ResNet-20: two steps of SGD with momentum on 0.1 · cross entropy + 0.9 · distillation (T = 4), then evaluation.
-#[test]
-fn goldens_resnet20() -> Result<()> {
-    let (gpu, group) = (gpu(), Group::load("resnet20"));
-    let upload = |key: &str| {
-        let values = group.floats(key).nhwc();
-        Tensor::from_f32(gpu, &values.data, &values.shape)
-    };
-    let head = HeadSpec::linear("fc", 10);
-    let trunk = TrunkSpec::new(arch::parse("resnet20").expect("resnet20 is known"));
-    let net = Network::new(gpu, NetworkSpec { trunk, channels: 3, heads: vec![head], init: Init::HeNormal }, 0)?;
-    net.params().import(gpu, |name, _| Ok(group.floats(&format!("before.{}", in_pytorch(name))).nhwc().data))?;
-    for p in net.params().export(gpu)? {
-        group.check(&format!("before.{}", in_pytorch(&p.name)), p.data, 0.0);
-    }
-
-    let lr = 0.05;
-    let sgd = Rule::Sgd(Sgd { lr, momentum: 0.9, nesterov: false, weight_decay: 5e-4 });
-    let mut optimizer = Optimizer::new(gpu, net.params(), sgd, None)?;
-    let mut ledger = Ledger::new(gpu, vec!["cross entropy".into(), "distillation".into()], 2)?;
-    for step in 0..2 {
-        let mut tape = Tape::new();
-        let out = net.forward(gpu, &mut tape, Mode::Train, &Var::constant(upload(&format!("step{step}.x"))?))?;
-        let logits = &out.logits[0];
-        let labels = group.labels(&format!("step{step}.y"));
-        let labels = Tensor::from_u32(gpu, &labels, &[labels.len()])?;
-        let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
-        CrossEntropy::default().apply(&mut losses, 0, 0.1, logits, &labels)?;
-        let kd = Kd { temperature: 4.0, standardise: false };
-        kd.apply(&mut losses, 1, 0.9, logits, &upload(&format!("step{step}.teacher"))?)?;
-        ledger.advance();
-        let grads = tape.backward(gpu)?;
-        net.params().zero_untouched(gpu, &grads)?;
-        group.check(&format!("step{step}.logits"), logits.value().to_f32(gpu)?, TOLERANCE);
-        for grad in net.params().export_grads(gpu)? {
-            group.check(&format!("step{step}.grad.{}", in_pytorch(&grad.name)), grad.data, TOLERANCE);
-        }
-        optimizer.step(gpu, net.params(), lr)?;
-    }
-    for (step, terms) in ledger.take(gpu)?.iter().enumerate() {
-        group.check(&format!("step{step}.loss"), [0.1 * terms[0] + 0.9 * terms[1]], TOLERANCE);
-    }
-    for p in net.params().export(gpu)? {
-        group.check(&format!("after.{}", in_pytorch(&p.name)), p.data, TOLERANCE);
-    }
-    let evaluated = net.freeze(gpu)?.infer(gpu, &upload("eval.x")?)?;
-    group.check("eval.logits", evaluated.logits[0].to_f32(gpu)?, TOLERANCE);
-
-    // Everything in the file but the inputs, and PyTorch's count of batches, which nothing here reads.
-    let is_input = |name: &str| name.ends_with(".x") || name.ends_with(".teacher");
-    let results = group.names().into_iter().filter(|n| !is_input(n) && !n.ends_with(".num_batches_tracked"));
-    group.assert_compared(&results.map(String::from).collect::<Vec<_>>());
     Ok(())
 }

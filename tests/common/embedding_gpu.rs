@@ -1,8 +1,11 @@
 //! Contrastive distillation and knowledge review on the GPU against PyTorch: methods with layers of their own.
 
+use super::distillation::by_tape;
 use super::*;
 use limbeck::distill::{Crd, Review};
+use limbeck::loss::{Ledger, Losses};
 use limbeck::params::Params;
+use limbeck::tape::{Tape, Var};
 
 /// What PyTorch calls a parameter's golden, and a part of it where two parameters are one there.
 type Golden<'a> = (&'a str, Option<usize>);
