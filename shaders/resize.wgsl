@@ -5,7 +5,8 @@
 //                  (`align_corners=False`); one invocation: one output
 //   bilinear_grad  one invocation: one input, which gathers from the outputs that lie beside it
 //
-// x, dx [n, h, w, c]; y, dy [n, oh, ow, c]. Memory: nearest reads each value once, bilinear up to four times.
+// x, dx [n, h, w, c]; y, dy [n, oh, ow, c]; an invocation has one channel, or four of them (VEC = 4, c counts fours then).
+// Memory: nearest reads each value once, bilinear up to four times.
 // Positions are exact fractions of 2·OH in u32, so that both ways agree on them.
 
 #import shared/index
@@ -13,9 +14,15 @@
 
 struct Params { n: u32, h: u32, w: u32, c: u32, oh: u32, ow: u32, accumulate: u32 }
 
+#if VEC == 4
+alias X = vec4<f32>;
+#else
+alias X = f32;
+#endif
+
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<X>;
+@group(0) @binding(2) var<storage, read_write> y: array<X>;
 
 @compute @workgroup_size(64)
 fn nearest(
@@ -31,8 +38,8 @@ fn nearest(
     y[id] = x[map_index(vec4<u32>(at.x, at.y * p.h / p.oh, at.z * p.w / p.ow, at.w), p.h, p.w, p.c)];
 }
 
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<X>;
+@group(0) @binding(2) var<storage, read_write> dx: array<X>;
 
 // The first output that takes input i or one after it.
 fn first(i: u32, size: u32, out: u32) -> u32 {
@@ -50,7 +57,7 @@ fn nearest_grad(
         return;
     }
     let at = map_place(id, p.h, p.w, p.c);
-    var sum = 0.0;
+    var sum = X();
     if p.accumulate != 0u {
         sum = dx[id];
     }
@@ -71,8 +78,8 @@ fn between(i: u32, size: u32, out: u32) -> Between {
     return Between(low, min(low + 1u, size - 1u), f32(at - low * 2u * out) / f32(2u * out));
 }
 
-@group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var<storage, read_write> scaled: array<f32>;
+@group(0) @binding(1) var<storage, read> source: array<X>;
+@group(0) @binding(2) var<storage, read_write> scaled: array<X>;
 
 @compute @workgroup_size(64)
 fn bilinear(
@@ -95,10 +102,14 @@ fn bilinear(
     scaled[id] = upper + i.share * (c + j.share * (d - c) - upper);
 }
 
-// The share of input `at` in output i.
+// The share of input `at` in output i: what `between` says of it, without its division.
 fn share_of(at: u32, i: u32, size: u32, out: u32) -> f32 {
-    let b = between(i, size, out);
-    return select(0.0, 1.0 - b.share, b.low == at) + select(0.0, b.share, b.high == at);
+    let here = max((2u * i + 1u) * size, out) - out;
+    let mine = at * 2u * out;
+    let away = max(here, mine) - min(here, mine);
+    let rest = f32(2u * out - min(away, 2u * out)) / f32(2u * out);
+    // What lies behind the last input is its alone.
+    return select(rest, 1.0, here >= mine && at + 1u == size);
 }
 
 // The first output that may lie between input at − 1 and another one, and the first behind input at + 1.
@@ -121,7 +132,7 @@ fn bilinear_grad(
     let at = map_place(id, p.h, p.w, p.c);
     let rows = reach(at.y, p.h, p.oh);
     let columns = reach(at.z, p.w, p.ow);
-    var sum = 0.0;
+    var sum = X();
     if p.accumulate != 0u {
         sum = dx[id];
     }

@@ -19,40 +19,66 @@ fn size(x: &[usize], [oh, ow]: [usize; 2]) -> Result<[usize; 4]> {
     }
 }
 
-fn prepare<'a>(launch: Launch<'a>, [n, h, w, c]: [usize; 4], [oh, ow]: [usize; 2]) -> Launch<'a> {
-    launch.u32("n", n).u32("h", h).u32("w", w).u32("c", c).u32("oh", oh).u32("ow", ow)
+/// How a value between the inputs is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Interpolation {
+    /// The input nearest to it.
+    Nearest,
+    /// Between the four inputs around it (`align_corners=False`).
+    Bilinear,
+}
+
+/// Channels that one invocation has.
+fn choose(c: usize) -> usize {
+    if c.is_multiple_of(4) { 4 } else { 1 }
+}
+
+fn launch<'a>(
+    gpu: &'a Gpu,
+    entry: &'static str,
+    [n, h, w, c]: [usize; 4],
+    [oh, ow]: [usize; 2],
+    vec: usize,
+) -> Result<Launch<'a>> {
+    let launch = gpu.launch(SOURCE, entry, &defines! { VEC = vec })?;
+    Ok(launch.u32("n", n).u32("h", h).u32("w", w).u32("c", c / vec).u32("oh", oh).u32("ow", ow))
 }
 
 /// `x` `[n, h, w, c]` → `[n, oh, ow, c]`, each output the input nearest to it.
 pub fn nearest(gpu: &Gpu, x: &Tensor, out: [usize; 2]) -> Result<Tensor> {
-    forward(gpu, "nearest", ("x", "y"), x, out)
+    resize_with(gpu, Interpolation::Nearest, x, out, choose(x.columns()))
 }
 
 /// `x` `[n, h, w, c]` → `[n, oh, ow, c]`, each output between the four inputs around it (`align_corners=False`).
 pub fn bilinear(gpu: &Gpu, x: &Tensor, out: [usize; 2]) -> Result<Tensor> {
-    forward(gpu, "bilinear", ("source", "scaled"), x, out)
+    resize_with(gpu, Interpolation::Bilinear, x, out, choose(x.columns()))
 }
 
-fn forward(gpu: &Gpu, entry: &'static str, (from, to): (&str, &str), x: &Tensor, out: [usize; 2]) -> Result<Tensor> {
+/// [`nearest`] or [`bilinear`] with 4 channels or 1 an invocation.
+pub fn resize_with(gpu: &Gpu, how: Interpolation, x: &Tensor, out: [usize; 2], vec: usize) -> Result<Tensor> {
     let size = size(x.shape(), out)?;
     let y = Tensor::empty(gpu, &[size[0], out[0], out[1], size[3]])?;
-    let launch = gpu.launch(SOURCE, entry, &defines! {})?.bind(from, x).bind(to, &y).u32("accumulate", 0);
-    prepare(launch, size, out).threads(y.len())?;
+    let (entry, from, to) = match how {
+        Interpolation::Nearest => ("nearest", "x", "y"),
+        Interpolation::Bilinear => ("bilinear", "source", "scaled"),
+    };
+    let launch = launch(gpu, entry, size, out, vec)?.bind(from, x).bind(to, &y).u32("accumulate", 0);
+    launch.threads(y.len() / vec)?;
     Ok(y)
 }
 
 /// The gradient of [`nearest`] with respect to `x`, from `dy` `[n, oh, ow, c]`.
 pub fn nearest_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
-    backward(gpu, "nearest_grad", dy, dx, |size, out| out.div_ceil(size) + 1)
+    grad_with(gpu, Interpolation::Nearest, dy, dx, choose(dy.columns()))
 }
 
 /// The gradient of [`bilinear`] with respect to `x`, from `dy` `[n, oh, ow, c]`.
 pub fn bilinear_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
-    backward(gpu, "bilinear_grad", dy, dx, |size, out| 2 * out.div_ceil(size) + 2)
+    grad_with(gpu, Interpolation::Bilinear, dy, dx, choose(dy.columns()))
 }
 
-/// `reach(size, out)`: outputs along one side that an input may go into.
-fn backward(gpu: &Gpu, entry: &'static str, dy: &Tensor, dx: &Target, reach: fn(usize, usize) -> usize) -> Result<()> {
+/// [`nearest_grad`] or [`bilinear_grad`] with 4 channels or 1 an invocation.
+pub fn grad_with(gpu: &Gpu, how: Interpolation, dy: &Tensor, dx: &Target, vec: usize) -> Result<()> {
     let &[n, oh, ow, c] = dy.shape() else {
         return Err(Error::Shape(format!("resize: the gradient of a map is no {:?}", dy.shape())));
     };
@@ -61,14 +87,20 @@ fn backward(gpu: &Gpu, entry: &'static str, dy: &Tensor, dx: &Target, reach: fn(
         let (dy, dx) = (dy.shape(), dx.tensor.shape());
         return Err(Error::Shape(format!("resize: a gradient {dy:?} for a map {dx:?}")));
     }
-    let turns = reach(size[1], oh) * (reach(size[2], ow) + 1);
-    let launch = gpu.launch(SOURCE, entry, &defines! {})?.bind("dy", dy).bind("dx", &dx.tensor);
-    prepare(launch.u32("accumulate", dx.flag()), size, [oh, ow]).turns(turns).threads(dx.tensor.len())
+    // Outputs along one side that an input may go into.
+    let reach = |size: usize, out: usize| match how {
+        Interpolation::Nearest => out.div_ceil(size) + 1,
+        Interpolation::Bilinear => 2 * out.div_ceil(size) + 2,
+    };
+    let entry = if how == Interpolation::Nearest { "nearest_grad" } else { "bilinear_grad" };
+    let launch = launch(gpu, entry, size, [oh, ow], vec)?.bind("dy", dy).bind("dx", &dx.tensor);
+    let launch = launch.u32("accumulate", dx.flag()).turns(reach(size[1], oh) * (reach(size[2], ow) + 1));
+    launch.threads(dx.tensor.len() / vec)
 }
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    vec![Permutation { source: SOURCE, defines: defines! {} }]
+    [1, 4].map(|vec| Permutation { source: SOURCE, defines: defines! { VEC = vec } }).into()
 }
 
 /// Larger and smaller, by whole factors and by others.
@@ -78,6 +110,8 @@ pub fn cases() -> Vec<Case> {
         ([2, 4, 4, 5], [8, 8]),
         ([2, 1, 1, 3], [7, 5]),
         ([2, 3, 5, 3], [7, 8]),
+        ([2, 3, 5, 8], [7, 8]),
+        ([1, 5, 1, 4], [12, 6]),
         ([1, 9, 4, 8], [4, 2]),
         ([3, 6, 6, 4], [6, 6]),
         ([1, 33, 17, 2], [5, 40]),
@@ -89,21 +123,30 @@ fn run(gpu: &Gpu, size: [usize; 4], out: [usize; 2]) -> Result<Vec<Check>> {
     let [n, _, _, c] = size;
     let (x, dy) = (values(1, size.iter().product()), values(2, n * out[0] * out[1] * c));
     let twins = [
-        ("nearest", twin::resize::nearest(&f64s(&x), size, out), twin::resize::nearest_grad(&f64s(&dy), size, out)),
-        ("bilinear", twin::resize::bilinear(&f64s(&x), size, out), twin::resize::bilinear_grad(&f64s(&dy), size, out)),
+        (
+            Interpolation::Nearest,
+            twin::resize::nearest(&f64s(&x), size, out),
+            twin::resize::nearest_grad(&f64s(&dy), size, out),
+        ),
+        (
+            Interpolation::Bilinear,
+            twin::resize::bilinear(&f64s(&x), size, out),
+            twin::resize::bilinear_grad(&f64s(&dy), size, out),
+        ),
     ];
     let (x, dy) = (Tensor::from_f32(gpu, &x, &size)?, Tensor::from_f32(gpu, &dy, &[n, out[0], out[1], c])?);
     let mut checks = Vec::new();
-    for (mode, want, grad) in twins {
-        let y = if mode == "nearest" { nearest(gpu, &x, out)? } else { bilinear(gpu, &x, out)? };
-        checks.push(Check::sum(format!("y, {mode}"), y.to_f32(gpu)?, want, 4));
-        for accumulate in [false, true] {
-            let (target, there) = destination(gpu, &size, accumulate)?;
-            let backward = if mode == "nearest" { nearest_grad } else { bilinear_grad };
-            backward(gpu, &dy, &target)?;
-            let want = added(&there, 1.0, &grad);
-            let what = format!("dx, {mode}, accumulate {accumulate}");
-            checks.push(Check::sum(what, target.tensor.to_f32(gpu)?, want, 36));
+    for vec in [1, 4].into_iter().filter(|vec| c.is_multiple_of(*vec)) {
+        for (how, want, grad) in &twins {
+            let y = resize_with(gpu, *how, &x, out, vec)?;
+            checks.push(Check::sum(format!("y, {how:?}, VEC {vec}"), y.to_f32(gpu)?, want.clone(), 4));
+            for accumulate in [false, true] {
+                let (target, there) = destination(gpu, &size, accumulate)?;
+                grad_with(gpu, *how, &dy, &target, vec)?;
+                let want = added(&there, 1.0, grad);
+                let what = format!("dx, {how:?}, VEC {vec}, accumulate {accumulate}");
+                checks.push(Check::sum(what, target.tensor.to_f32(gpu)?, want, 36));
+            }
         }
     }
     Ok(checks)
