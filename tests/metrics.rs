@@ -4,7 +4,8 @@
 
 use limbeck::geometry::Rect;
 use limbeck::metrics::{
-    CalibrationTally, Confusion, Detection, DetectionTally, Interpolation, MultilabelTally, RegressionTally, Truth,
+    CalibrationTally, CocoClass, Confusion, Detection, DetectionTally, Interpolation, MultilabelTally, RegressionTally,
+    Truth,
 };
 use serde_json::Value;
 use std::{fs, path::Path};
@@ -74,10 +75,15 @@ fn average_precision_agrees_with_pycocotools_and_voc() {
                 near(&format!("{name}, {key} of class {class}"), ours, &case[key][class], 1e-12);
             }
         }
-        let each = tally.ap50_per_class();
-        let known: Vec<f64> = each.iter().flatten().copied().collect();
-        let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
-        near(name, mean, &case["coco"][1], 1e-12);
+        // The table is the mean over the rows of the classes that occur.
+        let known: Vec<CocoClass> = tally.coco_and_classes().1.into_iter().flatten().collect();
+        let mean = |of: fn(&CocoClass) -> f64| {
+            (!known.is_empty()).then(|| known.iter().map(of).sum::<f64>() / known.len() as f64)
+        };
+        let means = [mean(|c| c.ap), mean(|c| c.ap50), mean(|c| c.ap75), mean(|c| c.ar100)];
+        for (mean, number) in means.into_iter().zip([0, 1, 2, 8]) {
+            near(&format!("{name}, classes, number {number}"), mean, &case["coco"][number], 1e-12);
+        }
     }
 }
 

@@ -117,6 +117,9 @@ pub struct Eval {
     /// distilled, joint, single/TASK or teacher/TASK
     #[arg(long, default_value = "distilled")]
     pub model: String,
+    /// Also print each class by itself, and of boxes the scores by size; JSON has them in any case
+    #[arg(long)]
+    pub classes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

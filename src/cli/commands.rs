@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
 use limbeck::data::formats::image::Picture;
 use limbeck::gpu::{self, Gpu};
-use limbeck::metrics::{MeanStd, TaskResult};
+use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
 use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
 use limbeck::train::ablate::Ablation;
 use limbeck::train::{self, Answer, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
@@ -116,35 +116,76 @@ fn eval(args: &Eval) -> Result<ExitCode> {
     let text = if args.json {
         pretty(&evaluations.iter().map(evaluation_json).collect())?
     } else {
-        evaluation_text(&evaluations)
+        evaluation_text(&evaluations, args.classes)
     };
     say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each task: its metrics in per cent, mean and deviation over the seeds.
-fn evaluation_text(evaluations: &[Evaluation]) -> String {
+/// A line for each task: its metrics in per cent, mean and deviation over the seeds; below it, where they are asked for, the metrics
+/// beside those of tables and a line for each class.
+fn evaluation_text(evaluations: &[Evaluation], classes: bool) -> String {
     let Some(first) = evaluations.first() else { return "no seeds".into() };
     let seeds: Vec<String> = evaluations.iter().map(|e| e.seed.to_string()).collect();
     let mut lines =
         vec![format!("{} on {} ({} images), seed {}", first.model, first.split, first.images, seeds.join(", "))];
     let width = first.tasks.iter().map(|(task, _)| task.chars().count()).max().unwrap_or(0);
     for (t, (task, result)) in first.tasks.iter().enumerate() {
-        let cells = result.scores.iter().filter_map(|(metric, _)| {
-            let all = evaluations.iter().filter_map(|e| e.tasks.get(t)?.1.scores.get(metric.name));
-            let values: Vec<f64> = all.map(|v| metric.shown(*v)).collect();
-            let (MeanStd { mean, std }, decimals) = (MeanStd::of(&values)?, metric.decimals());
-            let spread = if values.len() > 1 { format!(" ± {std:.decimals$}") } else { String::new() };
-            Some(format!("{} {mean:.decimals$}{spread}{}", metric.label, metric.unit()))
-        });
-        lines.push(format!("  {task:width$}  {}", cells.collect::<Vec<_>>().join("  ")));
+        let all: Vec<&TaskResult> = evaluations.iter().filter_map(|e| Some(&e.tasks.get(t)?.1)).collect();
+        let line =
+            |of: &dyn Fn(&TaskResult) -> Option<&Scores>| cells(&all.iter().filter_map(|r| of(r)).collect::<Vec<_>>());
+        lines.push(format!("  {task:width$}  {}", line(&|r| Some(&r.scores))));
+        if !classes {
+            continue;
+        }
+        if !result.more.is_empty() {
+            lines.push(format!("  {:width$}  {}", "", line(&|r| Some(&r.more))));
+        }
+        // In the classes' order, those that only a later seed has at the end.
+        let mut names: Vec<&str> = Vec::new();
+        for class in all.iter().flat_map(|r| &r.classes) {
+            if !names.contains(&class.name.as_str()) {
+                names.push(&class.name);
+            }
+        }
+        let wide = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        for name in names {
+            let of = |r: &TaskResult| r.classes.iter().position(|c| c.name == name);
+            let support = all.iter().find_map(|r| Some(r.classes[of(r)?].support)).unwrap_or(0);
+            let scores = line(&|r| of(r).map(|i| &r.classes[i].scores));
+            lines.push(format!("    {name:wide$}  {support:>9}  {scores}"));
+        }
     }
     lines.join("\n")
 }
 
+/// The metrics of the first, as means over all of them.
+fn cells(all: &[&Scores]) -> String {
+    let cell = |(metric, _): (&'static Metric, &f64)| {
+        let values: Vec<f64> = all.iter().filter_map(|s| s.get(metric.name)).map(|v| metric.shown(*v)).collect();
+        let (MeanStd { mean, std }, decimals) = (MeanStd::of(&values)?, metric.decimals());
+        let spread = if values.len() > 1 { format!(" ± {std:.decimals$}") } else { String::new() };
+        Some(format!("{} {mean:.decimals$}{spread}{}", metric.label, metric.unit()))
+    };
+    let first = all.first().map(|scores| scores.iter().filter_map(cell).collect::<Vec<_>>());
+    first.unwrap_or_default().join("  ")
+}
+
 fn evaluation_json(e: &Evaluation) -> Value {
     let task = |r: &TaskResult| {
-        let mut fields: Map<String, Value> = r.scores.iter().map(|(m, v)| (m.name.to_string(), json!(v))).collect();
+        let table = |scores: &Scores| -> Map<String, Value> {
+            scores.iter().map(|(m, v)| (m.name.to_string(), json!(v))).collect()
+        };
+        let mut fields = table(&r.scores);
+        fields.extend(table(&r.more));
+        let class = |c: &ClassResult| {
+            let mut row = table(&c.scores);
+            row.insert("support".into(), json!(c.support));
+            (c.name.clone(), Value::Object(row))
+        };
+        if !r.classes.is_empty() {
+            fields.insert("classes".into(), Value::Object(r.classes.iter().map(class).collect()));
+        }
         fields.extend(r.confusion.as_ref().map(|c| ("confusion".to_string(), json!(c.rows()))));
         Value::Object(fields)
     };
@@ -238,23 +279,29 @@ mod tests {
 
     fn evaluation(seed: u64, right: u64) -> Evaluation {
         let confusion = Confusion::from_counts(vec![right, 10 - right, 10 - right, right], 2).unwrap();
-        let tasks = vec![("first".to_string(), TaskResult::of_classes(confusion))];
+        let tasks = vec![("first".to_string(), TaskResult::of_classes(confusion, &["a", "b"].map(String::from)))];
         Evaluation { model: "distilled".into(), seed, split: "test".into(), images: 20, tasks }
     }
 
     #[test]
     fn evaluations_in_words_and_json() {
-        let one = evaluation_text(&[evaluation(0, 9)]);
+        let one = evaluation_text(&[evaluation(0, 9)], false);
         assert_eq!(
             one,
             "distilled on test (20 images), seed 0\n  first  acc 90.00 %  F1 90.00 %  precision 90.00 %  recall 90.00 %"
         );
         assert!(
-            evaluation_text(&[evaluation(0, 9), evaluation(3, 7)]).contains("seed 0, 3\n  first  acc 80.00 ± 14.14 %")
+            evaluation_text(&[evaluation(0, 9), evaluation(3, 7)], false)
+                .contains("seed 0, 3\n  first  acc 80.00 ± 14.14 %")
         );
+        let each = evaluation_text(&[evaluation(0, 9), evaluation(3, 7)], true);
+        let row = "\n    b         10  precision 80.00 ± 14.14 %  recall 80.00 ± 14.14 %  F1 80.00 ± 14.14 %";
+        assert!(each.ends_with(row), "{each}");
         let json = evaluation_json(&evaluation(0, 9));
         assert_eq!(json["tasks"]["first"]["accuracy"], 0.9);
         assert_eq!(json["tasks"]["first"]["confusion"], json!([[9, 1], [1, 9]]));
+        let row = json!({"precision": 0.9, "recall": 0.9, "f1": 0.9, "support": 10});
+        assert_eq!(json["tasks"]["first"]["classes"]["b"], row);
     }
 
     #[test]

@@ -8,12 +8,14 @@ mod delta;
 mod detection;
 mod multilabel;
 mod regression;
+mod result;
 mod scores;
 
 pub use calibration::CalibrationTally;
 pub use confusion::{ClassMetrics, Confusion, TaskMetrics};
 pub use delta::{DELTA_M_DEFINITION, MeanStd, Measure, delta_m};
-pub use detection::{CocoScores, Detection, DetectionTally, Interpolation, Truth};
+pub use detection::{CocoClass, CocoScores, Detection, DetectionTally, Interpolation, Truth};
 pub use multilabel::{AttributeMetrics, MultilabelMetrics, MultilabelTally};
 pub use regression::{RegressionMetrics, RegressionTally};
-pub use scores::{METRICS, Metric, Scores, TaskResult, metric};
+pub use result::{ClassResult, TaskResult};
+pub use scores::{METRICS, Metric, Scores, metric};

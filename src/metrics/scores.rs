@@ -1,6 +1,6 @@
 //! Metrics by name: what tables, files and the multi-task delta know of any task.
 
-use super::{CalibrationTally, CocoScores, Confusion, Measure, MultilabelMetrics, RegressionMetrics, TaskMetrics};
+use super::{CocoScores, Confusion, Measure, MultilabelMetrics, RegressionMetrics, TaskMetrics};
 
 /// What is known of a metric, whatever its value.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +46,21 @@ pub const METRICS: &[Metric] = &[
     error("rmse", "RMSE", "root mean squared error"),
     error("mae", "MAE", "mean absolute error"),
     Metric { percent: false, in_delta: false, ..part("r2", "R²", "coefficient of determination") },
+    // Of one class, or beside those of tables.
+    Metric { in_delta: false, ..part("iou", "IoU", "intersection over union") },
+    Metric { in_delta: false, ..part("average_precision", "average precision", "average precision of one attribute") },
+    Metric { in_delta: false, ..part("ap_small", "AP small", "average precision of objects under 32² pixels") },
+    Metric {
+        in_delta: false, ..part("ap_medium", "AP medium", "average precision of objects from 32² to 96² pixels")
+    },
+    Metric { in_delta: false, ..part("ap_large", "AP large", "average precision of objects over 96² pixels") },
+    Metric { in_delta: false, ..part("ar1", "AR1", "average recall with 1 detection") },
+    Metric { in_delta: false, ..part("ar10", "AR10", "average recall with 10 detections") },
+    Metric { in_delta: false, ..part("ar_small", "AR small", "average recall of objects under 32² pixels") },
+    Metric { in_delta: false, ..part("ar_medium", "AR medium", "average recall of objects from 32² to 96² pixels") },
+    Metric { in_delta: false, ..part("ar_large", "AR large", "average recall of objects over 96² pixels") },
+    Metric { in_delta: false, ..part("voc_ap50", "VOC AP50", "Pascal VOC's average precision, area under the curve") },
+    Metric { in_delta: false, ..part("voc07_ap50", "VOC07 AP50", "Pascal VOC's average precision, eleven points") },
 ];
 
 impl Metric {
@@ -72,7 +87,7 @@ pub fn metric(name: &str) -> Option<&'static Metric> {
 
 /// A task's metrics in the order in which they are shown, the most telling first; `T` is a value, or its mean and deviation over
 /// seeds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scores<T = f64>(Vec<(&'static Metric, T)>);
 
 impl<T> Scores<T> {
@@ -89,6 +104,17 @@ impl<T> Scores<T> {
     /// Every metric with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Metric, &T)> {
         self.0.iter().map(|(metric, value)| (*metric, value))
+    }
+
+    /// These, followed by `more`.
+    pub fn with(mut self, more: impl IntoIterator<Item = (&'static str, T)>) -> Self {
+        self.0.extend(Scores::new(more).0);
+        self
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The one that is shown where there is room for one.
@@ -149,33 +175,6 @@ impl From<CocoScores> for Scores {
     fn from(m: CocoScores) -> Self {
         let value = |v: Option<f64>| v.unwrap_or(0.0);
         Scores::new([("ap", value(m.ap)), ("ap50", value(m.ap50)), ("ap75", value(m.ap75)), ("ar100", value(m.ar100))])
-    }
-}
-
-/// What a network achieves at a task over a split.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "train", derive(serde::Serialize, serde::Deserialize))]
-pub struct TaskResult {
-    /// The metrics.
-    pub scores: Scores,
-    /// Of samples, or of pixels, where the task names a class of each.
-    #[cfg_attr(feature = "train", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub confusion: Option<Confusion>,
-}
-
-impl TaskResult {
-    /// Of a task that names one class of each image.
-    pub fn of_classes(confusion: Confusion) -> Self {
-        TaskResult { scores: confusion.metrics().into(), confusion: Some(confusion) }
-    }
-
-    /// The same with how sure the network was; the first five classes say something where there are more.
-    pub fn of_probabilities(confusion: Confusion, sure: &CalibrationTally) -> Self {
-        let classes = confusion.classes();
-        let mut result = Self::of_classes(confusion);
-        let more = [("top5", sure.top5()), ("ece", sure.ece())].into_iter().skip(usize::from(classes <= 5));
-        result.scores.0.extend(more.filter_map(|(name, value)| Some((metric(name)?, value))));
-        result
     }
 }
 

@@ -106,7 +106,7 @@ mod tests {
         let confusion =
             Confusion::from_counts((0..classes * classes).map(|i| (i % 7) as u64 * 1_000_000).collect(), classes)
                 .unwrap();
-        let by_task = BTreeMap::from([("a".to_string(), TaskResult::of_classes(confusion))]);
+        let by_task = BTreeMap::from([("a".to_string(), TaskResult::of_classes(confusion, &[]))]);
         let result = StageResult {
             stage: "joint".into(),
             seed: 0,

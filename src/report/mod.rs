@@ -45,7 +45,7 @@ mod tests {
                 let of = |right| {
                     tasks
                         .iter()
-                        .map(|t| (t.to_string(), TaskResult::of_classes(confusion(right))))
+                        .map(|t| (t.to_string(), TaskResult::of_classes(confusion(right), &[])))
                         .collect::<BTreeMap<_, _>>()
                 };
                 let (best, last) = (of(right + extra), of(right - 1));

@@ -10,7 +10,7 @@ use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::kernels::{confusion, elementwise};
 use crate::metrics::{
-    CalibrationTally, Confusion, DetectionTally, MultilabelTally, RegressionTally, Scores, TaskResult, Truth,
+    CalibrationTally, Confusion, DetectionTally, MultilabelTally, RegressionTally, TaskResult, Truth,
 };
 use crate::nn::Frozen;
 use crate::nn::boxes::{Keep, detect};
@@ -140,19 +140,20 @@ impl Tally {
     }
 
     fn result(self, gpu: &Gpu, target: &Target) -> Result<TaskResult> {
+        let names = &target.task.classes;
         Ok(match self {
             Tally::Classes(counts, mut sure) => {
                 sure.count(gpu)?;
                 let counts = counts.to_u32(gpu)?.into_iter().map(u64::from).collect();
-                let confusion = Confusion::from_counts(counts, target.task.classes.len())?;
+                let confusion = Confusion::from_counts(counts, names.len())?;
                 match target.task.kind {
-                    TaskKind::Mask => TaskResult { scores: Scores::of_pixels(&confusion), confusion: Some(confusion) },
-                    _ => TaskResult::of_probabilities(confusion, &sure.tally),
+                    TaskKind::Mask => TaskResult::of_pixels(confusion, names),
+                    _ => TaskResult::of_probabilities(confusion, &sure.tally, names),
                 }
             }
-            Tally::Attributes(tally) => TaskResult { scores: tally.metrics().into(), confusion: None },
-            Tally::Numbers(tally) => TaskResult { scores: tally.metrics().into(), confusion: None },
-            Tally::Boxes(tally) => TaskResult { scores: tally.coco().into(), confusion: None },
+            Tally::Attributes(tally) => TaskResult::of_attributes(&tally, names),
+            Tally::Numbers(tally) => TaskResult::of_numbers(tally.metrics()),
+            Tally::Boxes(tally) => TaskResult::of_boxes(&tally, names),
         })
     }
 }

@@ -254,7 +254,7 @@ mod tests {
 
     fn result(stage: &str, seed: u64, tasks: &[(&str, u64, u64)]) -> StageResult {
         let of = |pick: fn(&(&str, u64, u64)) -> u64| {
-            tasks.iter().map(|t| (t.0.to_string(), TaskResult::of_classes(confusion(pick(t))))).collect()
+            tasks.iter().map(|t| (t.0.to_string(), TaskResult::of_classes(confusion(pick(t)), &[]))).collect()
         };
         StageResult {
             stage: stage.into(),
@@ -339,7 +339,7 @@ mod tests {
         assert!(error.to_string().contains("joint has 10 parameters with seed 0 but 11 with seed 1"), "{error}");
 
         let mut other = result("joint", 1, &[("a", 4, 4)]);
-        other.best.insert("a".into(), TaskResult::of_classes(Confusion::new(3)));
+        other.best.insert("a".into(), TaskResult::of_classes(Confusion::new(3), &[]));
         assert!(
             Summary::from_results("demo", "", &[0, 1], vec![result("joint", 0, &[("a", 4, 4)]), other], 1.0).is_err()
         );

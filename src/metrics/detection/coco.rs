@@ -38,6 +38,21 @@ pub struct CocoScores {
     pub ar_large: Option<f64>,
 }
 
+/// One class by itself, each number in 0..=1, as [`CocoScores`] has them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CocoClass {
+    /// Mean over the thresholds.
+    pub ap: f64,
+    /// At 0.5.
+    pub ap50: f64,
+    /// At 0.75.
+    pub ap75: f64,
+    /// Average recall with a hundred detections an image.
+    pub ar100: f64,
+    /// Objects that are to be found.
+    pub objects: usize,
+}
+
 const THRESHOLDS: usize = 10;
 const RECALLS: usize = 101;
 /// Detections of an image (and class) that are looked at, at most.
@@ -120,9 +135,16 @@ fn judge(truths: &[&Truth], detections: &[&Detection], size: [f64; 2]) -> Judged
     Judged { fates, wanted: order.iter().filter(|(_, ignored)| !ignored).count() }
 }
 
-/// Average precision and highest recall at each threshold, from all images; `None` where there is nothing to find.
-fn average(images: &[Judged], most: usize) -> Option<[(f64, f64); THRESHOLDS]> {
-    let wanted: usize = images.iter().map(|i| i.wanted).sum();
+/// Of one class: average precision and highest recall at each threshold.
+type Average = [(f64, f64); THRESHOLDS];
+
+fn wanted(images: &[Judged]) -> usize {
+    images.iter().map(|i| i.wanted).sum()
+}
+
+/// From all images; `None` where there is nothing to find.
+fn average(images: &[Judged], most: usize) -> Option<Average> {
+    let wanted = wanted(images);
     if wanted == 0 {
         return None;
     }
@@ -143,44 +165,62 @@ fn average(images: &[Judged], most: usize) -> Option<[(f64, f64); THRESHOLDS]> {
     Some(std::array::from_fn(at))
 }
 
+/// Precision at one threshold, or over all.
+fn precision<'a>(of: impl Iterator<Item = &'a Average>, at: Option<usize>) -> Option<f64> {
+    match at {
+        Some(t) => mean(of.map(|c| c[t].0)),
+        None => mean(of.flatten().map(|(p, _)| *p)),
+    }
+}
+
+fn recall<'a>(of: impl Iterator<Item = &'a Average>) -> Option<f64> {
+    mean(of.flatten().map(|(_, r)| *r))
+}
+
 impl DetectionTally {
     /// COCO's table.
     pub fn coco(&self) -> CocoScores {
-        let classes: Vec<_> = (0..self.classes).map(|c| self.of_class(c)).collect();
-        let averages = |size: [f64; 2], most: &[usize]| -> Vec<Vec<[(f64, f64); THRESHOLDS]>> {
-            let judged = classes.iter().map(|images| images.iter().map(|(t, d)| judge(t, d, size)).collect());
-            let judged: Vec<Vec<Judged>> = judged.collect();
-            most.iter().map(|most| judged.iter().filter_map(|images| average(images, *most)).collect()).collect()
-        };
-        let precision = |of: &[[(f64, f64); THRESHOLDS]], at: Option<usize>| match at {
-            Some(t) => mean(of.iter().map(|c| c[t].0)),
-            None => mean(of.iter().flatten().map(|(p, _)| *p)),
-        };
-        let recall = |of: &[[(f64, f64); THRESHOLDS]]| mean(of.iter().flatten().map(|(_, r)| *r));
-        let all = averages(SIZES[0], &[1, 10, MOST]);
-        let [small, medium, large] = [1, 2, 3].map(|s| averages(SIZES[s], &[MOST]).remove(0));
-        CocoScores {
-            ap: precision(&all[2], None),
-            ap50: precision(&all[2], Some(0)),
-            ap75: precision(&all[2], Some(5)),
-            ap_small: precision(&small, None),
-            ap_medium: precision(&medium, None),
-            ap_large: precision(&large, None),
-            ar1: recall(&all[0]),
-            ar10: recall(&all[1]),
-            ar100: recall(&all[2]),
-            ar_small: recall(&small),
-            ar_medium: recall(&medium),
-            ar_large: recall(&large),
-        }
+        self.coco_and_classes().0
     }
 
-    /// AP at a threshold of 0.5 of each class; `None` for a class without objects.
-    pub fn ap50_per_class(&self) -> Vec<Option<f64>> {
-        let one = |class: usize| {
-            let images: Vec<Judged> = self.of_class(class).iter().map(|(t, d)| judge(t, d, SIZES[0])).collect();
-            average(&images, MOST).map(|at| at[0].0)
+    /// COCO's table, and a row of each class; `None` for a class without objects.
+    pub fn coco_and_classes(&self) -> (CocoScores, Vec<Option<CocoClass>>) {
+        let classes: Vec<_> = (0..self.classes).map(|c| self.of_class(c)).collect();
+        let judged = |size: [f64; 2]| -> Vec<Vec<Judged>> {
+            classes.iter().map(|images| images.iter().map(|(t, d)| judge(t, d, size)).collect()).collect()
         };
-        (0..self.classes).map(one).collect()
+        let averages = |judged: &[Vec<Judged>], most: usize| -> Vec<Option<Average>> {
+            judged.iter().map(|images| average(images, most)).collect()
+        };
+        let whole = judged(SIZES[0]);
+        let [one, ten, all] = [1, 10, MOST].map(|most| averages(&whole, most));
+        let [small, medium, large] = [1, 2, 3].map(|s| averages(&judged(SIZES[s]), MOST));
+        let [known, small, medium, large] = [&all, &small, &medium, &large].map(|of| of.iter().flatten());
+        let scores = CocoScores {
+            ap: precision(known.clone(), None),
+            ap50: precision(known.clone(), Some(0)),
+            ap75: precision(known.clone(), Some(5)),
+            ap_small: precision(small.clone(), None),
+            ap_medium: precision(medium.clone(), None),
+            ap_large: precision(large.clone(), None),
+            ar1: recall(one.iter().flatten()),
+            ar10: recall(ten.iter().flatten()),
+            ar100: recall(known),
+            ar_small: recall(small),
+            ar_medium: recall(medium),
+            ar_large: recall(large),
+        };
+        let class = |(found, images): (&Option<Average>, &Vec<Judged>)| {
+            let own = || found.iter();
+            Some(CocoClass {
+                ap: precision(own(), None)?,
+                ap50: precision(own(), Some(0))?,
+                ap75: precision(own(), Some(5))?,
+                ar100: recall(own())?,
+                objects: wanted(images),
+            })
+        };
+        let rows = all.iter().zip(&whole).map(class).collect();
+        (scores, rows)
     }
 }

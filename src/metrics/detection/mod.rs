@@ -10,7 +10,7 @@ mod voc;
 #[cfg(test)]
 mod tests;
 
-pub use coco::CocoScores;
+pub use coco::{CocoClass, CocoScores};
 pub use voc::Interpolation;
 
 pub use crate::geometry::Detection;
