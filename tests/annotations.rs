@@ -96,11 +96,18 @@ fn what_cannot_be_used_is_told_or_left_out() {
 }
 
 #[test]
-fn a_run_learns_from_a_coco_file() {
+fn a_run_learns_from_coco_files() {
     let folder = folder();
+    // What is held out are other files, of the same content.
+    for name in ["wide", "tall", "empty"] {
+        let file = |before: &str| folder.path().join(format!("{before}{name}.png"));
+        std::fs::copy(file(""), file("held-")).unwrap();
+    }
+    let held = instances("").replace("\"file_name\": \"", "\"file_name\": \"held-");
+    std::fs::write(folder.path().join("held.json"), held).unwrap();
     let text = format!(
         "name = \"coco\"\nseeds = [0]\n[data]\nsource = \"coco\"\nroot = {:?}\nimages = \".\"\ntrain = \"instances.json\"\n\
-         val = \"instances.json\"\ntest = \"instances.json\"\nsize = [16, 16]\n\
+         val = \"held.json\"\ntest = \"held.json\"\nsize = [16, 16]\n\
          [tasks]\nmask = {{ loss = \"focal\", gamma = 1.5, class_weights = \"balanced\" }}\n\
          [augment]\nshift = 1\nflip = true\n[train]\nepochs = 2\nbatch = 4\n\
          [teacher]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n[student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n",
@@ -120,6 +127,19 @@ fn a_run_learns_from_a_coco_file() {
         train::run(&few, &folder.path().join("few"), &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {});
     let error = error.unwrap_err().to_string();
     assert!(error.contains("2 numbers for 3 names: background, square, column"), "{error}");
+    let error =
+        train::load_data(&Config::load(&file, &["data.train=held.json".into()]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("held-wide.png is a training image too"), "{error}");
+    // An image that no file knows, and one that has no file.
+    std::fs::copy(folder.path().join("wide.png"), folder.path().join("more.png")).unwrap();
+    std::fs::remove_file(folder.path().join("held-tall.png")).unwrap();
+    let data = train::load_data(&config).unwrap();
+    assert_eq!(data.splits().map(|(_, s)| s.len()), [3, 2, 2]);
+    let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
+    assert!(told("more.png", "no annotation names it") && told("held-tall.png", "no such file"), "{:?}", data.skipped);
+    assert_eq!(data.skipped.len(), 3);
+    let error = train::load_data(&Config::load(&file, &["data.images=run".into()]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("none of 3 images is; is data.images the right folder"), "{error}");
     std::fs::write(&file, text.replace("train = \"instances.json\"", "train = \"instance.json\"")).unwrap();
     let error = Config::load(&file, &[]).unwrap_err().to_string();
     assert!(error.contains("data.train") && error.contains("did you mean `instances.json`"), "{error}");
@@ -245,6 +265,12 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     image::GrayImage::from_pixel(20, 16, image::Luma([9])).save(folder.path().join("masks/5.png")).unwrap();
     let error = train::load_data(&config).unwrap_err().to_string();
     assert!(error.contains("5.png") && error.contains("value 9"), "{error}");
+    // Or all that is wrong is borne, and named; and a mask whose image is not there.
+    std::fs::copy(folder.path().join("masks/3.png"), folder.path().join("masks/30.png")).unwrap();
+    let data = train::load_data(&Config::load(&file, &["data.on_error=skip".into()]).unwrap()).unwrap();
+    let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
+    assert!(told("5.png", "value 9") && told("30.png", "belongs to no image"), "{:?}", data.skipped);
+    assert_eq!(data.splits().iter().map(|(_, s)| s.len()).sum::<usize>(), 11);
     let error = Config::load(&file, &["data.tasks=[\"boxes\"]".into()]).unwrap_err().to_string();
     assert!(error.contains("data.masks") && error.contains("nobody asks for them"), "{error}");
     let error = Config::load(&file, &["data.masks.folder=mask".into()]).unwrap_err().to_string();

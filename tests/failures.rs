@@ -104,7 +104,7 @@ fn a_corrupt_picture_is_skipped_and_named() {
     })
     .unwrap();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("1 file was skipped"), "{told:?}");
+    assert!(told[0].starts_with("1 thing was left out"), "{told:?}");
     assert!(told[1].contains(&broken.display().to_string()), "{told:?}");
     assert_eq!(summary.models.len(), 4);
 }

@@ -8,8 +8,12 @@ use crate::train::{Answer, TaskPrediction, write_atomic};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Okabe and Ito's colours, which the colour-blind can tell apart too, from the fourth class on again.
-const COLOURS: [[u8; 3]; 8] = [
+type Colour = [u8; 3];
+/// Of each class; `None` where it stays as it is.
+type Colours = Vec<Option<Colour>>;
+
+/// Okabe and Ito's colours, which the colour-blind can tell apart too, from the ninth class on again.
+const COLOURS: [Colour; 8] = [
     [230, 159, 0],
     [86, 180, 233],
     [0, 158, 115],
@@ -55,7 +59,8 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
         return Err(Error::Shape(format!("{} bytes for a picture of {h}x{w}x{c}", pixels.len())));
     }
     let scale = SIDE.div_ceil(h.max(w)).max(1);
-    let depths: Vec<&Vec<f32>> = predictions.iter().filter_map(depth_of).collect();
+    let depths: Vec<Vec<u8>> = predictions.iter().filter_map(depth_of).map(|depth| shades(depth)).collect();
+    let masks: Vec<(&Vec<u8>, Colours)> = predictions.iter().filter_map(mask_of).collect();
     let words = words(predictions);
     let panels = 1 + depths.len();
     let width = panels * w * scale + (panels - 1) * MARGIN as usize;
@@ -66,8 +71,8 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
             let at = (y / scale) * w + x / scale;
             let own = |k: usize| pixels[at * c + if c == 3 { k } else { 0 }];
             let mut colour = [own(0), own(1), own(2)];
-            for mask in predictions.iter().filter_map(mask_of) {
-                if let Some(over) = mask.get(at).and_then(|class| mask_colour(*class)) {
+            for (classes, colours) in &masks {
+                if let Some(over) = classes.get(at).and_then(|class| *colours.get(usize::from(*class))?) {
                     let mix = |a: u8, b: u8| (f32::from(a) * (1.0 - COVER) + f32::from(b) * COVER) as u8;
                     colour = [0, 1, 2].map(|k| mix(colour[k], over[k]));
                 }
@@ -75,7 +80,7 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
             canvas.put_pixel(x as u32, y as u32, Rgb(colour));
             for (i, depth) in depths.iter().enumerate() {
                 let left = (i + 1) * (w * scale + MARGIN as usize);
-                let grey = shade(depth, at);
+                let grey = depth.get(at).copied().unwrap_or(0);
                 canvas.put_pixel((left + x) as u32, y as u32, Rgb([grey; 3]));
             }
         }
@@ -106,9 +111,10 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
     Ok(canvas)
 }
 
-fn mask_of(prediction: &TaskPrediction) -> Option<&Vec<u8>> {
+/// A mask's class at each pixel, and the colours of the classes.
+fn mask_of(prediction: &TaskPrediction) -> Option<(&Vec<u8>, Colours)> {
     match &prediction.answer {
-        Answer::Mask { classes, .. } => Some(classes),
+        Answer::Mask { classes, names, .. } => Some((classes, mask_colours(names))),
         _ => None,
     }
 }
@@ -121,20 +127,21 @@ fn depth_of(prediction: &TaskPrediction) -> Option<&Vec<f32>> {
 }
 
 /// Near is bright.
-fn shade(depth: &[f32], at: usize) -> u8 {
+fn shades(depth: &[f32]) -> Vec<u8> {
     let low = depth.iter().copied().fold(f32::MAX, f32::min);
     let high = depth.iter().copied().fold(f32::MIN, f32::max);
-    let part = depth.get(at).map_or(0.0, |v| (v - low) / (high - low).max(1e-6));
-    (255.0 * (1.0 - part).clamp(0.0, 1.0)) as u8
+    let shade = |v: &f32| (255.0 * (1.0 - (v - low) / (high - low).max(1e-6)).clamp(0.0, 1.0)) as u8;
+    depth.iter().map(shade).collect()
 }
 
-/// The first class is the ground, which stays as it is.
-fn mask_colour(class: u8) -> Option<[u8; 3]> {
-    let number = usize::from(class.checked_sub(1)?);
-    Some(COLOURS[number % COLOURS.len()])
+/// The colours of the classes by number; what is called background or ground stays as it is.
+fn mask_colours(names: &[String]) -> Colours {
+    let plain = |name: &str| ["background", "ground"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    let mut colours = COLOURS.iter().cycle();
+    names.iter().map(|name| if plain(name) { None } else { colours.next().copied() }).collect()
 }
 
-type Line = (Vec<([u8; 3], String)>, String);
+type Line = (Vec<(Colour, String)>, String);
 
 /// The lines below the image: answers in words, and what the mask's colours mean.
 fn words(predictions: &[TaskPrediction]) -> Vec<Line> {
@@ -143,10 +150,13 @@ fn words(predictions: &[TaskPrediction]) -> Vec<Line> {
         let text = format!("{}: {}", prediction.task, prediction.answer);
         match &prediction.answer {
             Answer::Mask { names, classes, .. } => {
-                let there = |class: &u8| classes.contains(class);
-                let seen = (1..names.len() as u8).filter(there);
-                let swatch = |class: u8| Some((mask_colour(class)?, names[usize::from(class)].clone()));
-                lines.push((seen.filter_map(swatch).collect(), format!("{}:", prediction.task)));
+                let mut there = [false; 256];
+                classes.iter().for_each(|class| there[usize::from(*class)] = true);
+                let all = mask_colours(names).into_iter().zip(names).zip(there);
+                let swatch = |((colour, name), there): ((Option<Colour>, &String), bool)| {
+                    there.then_some((colour?, name.clone()))
+                };
+                lines.push((all.filter_map(swatch).collect(), format!("{}:", prediction.task)));
             }
             Answer::Boxes { .. } => {}
             _ => lines.push((Vec::new(), text)),
@@ -272,6 +282,20 @@ mod tests {
         assert_eq!(picture.get_pixel(w + MARGIN as u32, 0).0, [255; 3]);
         assert_eq!(picture.get_pixel(2 * w + MARGIN as u32 - 1, h - 1).0, [0; 3]);
         assert!(draw(&[0; 5], [8, 10, 3], &[]).is_err());
+    }
+
+    #[test]
+    fn every_class_but_the_ground_has_a_colour() {
+        let names = ["person", "Background", "sky"].map(String::from);
+        assert_eq!(mask_colours(&names), [Some(COLOURS[0]), None, Some(COLOURS[1])]);
+        let mask = |names: &[String]| {
+            let answer = Answer::Mask { size: [2, 2], names: names.to_vec(), classes: vec![0, 0, 1, 1] };
+            [TaskPrediction { task: "mask".into(), answer }]
+        };
+        let picture = draw(&[100; 2 * 2], [2, 2, 1], &mask(&names)).unwrap();
+        assert_eq!((picture.get_pixel(1, 1).0, picture.get_pixel(1, 447).0), ([165, 129, 50], [100; 3]));
+        let (swatches, _) = &words(&mask(&names))[0];
+        assert_eq!(swatches.as_slice(), [(COLOURS[0], "person".to_string())]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::data::formats::{coco, folder, idx, names, objects, panoptic, table, v
 use crate::data::{Dataset, Limits, Skipped, digits, scenes, seed, split};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Loads and composes what the configuration asks for: read, split, labels taken away where it says so.
 pub fn load(config: &Config) -> Result<Dataset> {
@@ -136,11 +136,20 @@ fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     }
     let folder = root.join(&source.images);
     let parts = [0, 1, 2].map(|i| objects::of_instances(&read[i], &folder));
-    let parts = limited(parts, &source.limit, config.data.split_seed);
+    let learnt: BTreeSet<&PathBuf> = parts[0].iter().map(|a| &a.path).collect();
+    for (file, part) in files.iter().zip(&parts).skip(1) {
+        if let Some(twice) = part.iter().find(|a| learnt.contains(&a.path)) {
+            let message =
+                format!("{} is a training image too; what is tested must not be learnt", twice.path.display());
+            return Err(Error::data(file, "images", message));
+        }
+    }
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
+    let unused = unused(&folder, parts.iter().flatten(), &options);
+    let parts = limited(parts, &source.limit, config.data.split_seed);
     let mut data = objects::load(&config.name, &read[0].classes, parts, &options)?;
-    data.skipped.extend(read.into_iter().flat_map(|r| r.skipped));
+    data.skipped.extend(read.into_iter().flat_map(|r| r.skipped).chain(unused));
     Ok(data)
 }
 
@@ -189,6 +198,10 @@ fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
     };
     let mut data = objects::load(&config.name, &found.classes, limited(parts, &source.limit, seed), &options)?;
     data.skipped.extend(found.skipped);
+    // Lists leave images out on purpose.
+    if source.sets.is_none() {
+        data.skipped.extend(unused(&images, &found.images, &options));
+    }
     Ok(data)
 }
 
@@ -200,7 +213,8 @@ fn yolo_set(config: &Config, source: &YoloSource) -> Result<Dataset> {
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
     let fractions = [source.val_fraction, source.test_fraction];
-    one_set(config, (&found.classes, &found.images, found.skipped), fractions, &source.limit, &options)
+    let skipped = found.skipped.into_iter().chain(unused(&images, &found.images, &options)).collect();
+    one_set(config, (&found.classes, &found.images, skipped), fractions, &source.limit, &options)
 }
 
 /// One file of segments, cut into three.
@@ -211,7 +225,21 @@ fn panoptic_set(config: &Config, source: &PanopticSource) -> Result<Dataset> {
     let options = options(config, (source.size, source.channels), &source.tasks, None, source.on_error)?;
     let options = objects::Options { masks: objects::Masks::Segments(found.classes), ..options };
     let fractions = [source.val_fraction, source.test_fraction];
-    one_set(config, (&found.things, &found.images, found.skipped), fractions, &source.limit, &options)
+    let skipped = found.skipped.into_iter().chain(unused(&images, &found.images, &options)).collect();
+    one_set(config, (&found.things, &found.images, skipped), fractions, &source.limit, &options)
+}
+
+/// Images in `folder` that nothing is known of, and masks that belong to no image.
+fn unused<'a>(
+    folder: &Path,
+    all: impl IntoIterator<Item = &'a objects::Annotated> + Clone,
+    options: &objects::Options,
+) -> Vec<Skipped> {
+    let mut unused = objects::unlisted(folder, all.clone());
+    if let objects::Masks::Files(files) = &options.masks {
+        unused.extend(files.without_image(all));
+    }
+    unused
 }
 
 /// Classes, images and what was left out, of a source that does not say which image is for what.

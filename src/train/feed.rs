@@ -60,9 +60,11 @@ impl Feed {
     /// Takes the data over; `augment` applies to training batches alone.
     pub(super) fn new(data: Dataset, augment: Augment) -> Self {
         let (mean, std) = data.channel_stats();
+        // A mosaic shows the objects of four images.
+        let images = if augment.mosaic > 0.0 { 4 } else { 1 };
         let most = |task: usize| {
-            let splits = [&data.train, &data.val, &data.test];
-            splits.iter().map(|s| s.labels[task].most_objects()).max().unwrap_or(0).max(1)
+            let splits = [(&data.train, images), (&data.val, 1), (&data.test, 1)];
+            splits.iter().map(|(s, images)| images * s.labels[task].most_objects()).max().unwrap_or(0).max(1)
         };
         let target = |(i, task): (usize, &Task)| Target {
             task: task.clone(),
@@ -139,5 +141,29 @@ impl Feed {
     pub(super) fn plain_input(&self, gpu: &Gpu, batch: &Batch) -> Result<Tensor> {
         let pixels = Tensor::from_bytes(gpu, &batch.images)?;
         augment::normalise(gpu, &pixels, self.shape(batch.indices.len()), &self.mean, &self.std)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Labels;
+    use crate::data::loader::Loader;
+    use crate::data::scenes::{self, Question, Scenes};
+
+    #[test]
+    fn all_objects_of_a_mosaic_have_room() {
+        let samples = crate::data::compose::Samples { train: 40, val: 4, test: 4 };
+        let drawn = Scenes { size: [32, 32], samples, objects: 3, questions: vec![Question::Boxes], seed: 1 };
+        let mut data = scenes::load(&drawn).unwrap();
+        // What is held out has less.
+        data.val.labels = vec![Labels::Boxes(vec![Some(Vec::new()); 4])];
+        data.test.labels = data.val.labels.clone();
+        let feed = Feed::new(data, Augment { mosaic: 1.0, ..Augment::NONE });
+        let alone = feed.train.labels[0].most_objects();
+        let batches = Loader::train(feed.train.clone(), 8, 3, feed.augment, 0);
+        let most = batches.map(|b| b.labels[0].most_objects()).max().unwrap();
+        assert!(most > alone && most <= feed.targets[0].most, "{alone}, {most}, {}", feed.targets[0].most);
+        assert_eq!(Feed::new(scenes::load(&drawn).unwrap(), Augment::NONE).targets[0].most, alone);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::Result;
 use crate::data::{Labels, Object, Task, TaskKind};
 use crate::gpu::Gpu;
 use crate::kernels::{fcos, regression, relabel};
 use crate::tensor::Tensor;
+use crate::{Error, Result};
 
 /// A task and what it takes to turn its labels into targets.
 #[derive(Debug, Clone)]
@@ -35,6 +35,13 @@ impl Target {
             Labels::Number(values) | Labels::Depth(values) => numbers(values),
             Labels::Mask(classes) => Cow::Borrowed(classes),
             Labels::Boxes(all) => {
+                let most = labels.most_objects();
+                if most > self.most {
+                    let (task, room) = (&self.task.name, self.most);
+                    return Err(Error::Invalid(format!(
+                        "task {task:?}: {most} objects in an image, and room for {room}"
+                    )));
+                }
                 let rows: Vec<f32> = all.iter().flat_map(|objects| self.objects(objects.as_deref())).collect();
                 Cow::Owned(bytemuck::cast_slice(&rows).to_vec())
             }

@@ -26,6 +26,8 @@ pub mod names {
     pub const METRICS: &str = "metrics.jsonl";
     /// The outcome.
     pub const SUMMARY: &str = "summary.json";
+    /// What was left out of the data, where there is such.
+    pub const SKIPPED: &str = "skipped.txt";
 }
 
 /// Runs everything `config` asks for in the folder `out`, goes on where an interrupted run stopped, and tells `on_event`
@@ -62,6 +64,7 @@ pub fn run(
     if !resolved.exists() {
         write_atomic(&resolved, config.to_toml().as_bytes())?;
     }
+    let notes = keep_notes(out, notes)?;
     let journal = out.join(names::METRICS);
     mend(&journal)?;
     let adapter = gpu.profile().to_string();
@@ -98,17 +101,32 @@ pub(super) fn augmentation(config: &Config) -> Augment {
     }
 }
 
-/// Skipped files, for the user to see first.
+/// Lines of notes that are printed; [`names::SKIPPED`] has them all.
+const SHOWN: usize = 30;
+
+/// What was left out of the data, or is not known of it, for the user to see first.
 pub(super) fn notes(data: &Dataset) -> Vec<String> {
-    let mut notes = Vec::new();
-    if !data.skipped.is_empty() {
-        notes.push(match data.skipped.len() {
-            1 => "1 file was skipped, or used in part:".into(),
-            n => format!("{n} files were skipped, or used in part:"),
-        });
-        notes.extend(data.skipped.iter().map(|s| format!("  {}: {}", s.path.display(), s.reason)));
+    let all: Vec<String> = data.skipped.iter().map(|s| format!("  {}: {}", s.path.display(), s.reason)).collect();
+    let head = match all.len() {
+        0 => return all,
+        1 => "1 thing was left out, or is not known:".to_string(),
+        n => format!("{n} things were left out, or are not known:"),
+    };
+    std::iter::once(head).chain(all).collect()
+}
+
+/// Writes them to the folder `out` and gives those that are printed.
+pub(super) fn keep_notes(out: &Path, mut notes: Vec<String>) -> Result<Vec<String>> {
+    if notes.is_empty() {
+        return Ok(notes);
     }
-    notes
+    write_atomic(out.join(names::SKIPPED), (notes.join("\n") + "\n").as_bytes())?;
+    if notes.len() > SHOWN + 1 {
+        let more = notes.len() - SHOWN - 1;
+        notes.truncate(SHOWN + 1);
+        notes.push(format!("  … and {more} more, see {}", names::SKIPPED));
+    }
+    Ok(notes)
 }
 
 /// Finds that the folder is new, or this configuration's already.

@@ -114,8 +114,8 @@ impl Augment {
         let (name, kind) = (&task.name, task.kind.name());
         if let Some(key) = self.cuts().filter(|_| !task.crop) {
             let message = format!(
-                "shows a part of the image, and the number of task {name:?} may be another there; leave it out (a scale up to 1 is \
-                 harmless), or list the task in data.crop_invariant if a part keeps its label"
+                "puts a part of the image out of sight, and the number of task {name:?} may be another then; leave it out (a scale up \
+                 to 1 is harmless), or list the task in data.crop_invariant if a part keeps its label"
             );
             return Some((key, message));
         }
@@ -127,7 +127,8 @@ impl Augment {
     /// The setting that may put more than the edge of an image out of sight.
     fn cuts(&self) -> Option<&'static str> {
         let larger = self.scale.is_some_and(|[_, most]| most > 1.0);
-        if self.crop.is_some() { Some("crop") } else { larger.then_some("scale") }
+        let all = [(self.crop.is_some(), "crop"), (larger, "scale"), (self.rotate != 0.0, "rotate")];
+        all.into_iter().find_map(|(cuts, key)| cuts.then_some(key))
     }
 }
 

@@ -1,12 +1,13 @@
 //! COCO's instances (<https://cocodataset.org/#format-data>): one JSON file of images, categories, and objects with a box and an
 //! outline each.
 
-use super::outline::Outline;
+use super::outline::{Outline, Outlined};
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::path::Path;
 
 /// What is done with an entry that cannot be used.
@@ -19,6 +20,22 @@ pub enum OnError {
     Skip,
 }
 
+impl OnError {
+    /// Bears what is wrong at `place` of the file at `path`, or refuses the file for it.
+    pub(super) fn refuse(self, path: &Path, place: &str, reason: &str, skipped: &mut Vec<Skipped>) -> Result<()> {
+        match self {
+            OnError::Skip => {
+                let reason = if place.is_empty() { reason.to_string() } else { format!("{place}: {reason}") };
+                skipped.push(Skipped { path: path.to_path_buf(), reason });
+                Ok(())
+            }
+            OnError::Fail => {
+                Err(Error::data(path, place, format!("{reason}; mend it, or set data.on_error = \"skip\"")))
+            }
+        }
+    }
+}
+
 /// One image of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -27,7 +44,7 @@ pub struct Entry {
     /// Height and width.
     pub size: [usize; 2],
     /// Its objects with their outlines, where they have one, in the order of the file.
-    pub objects: Vec<(Object, Option<Outline>)>,
+    pub objects: Vec<Outlined>,
 }
 
 /// A file's images and categories.
@@ -41,12 +58,19 @@ pub struct Instances {
     pub skipped: Vec<Skipped>,
 }
 
+/// Annotations are read one by one, so that one that is broken can be named.
 #[derive(Deserialize)]
-struct File {
+struct File<'a> {
     images: Vec<Image>,
-    #[serde(default)]
-    annotations: Vec<Annotation>,
+    #[serde(borrow, default)]
+    annotations: Vec<&'a RawValue>,
     categories: Vec<Category>,
+}
+
+/// What is wrong with an entry, without the place within it.
+pub(super) fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_string()
 }
 
 /// An image as COCO's files describe it.
@@ -64,10 +88,15 @@ struct Category {
     name: String,
 }
 
-#[derive(Deserialize)]
-struct Annotation {
+/// What an annotation is called, whatever else is wrong with it.
+#[derive(Deserialize, Default)]
+struct Named {
     #[serde(default)]
     id: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Annotation {
     image_id: u64,
     category_id: u64,
     bbox: Vec<f32>,
@@ -79,7 +108,7 @@ struct Annotation {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "its outline is neither polygons nor run lengths with their size")]
 enum Segmentation {
     Polygons(Vec<Vec<f32>>),
     Runs {
@@ -101,7 +130,8 @@ enum Counts {
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] with the line where it is no such JSON, and, unless `on_error` says to skip,
-/// with the annotation where a box has no area or lies outside its image, a category or an image is unknown, or an outline is broken.
+/// with the annotation or the image, where a box has no area or lies outside its image, a category or an image is unknown, an outline is
+/// broken, an image stands twice or has no pixels, or something is of another type.
 pub fn read(path: &Path, on_error: OnError) -> Result<Instances> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let file: File = serde_json::from_slice(&bytes).map_err(|e| {
@@ -115,31 +145,36 @@ pub fn read(path: &Path, on_error: OnError) -> Result<Instances> {
     let mut images = Vec::new();
     let mut skipped = Vec::new();
     for image in file.images {
-        if places.insert(image.id, images.len()).is_some() {
-            return Err(Error::data(path, format!("image {}", image.id), "stands twice; remove one"));
-        }
-        if image.width == 0 || image.height == 0 {
-            return Err(Error::data(path, format!("image {}", image.id), "has no pixels"));
-        }
-        images.push(Entry { file: image.file_name, size: [image.height, image.width], objects: Vec::new() });
-    }
-    for annotation in file.annotations {
-        let place = format!("annotation {}", annotation.id);
-        match object(&annotation, &classes, &places, &images) {
-            Ok((image, found)) => images[image].objects.push(found),
-            Err(reason) if on_error == OnError::Skip => {
-                skipped.push(Skipped { path: path.to_path_buf(), reason: format!("{place}: {reason}") });
+        let place = format!("image {}", image.id);
+        match places.entry(image.id) {
+            _ if image.width == 0 || image.height == 0 => {
+                on_error.refuse(path, &place, "has no pixels", &mut skipped)?;
             }
+            hash_map::Entry::Occupied(_) => {
+                on_error.refuse(path, &place, "stands twice; the second is not used", &mut skipped)?;
+            }
+            hash_map::Entry::Vacant(free) => {
+                free.insert(images.len());
+                images.push(Entry { file: image.file_name, size: [image.height, image.width], objects: Vec::new() });
+            }
+        }
+    }
+    for (i, raw) in file.annotations.into_iter().enumerate() {
+        let parsed: std::result::Result<Annotation, String> = serde_json::from_str(raw.get()).map_err(|e| reason(&e));
+        match parsed.and_then(|annotation| object(&annotation, &classes, &places, &images)) {
+            Ok((image, found)) => images[image].objects.push(found),
             Err(reason) => {
-                let message = format!("{reason}; mend it, or set data.on_error = \"skip\"");
-                return Err(Error::data(path, place, message));
+                let named: Named = serde_json::from_str(raw.get()).unwrap_or_default();
+                let place =
+                    if named.id.is_null() { format!("annotations[{i}]") } else { format!("annotation {}", named.id) };
+                on_error.refuse(path, &place, &reason, &mut skipped)?;
             }
         }
     }
     Ok(Instances { classes: categories.into_values().collect(), images, skipped })
 }
 
-type Found = (usize, (Object, Option<Outline>));
+type Found = (usize, Outlined);
 
 /// An annotation's image, by place, and its object; or what is wrong with it.
 fn object(
@@ -236,13 +271,47 @@ mod tests {
             (annotation(7, 9, "[0, 0, 2, 2]", "[[1, 1, 2, 2]]"), "three corners"),
             (annotation(7, 9, "[0, 0, 2, 2]", r#"{"counts": [3], "size": [4, 6]}"#), "3 pixels for an image of 4x6"),
             (annotation(7, 9, "[0, 0, 2, 2]", r#"{"counts": [12], "size": [3, 4]}"#), "an outline of 3x4"),
+            (annotation(7, 9, "[0, 0, 2, 2]", r#"{"counts": "8", "size": [4, 6]}"#), "8 pixels for an image of 4x6"),
+            (annotation(7, 9, "[0, 0, 2, 2]", r#"{"counts": [25, -1], "size": [4, 6]}"#), "neither polygons nor run"),
+            (annotation(7, 9, r#"[0, 0, "2", 2]"#, "[]"), "invalid type: string"),
+            (annotation(7, 9, "[0, 0, 2, 2]", "[]").replace("category_id", "category"), "missing field `category_id`"),
         ] {
             let error = parse(&file(&text), OnError::Fail).unwrap_err().to_string();
             assert!(error.contains("annotation 5") && error.contains(reason), "{error}");
             let skipped = parse(&file(&text), OnError::Skip).unwrap().skipped;
             assert!(skipped.len() == 1 && skipped[0].reason.contains(reason), "{skipped:?}");
         }
+        let nameless = annotation(7, 1, "[0, 0, 1, 1]", "[]").replace("\"id\": 5, ", "");
+        let error = parse(&file(&nameless), OnError::Fail).unwrap_err().to_string();
+        assert!(error.contains("annotations[0]"), "{error}");
         let error = parse("{\n\"images\": 3}", OnError::Skip).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("COCO"), "{error}");
+    }
+
+    #[test]
+    fn images_that_cannot_be_are_named_or_skipped() {
+        let second = r#"{"id": 2, "file_name": "b.png", "width": 3, "height": 3}"#;
+        for (image, reason) in [
+            (r#"{"id": 7, "file_name": "c.png", "width": 3, "height": 3}"#, "image 7: stands twice"),
+            (r#"{"id": 2, "file_name": "b.png", "width": 0, "height": 3}"#, "image 2: has no pixels"),
+        ] {
+            let text = file("").replace(second, image);
+            let error = parse(&text, OnError::Fail).unwrap_err().to_string();
+            assert!(error.contains(&reason[9..]) && error.contains(&reason[..7]), "{error}");
+            let found = parse(&text, OnError::Skip).unwrap();
+            assert_eq!((found.images.len(), found.images[0].file.as_str()), (1, "a.png"));
+            assert!(found.skipped.len() == 1 && found.skipped[0].reason.starts_with(reason), "{:?}", found.skipped);
+        }
+    }
+
+    #[test]
+    fn compressed_runs_are_outlines() {
+        // 16 pixels outside, 2 inside, 6 outside, as pycocotools writes them.
+        let text = r#"{"id": 1, "image_id": 7, "category_id": 4, "bbox": [4, 0, 1, 2], "segmentation": {"counts": "`026", "size": [4, 6]}}"#;
+        let found = parse(&file(text), OnError::Fail).unwrap();
+        let Some(outline) = &found.images[0].objects[0].1 else { panic!("{found:?}") };
+        let mut inside = Vec::new();
+        outline.pixels([4, 6], |y, x| inside.push([y, x]));
+        assert_eq!(inside, [[0, 4], [1, 4]]);
     }
 }

@@ -14,3 +14,10 @@ pub mod panoptic;
 pub mod table;
 pub mod voc;
 pub mod yolo;
+
+/// A file's text.
+fn read_text(path: &std::path::Path) -> crate::Result<String> {
+    let bytes = std::fs::read(path).map_err(|e| crate::Error::io(path, "read", e))?;
+    String::from_utf8(bytes)
+        .map_err(|e| crate::Error::data(path, format!("byte {}", e.utf8_error().valid_up_to()), "is no text in UTF-8"))
+}

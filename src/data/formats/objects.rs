@@ -2,12 +2,13 @@
 //! proportions kept, with its objects, a mask drawn from their outlines, and their number.
 
 use super::coco::{Instances, OnError};
-use super::outline::Outline;
+use super::outline::Outlined;
 use super::panoptic::Segments;
-use super::{image, index_mask};
+use super::{folder, image, index_mask};
 use crate::data::{Dataset, IGNORED, Images, Labels, Object, Skipped, Split, Task, TaskKind};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -65,7 +66,7 @@ pub struct Annotated {
     /// Height and width, as the annotation has them.
     pub size: [usize; 2],
     /// Its objects with their outlines, where they have one; `None` where nobody has looked.
-    pub objects: Option<Vec<(Object, Option<Outline>)>>,
+    pub objects: Option<Vec<Outlined>>,
     /// Its segments, where every pixel belongs to one.
     pub segments: Option<Segments>,
 }
@@ -157,17 +158,78 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
     instances.images.iter().map(one).collect()
 }
 
+/// The images in `folder` that are none of `annotated`, which are not used.
+pub fn unlisted<'a>(folder: &Path, annotated: impl IntoIterator<Item = &'a Annotated>) -> Vec<Skipped> {
+    let known: HashSet<&Path> = annotated.into_iter().map(|a| a.path.as_path()).collect();
+    let unknown = |path: &PathBuf| folder::is_image(path) && !known.contains(path.as_path());
+    let told = |path| Skipped { path, reason: "no annotation names it; it is not used".into() };
+    files(folder).into_iter().filter(unknown).map(told).collect()
+}
+
+impl MaskFiles {
+    /// The masks that belong to none of the images.
+    pub fn without_image<'a>(&self, images: impl IntoIterator<Item = &'a Annotated>) -> Vec<Skipped> {
+        let known: HashSet<&OsStr> = images.into_iter().filter_map(|a| a.path.file_stem()).collect();
+        let orphan = |path: &PathBuf| {
+            path.extension().is_some_and(|e| e == "png") && path.file_stem().is_some_and(|s| !known.contains(s))
+        };
+        let told = |path| Skipped { path, reason: "belongs to no image".into() };
+        files(&self.folder).into_iter().filter(orphan).map(told).collect()
+    }
+}
+
+/// What lies in a folder, in byte order; nothing where it cannot be read, which reading its files will tell.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).collect();
+    files.sort();
+    files
+}
+
+/// Those whose file is there. What is annotated without one is named, unless none is there: then the folder is the wrong one.
+fn present(part: Vec<Annotated>, skipped: &mut Vec<Skipped>) -> Result<Vec<Annotated>> {
+    let (there, gone): (Vec<_>, Vec<_>) = part.into_iter().partition(|a| a.path.exists());
+    if let (true, Some(first)) = (there.is_empty(), gone.first()) {
+        let message = format!(
+            "is annotated, but not there, as none of {} images is; is data.images the right folder?",
+            gone.len()
+        );
+        return Err(Error::data(&first.path, "", message));
+    }
+    let told = |a: Annotated| Skipped { path: a.path, reason: "is annotated, but there is no such file".into() };
+    skipped.extend(gone.into_iter().map(told));
+    Ok(there)
+}
+
+/// Refuses masks that would be drawn of nothing.
+fn check_outlines(parts: &[Vec<Annotated>; 3], options: &Options) -> Result<()> {
+    if options.masks != Masks::Drawn || !options.questions.contains(&Question::Mask) {
+        return Ok(());
+    }
+    let mut objects = parts.iter().flatten().filter_map(|a| a.objects.as_ref()).flatten().peekable();
+    if objects.peek().is_some() && objects.all(|(_, outline)| outline.is_none()) {
+        let message = "data.tasks: no object has an outline of which a mask could be drawn; leave \"mask\" out, or name files of masks in \
+                       data.masks";
+        return Err(Error::Invalid(message.into()));
+    }
+    Ok(())
+}
+
 /// A data set of `parts`, for training, validation and the test, whose objects' classes are `classes`.
+///
+/// An annotated image without a file is left out and named.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Data`] for an image that cannot be read, or has another size than its annotation, unless
-/// `options.on_error` says to skip it; [`Error::Invalid`] for a data set that cannot be learnt from ([`Dataset::check`]).
+/// `options.on_error` says to skip it; [`Error::Data`] where no file of a part is there; [`Error::Invalid`] for masks to be drawn where no
+/// object has an outline, and for a data set that cannot be learnt from ([`Dataset::check`]).
 pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options: &Options) -> Result<Dataset> {
     let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes, &options.masks)).collect();
     // Before any image is read: a mask cannot number more classes than this allows.
     tasks.iter().try_for_each(Task::check)?;
+    check_outlines(&parts, options)?;
     let mut skipped = Vec::new();
-    let [train, val, test] = parts.map(|part| split(&part, options, &mut skipped));
+    let [train, val, test] = parts.map(|part| split(&present(part, &mut skipped)?, options, &mut skipped));
     let (train, val, test) = (train?, val?, test?);
     let data = Dataset { name: name.into(), tasks, train, val, test, skipped };
     data.check()?;
@@ -243,7 +305,7 @@ fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
     }
     // An object that is smaller than a pixel of the canvas is still one.
     let scale = (boxed.inner[0] * boxed.inner[1]) as f32 / (found[0] * found[1]) as f32;
-    let moved = |(object, _): &(Object, Option<Outline>)| {
+    let moved = |(object, _): &Outlined| {
         let rect = boxed.place(&object.rect).clipped(options.size);
         rect.is_proper().then_some(Object { rect, area: object.area * scale, ..*object })
     };
@@ -253,7 +315,7 @@ fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
 
 /// The class at each pixel of an image: background is 0, later objects lie on earlier ones, and what is known of an object by its box
 /// alone is not judged.
-fn drawn(objects: &[(Object, Option<Outline>)], [h, w]: [usize; 2]) -> Vec<u8> {
+fn drawn(objects: &[Outlined], [h, w]: [usize; 2]) -> Vec<u8> {
     let mut mask = vec![0u8; h * w];
     for (object, outline) in objects {
         match outline {

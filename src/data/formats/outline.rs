@@ -1,5 +1,6 @@
 //! Outlines of objects: polygons and run lengths, as COCO's files have them, into pixels.
 
+use crate::data::Object;
 use crate::{Error, Result};
 
 /// Which pixels belong to an object.
@@ -15,6 +16,9 @@ pub enum Outline {
         counts: Vec<usize>,
     },
 }
+
+/// An object with its outline, where that is known.
+pub type Outlined = (Object, Option<Outline>);
 
 impl Outline {
     /// Polygons of coordinates `x, y, x, y, …`.

@@ -1,14 +1,15 @@
 //! COCO's panoptic annotations (<https://cocodataset.org/#format-data>): a JSON file of segments, and for each image a PNG whose colours
 //! number them. Every pixel belongs to one segment or to none; segments of things are objects, those of stuff are not.
 
-use super::coco::{Image, OnError};
+use super::coco::{Image, OnError, reason};
 use super::image::Picture;
 use super::objects::Annotated;
 use crate::data::{IGNORED, Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A file's images and categories.
@@ -62,9 +63,10 @@ impl Segments {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct File<'a> {
     images: Vec<Image>,
-    annotations: Vec<Annotation>,
+    #[serde(borrow)]
+    annotations: Vec<&'a RawValue>,
     categories: Vec<Category>,
 }
 
@@ -97,7 +99,8 @@ struct Segment {
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] with the line where it is no such JSON, and, unless `on_error` says to skip,
-/// with the annotation and the segment where a category or an image is unknown or a box has no area or lies outside its image.
+/// with the annotation and the segment where a category or an image is unknown, a box has no area or lies outside its image, an image
+/// has two annotations, or something is of another type.
 pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> Result<Scenes> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let file: File = serde_json::from_slice(&bytes).map_err(|e| {
@@ -114,16 +117,22 @@ pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> R
     let things: HashMap<u64, u32> = of_things().enumerate().map(|(i, c)| (c.id, i as u32)).collect();
     let known: HashMap<u64, &Image> = file.images.iter().map(|image| (image.id, image)).collect();
     let mut skipped = Vec::new();
-    let mut refuse = |place: String, reason: String| match on_error {
-        OnError::Skip => {
-            skipped.push(Skipped { path: path.to_path_buf(), reason: format!("{place}: {reason}") });
-            Ok(())
-        }
-        OnError::Fail => Err(Error::data(path, place, format!("{reason}; mend it, or set data.on_error = \"skip\""))),
-    };
+    let mut refuse = |place: String, reason: String| on_error.refuse(path, &place, &reason, &mut skipped);
     let mut found = Vec::new();
-    for annotation in file.annotations {
+    let mut seen = HashSet::new();
+    for (i, raw) in file.annotations.into_iter().enumerate() {
+        let annotation: Annotation = match serde_json::from_str(raw.get()) {
+            Ok(annotation) => annotation,
+            Err(error) => {
+                refuse(format!("annotations[{i}]"), reason(&error))?;
+                continue;
+            }
+        };
         let place = format!("annotation of {}", annotation.file_name);
+        if !seen.insert(annotation.image_id) {
+            refuse(place, format!("image {} has one already", annotation.image_id))?;
+            continue;
+        }
         let Some(image) = known.get(&annotation.image_id) else {
             refuse(place, format!("there is no image {}", annotation.image_id))?;
             continue;

@@ -59,21 +59,17 @@ pub fn read(
     let mut skipped = Vec::new();
     let mut all: Vec<(String, Parsed)> = Vec::new();
     for (name, file) in files {
-        let mut refuse = |place: String, reason: String| match on_error {
-            OnError::Skip => {
-                skipped.push(Skipped { path: file.clone(), reason: format!("{place}: {reason}") });
-                Ok(())
-            }
-            OnError::Fail => {
-                Err(Error::data(&file, place, format!("{reason}; mend it, or set data.on_error = \"skip\"")))
-            }
-        };
-        let text = match std::fs::read_to_string(&file) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                refuse("".into(), "a set names the image, which has no annotation".into())?;
+        let mut refuse = |place: String, reason: String| on_error.refuse(&file, &place, &reason, &mut skipped);
+        if !file.exists() {
+            refuse("".into(), "a set names the image, which has no annotation".into())?;
+            continue;
+        }
+        let text = match super::read_text(&file) {
+            Err(Error::Data { at: place, message, .. }) => {
+                refuse(place, message)?;
                 continue;
             }
-            text => text.map_err(|e| Error::io(&file, "read", e))?,
+            text => text?,
         };
         all.extend(parse(&text, classes, &mut refuse)?.map(|p| (name, p)));
     }

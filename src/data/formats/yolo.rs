@@ -3,7 +3,7 @@
 
 use super::coco::OnError;
 use super::objects::Annotated;
-use super::outline::Outline;
+use super::outline::{Outline, Outlined};
 use super::{folder, image};
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
@@ -57,7 +57,7 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
         let objects = match files.remove(&stem) {
             Some(file) => {
                 let sheet = Sheet { size, classes: &numbers };
-                Some(sheet.read(&file, on_error, &mut skipped)?)
+                sheet.read(&file, on_error, &mut skipped)?
             }
             None => {
                 let reason = format!("has no {stem}.txt in {}; its objects are not known", labels.display());
@@ -79,30 +79,26 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
 }
 
 impl Sheet<'_> {
-    fn read(
-        &self,
-        path: &Path,
-        on_error: OnError,
-        skipped: &mut Vec<Skipped>,
-    ) -> Result<Vec<(Object, Option<Outline>)>> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+    /// The objects; `None` where the file cannot be read and that was borne.
+    fn read(&self, path: &Path, on_error: OnError, skipped: &mut Vec<Skipped>) -> Result<Option<Vec<Outlined>>> {
+        let text = match super::read_text(path) {
+            Err(Error::Data { at: place, message, .. }) => {
+                on_error.refuse(path, &place, &message, skipped)?;
+                return Ok(None);
+            }
+            text => text?,
+        };
         let mut objects = Vec::new();
         for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             match self.object(line) {
                 Ok(object) => objects.push(object),
-                Err(reason) if on_error == OnError::Skip => {
-                    skipped.push(Skipped { path: path.to_path_buf(), reason: format!("line {}: {reason}", i + 1) });
-                }
-                Err(reason) => {
-                    let message = format!("{reason}; mend it, or set data.on_error = \"skip\"");
-                    return Err(Error::data(path, format!("line {}", i + 1), message));
-                }
+                Err(reason) => on_error.refuse(path, &format!("line {}", i + 1), &reason, skipped)?,
             }
         }
-        Ok(objects)
+        Ok(Some(objects))
     }
 
-    fn object(&self, line: &str) -> std::result::Result<(Object, Option<Outline>), String> {
+    fn object(&self, line: &str) -> std::result::Result<Outlined, String> {
         let mut words = line.split_whitespace();
         let word = words.next().unwrap_or_default();
         let class = word.parse().ok().and_then(|id: u32| self.classes.get(&id));

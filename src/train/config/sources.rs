@@ -64,6 +64,7 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("masks", &[Kind::Coco, Kind::Voc, Kind::Yolo]),
     ("annotations", &[Kind::Voc, Kind::Panoptic]),
     ("segments", &[Kind::Panoptic]),
+    ("sets", &[Kind::Voc]),
     ("classes", &[Kind::Voc]),
     ("train", &[Kind::Coco]),
     ("val", &[Kind::Coco]),
@@ -151,7 +152,11 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             channels: channels(s)?,
             val_fraction: fraction(s, "val_fraction")?,
             test_fraction: fraction(s, "test_fraction")?,
-            tasks: questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+            // There may be outlines, but most label boxes alone.
+            tasks: match s.has("masks") {
+                true => questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+                false => questions(s, &objects::Question::ALL, &BOXES.map(|(_, q)| q))?,
+            },
             on_error: s.choice("on_error", OnError::Fail)?,
             masks: masks(s)?,
             limit: limit(&s.table("limit")?)?,
