@@ -48,7 +48,7 @@
 //! | feature | brings | and the crates |
 //! |---|---|---|
 //! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
-//! | `formats` | `data::formats`: IDX, image folders, COCO's and VOC's annotations; safetensors | flate2, image, roxmltree, safetensors |
+//! | `formats` | `data::formats`: IDX, image folders, tables, COCO's, VOC's and YOLO's annotations; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
 //! | `train` | `train`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
 //! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | plotters, noto-sans-mono-bitmap |
 //! | `bench` | `bench`: the benchmark, its comparison and its roofline | (plotters) |

@@ -199,6 +199,28 @@ fn a_run_learns_from_voc_annotations() {
     assert_eq!(with("train = \"train.txt\"").unwrap(), [4, 2, 2]);
     assert_eq!(with("train = \"train.txt\", val = \"val.txt\"").unwrap(), [6, 2, 2]);
     assert_eq!(with("train = \"train.txt\", test = \"val.txt\"").unwrap(), [6, 2, 2]);
+    // Masks as in `SegmentationClass`: a palette's numbers, 255 on the seam around the object; not every image has one.
+    std::fs::create_dir(folder.path().join("SegmentationClass")).unwrap();
+    for i in 0..8u8 {
+        let path = folder.path().join(format!("SegmentationClass/{i}.png"));
+        let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), 20, 16);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette((0..768).map(|v| (v % 251) as u8).collect::<Vec<u8>>());
+        let value = |p: usize| [0, 0, 255, 1][p % 20 / 5];
+        encoder.write_header().unwrap().write_image_data(&(0..320).map(value).collect::<Vec<u8>>()).unwrap();
+    }
+    let masks = "masks = { folder = \"SegmentationClass\", names = [\"background\", \"square\"] }\n[train]";
+    std::fs::write(&file, text.replace("[train]", masks)).unwrap();
+    let data = train::load_data(&Config::load(&file, &[]).unwrap()).unwrap();
+    let names: Vec<&str> = data.tasks.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!((names, data.tasks[1].classes.len()), (vec!["boxes", "mask", "count"], 2));
+    let known = data.splits().map(|(_, s)| s.labelled(&[1]).len());
+    assert_eq!((known.iter().sum::<usize>(), data.skipped.len()), (8, 4), "{:?}", data.skipped);
+    let Labels::Mask(mask) = &data.train.labels[1] else { panic!() };
+    let first = data.train.labelled(&[1])[0] as usize;
+    // Two rows of the canvas lie above the image.
+    let at = |x: usize| mask[first * 400 + 5 * 20 + x];
+    assert_eq!([at(0), at(9), at(12), at(17), mask[first * 400]], [0, 0, IGNORED, 1, IGNORED]);
     let error = with("train = \"train.txt\", val = \"twice.txt\"").unwrap_err().to_string();
     assert!(error.contains("twice.txt") && error.contains("\"7\" is in another set"), "{error}");
     assert!(with("val = \"val.txt\"").unwrap_err().to_string().contains("data.sets.train"));

@@ -49,9 +49,20 @@ fn a_mistake_in_the_file_is_one_and_leaves_nothing_behind() {
 #[test]
 fn the_examples_of_configurations_are_sound() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    for name in ["digits.toml", "multi_fashion_mnist.toml"] {
-        let path = examples.join(name);
+    let mut read = 0;
+    for path in std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.ends_with(".toml") {
+            continue;
+        }
+        read += 1;
         let text = std::fs::read_to_string(&path).unwrap();
-        limbeck::train::Config::parse(&text, &path, &[]).unwrap();
+        if name.starts_with("ablation") {
+            limbeck::train::ablate::Ablation::load(&path, &[]).unwrap();
+        } else {
+            let config = limbeck::train::Config::parse(&text, &path, &[]).unwrap();
+            assert_eq!(limbeck::train::Config::parse(&config.to_toml(), &path, &[]).unwrap(), config, "{name}");
+        }
     }
+    assert!(read >= 9, "{read}");
 }

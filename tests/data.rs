@@ -2,7 +2,7 @@
 #![cfg(feature = "formats")]
 
 use flate2::{Compression, write::GzEncoder};
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use limbeck::{
     Error,
     data::{
@@ -381,7 +381,9 @@ fn every_kind_of_png_becomes_the_same_bytes() {
     assert_eq!(decode(rgb.clone(), 1), grey);
     assert_eq!(decode(rgb.to_luma8().into(), 1), grey);
     assert_eq!(decode(rgb.to_luma_alpha8().into(), 1), grey);
-    assert_eq!(decode(rgb.to_luma16().into(), 1).len(), 12);
+    // 16 bits whose upper half is the grey of 8.
+    let deep = ImageBuffer::from_fn(4, 3, |x, y| Luma([u16::from(grey[(4 * y + x) as usize]) * 257]));
+    assert_eq!(decode(DynamicImage::ImageLuma16(deep), 1), grey);
     let tripled: Vec<u8> = grey.iter().flat_map(|&g| [g; 3]).collect();
     assert_eq!(decode(rgb.to_luma8().into(), 3), tripled);
 }
@@ -426,7 +428,7 @@ fn a_palette_is_looked_up() {
 #[test]
 fn exif_orientation_is_applied() {
     // Left half white, right half black; orientation 6 means "turn it clockwise", so white comes to the top.
-    let image = RgbImage::from_fn(16, 16, |x, _| Rgb([if x < 8 { 255 } else { 0 }; 3]));
+    let image = RgbImage::from_fn(16, 8, |x, _| Rgb([if x < 8 { 255 } else { 0 }; 3]));
     let jpeg = encoded(&image.into(), ImageFormat::Jpeg);
     #[rustfmt::skip]
     let exif = [
@@ -438,4 +440,12 @@ fn exif_orientation_is_applied() {
     let turned = [&jpeg[..2], &exif, &jpeg[2..]].concat();
     let image = picture::decode(Path::new("p"), &turned, [16, 16], 1).unwrap();
     assert!(image[8] > 200 && image[16 * 15 + 8] < 50, "{} {}", image[8], image[16 * 15 + 8]);
+    // Sizes are those of the picture that is shown; on a square canvas there is grey beside it.
+    let folder = tempdir().unwrap();
+    let path = put(&folder, "turned.jpg", &turned);
+    assert_eq!(picture::size(&path).unwrap(), [16, 8]);
+    let (boxed, size, letterbox) = picture::read_boxed(&path, [16, 16], 1).unwrap();
+    assert_eq!((size, letterbox.inner), ([16, 8], [16, 8]));
+    assert_eq!((boxed[0], boxed[16 * 15]), (114, 114));
+    assert!(boxed[8] > 200 && boxed[16 * 15 + 8] < 50);
 }

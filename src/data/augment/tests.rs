@@ -64,6 +64,7 @@ fn what_changes_a_label_is_refused() {
     let scale = |low, high| Augment { scale: Some([low, high]), ..Augment::NONE };
     assert!(scale(0.5, 1.0).check(std::slice::from_ref(&number)).is_ok());
     assert!(refused(scale(0.5, 1.5), &number).contains("crop_invariant"));
+    assert!(refused(Augment { rotate: 5.0, ..Augment::NONE }, &number).contains("augment.rotate puts a part"));
     let mosaic = Augment { mosaic: 0.5, ..Augment::NONE };
     assert!(mosaic.check(std::slice::from_ref(&boxes)).is_ok());
     assert!(refused(mosaic, &Task::class("kind", vec!["a".into(), "b".into()])).contains("several images"));

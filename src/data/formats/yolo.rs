@@ -1,5 +1,5 @@
 //! YOLO's labels: beside each image a text file with a line for each object, its class and then either a box (middle, width and height)
-//! or the corners of a polygon, as parts of the image's width and height.
+//! or the corners of a polygon, as parts of the image's width and height. Four numbers are a box, so no polygon has two corners.
 
 use super::coco::OnError;
 use super::objects::Annotated;

@@ -96,7 +96,7 @@ pub struct VocSource {
     pub tasks: Vec<objects::Question>,
     /// What is done with images and annotations that cannot be used.
     pub on_error: OnError,
-    /// Masks in files of their own; drawn from the objects' outlines where there are none.
+    /// Masks in files of their own, such as those of `SegmentationClass`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masks: Option<MasksConfig>,
     /// Which images are for what; those of a part without a list are cut from the training images.
