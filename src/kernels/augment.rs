@@ -1,9 +1,9 @@
 //! From bytes to normalised floats, moved and noisy as each sample drew.
 
-use super::case::{Case, Check, Permutation, f64s};
+use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s};
 use super::rows::expect;
 use crate::geometry::Warp;
-use crate::gpu::{Defines, Gpu, Source};
+use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::tensor::Tensor;
 use crate::{Error, Result, defines, twin};
 
@@ -164,4 +164,46 @@ fn try_one(gpu: &Gpu, shape: [usize; 4], noise: f32) -> Result<Vec<Check>> {
         checks.push(Check::sum("normalised", got, twin(&still, false), 1));
     }
     Ok(checks)
+}
+
+/// Images of 64x64 pixels of 3 channels, shifted and mirrored by whole pixels, and turned and stretched, one or four that meet, with
+/// pixels blended: 32 of them, 8 on software adapters.
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
+    let n = if gpu.profile().class == AdapterClass::Software { 8 } else { 32 };
+    let workload = |(name, bilinear): (&str, bool)| {
+        let (pixels, c) = ((n * 64 * 64) as u64, 3);
+        Workload {
+            name: format!("{n}x64x64x{c}/{name}"),
+            variant: None,
+            // Of each pixel the point it comes from (4 products, 4 sums), of each value quotient, difference and scale; blended, three
+            // interpolations of it.
+            flops: 8 * pixels + (if bilinear { 12 } else { 3 }) * pixels * c,
+            // A byte of each value is read and a float written, beside the warp of each image.
+            bytes: 5 * pixels * c + (4 * n * Warp::WORDS) as u64,
+            prepare: Box::new(move |gpu| prepare(gpu, [n, 64, 64, c as usize], bilinear)),
+        }
+    };
+    [("shifted", false), ("turned-bilinear", true)].map(workload).into()
+}
+
+fn prepare(gpu: &Gpu, shape: [usize; 4], bilinear: bool) -> Result<Prepared> {
+    const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+    const STD: [f32; 3] = [0.229, 0.224, 0.225];
+    let [n, h, w, c] = shape;
+    let bytes: Vec<u8> = (0..n * h * w * c).map(|i| (i * 37 + i / 7 * 11) as u8).collect();
+    let all = if bilinear { turned(n, [h, w]) } else { shifted(n, w) };
+    let (pixels, warps) = (Tensor::from_bytes(gpu, &bytes)?, upload(gpu, &all)?);
+    let again = (pixels.clone(), warps.clone());
+    Ok(Prepared {
+        run: Box::new(move |gpu| {
+            augment(gpu, &pixels, shape, Moves { warps: &warps, bilinear }, &MEAN, &STD, 0.0).map(|_| ())
+        }),
+        check: Box::new(move |gpu| {
+            let moves = Moves { warps: &again.1, bilinear };
+            let got = augment(gpu, &again.0, shape, moves, &MEAN, &STD, 0.0)?.to_f32(gpu)?;
+            let want = twin::augment::forward(&bytes, [h, w, c], &all, &f64s(&MEAN), &f64s(&STD), 0.0, bilinear);
+            // As in the cases: weights of the blend lose bits where the coordinates they come from are large.
+            Ok(vec![Check::sum("augmented", got, want, if bilinear { 64 } else { 1 })])
+        }),
+    })
 }

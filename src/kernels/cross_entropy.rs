@@ -1,8 +1,8 @@
 //! Cross entropy with label smoothing on logits, fused with its gradient.
 
-use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Counting, Rows, added, bind_gradient, counted, destination, expect, flag, total};
-use crate::gpu::{Defines, Gpu, Launch, Source};
+use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
+use super::rows::{Counting, Rows, added, bind_gradient, counted, destination, expect, flag, timed, total};
+use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Error, Result, defines, twin};
 
@@ -120,4 +120,35 @@ fn run(gpu: &Gpu, b: usize, c: usize, smoothing: f32, missing: fn(usize) -> bool
         }
     }
     Ok(checks)
+}
+
+/// Maps of 128x128 pixels of 21 classes: 8 of them, 2 on software adapters; and a classifier's batch of 1024 samples, 128 there, of 1000
+/// classes with label smoothing.
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
+    let (images, batch) = if gpu.profile().class == AdapterClass::Software { (2, 128) } else { (8, 1024) };
+    let workload = |(name, rows, c, smoothing): (String, usize, usize, f32)| Workload {
+        name,
+        variant: None,
+        // Of each logit maximum, difference, exponential and two sums, one of them for the smoothing; quotient, difference and weight
+        // of its gradient.
+        flops: 8 * (rows * c) as u64,
+        // Logits and labels are read, the gradient and each row's loss are written.
+        bytes: 4 * (2 * rows * c + 2 * rows) as u64,
+        prepare: Box::new(move |gpu| prepare(gpu, rows, c, smoothing)),
+    };
+    let pixels = (format!("{images}x128x128x21"), images * 128 * 128, 21, 0.0);
+    [pixels, (format!("{batch}x1000/smoothing-0.1"), batch, 1000, 0.1)].map(workload).into()
+}
+
+fn prepare(gpu: &Gpu, rows: usize, c: usize, smoothing: f32) -> Result<Prepared> {
+    let logits: Vec<f32> = values(1, rows * c).iter().map(|v| 3.0 * v).collect();
+    let labels: Vec<u32> = (0..rows).map(|i| if i % 16 == 3 { MISSING } else { (i * 7 % c) as u32 }).collect();
+    let (z, truth) = (Tensor::from_f32(gpu, &logits, &[rows, c])?, Tensor::from_u32(gpu, &labels, &[rows])?);
+    let run = move |gpu: &Gpu, dz: Option<&Target>, shares: &Tensor| {
+        cross_entropy(gpu, &z, &truth, smoothing, 1.0, dz, shares)
+    };
+    timed(gpu, (&[rows, c], rows), c, run, move || {
+        let (z, smoothing) = (f64s(&logits), f64::from(smoothing));
+        (twin::cross_entropy::forward(&z, &labels, c, smoothing), twin::cross_entropy::grad(&z, &labels, c, smoothing))
+    })
 }

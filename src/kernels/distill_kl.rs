@@ -1,10 +1,10 @@
 //! Distillation on logits (Hinton, Vinyals and Dean 2015), with logit standardisation (Sun et al. 2024) where wanted,
 //! fused with its gradient.
 
-use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, added, bind_gradient, destination, expect, flag, total};
+use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
+use super::rows::{Rows, added, bind_gradient, destination, expect, flag, timed, total};
 use super::softmax::check_temperature;
-use crate::gpu::{Defines, Gpu, Source};
+use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Error, Result, defines, twin};
 
@@ -121,4 +121,37 @@ fn run(gpu: &Gpu, b: usize, c: usize, temperature: f32, standardise: Option<f32>
         }
     }
     Ok(checks)
+}
+
+/// Maps of 128x128 pixels of 21 classes, plain and standardised: 8 of them, 2 on software adapters.
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
+    let images = if gpu.profile().class == AdapterClass::Software { 2 } else { 8 };
+    let workload = |standardise: Option<f32>| {
+        let (rows, c) = (images * 128 * 128, 21);
+        Workload {
+            name: format!("{images}x128x128x{c}{}", if standardise.is_some() { "/standardised" } else { "" }),
+            variant: None,
+            // Of both logits maximum, difference, scale, exponential, sum and quotient; difference, product and sum of the divergence;
+            // difference and weight of the gradient. Standardised: of both mean, difference, square and sum; in the gradient difference,
+            // two products, sum and difference.
+            flops: (if standardise.is_some() { 30 } else { 17 }) * (rows * c) as u64,
+            // Both logits are read, the gradient and each row's loss are written.
+            bytes: 4 * (3 * rows * c + rows) as u64,
+            prepare: Box::new(move |gpu| prepare(gpu, rows, c, standardise)),
+        }
+    };
+    [None, Some(1e-7)].map(workload).into()
+}
+
+fn prepare(gpu: &Gpu, rows: usize, c: usize, standardise: Option<f32>) -> Result<Prepared> {
+    let scaled = |seed| values(seed, rows * c).iter().map(|v| 3.0 * v + 1.0).collect::<Vec<f32>>();
+    let (student, teacher) = (scaled(1), scaled(2));
+    let (zs, zt) = (Tensor::from_f32(gpu, &student, &[rows, c])?, Tensor::from_f32(gpu, &teacher, &[rows, c])?);
+    let run = move |gpu: &Gpu, dzs: Option<&Target>, shares: &Tensor| {
+        distill_kl(gpu, &zs, &zt, 4.0, standardise, 1.0, dzs, shares)
+    };
+    timed(gpu, (&[rows, c], rows), c, run, move || {
+        let (zs, zt, eps) = (f64s(&student), f64s(&teacher), standardise.map(f64::from));
+        (twin::distill_kl::forward(&zs, &zt, c, 4.0, eps), twin::distill_kl::grad(&zs, &zt, c, 4.0, eps))
+    })
 }

@@ -1,7 +1,7 @@
 //! Detection without anchors (FCOS): what each place of a pyramid is to say, and its three losses.
 
 mod cases;
-mod workloads;
+pub(super) mod workloads;
 
 pub use cases::{cases, permutations};
 pub use workloads::workloads;

@@ -1,8 +1,8 @@
 //! Losses between feature maps, fused with their gradients: mean squared (FitNet, Romero et al. 2015) and
 //! channel-normalised (KD4MTL, Li and Bilen 2020).
 
-use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, added, bind_gradient, destination, expect, flag, total};
+use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
+use super::rows::{Rows, added, bind_gradient, destination, expect, flag, timed, total};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Result, defines, twin};
@@ -118,6 +118,18 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// The loss and its gradient as the twin has them.
+fn definition(s: &[f32], t: &[f32], c: usize, distance: Distance) -> (f64, Vec<f64>) {
+    let (s, t) = (f64s(s), f64s(t));
+    match distance {
+        Distance::Squared => (twin::feature_loss::mse(&s, &t), twin::feature_loss::mse_grad(&s, &t)),
+        Distance::Normalised { eps } => {
+            let eps = f64::from(eps);
+            (twin::feature_loss::normalised(&s, &t, c, eps), twin::feature_loss::normalised_grad(&s, &t, c, eps))
+        }
+    }
+}
+
 fn run(gpu: &Gpu, shape: [usize; 4], distance: Distance, short: bool) -> Result<Vec<Check>> {
     let [n, h, w, c] = shape;
     let (rows, len) = (n * h * w, n * h * w * c);
@@ -127,17 +139,7 @@ fn run(gpu: &Gpu, shape: [usize; 4], distance: Distance, short: bool) -> Result<
         t.chunks_mut(c).step_by(2).flatten().for_each(|v| *v = 0.0);
     }
     let weight = 0.75;
-    let (s64, t64) = (f64s(&s), f64s(&t));
-    let (loss, ds) = match distance {
-        Distance::Squared => (twin::feature_loss::mse(&s64, &t64), twin::feature_loss::mse_grad(&s64, &t64)),
-        Distance::Normalised { eps } => {
-            let eps = f64::from(eps);
-            (
-                twin::feature_loss::normalised(&s64, &t64, c, eps),
-                twin::feature_loss::normalised_grad(&s64, &t64, c, eps),
-            )
-        }
-    };
+    let (loss, ds) = definition(&s, &t, c, distance);
     let (s, t) = (Tensor::from_f32(gpu, &s, &shape)?, Tensor::from_f32(gpu, &t, &shape)?);
     let mut checks = Vec::new();
     for variant in variants(c) {
@@ -155,4 +157,41 @@ fn run(gpu: &Gpu, shape: [usize; 4], distance: Distance, short: bool) -> Result<
         }
     }
     Ok(checks)
+}
+
+/// Maps of 32x32 pixels of 256 channels, squared and normalised: 8 of them, 2 on software adapters.
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
+    let images = if gpu.profile().class == AdapterClass::Software { 2 } else { 8 };
+    let workload = |(name, distance, flops): (&str, Distance, u64)| {
+        let shape = [images, 32, 32, 256];
+        let (len, rows) = (shape.iter().product::<usize>() as u64, (images * 32 * 32) as u64);
+        Workload {
+            name: format!("{images}x32x32x256/{name}"),
+            variant: None,
+            flops: flops * len,
+            // Both maps are read, the gradient and each row's loss are written.
+            bytes: 4 * (3 * len + rows),
+            prepare: Box::new(move |gpu| prepare(gpu, shape, distance)),
+        }
+    };
+    [
+        // Difference, square and sum; weight of the gradient.
+        ("squared", Distance::Squared, 4),
+        // Square, sum and quotient of both; difference, square, product with the student's and their sums; in the gradient a product, a
+        // difference and the weight.
+        ("normalised", Distance::Normalised { eps: 1e-6 }, 14),
+    ]
+    .map(workload)
+    .into()
+}
+
+fn prepare(gpu: &Gpu, shape: [usize; 4], distance: Distance) -> Result<Prepared> {
+    let [n, h, w, c] = shape;
+    let (student, teacher) = (values(1, n * h * w * c), values(2, n * h * w * c));
+    let (s, t) = (Tensor::from_f32(gpu, &student, &shape)?, Tensor::from_f32(gpu, &teacher, &shape)?);
+    let run = move |gpu: &Gpu, ds: Option<&Target>, shares: &Tensor| match distance {
+        Distance::Squared => mse(gpu, &s, &t, 1.0, ds, shares),
+        Distance::Normalised { eps } => normalised(gpu, &s, &t, eps, 1.0, ds, shares),
+    };
+    timed(gpu, (&shape, n * h * w), c, run, move || definition(&student, &teacher, c, distance))
 }

@@ -1,5 +1,9 @@
 //! Imitation of a teacher's features where objects are: the mask of the places that count, and the loss under it.
 
+mod workloads;
+
+pub use workloads::workloads;
+
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::fcos::{self, Level, MOST_LEVELS, OBJECT, Pyramid, TARGET};
 use super::rows::{Rows, bind_gradient, expect, flag, fused};
@@ -170,6 +174,36 @@ fn things(image: usize, [h, w]: [f64; 2]) -> Option<Vec<twin::fcos::Thing>> {
     }
 }
 
+/// Objects as the kernel reads them, `[images, boxes, 6]`; `None` for an image at which nobody has looked.
+fn packed(all: &[Option<Vec<twin::fcos::Thing>>], boxes: usize) -> Vec<f32> {
+    let mut objects = vec![0.0; all.len() * boxes * OBJECT];
+    for (image, things) in objects.chunks_mut(boxes * OBJECT).zip(all) {
+        let Some(things) = things else {
+            image[5] = 3.0;
+            continue;
+        };
+        for (object, t) in image.chunks_mut(OBJECT).zip(things) {
+            object.iter_mut().zip(t.edges).for_each(|(o, e)| *o = e as f32);
+            object[5] = if t.ignored { 2.0 } else { 1.0 };
+        }
+    }
+    objects
+}
+
+/// The mask as the twin has it, where a teacher says `taught` `[images, places, classes + 5]`.
+fn masked(
+    all: &[Option<Vec<twin::fcos::Thing>>],
+    (taught, classes): (&[f32], usize),
+    levels: &[twin::fcos::Level],
+    grid: &Grid,
+) -> Vec<f64> {
+    let places = levels.iter().map(|l| l.size[0] * l.size[1]).sum();
+    let cells = twin::imitation::Grid { size: grid.size, step: grid.step.map(f64::from) };
+    let foreground = twin::fcos::foreground(&f64s(taught), classes);
+    let each = all.iter().zip(foreground.chunks(places));
+    each.flat_map(|(things, seen)| twin::imitation::mask(things.as_deref(), seen, levels, &cells)).collect()
+}
+
 fn run(gpu: &Gpu, n: usize, grid: Grid, levels: usize, c: usize) -> Result<Vec<Check>> {
     let [h, w] = grid.size;
     let image = [h as f64 * f64::from(grid.step[0]), w as f64 * f64::from(grid.step[1])];
@@ -182,25 +216,8 @@ fn run(gpu: &Gpu, n: usize, grid: Grid, levels: usize, c: usize) -> Result<Vec<C
     let pyramid = Pyramid { levels: twins.iter().map(gpu_level).collect(), images: n };
     let (boxes, places) = (3, pyramid.places());
     let said = values(1, n * places * 7);
-    let foreground = twin::fcos::foreground(&f64s(&said), 2);
-    let cells = twin::imitation::Grid { size: grid.size, step: grid.step.map(f64::from) };
-    let mut objects = vec![0.0f32; n * boxes * OBJECT];
-    let mut want = Vec::new();
-    for i in 0..n {
-        let all = things(i, image);
-        match &all {
-            Some(all) => {
-                for (k, t) in all.iter().enumerate() {
-                    let at = (i * boxes + k) * OBJECT;
-                    t.edges.iter().enumerate().for_each(|(e, v)| objects[at + e] = *v as f32);
-                    objects[at + 5] = if t.ignored { 2.0 } else { 1.0 };
-                }
-            }
-            None => objects[i * boxes * OBJECT + 5] = 3.0,
-        }
-        let seen = &foreground[i * places..(i + 1) * places];
-        want.extend(twin::imitation::mask(all.as_deref(), seen, &twins, &cells));
-    }
+    let all: Vec<_> = (0..n).map(|i| things(i, image)).collect();
+    let (objects, want) = (packed(&all, boxes), masked(&all, (&said, 2), &twins, &grid));
     let objects = Tensor::from_f32(gpu, &objects, &[n, boxes, OBJECT])?;
     let taught = Tensor::from_f32(gpu, &said, &[n, places, 7])?;
     let made = mask(gpu, &grid, &objects, &pyramid, &taught)?;

@@ -1,9 +1,9 @@
 //! Distillation of independent attributes, fused with its gradient.
 
-use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, bind_gradient, expect, flag, fused};
+use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
+use super::rows::{Rows, bind_gradient, expect, flag, fused, timed};
 use super::softmax::check_temperature;
-use crate::gpu::{Defines, Gpu, Source};
+use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::tensor::{Target, Tensor};
 use crate::{Result, defines, twin};
 
@@ -82,4 +82,32 @@ fn run(gpu: &Gpu, b: usize, c: usize, scale: f32) -> Result<Vec<Check>> {
         })?);
     }
     Ok(checks)
+}
+
+/// 40 attributes of 4096 samples, of 1024 on software adapters.
+pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
+    let (rows, c) = (if gpu.profile().class == AdapterClass::Software { 1024 } else { 4096 }, 40);
+    vec![Workload {
+        name: format!("{rows}x{c}"),
+        variant: None,
+        // Of both logits the scale, magnitude, exponential, logarithm of one plus it (2) and two differences, of which the logarithms of
+        // yes and no come; two exponentials of the teacher's; two differences, products and sums of the divergence; of the gradient
+        // two exponentials, difference and weight.
+        flops: 26 * (rows * c) as u64,
+        // Both logits are read, the gradient and each row's loss are written.
+        bytes: 4 * (3 * rows * c + rows) as u64,
+        prepare: Box::new(move |gpu| prepare(gpu, rows, c)),
+    }]
+}
+
+fn prepare(gpu: &Gpu, rows: usize, c: usize) -> Result<Prepared> {
+    let scaled = |seed| values(seed, rows * c).iter().map(|v| 4.0 * v).collect::<Vec<f32>>();
+    let (student, teacher) = (scaled(1), scaled(2));
+    let (zs, zt) = (Tensor::from_f32(gpu, &student, &[rows, c])?, Tensor::from_f32(gpu, &teacher, &[rows, c])?);
+    let run =
+        move |gpu: &Gpu, dzs: Option<&Target>, shares: &Tensor| sigmoid_kl(gpu, (&zs, &zt), 2.0, 1.0, dzs, shares);
+    timed(gpu, (&[rows, c], rows), c, run, move || {
+        let (zs, zt) = (f64s(&student), f64s(&teacher));
+        (twin::sigmoid_kl::forward(&zs, &zt, c, 2.0), twin::sigmoid_kl::grad(&zs, &zt, c, 2.0))
+    })
 }

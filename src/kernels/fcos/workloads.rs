@@ -6,13 +6,13 @@ use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::kernels::rows::timed;
 use crate::twin::fcos::{self as twin, Thing, Wanted};
 
-const CLASSES: usize = 80;
-const BOXES: usize = 16;
+pub(in crate::kernels) const CLASSES: usize = 80;
+pub(in crate::kernels) const BOXES: usize = 16;
 const RADIUS: f32 = 1.5;
 const FOCAL: Focal = Focal { alpha: 0.25, gamma: 2.0 };
 
 /// Five levels, strides 8 to 128, over `images` images.
-fn pyramid(images: usize) -> Pyramid {
+pub(in crate::kernels) fn pyramid(images: usize) -> Pyramid {
     let level = |stride: usize| Level { size: [256 / stride; 2], stride: stride as f32 };
     Pyramid { levels: [8, 16, 32, 64, 128].map(level).into(), images }
 }
@@ -49,7 +49,7 @@ pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
 }
 
 /// The objects of image `n`, on eighths of pixels, off the places' middles.
-fn things(n: usize) -> Vec<Thing> {
+pub(in crate::kernels) fn things(n: usize) -> Vec<Thing> {
     let v = values(7 + n as u64, 4 * BOXES);
     let eighth = |x: f64| (x * 8.0).round() / 8.0 + 1.0 / 16.0;
     let thing = |k: usize| {
