@@ -1,5 +1,5 @@
-//! The metrics against scikit-learn's (`tests/goldens/make_metrics.py`), pycocotools' (`make_detection.py`) and torchmetrics'
-//! (`make_tallies.py`).
+//! The metrics against scikit-learn's (`tests/goldens/make_metrics.py`), pycocotools' (`make_detection.py`), and torchmetrics' and
+//! scikit-learn's (`make_tallies.py`, which says of each value whose it is).
 #![cfg(feature = "formats")]
 
 use limbeck::geometry::Rect;
@@ -87,62 +87,98 @@ fn average_precision_agrees_with_pycocotools_and_voc() {
     }
 }
 
-#[test]
-fn pixels_attributes_numbers_and_calibration_agree_with_torchmetrics() {
+/// torchmetrics computes in single precision.
+const SINGLE: f64 = 1e-6;
+
+fn floats(v: &Value) -> Vec<f32> {
+    numbers(v).into_iter().map(|v| v as f32).collect()
+}
+
+/// The cases of one kind, at least so many.
+fn tallies(kind: &str, least: usize) -> Vec<(String, Value)> {
     let golden = golden("tallies.json");
-    // torchmetrics computes in single precision.
-    let single = 1e-6;
-    for (i, case) in list(&golden["segmentation"]).iter().enumerate() {
+    let cases = list(&golden[kind]);
+    assert!(cases.len() >= least, "{kind}: {} cases", cases.len());
+    cases.iter().enumerate().map(|(i, c)| (format!("{kind} {i}, {}", c["name"].as_str().unwrap()), c.clone())).collect()
+}
+
+#[test]
+fn segmentation_agrees_with_torchmetrics() {
+    for (name, case) in tallies("segmentation", 13) {
         let mut pixels = Confusion::new(case["classes"].as_u64().unwrap() as usize);
         for (pred, label) in numbers(&case["predictions"]).into_iter().zip(numbers(&case["labels"])) {
             if label != 255.0 {
                 pixels.add(pred as usize, label as usize).unwrap();
             }
         }
-        near(&format!("mIoU {i}"), Some(pixels.mean_iou()), &case["mean_iou"], single);
-        near(&format!("pixel accuracy {i}"), Some(pixels.accuracy()), &case["pixel_accuracy"], single);
+        near(&format!("{name}: mIoU"), Some(pixels.mean_iou()), &case["mean_iou"], SINGLE);
+        near(&format!("{name}: pixel accuracy"), Some(pixels.accuracy()), &case["pixel_accuracy"], SINGLE);
+        assert_eq!(pixels.iou().len(), list(&case["iou"]).len(), "{name}");
         for (c, iou) in pixels.iou().into_iter().enumerate() {
-            near(&format!("IoU {i} of class {c}"), iou, &case["iou"][c], single);
+            near(&format!("{name}: IoU of class {c}"), iou, &case["iou"][c], SINGLE);
         }
     }
-    for (i, case) in list(&golden["attributes"]).iter().enumerate() {
-        let each = list(&case["each"]);
-        let mut tally = MultilabelTally::new(each.len());
+}
+
+#[test]
+fn attributes_agree_with_scikit_learn_and_torchmetrics() {
+    for (name, case) in tallies("attributes", 6) {
+        let mut tally = MultilabelTally::new(list(&case["scores"][0]).len());
         for (scores, answers) in list(&case["scores"]).iter().zip(list(&case["answers"])) {
-            let scores: Vec<f32> = numbers(scores).into_iter().map(|v| v as f32).collect();
             let answers: Vec<Option<bool>> =
                 numbers(answers).into_iter().map(|v| (v >= 0.0).then_some(v == 1.0)).collect();
-            tally.add(&scores, &answers).unwrap();
+            tally.add(&floats(scores), &answers).unwrap();
         }
-        for (a, ours) in tally.per_attribute().into_iter().enumerate() {
-            for (key, ours) in [("precision", ours.precision), ("recall", ours.recall), ("f1", ours.f1)] {
-                near(&format!("{key} {i} of attribute {a}"), Some(ours), &each[a][key], 1e-12);
+        for (library, within) in [("scikit-learn", 1e-12), ("torchmetrics", SINGLE)] {
+            let theirs = &case[library];
+            assert_eq!(list(&theirs["each"]).len(), tally.per_attribute().len(), "{name}, {library}");
+            for (a, ours) in tally.per_attribute().into_iter().enumerate() {
+                let at = |key: &str| format!("{name}, {library}: {key} of attribute {a}");
+                for (key, ours) in [("precision", ours.precision), ("recall", ours.recall), ("f1", ours.f1)] {
+                    near(&at(key), Some(ours), &theirs["each"][a][key], within);
+                }
+                near(&at("AP"), ours.average_precision, &theirs["each"][a]["average_precision"], within);
             }
-            near(&format!("AP {i} of attribute {a}"), ours.average_precision, &each[a]["average_precision"], 1e-12);
-        }
-        let all = tally.metrics();
-        for (key, ours) in [("accuracy", all.accuracy), ("f1", all.f1), ("micro_f1", all.micro_f1), ("map", all.map)] {
-            near(&format!("{key} {i}"), Some(ours), &case[key], 1e-12);
+            let all = tally.metrics();
+            for (key, ours) in
+                [("accuracy", all.accuracy), ("f1", all.f1), ("micro_f1", all.micro_f1), ("map", all.map)]
+            {
+                near(&format!("{name}, {library}: {key}"), Some(ours), &theirs[key], within);
+            }
         }
     }
-    for (i, case) in list(&golden["numbers"]).iter().enumerate() {
+}
+
+#[test]
+fn numbers_agree_with_scikit_learn_and_torchmetrics() {
+    let mut compared = [0, 0];
+    for (name, case) in tallies("numbers", 10) {
         let mut tally = RegressionTally::default();
         for (prediction, label) in numbers(&case["predictions"]).into_iter().zip(numbers(&case["labels"])) {
             tally.add(prediction, label).unwrap();
         }
         let m = tally.metrics();
-        for (key, ours) in [("rmse", m.rmse), ("mae", m.mae), ("r2", m.r2)] {
-            near(&format!("{key} {i}"), Some(ours), &case[key], 1e-10);
+        // Both in double precision; what torchmetrics cannot compute is not there.
+        for (library, compared) in ["scikit-learn", "torchmetrics"].into_iter().zip(&mut compared) {
+            let Some(theirs) = case.get(library) else { continue };
+            for (key, ours) in [("rmse", m.rmse), ("mae", m.mae), ("r2", m.r2)] {
+                near(&format!("{name}, {library}: {key}"), Some(ours), &theirs[key], 1e-10);
+            }
+            *compared += 1;
         }
     }
-    for (i, case) in list(&golden["calibration"]).iter().enumerate() {
+    assert!(compared[0] >= 10 && compared[1] >= 8, "{compared:?}");
+}
+
+#[test]
+fn calibration_agrees_with_torchmetrics() {
+    for (name, case) in tallies("calibration", 9) {
         let mut tally = CalibrationTally::new(case["bins"].as_u64().unwrap() as usize);
         for (p, label) in list(&case["probabilities"]).iter().zip(numbers(&case["labels"])) {
-            let p: Vec<f32> = numbers(p).into_iter().map(|v| v as f32).collect();
-            tally.add(&p, label as usize).unwrap();
+            tally.add(&floats(p), label as usize).unwrap();
         }
         for (key, ours) in [("ece", tally.ece()), ("top1", tally.top1()), ("top5", tally.top5())] {
-            near(&format!("{key} {i}"), Some(ours), &case[key], single);
+            near(&format!("{name}: {key}"), Some(ours), &case[key], SINGLE);
         }
     }
 }

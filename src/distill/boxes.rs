@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 const FOREGROUND: f32 = 0.3;
 
 /// With `q = max_c σ(z_t)`, the teacher's foreground at a place: `T²/Σq · Σ_places q Σ_c KL(σ(z_t/T) ‖ σ(z_s/T))` for the classes, and
-/// `1/Σq · Σ q (2 − I/U − U/C)` between its box and the student's at places with `q ≥ 0.3`.
+/// `1/Σq · Σ q (2 − I/U − U/C)` between its box and the student's, both sums over the places with `q ≥ 0.3` alone.
 ///
 /// Places are weighted because nearly all of them are empty, and to imitate a teacher there teaches nothing (Chen et al. 2017, "Learning
 /// efficient object detection models with knowledge distillation"; Guo et al. 2021, arXiv 2103.14475, weight foreground and background

@@ -2,8 +2,8 @@
 
 use super::*;
 use limbeck::distill::{
-    Adaptor, AttentionTransfer, ChannelLoss, Cka, Dist, Dkd, FeatureLoss, Imitation, ProbabilisticTransfer, Relation,
-    Rkd, SigmoidKd, SimilarityPreserving, Vid, Whereabouts,
+    Adaptor, AttentionTransfer, BoxKd, ChannelLoss, Cka, Dist, Dkd, FeatureLoss, Imitation, ProbabilisticTransfer,
+    Relation, Rkd, SigmoidKd, SimilarityPreserving, Vid, Whereabouts,
 };
 use limbeck::kernels::distill_kl::distill_kl;
 use limbeck::loss::{Ledger, Losses};
@@ -176,6 +176,10 @@ fn goldens_methods() -> Result<()> {
     }
     for case in group.cases("fgfi") {
         fgfi(&case)?;
+    }
+    for case in group.cases("box_kd") {
+        let [temperature, boxes] = ["temperature", "box_weight"].map(|name| case.number(name) as f32);
+        by_tape(&case, |losses, s, t| BoxKd { temperature, boxes }.apply(losses, 0, 1.0, s, t))?;
     }
     group.assert_complete();
     Ok(())

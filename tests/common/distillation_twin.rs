@@ -197,6 +197,17 @@ fn fgfi(case: &Case) {
     check(case, "grad.adaptor", &conv2d::weight_grad(&shape, &s, &d));
 }
 
+/// A detector's classes and boxes after a teacher's.
+fn box_kd(case: &Case) {
+    let (z, taught, classes) = (input(case, "input.student"), input(case, "input.teacher"), case.integer("classes"));
+    let [temperature, weight] = ["temperature", "box_weight"].map(|name| case.number(name));
+    let (soft, d_soft) = fcos::soft(&z, &taught, classes, temperature);
+    let (boxes, d_boxes) = fcos::giou(&z, &fcos::teach(&taught, classes, 0.3), classes);
+    check(case, "output.loss", &[soft + weight * boxes]);
+    let both: Vec<f64> = d_soft.iter().zip(d_boxes).map(|(a, b)| a + weight * b).collect();
+    check(case, "grad.student", &both);
+}
+
 /// Channel-wise distillation of score maps that are enlarged first.
 fn score_maps(case: &Case) {
     let ([n, c, h, w], [_, _, oh, ow]) = (sizes(case, "input.student"), sizes(case, "input.teacher"));
@@ -268,6 +279,9 @@ fn goldens_methods() {
     }
     for case in group.cases("fgfi") {
         fgfi(&case);
+    }
+    for case in group.cases("box_kd") {
+        box_kd(&case);
     }
     group.assert_complete();
 }

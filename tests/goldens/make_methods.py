@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Golden values of the distillation methods that distill.safetensors does not hold, from their published formulas in PyTorch.
 
-Usage: python make_methods.py OUT_DIR [--seed 0]     needs: torch, numpy, safetensors
+Usage: python make_methods.py OUT_DIR [--seed 0]     needs: torch, torchvision, numpy, safetensors
 
 Writes methods.safetensors and methods.json, in the form of make_goldens.py: float64 arithmetic stored as float32, PyTorch's layouts.
 """
 import argparse, json, pathlib
 import torch, torch.nn.functional as F
+import torchvision.ops as ops
 from safetensors.torch import save_file
 
 torch.set_default_dtype(torch.float64)
@@ -162,6 +163,24 @@ for i, (b, cs, ct, h, w, stride, classes) in enumerate([(3, 4, 6, 4, 5, 4, 2), (
                     M[n, :, rows, columns] = 1 if what == 1 else seen[n, :, rows, columns]
     assert 0 < M[0].sum() < h * w and 0 < M[b - 1].max() < 1
     emit(f"fgfi{i}", dict(stride=stride, height=h, width=w, classes=classes), dict(student=s, teacher=t, adaptor=A, objects=boxes, taught=taught.transpose(1, 2)), ((F.conv2d(s, A) - t) ** 2 * M).sum() / (2 * M.sum().clamp(min=1)))
+
+# What a detector's teacher says at each place: its classes, as so many yes-or-no answers, each place counting by the teacher's
+# foreground, the probability of its most probable class, over the sum of that; and its boxes (torchvision's GIoU) where the foreground
+# is 0.3 or more, counting by it, over the sum of it there. Columns: logits of the classes, logarithms of the distances to the left,
+# upper, right and lower edge, centre-ness, which is not taught. Classes alone; both; a teacher that is seldom sure; one that sees
+# nothing, whose boxes are not asked for; one that is very sure.
+for i, (n, c, places, T, boxes, shift, scale) in enumerate([(1, 1, 6, 1.0, 0.0, 0, 2), (2, 3, 20, 2.0, 1.0, -1, 1), (3, 7, 15, 4.0, 0.5, -4, 2), (2, 2, 9, 2.0, 2.0, -6, 1), (2, 4, 12, 1.0, 1.5, -6, 6)]):
+    z, t = rnd(n, c + 5, places), const(n, c + 5, places)
+    with torch.no_grad(): z[:, :c] *= scale; t[:, :c] = scale * t[:, :c] + shift
+    s, taught = z.transpose(1, 2), t.transpose(1, 2)
+    q = torch.sigmoid(taught[..., :c]).amax(-1)
+    there = q >= 0.3
+    assert (q - 0.3).abs().min() > 1e-4 and (i == 3) == (not there.any()) and not (i in (1, 2, 4) and there.all())
+    answers = lambda z: torch.distributions.Bernoulli(logits=z[..., :c] / T)
+    classes = T * T * (q * torch.distributions.kl_divergence(answers(taught), answers(s)).sum(-1)).sum() / q.sum()
+    box = lambda d: torch.cat([-d[:, :2].exp(), d[:, 2:].exp()], 1)
+    giou = ops.generalized_box_iou_loss(box(s[..., c:c + 4][there]), box(taught[..., c:c + 4][there]), eps=0)
+    emit(f"box_kd{i}", dict(temperature=T, box_weight=boxes, classes=c), dict(student=z, teacher=t), classes + boxes * (giou * q[there]).sum() / q[there].sum().clamp(min=1e-6))
 
 save_file(store, out / "methods.safetensors")
 (out / "methods.json").write_text(json.dumps(manifest, indent=1))
