@@ -58,7 +58,10 @@ fn the_examples_of_configurations_are_sound() {
         read += 1;
         let text = std::fs::read_to_string(&path).unwrap();
         if name.starts_with("ablation") {
-            limbeck::train::ablate::Ablation::load(&path, &[]).unwrap();
+            // Each row is read, and only the data may not be there.
+            if let Err(error) = limbeck::train::ablate::Ablation::load(&path, &[]) {
+                assert!(error.to_string().contains("there is no file"), "{error}");
+            }
         } else {
             let config = limbeck::train::Config::parse(&text, &path, &[]).unwrap();
             assert_eq!(limbeck::train::Config::parse(&config.to_toml(), &path, &[]).unwrap(), config, "{name}");
