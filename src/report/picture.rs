@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
 
 use crate::geometry::Rect;
-use crate::train::{Answer, TaskPrediction, write_atomic};
+use crate::train::{Answer, Found, TaskPrediction, write_atomic};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -85,17 +85,25 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
             }
         }
     }
+    let mut taken = Vec::new();
     for prediction in predictions {
         if let Answer::Boxes { objects } = &prediction.answer {
             let mut names: Vec<&str> = objects.iter().map(|o| o.label.as_str()).collect();
             names.sort_unstable();
             names.dedup();
-            // The surest last, on top.
-            for found in objects.iter().filter(|o| o.score >= SURE).rev() {
+            let sure = || objects.iter().filter(|o| o.score >= SURE);
+            let colour = |found: &Found| {
                 let number = names.iter().position(|n| *n == found.label).unwrap_or(0);
-                frame(&mut canvas, &found.rect, scale, Rgb(COLOURS[number % COLOURS.len()]));
+                Rgb(COLOURS[number % COLOURS.len()])
+            };
+            // The surest last, on top; their names find room first.
+            sure().rev().for_each(|found| frame(&mut canvas, &found.rect, scale, colour(found)));
+            for found in sure() {
                 let text = format!("{} {:.0}%", found.label, 100.0 * found.score);
-                tag(&mut canvas, &text, &found.rect, scale, Rgb(COLOURS[number % COLOURS.len()]), (w * scale) as i64);
+                let place = tag_place(&text, edges(&found.rect, scale), [h * scale, w * scale], &taken);
+                fill(&mut canvas, place, colour(found));
+                write(&mut canvas, &text, place[0] + 3, place[1] + 1, INK);
+                taken.push(place);
             }
         }
     }
@@ -190,14 +198,17 @@ fn frame(canvas: &mut RgbImage, rect: &Rect, scale: usize, colour: Rgb<u8>) {
     }
 }
 
-/// A name above a box, or within it where there is no room above; never beyond the image's right edge.
-fn tag(canvas: &mut RgbImage, text: &str, rect: &Rect, scale: usize, colour: Rgb<u8>, right: i64) {
-    let [x0, y0, ..] = edges(rect, scale);
-    let width = width_of(text) + 6;
-    let x = x0.min(right - width).max(0);
-    let y = if y0 >= LETTER + 2 { y0 - LETTER - 2 } else { y0.max(0) };
-    fill(canvas, [x, y, x + width, y + LETTER + 2], colour);
-    write(canvas, text, x + 3, y + 1, INK);
+/// Where a name stands: above its box, below it, or within it above or below, the first of these where no other name is; never
+/// beyond the image.
+fn tag_place(text: &str, [x0, y0, _, y1]: [i64; 4], [h, w]: [usize; 2], taken: &[[i64; 4]]) -> [i64; 4] {
+    let (width, height) = (width_of(text) + 6, LETTER + 2);
+    let x = x0.min(w as i64 - width).max(0);
+    let at = |y: i64| [x, y, x + width, y + height];
+    let apart = |[a0, b0, a1, b1]: [i64; 4]| taken.iter().all(|t| a1 <= t[0] || t[2] <= a0 || b1 <= t[1] || t[3] <= b0);
+    let inside = |y: &i64| *y >= 0 && *y + height <= h as i64;
+    let places = || [y0 - height, y1, y0, y1 - height].into_iter().filter(inside);
+    let y = places().find(|y| apart(at(*y))).or_else(|| places().next());
+    at(y.unwrap_or(y0.max(0)))
 }
 
 fn width_of(text: &str) -> i64 {
@@ -230,7 +241,6 @@ fn write(canvas: &mut RgbImage, text: &str, x: i64, y: i64, colour: Rgb<u8>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::Found;
 
     fn predictions() -> Vec<TaskPrediction> {
         let named = |label: &str, score, rect| Found { label: label.into(), score, rect };
@@ -296,6 +306,20 @@ mod tests {
         assert_eq!((picture.get_pixel(1, 1).0, picture.get_pixel(1, 447).0), ([165, 129, 50], [100; 3]));
         let (swatches, _) = &words(&mask(&names))[0];
         assert_eq!(swatches.as_slice(), [(COLOURS[0], "person".to_string())]);
+    }
+
+    #[test]
+    fn names_stand_apart() {
+        let (size, width) = ([100, 300], width_of("disc 90%") + 6);
+        let place = |edges, taken: &[[i64; 4]]| tag_place("disc 90%", edges, size, taken);
+        let above = place([20, 40, 60, 70], &[]);
+        assert_eq!(above, [20, 22, 20 + width, 40]);
+        // The same place again: below, then within; at the top edge within; at the right edge moved to the left.
+        let below = place([20, 40, 60, 70], &[above]);
+        assert_eq!(below[1], 70);
+        assert_eq!(place([20, 40, 60, 70], &[above, below])[1], 40);
+        assert_eq!(place([20, 5, 60, 95], &[])[1], 5);
+        assert_eq!(place([290, 40, 299, 70], &[])[2], 300);
     }
 
     #[test]
