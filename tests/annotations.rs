@@ -136,8 +136,16 @@ fn a_run_learns_from_coco_files() {
     let data = train::load_data(&config).unwrap();
     assert_eq!(data.splits().map(|(_, s)| s.len()), [3, 2, 2]);
     let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
-    assert!(told("more.png", "no annotation names it") && told("held-tall.png", "no such file"), "{:?}", data.skipped);
+    assert!(
+        told("more.png", "no annotation that was read names it") && told("held-tall.png", "no such file"),
+        "{:?}",
+        data.skipped
+    );
     assert_eq!(data.skipped.len(), 3);
+    // A limit is one of images that are there.
+    std::fs::remove_file(folder.path().join("empty.png")).unwrap();
+    let few = Config::load(&file, &["data.limit.train=2".into()]).unwrap();
+    assert_eq!(train::load_data(&few).unwrap().train.len(), 2);
     let error = train::load_data(&Config::load(&file, &["data.images=run".into()]).unwrap()).unwrap_err().to_string();
     assert!(error.contains("none of 3 images is; is data.images the right folder"), "{error}");
     std::fs::write(&file, text.replace("train = \"instances.json\"", "train = \"instance.json\"")).unwrap();
@@ -289,10 +297,13 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     assert!(error.contains("5.png") && error.contains("value 9"), "{error}");
     // Or all that is wrong is borne, and named; and a mask whose image is not there.
     std::fs::copy(folder.path().join("masks/3.png"), folder.path().join("masks/30.png")).unwrap();
+    std::fs::write(folder.path().join("images/6.png"), b"no image").unwrap();
     let data = train::load_data(&Config::load(&file, &["data.on_error=skip".into()]).unwrap()).unwrap();
     let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
     assert!(told("5.png", "value 9") && told("30.png", "belongs to no image"), "{:?}", data.skipped);
-    assert_eq!(data.splits().iter().map(|(_, s)| s.len()).sum::<usize>(), 11);
+    assert_eq!(data.splits().iter().map(|(_, s)| s.len()).sum::<usize>(), 10);
+    // Once each: beside these the image without boxes and the one without a mask.
+    assert!(told("images/6.png", "neither a PNG nor") && data.skipped.len() == 5, "{:?}", data.skipped);
     let error = Config::load(&file, &["data.tasks=[\"boxes\"]".into()]).unwrap_err().to_string();
     assert!(error.contains("data.masks") && error.contains("nobody asks for them"), "{error}");
     let error = Config::load(&file, &["data.masks.folder=mask".into()]).unwrap_err().to_string();

@@ -40,6 +40,9 @@ fn launch<'a>(
     [oh, ow]: [usize; 2],
     vec: usize,
 ) -> Result<Launch<'a>> {
+    if !matches!(vec, 1 | 4) || !c.is_multiple_of(vec) {
+        return Err(Error::Shape(format!("resize: {vec} of {c} channels an invocation")));
+    }
     let launch = gpu.launch(SOURCE, entry, &defines! { VEC = vec })?;
     Ok(launch.u32("n", n).u32("h", h).u32("w", w).u32("c", c / vec).u32("oh", oh).u32("ow", ow))
 }

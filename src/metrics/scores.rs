@@ -49,16 +49,32 @@ pub const METRICS: &[Metric] = &[
     // Of one class, or beside those of tables.
     Metric { in_delta: false, ..part("iou", "IoU", "intersection over union") },
     Metric { in_delta: false, ..part("average_precision", "average precision", "average precision of one attribute") },
-    Metric { in_delta: false, ..part("ap_small", "AP small", "average precision of objects under 32² pixels") },
     Metric {
-        in_delta: false, ..part("ap_medium", "AP medium", "average precision of objects from 32² to 96² pixels")
+        in_delta: false,
+        ..part("ap_small", "AP small", "average precision of objects under 32² pixels of the canvas")
     },
-    Metric { in_delta: false, ..part("ap_large", "AP large", "average precision of objects over 96² pixels") },
+    Metric {
+        in_delta: false,
+        ..part("ap_medium", "AP medium", "average precision of objects from 32² to 96² pixels of the canvas")
+    },
+    Metric {
+        in_delta: false,
+        ..part("ap_large", "AP large", "average precision of objects over 96² pixels of the canvas")
+    },
     Metric { in_delta: false, ..part("ar1", "AR1", "average recall with 1 detection") },
     Metric { in_delta: false, ..part("ar10", "AR10", "average recall with 10 detections") },
-    Metric { in_delta: false, ..part("ar_small", "AR small", "average recall of objects under 32² pixels") },
-    Metric { in_delta: false, ..part("ar_medium", "AR medium", "average recall of objects from 32² to 96² pixels") },
-    Metric { in_delta: false, ..part("ar_large", "AR large", "average recall of objects over 96² pixels") },
+    Metric {
+        in_delta: false,
+        ..part("ar_small", "AR small", "average recall of objects under 32² pixels of the canvas")
+    },
+    Metric {
+        in_delta: false,
+        ..part("ar_medium", "AR medium", "average recall of objects from 32² to 96² pixels of the canvas")
+    },
+    Metric {
+        in_delta: false,
+        ..part("ar_large", "AR large", "average recall of objects over 96² pixels of the canvas")
+    },
     Metric { in_delta: false, ..part("voc_ap50", "VOC AP50", "Pascal VOC's average precision, area under the curve") },
     Metric { in_delta: false, ..part("voc07_ap50", "VOC07 AP50", "Pascal VOC's average precision, eleven points") },
 ];

@@ -198,8 +198,8 @@ fn frame(canvas: &mut RgbImage, rect: &Rect, scale: usize, colour: Rgb<u8>) {
     }
 }
 
-/// Where a name stands: above its box, below it, or within it above or below, the first of these where no other name is; never
-/// beyond the image.
+/// Where a name stands: above its box, below it, or within it above or below, the first of these where no other name is; within the
+/// image, if it fits there.
 fn tag_place(text: &str, [x0, y0, _, y1]: [i64; 4], [h, w]: [usize; 2], taken: &[[i64; 4]]) -> [i64; 4] {
     let (width, height) = (width_of(text) + 6, LETTER + 2);
     let x = x0.min(w as i64 - width).max(0);

@@ -7,7 +7,7 @@ use crate::data::compose::{self, Pairing, Samples};
 use crate::data::formats::{coco, folder, idx, names, objects, panoptic, table, voc, yolo};
 use crate::data::{Dataset, Limits, Skipped, digits, scenes, seed, split};
 use crate::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Loads and composes what the configuration asks for: read, split, labels taken away where it says so.
@@ -146,10 +146,13 @@ fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     }
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
-    let unused = unused(&folder, parts.iter().flatten(), &options);
-    let parts = limited(parts, &source.limit, config.data.split_seed);
-    let mut data = objects::load(&config.name, &read[0].classes, parts, &options)?;
-    data.skipped.extend(read.into_iter().flat_map(|r| r.skipped).chain(unused));
+    let classes = read[0].classes.clone();
+    let mut skipped: Vec<Skipped> = read.into_iter().flat_map(|r| r.skipped).collect();
+    skipped.extend(unused(Some(&folder), parts.iter().flatten(), &skipped, &options));
+    let [train, val, test] = parts.map(|part| objects::present(part, &mut skipped));
+    let parts = limited([train?, val?, test?], &source.limit, config.data.split_seed);
+    let mut data = objects::load(&config.name, &classes, parts, &options)?;
+    data.skipped.extend(skipped);
     Ok(data)
 }
 
@@ -179,12 +182,19 @@ fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
     }
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
+    let mut skipped = found.skipped;
+    // Lists leave images and masks out on purpose.
+    if source.sets.is_none() {
+        skipped.extend(unused(Some(&images), &found.images, &skipped, &options));
+    }
+    let names: HashMap<PathBuf, String> = found.images.iter().map(|a| a.path.clone()).zip(found.names).collect();
+    let all = objects::present(found.images, &mut skipped)?;
     let of = |list: &BTreeSet<String>| -> Vec<objects::Annotated> {
-        found.images.iter().zip(&found.names).filter(|(_, name)| list.contains(*name)).map(|(i, _)| i.clone()).collect()
+        all.iter().filter(|a| names.get(&a.path).is_some_and(|name| list.contains(name))).cloned().collect()
     };
     let (seed, [val, test]) = (config.data.split_seed, [source.val_fraction, source.test_fraction]);
     let parts = match [&lists[0], &lists[1], &lists[2]] {
-        [None, ..] => cut(&found.images, [val, test], seed)?,
+        [None, ..] => cut(&all, [val, test], seed)?,
         [Some(train), Some(val), Some(test)] => [of(train), of(val), of(test)],
         [Some(train), None, None] => cut(&of(train), [val, test], seed)?,
         [Some(train), Some(val), None] => {
@@ -197,11 +207,7 @@ fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
         }
     };
     let mut data = objects::load(&config.name, &found.classes, limited(parts, &source.limit, seed), &options)?;
-    data.skipped.extend(found.skipped);
-    // Lists leave images out on purpose.
-    if source.sets.is_none() {
-        data.skipped.extend(unused(&images, &found.images, &options));
-    }
+    data.skipped.extend(skipped);
     Ok(data)
 }
 
@@ -213,7 +219,9 @@ fn yolo_set(config: &Config, source: &YoloSource) -> Result<Dataset> {
     let (canvas, masks) = ((source.size, source.channels), source.masks.as_ref());
     let options = options(config, canvas, &source.tasks, masks, source.on_error)?;
     let fractions = [source.val_fraction, source.test_fraction];
-    let skipped = found.skipped.into_iter().chain(unused(&images, &found.images, &options)).collect();
+    let mut skipped = found.skipped;
+    // Images are what the folder holds.
+    skipped.extend(unused(None, &found.images, &skipped, &options));
     one_set(config, (&found.classes, &found.images, skipped), fractions, &source.limit, &options)
 }
 
@@ -225,19 +233,31 @@ fn panoptic_set(config: &Config, source: &PanopticSource) -> Result<Dataset> {
     let options = options(config, (source.size, source.channels), &source.tasks, None, source.on_error)?;
     let options = objects::Options { masks: objects::Masks::Segments(found.classes), ..options };
     let fractions = [source.val_fraction, source.test_fraction];
-    let skipped = found.skipped.into_iter().chain(unused(&images, &found.images, &options)).collect();
-    one_set(config, (&found.things, &found.images, skipped), fractions, &source.limit, &options)
+    let mut skipped = found.skipped;
+    skipped.extend(unused(Some(&images), &found.images, &skipped, &options));
+    let all = objects::present(found.images, &mut skipped)?;
+    one_set(config, (&found.things, &all, skipped), fractions, &source.limit, &options)
 }
 
-/// Images in `folder` that nothing is known of, and masks that belong to no image.
+/// Images in `folder` that nothing is known of, and masks that belong to no image; not what stands in `skipped` already.
 fn unused<'a>(
-    folder: &Path,
-    all: impl IntoIterator<Item = &'a objects::Annotated> + Clone,
+    folder: Option<&Path>,
+    all: impl IntoIterator<Item = &'a objects::Annotated>,
+    skipped: &[Skipped],
     options: &objects::Options,
 ) -> Vec<Skipped> {
-    let mut unused = objects::unlisted(folder, all.clone());
+    let known = all.into_iter().map(|a| a.path.as_path()).chain(skipped.iter().map(|s| s.path.as_path()));
+    let known: Vec<&Path> = known.collect();
+    let mut unused = folder.map_or_else(Vec::new, |folder| objects::unlisted(folder, known.iter().copied()));
     if let objects::Masks::Files(files) = &options.masks {
-        unused.extend(files.without_image(all));
+        // Masks may lie among the images.
+        let stems: BTreeSet<_> = known.iter().filter_map(|path| path.file_stem()).collect();
+        unused.retain(|s| {
+            folder != Some(files.folder.as_path()) || !s.path.file_stem().is_some_and(|f| stems.contains(f))
+        });
+        if folder != Some(files.folder.as_path()) {
+            unused.extend(files.without_image(known));
+        }
     }
     unused
 }

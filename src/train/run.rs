@@ -101,7 +101,7 @@ pub(super) fn augmentation(config: &Config) -> Augment {
     }
 }
 
-/// Lines of notes that are printed; [`names::SKIPPED`] has them all.
+/// Lines of notes that are printed.
 const SHOWN: usize = 30;
 
 /// What was left out of the data, or is not known of it, for the user to see first.
@@ -115,18 +115,26 @@ pub(super) fn notes(data: &Dataset) -> Vec<String> {
     std::iter::once(head).chain(all).collect()
 }
 
-/// Writes them to the folder `out` and gives those that are printed.
-pub(super) fn keep_notes(out: &Path, mut notes: Vec<String>) -> Result<Vec<String>> {
-    if notes.is_empty() {
-        return Ok(notes);
+/// Writes them to the run's folder `out` and gives those that are printed.
+fn keep_notes(out: &Path, notes: Vec<String>) -> Result<Vec<String>> {
+    let path = out.join(names::SKIPPED);
+    if !notes.is_empty() {
+        write_atomic(&path, (notes.join("\n") + "\n").as_bytes())?;
+    } else if path.exists() {
+        // Of a time when something was.
+        std::fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
     }
-    write_atomic(out.join(names::SKIPPED), (notes.join("\n") + "\n").as_bytes())?;
+    Ok(shorten(notes, &format!(", see {}", names::SKIPPED)))
+}
+
+/// The first of them, and how many more there are.
+pub(super) fn shorten(mut notes: Vec<String>, place: &str) -> Vec<String> {
     if notes.len() > SHOWN + 1 {
         let more = notes.len() - SHOWN - 1;
         notes.truncate(SHOWN + 1);
-        notes.push(format!("  … and {more} more, see {}", names::SKIPPED));
+        notes.push(format!("  … and {more} more{place}"));
     }
-    Ok(notes)
+    notes
 }
 
 /// Finds that the folder is new, or this configuration's already.

@@ -130,8 +130,8 @@ enum Counts {
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] with the line where it is no such JSON, and, unless `on_error` says to skip,
-/// with the annotation or the image, where a box has no area or lies outside its image, a category or an image is unknown, an outline is
-/// broken, an image stands twice or has no pixels, or something is of another type.
+/// with the annotation, where a box has no area or lies outside its image, a category or an image is unknown, an outline is broken, or
+/// something is of another type, and with the image where it has no pixels; in any case where an image's number stands twice.
 pub fn read(path: &Path, on_error: OnError) -> Result<Instances> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let file: File = serde_json::from_slice(&bytes).map_err(|e| {
@@ -150,9 +150,8 @@ pub fn read(path: &Path, on_error: OnError) -> Result<Instances> {
             _ if image.width == 0 || image.height == 0 => {
                 on_error.refuse(path, &place, "has no pixels", &mut skipped)?;
             }
-            hash_map::Entry::Occupied(_) => {
-                on_error.refuse(path, &place, "stands twice; the second is not used", &mut skipped)?;
-            }
+            // Whose its annotations are, nobody can tell.
+            hash_map::Entry::Occupied(_) => return Err(Error::data(path, place, "stands twice; remove one")),
             hash_map::Entry::Vacant(free) => {
                 free.insert(images.len());
                 images.push(Entry { file: image.file_name, size: [image.height, image.width], objects: Vec::new() });
@@ -289,18 +288,18 @@ mod tests {
     }
 
     #[test]
-    fn images_that_cannot_be_are_named_or_skipped() {
+    fn images_that_cannot_be_are_named() {
         let second = r#"{"id": 2, "file_name": "b.png", "width": 3, "height": 3}"#;
-        for (image, reason) in [
-            (r#"{"id": 7, "file_name": "c.png", "width": 3, "height": 3}"#, "image 7: stands twice"),
-            (r#"{"id": 2, "file_name": "b.png", "width": 0, "height": 3}"#, "image 2: has no pixels"),
-        ] {
-            let text = file("").replace(second, image);
-            let error = parse(&text, OnError::Fail).unwrap_err().to_string();
-            assert!(error.contains(&reason[9..]) && error.contains(&reason[..7]), "{error}");
-            let found = parse(&text, OnError::Skip).unwrap();
-            assert_eq!((found.images.len(), found.images[0].file.as_str()), (1, "a.png"));
-            assert!(found.skipped.len() == 1 && found.skipped[0].reason.starts_with(reason), "{:?}", found.skipped);
+        let with = |image: &str, on_error| parse(&file("").replace(second, image), on_error);
+        let flat = r#"{"id": 2, "file_name": "b.png", "width": 0, "height": 3}"#;
+        let error = with(flat, OnError::Fail).unwrap_err().to_string();
+        assert!(error.contains("image 2: has no pixels; mend it"), "{error}");
+        let found = with(flat, OnError::Skip).unwrap();
+        assert_eq!((found.images.len(), found.skipped[0].reason.as_str()), (1, "image 2: has no pixels"));
+        // Whose its annotations are, nobody can tell.
+        for on_error in [OnError::Fail, OnError::Skip] {
+            let error = with(r#"{"id": 7, "file_name": "c.png", "width": 3, "height": 3}"#, on_error).unwrap_err();
+            assert!(error.to_string().contains("image 7: stands twice"), "{error}");
         }
     }
 

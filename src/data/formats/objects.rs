@@ -158,18 +158,18 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
     instances.images.iter().map(one).collect()
 }
 
-/// The images in `folder` that are none of `annotated`, which are not used.
-pub fn unlisted<'a>(folder: &Path, annotated: impl IntoIterator<Item = &'a Annotated>) -> Vec<Skipped> {
-    let known: HashSet<&Path> = annotated.into_iter().map(|a| a.path.as_path()).collect();
+/// The images in `folder` that are none of `known`, which are not used.
+pub fn unlisted<'a>(folder: &Path, known: impl IntoIterator<Item = &'a Path>) -> Vec<Skipped> {
+    let known: HashSet<&Path> = known.into_iter().collect();
     let unknown = |path: &PathBuf| folder::is_image(path) && !known.contains(path.as_path());
-    let told = |path| Skipped { path, reason: "no annotation names it; it is not used".into() };
+    let told = |path| Skipped { path, reason: "no annotation that was read names it; it is not used".into() };
     files(folder).into_iter().filter(unknown).map(told).collect()
 }
 
 impl MaskFiles {
-    /// The masks that belong to none of the images.
-    pub fn without_image<'a>(&self, images: impl IntoIterator<Item = &'a Annotated>) -> Vec<Skipped> {
-        let known: HashSet<&OsStr> = images.into_iter().filter_map(|a| a.path.file_stem()).collect();
+    /// The masks that belong to none of the images `known`.
+    pub fn without_image<'a>(&self, known: impl IntoIterator<Item = &'a Path>) -> Vec<Skipped> {
+        let known: HashSet<&OsStr> = known.into_iter().filter_map(Path::file_stem).collect();
         let orphan = |path: &PathBuf| {
             path.extension().is_some_and(|e| e == "png") && path.file_stem().is_some_and(|s| !known.contains(s))
         };
@@ -186,8 +186,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Those whose file is there. What is annotated without one is named, unless none is there: then the folder is the wrong one.
-fn present(part: Vec<Annotated>, skipped: &mut Vec<Skipped>) -> Result<Vec<Annotated>> {
+/// Those whose file is there. What is annotated without one is named in `skipped`.
+///
+/// # Errors
+/// [`Error::Data`] where none is there: then the folder is the wrong one.
+pub fn present(part: Vec<Annotated>, skipped: &mut Vec<Skipped>) -> Result<Vec<Annotated>> {
     let (there, gone): (Vec<_>, Vec<_>) = part.into_iter().partition(|a| a.path.exists());
     if let (true, Some(first)) = (there.is_empty(), gone.first()) {
         let message = format!(

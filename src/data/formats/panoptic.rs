@@ -115,7 +115,12 @@ pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> R
     let classes: HashMap<u64, u8> = categories.keys().enumerate().map(|(i, id)| (*id, i as u8)).collect();
     let of_things = || categories.values().filter(|c| c.isthing != 0);
     let things: HashMap<u64, u32> = of_things().enumerate().map(|(i, c)| (c.id, i as u32)).collect();
-    let known: HashMap<u64, &Image> = file.images.iter().map(|image| (image.id, image)).collect();
+    let mut known: HashMap<u64, &Image> = HashMap::new();
+    for image in &file.images {
+        if known.insert(image.id, image).is_some() {
+            return Err(Error::data(path, format!("image {}", image.id), "stands twice; remove one"));
+        }
+    }
     let mut skipped = Vec::new();
     let mut refuse = |place: String, reason: String| on_error.refuse(path, &place, &reason, &mut skipped);
     let mut found = Vec::new();

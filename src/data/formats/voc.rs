@@ -34,7 +34,7 @@ struct Parsed {
 /// # Errors
 /// [`Error::Io`]; [`Error::Data`] for a list without names.
 pub fn image_set(file: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, "read", e))?;
+    let text = super::read_text(file)?;
     let names: Vec<String> = text.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_string).collect();
     if names.is_empty() {
         return Err(Error::data(file, "", "names no image; expected a name in each line"));

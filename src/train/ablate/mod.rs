@@ -21,7 +21,7 @@ use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
 use super::files::write_atomic;
-use super::run::{augmentation, keep_notes, notes};
+use super::run::{augmentation, notes, shorten};
 use super::stage::{Bench, Shelf};
 use super::stages::Stages;
 use super::summary::StageResult;
@@ -141,7 +141,7 @@ impl Work<'_> {
         let data = dataset::load(config)?;
         let augment = augmentation(config);
         augment.check(&data.tasks)?;
-        keep_notes(&self.out, notes(&data))?.iter().for_each(|text| on_event(Event::Note { text }));
+        shorten(notes(&data), "").iter().for_each(|text| on_event(Event::Note { text }));
         let fingerprint = data.fingerprint();
         let feed = Feed { letterbox: config.letterboxed(), ..Feed::new(data, augment) };
         let (data, augment) = (config.data.clone(), config.augment);
