@@ -69,7 +69,19 @@ type Backward = Box<dyn Fn(&Gpu, &Tensor, &mut Grads) -> Result<()>>;
 
 struct Node {
     output: usize,
+    /// The output's shape, which its gradient is handed over in: consumers may have contributed under shapes of their own.
+    shape: Vec<usize>,
     backward: Backward,
+}
+
+impl Node {
+    /// The operation's turn in the backward pass; nothing where nobody has asked anything of its output.
+    fn run(&self, gpu: &Gpu, grads: &mut Grads) -> Result<()> {
+        match grads.take(self.output) {
+            Some(dy) => (self.backward)(gpu, &dy.reshape(&self.shape)?, grads),
+            None => Ok(()),
+        }
+    }
 }
 
 struct Held {
@@ -215,14 +227,14 @@ impl Tape {
         self.grads.pass(gpu, &var.slot(), gradient)
     }
 
-    /// The output of an operation. `backward` receives the output's gradient, complete, and adds to its inputs' through
+    /// The output of an operation. `backward` receives the output's gradient, complete and in the output's shape, and adds to its inputs' through
     /// [`Grads::target`], [`Grads::pass`] and [`Grads::param`].
     pub fn push(&mut self, value: Tensor, backward: impl Fn(&Gpu, &Tensor, &mut Grads) -> Result<()> + 'static) -> Var {
         if !self.recording {
             return Var::constant(value);
         }
         let id = self.fresh();
-        self.nodes.push(Node { output: id, backward: Box::new(backward) });
+        self.nodes.push(Node { output: id, shape: value.shape().to_vec(), backward: Box::new(backward) });
         Var { value, id: Some(id) }
     }
 
@@ -243,11 +255,7 @@ impl Tape {
         for (var, gradient) in seeds {
             grads.pass(gpu, &var.slot(), gradient)?;
         }
-        for node in self.nodes.iter().rev() {
-            if let Some(dy) = grads.take(node.output) {
-                (node.backward)(gpu, &dy, &mut grads)?;
-            }
-        }
+        self.nodes.iter().rev().try_for_each(|node| node.run(gpu, &mut grads))?;
         Ok(grads)
     }
 
@@ -259,18 +267,16 @@ impl Tape {
     /// Walks the operations in reverse, from the gradients that losses have written. Leaves keep theirs in the result.
     pub fn backward(mut self, gpu: &Gpu) -> Result<Grads> {
         while let Some(node) = self.nodes.pop() {
-            if let Some(dy) = self.grads.take(node.output) {
-                (node.backward)(gpu, &dy, &mut self.grads)?;
-            }
+            node.run(gpu, &mut self.grads)?;
         }
         Ok(self.grads)
     }
 }
 
 impl Grads {
-    /// The gradient of a leaf.
-    pub fn of(&self, leaf: &Var) -> Option<&Tensor> {
-        self.held.get(leaf.id?)?.as_ref().map(|held| &held.tensor)
+    /// The gradient of a leaf, in the leaf's shape.
+    pub fn of(&self, leaf: &Var) -> Option<Tensor> {
+        self.held.get(leaf.id?)?.as_ref()?.tensor.reshape(leaf.value.shape()).ok()
     }
 }
 

@@ -122,6 +122,42 @@ fn every_method_on_features_looks_at_decoders() {
     assert!(safetensors::SafeTensors::deserialize(&bytes).unwrap().names().iter().all(|n| !n.contains("adaptor")));
 }
 
+/// Methods on rows take a map's pixels as one row, and average a stage's: alone on the map, as where terms are scaled or balanced, and
+/// whether answers are enlarged or not.
+#[test]
+fn methods_on_rows_look_at_maps() {
+    let folder = tempdir().unwrap();
+    let rows = ["sp", "rkd_distance", "rkd_angle", "pkt", "cka"];
+    let mut more = "task_weight = 0\n[distill.crd]\nlayers = [\"layer3\"]\ntasks = [\"class\"]\n\
+                    [balance]\nprobe = true\nmethod = \"famo\"\nover = \"terms\"\n"
+        .to_string();
+    more += &rows.map(|m| format!("[distill.{m}]\nlayers = [\"logits\"]\ntasks = [\"mask\"]\n")).concat();
+    let text = scenes("[\"class\", \"mask\"]", 1, &more).unwrap().to_toml();
+    let coarse = ["student", "teacher"]
+        .map(|net| format!("{net}={{ arch = \"resnet18\", width = 0.125, stem = \"imagenet\" }}"));
+    for (name, sets) in [("same", &[][..]), ("enlarged", &coarse)] {
+        let config = Config::parse(&text, Path::new("rows.toml"), sets).unwrap();
+        let records = run(&config, &folder.path().join(name));
+        for term in rows.map(|m| format!("mask/{m}")).iter().chain([&"class/crd".to_string()]) {
+            let (value, _) = ends(&records, term);
+            assert!(value.is_finite() && value > 0.0, "{name}, {term}: {value}");
+        }
+    }
+}
+
+/// One layer of the student beside two of the teacher is two terms.
+#[test]
+fn a_layer_may_be_compared_with_several() {
+    let folder = tempdir().unwrap();
+    let more = "[distill.fitnet]\nlayers = [\"layer3\", \"layer3\"]\nteacher_layers = [\"layer2\", \"layer3\"]\n";
+    let records = run(&scenes("[\"class\"]", 1, more).unwrap(), folder.path());
+    let terms: Vec<&str> = records[0].losses.keys().map(String::as_str).collect();
+    assert_eq!(terms, ["class/ce", "class/fitnet@layer3:layer2", "class/fitnet@layer3:layer3"]);
+    let same = more.replace("layer2", "layer3");
+    let error = scenes("[\"class\"]", 1, &same).unwrap_err().to_string();
+    assert!(error.contains("distill.fitnet.layers") && error.contains("stands twice"), "{error}");
+}
+
 /// Features at the decoder and at the levels of a detector come closer, behind KD4MTL's adaptors and standardised (PKD); of a teacher
 /// whose maps are a quarter as large, too.
 #[test]

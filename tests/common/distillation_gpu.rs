@@ -18,7 +18,7 @@ pub fn by_tape(case: &Case, apply: impl Fn(&mut Losses, &Var, &Tensor) -> Result
     ledger.advance();
     let grads = tape.backward(gpu())?;
     case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
-    check(case, "grad.student", grads.of(&student).expect("the student has no gradient"));
+    check(case, "grad.student", &grads.of(&student).expect("the student has no gradient"));
     Ok(())
 }
 
@@ -43,7 +43,7 @@ fn distill_features(case: &Case, loss: FeatureLoss) -> Result<()> {
     ledger.advance();
     let grads = tape.backward(gpu())?;
     case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
-    check(case, "grad.student", grads.of(&student).expect("the student has no gradient"));
+    check(case, "grad.student", &grads.of(&student).expect("the student has no gradient"));
     let adaptor_grads = adaptor.params().export_grads(gpu())?;
     assert_eq!(adaptor_grads.len(), 1);
     case.check("grad.adaptor", adaptor_grads[0].data.iter().copied(), TOLERANCE);

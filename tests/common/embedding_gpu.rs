@@ -106,7 +106,7 @@ pub fn review(case: &Case) -> Result<()> {
     let grads = tape.backward(gpu())?;
     case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
     for (j, (student, _)) in both.iter().enumerate() {
-        check(case, &format!("grad.student{j}"), grads.of(student).expect("the student has no gradient"));
+        check(case, &format!("grad.student{j}"), &grads.of(student).expect("the student has no gradient"));
     }
     let own: Vec<_> = review.params().export_grads(gpu())?;
     assert_eq!(own.len(), 9 * levels - 3);

@@ -68,6 +68,34 @@ fn gradients_of_a_value_used_several_times_accumulate() {
     }
 }
 
+/// Whoever looks at a value under another shape contributes under that one; who made it knows nothing of it.
+#[test]
+fn gradients_come_back_in_the_shape_of_the_value() {
+    let gpu = gpu();
+    let tensor = |shape: &[usize]| Tensor::from_f32(&gpu, &[1.0, -2.0, 3.0, 4.0, 5.0, -6.0], shape).unwrap();
+    for with_both in [false, true] {
+        let mut tape = Tape::new();
+        let leaf = tape.leaf(tensor(&[3, 2]));
+        let slot = leaf.reshape(&[2, 3]).unwrap().slot();
+        let y = tape.push(tensor(&[1, 2, 3, 1]), move |gpu, dy, grads| {
+            assert_eq!(dy.shape(), [1, 2, 3, 1]);
+            grads.pass(gpu, &slot, dy)
+        });
+        // A loss on rows, alone or before one on the value itself.
+        let rows = tape.target(&gpu, &y.reshape(&[2, 3]).unwrap()).unwrap().unwrap();
+        assert_eq!(rows.tensor.shape(), [2, 3]);
+        elementwise::axpy(&gpu, 2.0, &tensor(&[2, 3]), &rows).unwrap();
+        if with_both {
+            let whole = tape.target(&gpu, &y).unwrap().unwrap();
+            elementwise::axpy(&gpu, 1.0, &tensor(&[1, 2, 3, 1]), &whole).unwrap();
+        }
+        let grad = tape.backward(&gpu).unwrap().of(&leaf).unwrap();
+        let factor = if with_both { 3.0 } else { 2.0 };
+        assert_eq!(grad.shape(), [3, 2]);
+        assert_eq!(grad.to_f32(&gpu).unwrap(), [1.0, -2.0, 3.0, 4.0, 5.0, -6.0].map(|v| factor * v));
+    }
+}
+
 #[test]
 fn a_tape_that_is_off_records_nothing_and_changes_nothing() {
     let gpu = gpu();

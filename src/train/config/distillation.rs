@@ -108,6 +108,11 @@ fn table(s: &Section, method: &Method) -> Result<MethodConfig> {
         let message = format!("names {teacher} layers, but `layers` names {student}; they are compared one by one");
         return Err(s.error("teacher_layers", message));
     }
+    let pair = |i: usize| (config.layers.get(i), config.teacher_layers.get(i));
+    if let Some(i) = (1..student).find(|i| (0..*i).any(|j| pair(j) == pair(*i))) {
+        let message = format!("{:?} stands twice, with the same layer of the teacher; remove one", config.layers[i]);
+        return Err(s.element_error("layers", i, message));
+    }
     Ok(config)
 }
 
@@ -261,6 +266,13 @@ fn mutual(config: &Config, origin: &Origin) -> Result<()> {
         return Err(
             origin.error(&["teacher", "paths"], "with teacher.kind = \"mutual\" there are no ready-made teachers")
         );
+    }
+    for (method, settings) in config.distill.used() {
+        if !settings.teacher_layers.is_empty() && settings.teacher_layers != settings.layers {
+            let message = "with teacher.kind = \"mutual\" everybody learns from everybody, so that all look at the same layers; leave \
+                           `teacher_layers` out";
+            return Err(origin.error(&["distill", method.name, "teacher_layers"], message));
+        }
     }
     if let Some(name) =
         config.distill.methods.iter().find(|n| config.distill.tables.get(*n).is_some_and(|m| m.normalise))
