@@ -28,13 +28,13 @@ impl Balance for Dwa {
         self.before = std::mem::replace(&mut self.last, means.to_vec());
     }
 
-    /// Unknown means are stored as −1: JSON has no NaN.
+    /// Unknown means are stored as the largest number: JSON has no NaN.
     fn state(&self) -> Vec<f64> {
-        self.last.iter().chain(&self.before).map(|v| if v.is_nan() { -1.0 } else { *v }).collect()
+        self.last.iter().chain(&self.before).map(|v| if v.is_nan() { f64::MAX } else { *v }).collect()
     }
 
     fn restore(&mut self, state: &[f64]) {
-        let known = |v: &f64| if *v < 0.0 { f64::NAN } else { *v };
+        let known = |v: &f64| if *v == f64::MAX { f64::NAN } else { *v };
         let (last, before) = state.split_at(self.last.len());
         self.last = last.iter().map(known).collect();
         self.before = before.iter().map(known).collect();

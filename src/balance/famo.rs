@@ -1,7 +1,7 @@
 //! Equal progress from the losses alone.
 
 use super::adam::{Learned, softmax};
-use super::method::{Balance, Key, Method, Needs, Seen, Setup};
+use super::method::{Balance, Key, Method, Needs, Seen, Setup, spread};
 use crate::Result;
 
 /// FAMO (Liu et al. 2023, arXiv 2306.03792): the step descends along `c Σ_k z_k ∇ log L_k` with `z = softmax(ξ)` and
@@ -9,8 +9,15 @@ use crate::Result;
 /// `log L(before) − log L(after)`, on the same batch. So that the task that got better least gets more weight.
 struct Famo {
     logits: Learned,
-    /// The losses before the update.
-    before: Vec<f64>,
+    /// The losses before the update, and whose they are: of the tasks that have a part in the step.
+    before: Vec<(usize, f64)>,
+}
+
+impl Famo {
+    /// The shares of the tasks that have a part.
+    fn shares(&self) -> Vec<f64> {
+        softmax(&self.before.iter().map(|(k, _)| self.logits.values[*k]).collect::<Vec<_>>())
+    }
 }
 
 /// Keeps the logarithm finite, as in the authors' program.
@@ -18,19 +25,24 @@ const EPS: f64 = 1e-8;
 
 impl Balance for Famo {
     fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
-        let losses = seen.positive()?;
-        self.before.clone_from(&losses);
-        let shares: Vec<f64> = softmax(&self.logits.values).iter().zip(&losses).map(|(z, l)| z / (l + EPS)).collect();
+        let (losses, present) = (seen.positive()?, seen.present(seen.losses.len()));
+        self.before = present.iter().map(|k| (*k, losses[*k])).collect();
+        if present.is_empty() {
+            return Ok(vec![1.0; losses.len()]);
+        }
+        let shares: Vec<f64> = self.shares().iter().zip(&self.before).map(|(z, (_, l))| z / (l + EPS)).collect();
         let sum: f64 = shares.iter().sum();
-        Ok(shares.into_iter().map(|s| s / sum).collect())
+        let weights: Vec<f64> = shares.into_iter().map(|s| s / sum).collect();
+        Ok(spread(&weights, &present, losses.len()))
     }
 
     fn after(&mut self, losses: &[f64]) {
-        let progress = self.before.iter().zip(losses).map(|(b, a)| (b + EPS).ln() - (a.max(0.0) + EPS).ln());
+        let progress = self.before.iter().map(|(k, b)| (b + EPS).ln() - (losses[*k].max(0.0) + EPS).ln());
         let progress: Vec<f64> = progress.collect();
-        let z = softmax(&self.logits.values);
+        let z = self.shares();
         let mean: f64 = z.iter().zip(&progress).map(|(z, p)| z * p).sum();
-        let gradient: Vec<f64> = z.iter().zip(&progress).map(|(z, p)| z * (p - mean)).collect();
+        let mut gradient = vec![0.0; losses.len()];
+        self.before.iter().zip(&z).zip(&progress).for_each(|(((k, _), z), p)| gradient[*k] = z * (p - mean));
         self.logits.descend(&gradient);
     }
 
@@ -45,7 +57,7 @@ impl Balance for Famo {
 
 fn make(setup: &Setup) -> Box<dyn Balance> {
     let logits = Learned::new(vec![0.0; setup.tasks], setup.number("lr"), setup.number("weight_decay"));
-    Box::new(Famo { logits, before: vec![1.0; setup.tasks] })
+    Box::new(Famo { logits, before: Vec::new() })
 }
 
 /// `lr`, `weight_decay`: of the logits of the weights (the paper's γ; LibMTL's defaults).

@@ -12,7 +12,7 @@ struct GradNorm {
     alpha: f64,
     weights: Vec<f64>,
     adam: Adam,
-    /// The first step's losses; zeros before it.
+    /// Each task's first loss; 0 before there is one.
     first: Vec<f64>,
 }
 
@@ -22,24 +22,30 @@ const LEAST: f64 = 1e-3;
 impl Balance for GradNorm {
     fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
         let (losses, gramian) = (seen.positive()?, seen.gramian()?);
-        let tasks = losses.len() as f64;
-        if self.first.iter().all(|l| *l == 0.0) {
-            self.first.clone_from(&losses);
-        }
+        let present = seen.present(losses.len());
         let given = self.weights.clone();
-        let norms: Vec<f64> = (0..losses.len()).map(|k| gramian.norm(k)).collect();
-        let mean = norms.iter().zip(&given).map(|(n, w)| n * w).sum::<f64>() / tasks;
-        let ratios: Vec<f64> = losses.iter().zip(&self.first).map(|(l, f)| l / f).collect();
-        let middle = ratios.iter().sum::<f64>() / tasks;
+        for k in &present {
+            if self.first[*k] == 0.0 {
+                self.first[*k] = losses[*k];
+            }
+        }
+        let over =
+            |of: &dyn Fn(usize) -> f64| present.iter().map(|k| of(*k)).sum::<f64>() / present.len().max(1) as f64;
+        let mean = over(&|k| gramian.norm(k) * given[k]);
+        let ratio = |k: usize| losses[k] / self.first[k];
+        let middle = over(&ratio);
         let slope = |k: usize| {
-            let distance = norms[k] * given[k] - mean * (ratios[k] / middle).powf(self.alpha);
-            if distance == 0.0 { 0.0 } else { distance.signum() * norms[k] }
+            let distance = gramian.norm(k) * given[k] - mean * (ratio(k) / middle).powf(self.alpha);
+            if distance == 0.0 { 0.0 } else { distance.signum() * gramian.norm(k) }
         };
-        let gradient: Vec<f64> = (0..losses.len()).map(slope).collect();
+        let mut gradient = vec![0.0; losses.len()];
+        present.iter().for_each(|k| gradient[*k] = slope(*k));
+        let before: f64 = present.iter().map(|k| self.weights[*k]).sum();
         self.adam.step(&mut self.weights, &gradient);
         self.weights.iter_mut().for_each(|w| *w = w.max(LEAST));
-        let sum: f64 = self.weights.iter().sum();
-        self.weights.iter_mut().for_each(|w| *w *= tasks / sum);
+        // All of them add up to the number of tasks, as those that have no part in the step keep theirs.
+        let sum: f64 = present.iter().map(|k| self.weights[*k]).sum();
+        present.iter().for_each(|k| self.weights[*k] *= before / sum);
         Ok(given)
     }
 

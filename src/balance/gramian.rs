@@ -104,6 +104,12 @@ impl Gramian {
         self
     }
 
+    /// The products of the gradients of these tasks alone.
+    pub(super) fn of_tasks(&self, tasks: &[usize]) -> Gramian {
+        let values = tasks.iter().flat_map(|i| tasks.iter().map(|j| self.at(*i, *j))).collect();
+        Gramian { tasks: tasks.len(), values }
+    }
+
     pub(super) fn values(&self) -> &[f64] {
         &self.values
     }

@@ -36,8 +36,18 @@ impl<'a> Seen<'a> {
         self.gramian.ok_or_else(|| Error::Invalid("this balancing method needs the Gramian of the gradients".into()))
     }
 
-    /// The losses, all above 0, for methods that take their logarithm. A loss of 0, as a batch without labels of a task has,
-    /// counts as 1e-8.
+    /// Whether a task has no part in this step: its loss is 0 and pulls at nothing, as where a batch has no labels of it, or where its
+    /// weight is 0. Such a task must not change how the others are weighted.
+    pub fn absent(&self, task: usize) -> bool {
+        self.losses.get(task) == Some(&0.0) && self.gramian.is_none_or(|g| g.norm(task) == 0.0)
+    }
+
+    /// The tasks that have a part in this step, of so many.
+    pub(super) fn present(&self, tasks: usize) -> Vec<usize> {
+        (0..tasks).filter(|k| !self.absent(*k)).collect()
+    }
+
+    /// The losses, all above 0, for methods that take their logarithm. A loss of 0 counts as 1e-8.
     ///
     /// # Errors
     /// [`Error::Invalid`] where one is negative; it names the task.
@@ -78,8 +88,27 @@ pub(super) struct Plain<F>(pub F);
 
 impl<F: Fn(&Seen) -> Result<Vec<f64>>> Balance for Plain<F> {
     fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
-        (self.0)(seen)
+        let (tasks, present) = (seen.losses.len(), seen.present(seen.losses.len()));
+        if present.len() == tasks {
+            return (self.0)(seen);
+        }
+        if present.is_empty() {
+            return Ok(vec![1.0; tasks]);
+        }
+        let losses: Vec<f64> = present.iter().map(|k| seen.losses[*k]).collect();
+        let gramian = seen.gramian.map(|g| g.of_tasks(&present));
+        let weights = (self.0)(&Seen { step: seen.step, losses: &losses, gramian: gramian.as_ref() })?;
+        Ok(spread(&weights, &present, tasks))
     }
+}
+
+/// The weights of those that are `present`, among all tasks; what the others have does not matter, so it is the mean size, which leaves
+/// that as it is.
+pub(super) fn spread(weights: &[f64], present: &[usize], tasks: usize) -> Vec<f64> {
+    let size = weights.iter().map(|w| w.abs()).sum::<f64>() / weights.len().max(1) as f64;
+    let mut all = vec![size; tasks];
+    present.iter().zip(weights).for_each(|(k, w)| all[*k] = *w);
+    all
 }
 
 /// What a method is made from.

@@ -1,7 +1,7 @@
 //! A smooth maximum of the losses.
 
 use super::adam::softmax;
-use super::method::{Balance, Key, Method, Needs, Seen, Setup};
+use super::method::{Balance, Key, Method, Needs, Seen, Setup, spread};
 use crate::Result;
 
 /// STCH (Lin et al. 2024, arXiv 2402.19078): `K μ log Σ_k exp(log(L_k / L⁰_k) / μ)`, a smooth maximum (Tchebycheff scalarisation) of
@@ -11,25 +11,33 @@ struct Stch {
     mu: f64,
     /// Epochs of warm-up left.
     warmup: f64,
-    /// L⁰; zeros before it is known.
+    /// L⁰; 0 before it is known: of a task of which that epoch had nothing, the first loss there is.
     reference: Vec<f64>,
 }
 
 impl Balance for Stch {
     fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
-        let losses = seen.positive()?;
-        if self.warmup > 0.0 {
-            return Ok(losses.iter().map(|l| 1.0 / l).collect());
+        let (losses, present) = (seen.positive()?, seen.present(seen.losses.len()));
+        if present.is_empty() {
+            return Ok(vec![1.0; losses.len()]);
         }
-        let ratios: Vec<f64> = losses.iter().zip(&self.reference).map(|(l, r)| (l / r).ln() / self.mu).collect();
-        let tasks = losses.len() as f64;
-        Ok(softmax(&ratios).iter().zip(&losses).map(|(s, l)| tasks * s / l).collect())
+        if self.warmup > 0.0 {
+            let weights: Vec<f64> = present.iter().map(|k| 1.0 / losses[*k]).collect();
+            return Ok(spread(&weights, &present, losses.len()));
+        }
+        for k in present.iter().filter(|k| self.reference[**k] == 0.0).copied().collect::<Vec<_>>() {
+            self.reference[k] = losses[k];
+        }
+        let ratios: Vec<f64> = present.iter().map(|k| (losses[*k] / self.reference[*k]).ln() / self.mu).collect();
+        let tasks = present.len() as f64;
+        let weights: Vec<f64> = softmax(&ratios).iter().zip(&present).map(|(s, k)| tasks * s / losses[*k]).collect();
+        Ok(spread(&weights, &present, losses.len()))
     }
 
     fn end_epoch(&mut self, means: &[f64]) {
         if self.warmup > 0.0 {
             self.warmup -= 1.0;
-            self.reference = means.iter().map(|m| m.max(f64::MIN_POSITIVE)).collect();
+            self.reference = means.iter().map(|m| m.max(0.0)).collect();
         }
     }
 

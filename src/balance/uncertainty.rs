@@ -14,8 +14,7 @@ struct Uncertainty(Learned);
 impl Balance for Uncertainty {
     fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
         let weights: Vec<f64> = self.0.values.iter().map(|s| 0.5 * (-s).exp()).collect();
-        let gradient: Vec<f64> = weights.iter().zip(seen.losses).map(|(w, l)| 0.5 - w * l).collect();
-        self.0.descend(&gradient);
+        self.0.descend(&gradient(&weights, seen, |w, l| 0.5 - w * l));
         Ok(weights)
     }
 
@@ -28,6 +27,12 @@ impl Balance for Uncertainty {
     }
 }
 
+/// The gradient of `s` by weight and loss; none of a task that has no part in the step.
+fn gradient(weights: &[f64], seen: &Seen, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let one = |(k, (w, l)): (usize, (&f64, &f64))| if seen.absent(k) { 0.0 } else { of(*w, *l) };
+    weights.iter().zip(seen.losses).enumerate().map(one).collect()
+}
+
 /// IMTL-L (Liu et al. 2021, "Towards impartial multi-task learning", ICLR): `Σ_k e^{s_k} L_k − s_k` with learnt `s`, from 0 on; the
 /// weights are `e^{s_k}`, and where `s` stands still every weighted loss is 1.
 struct ImtlL(Learned);
@@ -35,8 +40,7 @@ struct ImtlL(Learned);
 impl Balance for ImtlL {
     fn weights(&mut self, seen: &Seen) -> Result<Vec<f64>> {
         let weights: Vec<f64> = self.0.values.iter().map(|s| s.exp()).collect();
-        let gradient: Vec<f64> = weights.iter().zip(seen.losses).map(|(w, l)| w * l - 1.0).collect();
-        self.0.descend(&gradient);
+        self.0.descend(&gradient(&weights, seen, |w, l| w * l - 1.0));
         Ok(weights)
     }
 

@@ -173,6 +173,58 @@ fn a_task_without_labels_does_no_harm_and_a_negative_loss_is_refused_where_logar
     Ok(())
 }
 
+/// A task that has no part in any step leaves the others weighted as if they were alone, whatever the method; and its own weight is
+/// finite, of the others' size where it is not learnt.
+#[test]
+fn an_absent_task_does_not_change_the_others() -> Result<()> {
+    // What is drawn hangs on the number of tasks.
+    let drawn = ["rlw", "dwa", "pcgrad", "gradvac"];
+    for row in METHODS.iter().filter(|m| !drawn.contains(&m.name)) {
+        let alone = steps(2, 9);
+        let beside: Vec<Step> = alone
+            .iter()
+            .map(|s| {
+                let with = |v: &[f64]| vec![v[0], 0.0, v[1]];
+                let nothing = vec![0.0; s.gradients[0].len()];
+                let gradients = vec![s.gradients[0].clone(), nothing, s.gradients[1].clone()];
+                Step { losses: with(&s.losses), after: with(&s.after), gradients }
+            })
+            .collect();
+        let (alone, beside) = (run(&mut balancer(row, 2), &alone, 0)?, run(&mut balancer(row, 3), &beside, 0)?);
+        for (alone, beside) in alone.iter().zip(&beside) {
+            assert!(error(&[beside[0], beside[2]], alone) < 1e-9, "{}: {alone:?} {beside:?}", row.name);
+            assert!(beside[1] > 1e-3 && beside[1] < 1e3, "{}: {beside:?}", row.name);
+        }
+    }
+    Ok(())
+}
+
+/// A task whose first batch has no labels of it is measured from its first loss on.
+#[test]
+fn gradnorm_waits_for_the_first_loss() -> Result<()> {
+    let (mut late, mut steps) = (balancer(method("gradnorm").unwrap(), 3), steps(3, 60));
+    steps[0].losses[1] = 0.0;
+    steps[0].gradients[1].fill(0.0);
+    let weights = run(&mut late, &steps, 0)?;
+    assert!(weights.iter().flatten().all(|w| (0.05..2.9).contains(w)), "{:?}", weights.last());
+    Ok(())
+}
+
+#[test]
+fn negative_means_outlive_an_interruption() -> Result<()> {
+    let row = method("dwa").unwrap();
+    let seen = Seen { step: 0, losses: &[], gramian: None };
+    let mut whole = balancer(row, 2);
+    [[-0.5, 1.0], [-0.25, 0.5]].into_iter().try_for_each(|means| whole.end_epoch(&means))?;
+    let mut torn = balancer(row, 2);
+    torn.restore(&whole.state())?;
+    assert_eq!(torn.weights(&seen)?, whole.weights(&seen)?);
+    let mut new = balancer(row, 2);
+    new.restore(&balancer(row, 2).state())?;
+    assert_eq!(new.weights(&seen)?, [1.0, 1.0]);
+    Ok(())
+}
+
 /// Those that make conflicts vanish, pair by pair for two tasks.
 #[test]
 fn no_conflict_where_that_is_claimed() -> Result<()> {
