@@ -203,6 +203,8 @@ impl Layers {
 pub enum Domain {
     /// Above 0.
     Positive,
+    /// From 0.0001 to 10,000.
+    Moderate,
     /// At least 0.
     NotNegative,
     /// A number of things.
@@ -217,6 +219,7 @@ impl Domain {
     pub fn holds(self, value: f64) -> bool {
         match self {
             Domain::Positive => value > 0.0,
+            Domain::Moderate => (1e-4..=1e4).contains(&value),
             Domain::NotNegative => value >= 0.0,
             Domain::Count => value.fract() == 0.0 && (1.0..=MOST).contains(&value),
         }
@@ -226,6 +229,7 @@ impl Domain {
     pub fn describe(self) -> &'static str {
         match self {
             Domain::Positive => "a number above 0",
+            Domain::Moderate => "a number from 0.0001 to 10000",
             Domain::NotNegative => "a number of at least 0",
             Domain::Count => "a whole number from 1 to 1048576",
         }

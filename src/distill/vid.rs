@@ -26,7 +26,9 @@ impl Vid {
     /// From `student` to `teacher` channels; every variance begins as `variance`.
     pub fn new(gpu: &Gpu, name: &str, (student, teacher): (usize, usize), variance: f32, seed: u64) -> Result<Self> {
         let mut builder = Builder::default();
-        let rho = (variance - vid::EPS).exp_m1().ln();
+        // The inverse of log(1 + e^ρ), in a form that large values do not overflow.
+        let variance = f64::from(variance) - f64::from(vid::EPS);
+        let rho = (variance + (-(-variance).exp_m1()).ln()) as f32;
         let rho = builder.param(format!("{name}.rho"), &[teacher], &vec![rho; teacher]);
         Ok(Vid { adaptor: Adaptor::new(gpu, name, student, teacher, seed)?, spread: builder.build(gpu)?, rho })
     }
@@ -80,6 +82,6 @@ pub(super) const VID: Method = Method {
     weight: 1.0,
     look: Look::Layer(Layers::All),
     tasks: EVERY,
-    keys: &[Key { name: "variance", default: 5.0, domain: Domain::Positive }],
+    keys: &[Key { name: "variance", default: 5.0, domain: Domain::Moderate }],
     make,
 };

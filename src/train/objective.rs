@@ -34,8 +34,9 @@ pub(super) struct Term {
     pub task: usize,
     /// Its weight in the total.
     pub factor: f32,
-    /// The same after the warm-up, and that in epochs.
+    /// The same after the warm-up, the part of it that the epoch has, and the warm-up in epochs.
     full: f32,
+    part: f32,
     warmup: f64,
     /// Scale it at the first step to the size of the loss on the labels.
     pub normalise: bool,
@@ -151,6 +152,7 @@ impl Objective {
                             task,
                             factor,
                             full: factor,
+                            part: 1.0,
                             warmup: settings.warmup_epochs,
                             normalise: settings.normalise,
                             kind: Kind::Taught { loss, teacher: lesson.teacher, head: lesson.head },
@@ -170,7 +172,7 @@ impl Objective {
         for (name, supervision) in Supervision::of(gpu, goal, levels)? {
             self.names.push(format!("{}/{name}", goal.task.name));
             let kind = Kind::Labels(supervision);
-            self.terms.push(Term { task, factor, full: factor, warmup: 0.0, normalise: false, kind });
+            self.terms.push(Term { task, factor, full: factor, part: 1.0, warmup: 0.0, normalise: false, kind });
         }
         Ok(())
     }
@@ -190,11 +192,12 @@ impl Objective {
         self.terms.iter().map(|t| t.factor).collect()
     }
 
-    /// Multiplies the terms' weights.
+    /// Multiplies the terms' weights; where `by` is 0 they stay.
     pub(super) fn scale(&mut self, by: &[f32]) {
-        for (term, by) in self.terms.iter_mut().zip(by) {
-            term.factor *= by;
+        for (term, by) in self.terms.iter_mut().zip(by).filter(|(_, by)| **by != 0.0) {
             term.full *= by;
+            // As at the beginning of an epoch, so that a resumed run has the same bits.
+            term.factor = term.full * term.part;
         }
     }
 
@@ -204,8 +207,8 @@ impl Objective {
     }
 
     /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the
-    /// labels with weight 1; 1 for the other terms, and where one of the two does not pull at all. `products` are those of the
-    /// terms' weighted gradients.
+    /// labels with weight 1; 1 for the other terms, and 0 where it cannot be told, as one of the two does not pull at all. `products`
+    /// are those of the terms' weighted gradients.
     pub(super) fn scales(&self, products: &[f64]) -> Vec<f32> {
         let pull = |i: usize| {
             let factor = f64::from(self.terms[i].factor);
@@ -220,8 +223,9 @@ impl Objective {
             if factor > 0.0 { size.max(0.0).sqrt() / factor } else { 0.0 }
         };
         let one = |(i, term): (usize, &Term)| match (labels(term.task), pull(i)) {
-            (labels, own) if term.normalise && labels > 0.0 && own > 0.0 => (labels / own) as f32,
-            _ => 1.0,
+            _ if !term.normalise => 1.0,
+            (labels, own) if labels > 0.0 && own > 0.0 => (labels / own) as f32,
+            _ => 0.0,
         };
         self.terms.iter().enumerate().map(one).collect()
     }
@@ -268,7 +272,8 @@ impl Objective {
         for term in &mut self.terms {
             // The first epoch has a part of it already, as in mdistiller.
             let part = if term.warmup > 0.0 { ((epoch + 1) as f64 / term.warmup).min(1.0) } else { 1.0 };
-            let factor = term.full * part as f32;
+            term.part = part as f32;
+            let factor = term.full * term.part;
             changed |= factor != term.factor;
             term.factor = factor;
             if let Kind::Taught { loss, .. } = &mut term.kind {
@@ -345,11 +350,16 @@ impl Objective {
     }
 }
 
-/// A method's terms: one for each layer, or one where it looks at logits or at all layers together.
+/// A method's terms: one for each pair of layers, called by the student's, and by the teacher's too where the student's is in several
+/// pairs; or one where it looks at logits or at all layers together.
 fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)>)> {
     match method.look {
         Look::Layer(_) | Look::Map(_) if pairs.len() > 1 => {
-            pairs.into_iter().map(|pair| (format!("@{}", pair.0), vec![pair])).collect()
+            let name = |(s, t): &(Tap, Tap)| match pairs.iter().filter(|pair| pair.0 == *s).count() {
+                1 => format!("@{s}"),
+                _ => format!("@{s}:{t}"),
+            };
+            pairs.iter().map(|pair| (name(pair), vec![*pair])).collect()
         }
         _ => vec![(String::new(), pairs)],
     }

@@ -172,9 +172,7 @@ impl<'a> Session<'a> {
             _ => Cycle::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
         };
         let taught = self.teach(&mut cycle, batch)?;
-        if self.progress.step == 0 {
-            self.measure(&mut cycle, taught.as_deref())?;
-        }
+        self.measure(&mut cycle, taught.as_deref())?;
         self.ledger.prepare(gpu)?;
         self.peers.iter().try_for_each(|p| p.ledger.prepare(gpu))?;
         self.parts.prepare(gpu, lr)?;
@@ -213,13 +211,17 @@ impl<'a> Session<'a> {
         cycle.teach(&parts, cache, batch, &mut open).map(Some)
     }
 
-    /// What is measured at the first step of an epoch: the terms' gradients, and at the very first the scales of those that are
-    /// normalised.
+    /// What is measured at the first step of an epoch: the terms' gradients; and in the first epoch, as soon as it can be, the scales
+    /// of those that are normalised. A batch may hold no label of a task.
     fn measure(&mut self, cycle: &mut Cycle, taught: Option<&[Taught]>) -> Result<()> {
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
-        let normalise = self.objective.terms().iter().any(|t| t.normalise) && self.progress.scales.is_empty();
+        let terms = self.objective.terms();
+        let known = &self.progress.scales;
+        let open = if known.is_empty() { terms.iter().any(|t| t.normalise) } else { known.contains(&0.0) };
+        let normalise = open && self.progress.epoch == 0;
+        let probe = self.stage.probe && self.progress.step == 0;
         // Networks that teach each other have no teachers to be asked beside a step.
-        if (!normalise && !self.stage.probe) || !self.peers.is_empty() {
+        if (!normalise && !probe) || !self.peers.is_empty() {
             return Ok(());
         }
         let (network, ledger) = (self.network, &self.ledger);
@@ -227,21 +229,42 @@ impl<'a> Session<'a> {
         let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[], taught };
         let mut products = cycle.probe(&parts)?;
         if normalise {
-            self.progress.scales = self.objective.scales(&products);
-            let scales = self.progress.scales.clone();
+            let known = &mut self.progress.scales;
+            known.resize(self.objective.names().len(), 0.0);
+            let mut scales = self.objective.scales(&products);
+            scales.iter_mut().zip(known.iter()).filter(|(_, known)| **known != 0.0).for_each(|(scale, _)| *scale = 0.0);
+            known.iter_mut().zip(&scales).for_each(|(known, scale)| *known += scale);
             self.objective.scale(&scales);
-            cycle.forget();
+            if scales.iter().any(|scale| ![0.0, 1.0].contains(scale)) {
+                cycle.forget();
+            }
             // What is told is what the step will do.
+            let by = |i: usize| if scales[i] == 0.0 { 1.0 } else { f64::from(scales[i]) };
             for (i, product) in products.iter_mut().enumerate() {
-                *product *= f64::from(scales[i / scales.len()]) * f64::from(scales[i % scales.len()]);
+                *product *= by(i / scales.len()) * by(i % scales.len());
             }
         }
-        if self.stage.probe {
+        if probe {
             let pulls = Pulls::of(&self.objective, &products);
             self.progress.agree(&pulls);
             self.progress.pulls = Some(pulls);
         }
         Ok(())
+    }
+
+    /// Says which terms could not be scaled, now that it is no longer tried.
+    fn tell_unscaled(&mut self) -> Result<()> {
+        let names = self.objective.names().iter().zip(&self.progress.scales);
+        let open: Vec<&str> = names.filter(|(_, scale)| **scale == 0.0).map(|(name, _)| name.as_str()).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "{} could not be scaled in the first epoch, as the labels of the task or the method itself pulled at nothing; the weight is \
+             taken as it is",
+            open.join(", ")
+        );
+        (self.journal)(Event::Note { text: &text })
     }
 
     /// Brings the losses of the last steps back, refuses what is not finite, and tells of the progress.
@@ -289,6 +312,9 @@ impl<'a> Session<'a> {
         let val = bench.feed.evaluate(gpu, &frozen, &bench.feed.val, &stage.tasks, stage.train.batch)?;
         let score = val.iter().map(|r| r.scores.selection()).sum::<f64>() / val.len() as f64;
         let best = self.progress.best.is_none_or(|best| score > best);
+        if self.progress.epoch == 0 {
+            self.tell_unscaled()?;
+        }
         self.progress.epoch += 1;
         self.progress.last = score;
         if best {

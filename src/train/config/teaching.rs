@@ -96,7 +96,7 @@ pub struct BalanceConfig {
 pub struct CacheConfig {
     /// How precisely they are kept; `none`: teachers answer anew each time.
     pub storage: Storage,
-    /// Megabytes they may come to; beyond that, teachers answer.
+    /// Megabytes that the run's caches may come to, older ones making room for new ones; beyond that, teachers answer.
     pub max_mb: u64,
     /// Of `topk`: how many logits are kept.
     pub k: usize,
@@ -127,7 +127,8 @@ pub enum BalanceLevel {
 pub struct MethodConfig {
     /// Its weight beside the loss on the labels.
     pub weight: f64,
-    /// Scale it at the first step, so that a weight of 1 means: as strong as the loss on the labels.
+    /// Scale each of its terms in the first epoch, as soon as there are labels, so that a weight of 1 means: as strong as the loss on the
+    /// task's labels with weight 1.
     pub normalise: bool,
     /// Epochs over which its weight rises from nothing; 0: it has its weight from the first step on.
     #[serde(skip_serializing_if = "is_zero")]

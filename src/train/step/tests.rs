@@ -214,7 +214,19 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
             })
             .unwrap()
     };
-    let scales = objective.scales(&probe(&objective));
+    let products = probe(&objective);
+    let scales = objective.scales(&products);
+    // A task of whose labels the batch has none: nothing is known of its methods' scales, and they stay as they are.
+    let (mut without, n) = (products.clone(), scales.len());
+    let label = objective.names().iter().position(|name| name == "t1/ce").unwrap();
+    (0..n).for_each(|i| (without[i * n + label], without[label * n + i]) = (0.0, 0.0));
+    for (name, (scale, known)) in objective.names().iter().zip(objective.scales(&without).into_iter().zip(&scales)) {
+        let open = name.starts_with("t1/") && name != "t1/ce";
+        assert_eq!(scale, if open { 0.0 } else { *known }, "{name}");
+    }
+    let factors = objective.factors();
+    objective.scale(&vec![0.0; n]);
+    assert_eq!(objective.factors(), factors);
     objective.scale(&scales);
     assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
     let pulls = Pulls::of(&objective, &probe(&objective));
