@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub(super) struct Decoder<L, O> {
     laterals: Laterals<L>,
     smooth: L,
-    answers: O,
+    pub(super) answers: O,
 }
 
 impl Decoder<ConvNorm, Linear> {

@@ -202,6 +202,20 @@ impl Head<Folded, FrozenLinear> {
         }
     }
 
+    /// Makes every answer `scale` times what it was, plus `shift`; nothing where a detector answers.
+    pub(super) fn rescale(&mut self, gpu: &Gpu, scale: f64, shift: f64) -> Result<()> {
+        let answers = match self {
+            Head::Pooled(layers) => layers.last_mut(),
+            // Enlarging averages answers with weights that sum to 1, so it may come after.
+            Head::Decoder(decoder) => Some(&mut decoder.answers),
+            Head::Detector(_) => None,
+        };
+        if let Some(layer) = answers {
+            *layer = layer.affine(gpu, scale, shift)?;
+        }
+        Ok(())
+    }
+
     /// Every tensor it computes with.
     pub(super) fn tensors(&self) -> Vec<&Tensor> {
         match self {

@@ -195,6 +195,18 @@ impl FrozenLinear {
         crate::kernels::linear::forward(gpu, x, &self.weight, Some(&self.bias), self.relu)
     }
 
+    /// The layer whose outputs are `scale` times these, plus `shift`. For a layer without ReLU.
+    pub(super) fn affine(&self, gpu: &Gpu, scale: f64, shift: f64) -> Result<Self> {
+        let with = |tensor: &Tensor, shift: f64| {
+            let values: Vec<f32> = tensor.to_f32(gpu)?.iter().map(|v| (f64::from(*v) * scale + shift) as f32).collect();
+            // Not into memory that only uploads write.
+            let own = Tensor::empty(gpu, tensor.shape())?;
+            own.copy_from(gpu, &Tensor::from_f32(gpu, &values, tensor.shape())?)?;
+            Ok::<_, crate::Error>(own)
+        };
+        Ok(FrozenLinear { weight: with(&self.weight, 0.0)?, bias: with(&self.bias, shift)?, relu: self.relu })
+    }
+
     /// The tensors it computes with.
     pub fn tensors(&self) -> [&Tensor; 2] {
         [&self.weight, &self.bias]

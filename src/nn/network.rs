@@ -192,6 +192,19 @@ impl Frozen {
         levels(&self.trunk.strides(), image)
     }
 
+    /// Lets head number `head`, which answers in numbers standardised by the mean and deviation `from`, answer in numbers standardised
+    /// by `to`: the change becomes part of its last layer.
+    ///
+    /// # Errors
+    /// GPU errors.
+    pub fn restandardise(&mut self, gpu: &Gpu, head: usize, from: (f32, f32), to: (f32, f32)) -> Result<()> {
+        let [(from_mean, from_std), (to_mean, to_std)] = [from, to].map(|(m, s)| (f64::from(m), f64::from(s)));
+        match self.heads.get_mut(head) {
+            Some(head) => head.rescale(gpu, from_std / to_std, (from_mean - to_mean) / to_std),
+            None => Ok(()),
+        }
+    }
+
     /// A hash of every byte it computes with: the same before and after a run, or something wrote into it.
     pub fn fingerprint(&self, gpu: &Gpu) -> Result<u64> {
         let heads = self.heads.iter().flat_map(Head::tensors);

@@ -96,8 +96,10 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
             return Err(Error::checkpoint(&path, "was made from other data than data.root holds now"));
         }
         let (network, card) = checkpoint::load(gpu, &path)?;
-        let heads =
-            card.tasks.iter().map(|t| feed.tasks.iter().position(|d| d.name == t.name && d.classes == t.classes));
+        let heads = card
+            .tasks
+            .iter()
+            .map(|t| feed.tasks.iter().position(|d| (&d.name, d.kind, &d.classes) == (&t.name, t.kind, &t.classes)));
         let heads: Option<Vec<usize>> = heads.collect();
         let heads =
             heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
@@ -122,10 +124,12 @@ impl Classifier {
         Ok(Classifier { network: network.freeze(gpu)?, card })
     }
 
-    /// Loads `model` of the run in `dir`, of its first seed.
+    /// Loads `model` of the run in `dir`, of the first of its seeds in the order in which they are trained.
     pub fn of_run(gpu: &Gpu, dir: &Path, model: &str) -> Result<Self> {
-        let (_, folder) = seeds(dir)?.swap_remove(0);
-        Self::load(gpu, &weights(&folder, model)?)
+        let found = seeds(dir)?;
+        let order = Config::load(&dir.join(names::CONFIG), &[])?.seeds;
+        let first = order.iter().find_map(|seed| found.iter().find(|(own, _)| own == seed));
+        Self::load(gpu, &weights(&first.unwrap_or(&found[0]).1, model)?)
     }
 
     /// What it is.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::checkpoint;
+use super::checkpoint::{self, Card};
 use super::config::{Config, NetConfig, TeacherKind, head_maps};
 use super::stage::Bench;
-use crate::data::{FNV_OFFSET, fnv1a};
+use crate::data::{FNV_OFFSET, TaskKind, fnv1a};
 use crate::distill::{Layers, Look, Tap};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
@@ -139,13 +139,20 @@ impl Bench<'_> {
             let Some(teacher) = teachers.iter().find(|t| **t != student) else { break };
             if settings.layers.is_empty() && method.looks_at_all() {
                 let kind = if method.look == Look::Map(Layers::Levels) { "level" } else { "layer" };
+                let what = match config.teacher.kind {
+                    TeacherKind::Mutual => {
+                        format!("give `layers` that both have, such as [\"{kind}{}\"]", student.min(*teacher))
+                    }
+                    _ => format!(
+                        "give `layers` and `teacher_layers`, such as [\"{kind}{student}\"] and [\"{kind}{teacher}\"]"
+                    ),
+                };
                 return Err(Error::Config {
                     path: path.to_path_buf(),
                     line: None,
                     key: format!("distill.{}.layers", method.name),
                     message: format!(
-                        "the student has {student} stages and a teacher {teacher}, so which belong together must be said; give \
-                         `layers` and `teacher_layers`, such as [\"{kind}{student}\"] and [\"{kind}{teacher}\"]"
+                        "the student has {student} stages and a teacher {teacher}, so which belong together must be said; {what}"
                     ),
                 });
             }
@@ -184,15 +191,35 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// A teacher trained in this run.
     pub(super) fn load_teacher(&self, path: &Path) -> Result<Teacher> {
+        let (network, card) = checkpoint::load(self.gpu, path)?;
+        self.teacher_of(path, &network, &card, None)
+    }
+
+    /// A teacher from its file. What its heads say of numbers is standardised by the labels it was trained on; from here on by those of
+    /// this run. A head is of the task of its name, or of task number `only`.
+    fn teacher_of(&self, path: &Path, network: &Network, card: &Card, only: Option<usize>) -> Result<Teacher> {
         let gpu = self.gpu;
-        let (network, card) = checkpoint::load(gpu, path)?;
-        let file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
+        let mut file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
         let (channels, heads) = (network.stage_channels(), network.head_channels());
         let [h, w, _] = self.feed.image();
         let levels = network.detector_levels([h, w]);
-        let network = network.freeze(gpu)?;
-        let tasks = card.tasks.into_iter().map(|t| t.name).collect();
+        let mut network = network.freeze(gpu)?;
+        for (head, known) in card.tasks.iter().enumerate() {
+            let target = only.or_else(|| self.feed.tasks.iter().position(|t| t.name == known.name));
+            let Some(target) = target.map(|t| &self.feed.targets[t]).filter(|t| t.task.kind == known.kind) else {
+                continue;
+            };
+            let moments = known.moments.unwrap_or((0.0, 1.0));
+            if known.kind.is_numeric() && moments != target.moments {
+                network.restandardise(gpu, head, moments, target.moments)?;
+                // It says other numbers than its file does, also to a cache.
+                let (mean, std) = target.moments;
+                file_hash = fnv1a(file_hash, &[mean.to_le_bytes(), std.to_le_bytes()].concat());
+            }
+        }
+        let tasks = card.tasks.iter().map(|t| t.name.clone()).collect();
         Ok(Teacher {
             fingerprint: network.fingerprint(gpu)?,
             network: Some(network),
@@ -207,22 +234,27 @@ impl Bench<'_> {
     /// A ready-made teacher, checked against the task it is to teach, and its head for it: the one of that name, or the only
     /// one.
     fn given_teacher(&self, path: &Path, task: usize) -> Result<(Teacher, usize)> {
-        let (_, card) = checkpoint::load(self.gpu, path)?;
+        let (network, card) = checkpoint::load(self.gpu, path)?;
         let want = &self.feed.tasks[task];
         let named = card.tasks.iter().position(|t| t.name == want.name);
         let head = named.or((card.tasks.len() == 1).then_some(0));
-        let fits = |head: &usize| card.tasks[*head].classes == want.classes && card.image == self.feed.image();
+        let fits = |head: &usize| {
+            let known = &card.tasks[*head];
+            (known.kind, &known.classes, card.image) == (want.kind, &want.classes, self.feed.image())
+        };
         let Some(head) = head.filter(fits) else {
+            let of = |kind: TaskKind, classes: &[String]| match classes.len() {
+                0 => format!("of kind {}", kind.name()),
+                n => format!("of kind {} with {n} classes", kind.name()),
+            };
+            let known: Vec<String> =
+                card.tasks.iter().map(|t| format!("{:?} {}", t.name, of(t.kind, &t.classes))).collect();
             let message = format!(
-                "cannot teach {:?}: it knows {} on images {:?}, needed is that task, or one alone, of {} classes on images {:?}",
+                "cannot teach {:?}: it knows {} on images {:?}, needed is that task, or one alone, {} and the same names on images {:?}",
                 want.name,
-                card.tasks
-                    .iter()
-                    .map(|t| format!("{:?} of {} classes", t.name, t.classes.len()))
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                known.join(", "),
                 card.image,
-                want.classes.len(),
+                of(want.kind, &want.classes),
                 self.feed.image()
             );
             return Err(Error::checkpoint(path, message));
@@ -231,7 +263,7 @@ impl Bench<'_> {
             let message = "was trained on images normalised in another way; train it on the same data";
             return Err(Error::checkpoint(path, message));
         }
-        Ok((self.load_teacher(path)?, head))
+        Ok((self.teacher_of(path, &network, &card, named.is_none().then_some(task))?, head))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{SGD, steps};
 use limbeck::distill::{Adaptor, FeatureLoss, Kd};
 use limbeck::kernels::optimizer::Sgd;
 use limbeck::loss::{CrossEntropy, Losses};
-use limbeck::nn::{Mode, Network};
+use limbeck::nn::{HeadSpec, Mode, Network, NetworkSpec};
 use limbeck::optim::{Optimizer, Rule};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
@@ -128,4 +128,30 @@ fn a_teacher_does_not_change_while_it_teaches() {
     }
     assert_eq!(teacher.fingerprint(&gpu).unwrap(), fingerprint);
     assert!(totals[19] < totals[0], "the student learns from it: {totals:?}");
+}
+
+/// A teacher of numbers standardised otherwise says the same numbers, in this run's terms.
+#[test]
+fn answers_in_numbers_can_be_standardised_anew() {
+    let gpu = gpu();
+    let sample = batch(&gpu, 3);
+    let heads =
+        || vec![HeadSpec::mlp("count", 1, &[5]), HeadSpec::decoder("depth", 1, 4), HeadSpec::linear("class", 4)];
+    let network = Network::new(&gpu, NetworkSpec { heads: heads(), ..spec("resnet8", 0.25, &[]) }, 6).unwrap();
+    let plain = network.freeze(&gpu).unwrap();
+    let mut other = plain.clone();
+    let ((m, s), (to_m, to_s)) = ((10.0f32, 4.0f32), (8.0f32, 2.5f32));
+    [0, 1].into_iter().for_each(|head| other.restandardise(&gpu, head, (m, s), (to_m, to_s)).unwrap());
+    let said = |network: &limbeck::nn::Frozen| {
+        let out = network.infer(&gpu, &sample.x).unwrap();
+        out.logits.iter().map(|z| z.to_f32(&gpu).unwrap()).collect::<Vec<_>>()
+    };
+    let (before, after) = (said(&plain), said(&other));
+    assert_eq!((before[1].len(), &before[2]), (3 * 144, &after[2]));
+    for (before, after) in before.iter().zip(&after).take(2) {
+        let number = |z: &[f32], m: f32, s: f32| z.iter().map(|z| z * s + m).collect::<Vec<f32>>();
+        let apart = distance(&number(after, to_m, to_s), &number(before, m, s));
+        assert!(apart < 1e-6 && before != after, "{apart}");
+    }
+    assert_ne!(plain.fingerprint(&gpu).unwrap(), other.fingerprint(&gpu).unwrap());
 }
