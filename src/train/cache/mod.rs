@@ -79,22 +79,33 @@ impl TeacherCache {
         let reach = 2 * augment.shift as u64 + 1;
         let variants = reach * reach * if augment.flip { 2 } else { 1 };
         let pictures = samples as u64 * variants.min(epochs as u64);
-        let share = self.config.max_mb * 1_000_000 / objective.teachers().len().max(1) as u64;
+        let most = self.config.max_mb * 1_000_000;
+        let share = most / objective.teachers().len().max(1) as u64;
+        let mut plans: Vec<(PathBuf, Header)> = Vec::new();
+        let mut wanted = 0;
         for ((teacher, spots), taught) in objective.teachers().iter().zip(objective.kept()).zip(taught) {
             let parts = layout(&self.config, &parts_of(taught, spots)?, batch);
             let (data, tasks) = (format!("{:016x}", self.data), teacher.tasks.clone());
-            let header = Header { data, teacher: format!("{:016x}", teacher.file_hash), tasks, parts };
+            let header = Header { data, teacher: format!("{:016x}", teacher.file_hash), tasks, batch, parts };
             let text = super::checkpoint::to_json(&header)?;
             let name = crate::data::fnv1a(crate::data::FNV_OFFSET, text.as_bytes());
             let path = self.folder.join(format!("{name:016x}.cache"));
             let record = header.record() as u64;
             let room = (share / record).min(pictures);
+            wanted += room * record;
             tell(format!(
                 "teacher cache of {}: up to {room} of {pictures} pictures, {record} bytes each, {:.1} MB in {}",
                 teacher.tasks.join(", "),
                 (room * record) as f64 / 1e6,
                 path.display()
             ))?;
+            plans.push((path, header));
+        }
+        let own: Vec<&Path> = plans.iter().map(|(path, _)| path.as_path()).collect();
+        for path in make_room(&self.folder, &own, most.saturating_sub(wanted))? {
+            tell(format!("removed {}, a cache of other answers, to stay within cache.max_mb", path.display()))?;
+        }
+        for (path, header) in plans {
             self.stores.push(Store::open(&path, header, share)?);
         }
         Ok(())
@@ -154,7 +165,67 @@ impl TeacherCache {
     }
 }
 
+/// Removes caches in `folder`, those that were written longest ago first, until all but `own` are `room` bytes at most; gives those
+/// that were removed.
+fn make_room(folder: &Path, own: &[&Path], room: u64) -> Result<Vec<PathBuf>> {
+    let mut others = Vec::new();
+    for path in files(folder)?.into_iter().filter(|path| !own.contains(&path.as_path())) {
+        let about = path.metadata().map_err(|e| Error::io(&path, "read", e))?;
+        let written = about.modified().map_err(|e| Error::io(&path, "read", e))?;
+        others.push((written, about.len(), path));
+    }
+    others.sort();
+    let mut whole: u64 = others.iter().map(|(_, len, _)| len).sum();
+    let mut removed = Vec::new();
+    for (_, len, path) in others {
+        if whole <= room {
+            break;
+        }
+        std::fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+        whole -= len;
+        removed.push(path);
+    }
+    Ok(removed)
+}
+
+/// The caches in `folder`, sorted; none where there is no folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
+    let caches = entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "cache"));
+    let mut all: Vec<PathBuf> = caches.collect();
+    all.sort();
+    Ok(all)
+}
+
 /// The caches of a run's folder.
 pub(super) fn folder(out: &Path) -> PathBuf {
     out.join("cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn the_oldest_caches_of_others_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        // Names do not tell their age.
+        for (age, name) in [(4, "own.cache"), (3, "z.cache"), (2, "a.cache"), (1, "m.cache"), (5, "note.txt")] {
+            let file = std::fs::File::create(path(name)).unwrap();
+            file.set_len(100).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(1000 * age)).unwrap();
+        }
+        let own = path("own.cache");
+        let free = |room| make_room(folder.path(), &[&own], room).unwrap();
+        assert!(free(300).is_empty());
+        assert_eq!(free(299), [path("z.cache")]);
+        assert_eq!(free(0), [path("a.cache"), path("m.cache")]);
+        assert!(own.exists() && path("note.txt").exists());
+        assert!(make_room(&path("nowhere"), &[], 0).unwrap().is_empty());
+    }
 }

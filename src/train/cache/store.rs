@@ -57,6 +57,8 @@ pub(super) struct Header {
     pub teacher: String,
     /// The tasks it knows.
     pub tasks: Vec<String>,
+    /// Pictures it was shown at once: which kernels it ran on, and so the last bits of its answers, depend on that.
+    pub batch: usize,
     /// What is kept of each answer.
     pub parts: Vec<Part>,
 }
@@ -217,6 +219,7 @@ mod tests {
             data: "d".into(),
             teacher: "t".into(),
             tasks: vec!["a".into()],
+            batch: 2,
             parts: vec![part("logits 0", 3), part("layer1", 2)],
         }
     }

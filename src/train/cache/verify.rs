@@ -1,21 +1,24 @@
 //! A cache held against the teachers it was made by.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use rand::RngExt;
 
 use super::encoding::Part;
 use super::store::{Key, Store};
-use super::{folder, parts_of};
+use super::{files, folder, parts_of};
 use crate::data::loader::Batch;
 use crate::data::seed;
 use crate::distill::{Spot, Taught};
 use crate::gpu::Gpu;
+use crate::nn::Frozen;
 use crate::train::checkpoint;
 use crate::train::config::Config;
 use crate::train::dataset;
 use crate::train::feed::Feed;
 use crate::train::run::{augmentation, names};
+use crate::train::stage::{Bench, Shelf};
 use crate::{Error, Result};
 
 /// What was found in one file.
@@ -33,9 +36,6 @@ pub struct Verified {
     pub wrong: usize,
 }
 
-/// Pictures shown to a teacher at once.
-const BATCH: usize = 32;
-
 /// Computes a random `part` (0..1, at least one answer) of every cache of the run in `dir` again; nothing where it has none.
 ///
 /// # Errors
@@ -43,25 +43,24 @@ const BATCH: usize = 32;
 pub fn verify(dir: &Path, part: f64, gpu: &Gpu) -> Result<Vec<Verified>> {
     let config = Config::load(&dir.join(names::CONFIG), &[])?;
     let data = dataset::load(&config)?;
-    let fingerprint = format!("{:016x}", data.fingerprint());
+    let data_fingerprint = data.fingerprint();
     let feed = Feed::new(data, augmentation(&config));
-    let caches = folder(dir);
-    if !caches.is_dir() {
+    let (shelf, stop) = (Shelf::Run(dir.to_path_buf()), AtomicBool::new(false));
+    let bench = Bench { gpu, shelf, feed, data_fingerprint, stop: &stop };
+    let files = files(&folder(dir))?;
+    if files.is_empty() {
         return Ok(Vec::new());
     }
-    let entries = std::fs::read_dir(&caches).map_err(|e| Error::io(&caches, "read", e))?;
-    let mut files: Vec<PathBuf> =
-        entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "cache")).collect();
-    files.sort();
     let teachers = teachers(dir, &config)?;
-    files.iter().map(|file| one(file, part, gpu, &feed, &fingerprint, &teachers)).collect()
+    files.iter().map(|file| one(file, part, &bench, &config, &teachers)).collect()
 }
 
-/// Every network the run could have been taught by: its hash and its file.
+/// Every network that the run has trained so far: the hash of its file, and the file.
 fn teachers(dir: &Path, config: &Config) -> Result<Vec<(String, PathBuf)>> {
-    let mut files: Vec<PathBuf> = config.teacher.paths.values().flatten().cloned().collect();
-    for seed in &config.seeds {
-        let folder = dir.join(format!("seed-{seed}"));
+    let mut files: Vec<PathBuf> = Vec::new();
+    let folders = config.seeds.iter().map(|seed| dir.join(format!("seed-{seed}")));
+    // Of an interrupted run the later seeds have none.
+    for folder in folders.filter(|folder| folder.is_dir()) {
         let entries = std::fs::read_dir(&folder).map_err(|e| Error::io(&folder, "read", e))?;
         files.extend(entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors")));
     }
@@ -72,14 +71,23 @@ fn teachers(dir: &Path, config: &Config) -> Result<Vec<(String, PathBuf)>> {
     files.into_iter().map(hash).collect()
 }
 
-fn one(file: &Path, part: f64, gpu: &Gpu, feed: &Feed, data: &str, teachers: &[(String, PathBuf)]) -> Result<Verified> {
+/// The teacher of that hash: one that the run has trained, or a ready-made one as it speaks in this run.
+fn teacher(hash: &str, bench: &Bench, config: &Config, trained: &[(String, PathBuf)]) -> Result<Option<Frozen>> {
+    if let Some((_, path)) = trained.iter().find(|(own, _)| own == hash) {
+        return Ok(bench.load_teacher(path)?.network);
+    }
+    let given = bench.given_teachers(config)?.teachers;
+    Ok(given.into_iter().find(|t| format!("{:016x}", t.file_hash) == hash).and_then(|t| t.network))
+}
+
+fn one(file: &Path, part: f64, bench: &Bench, config: &Config, trained: &[(String, PathBuf)]) -> Result<Verified> {
+    let (gpu, feed) = (bench.gpu, &bench.feed);
     let mut store = Store::existing(file, u64::MAX)?;
-    if store.header.data != data {
+    if store.header.data != format!("{:016x}", bench.data_fingerprint) {
         return Err(Error::data(file, "header", "was made from other data than data.root holds now; remove it"));
     }
     let missing = || Error::data(file, "header", "its teacher is not in this run's folder; remove the file");
-    let (_, path) = teachers.iter().find(|(hash, _)| *hash == store.header.teacher).ok_or_else(missing)?;
-    let teacher = checkpoint::load(gpu, path)?.0.freeze(gpu)?;
+    let teacher = teacher(&store.header.teacher, bench, config, trained)?.ok_or_else(missing)?;
     let mut keys = store.keys();
     let answers = keys.len() as u64;
     let wanted = ((part * answers as f64).ceil() as usize).clamp(1, keys.len().max(1)).min(keys.len());
@@ -92,8 +100,11 @@ fn one(file: &Path, part: f64, gpu: &Gpu, feed: &Feed, data: &str, teachers: &[(
     let parts: Vec<Part> = store.header.parts.clone();
     let spots: Vec<Spot> = parts.iter().filter_map(|p| Spot::parse(&p.name)).collect();
     let mut wrong = 0;
-    for chunk in keys.chunks(BATCH) {
-        let taught = Taught::keep(teacher.infer(gpu, &pictures(gpu, feed, chunk)?)?, &spots)?;
+    let batch = store.header.batch.max(1);
+    for chunk in keys.chunks(batch) {
+        // As many at once as when they were kept; the last ones again and again.
+        let shown: Vec<Key> = chunk.iter().cycle().take(batch).copied().collect();
+        let taught = Taught::keep(teacher.infer(gpu, &pictures(gpu, feed, &shown)?)?, &spots)?;
         let tensors = parts_of(&taught, &spots)?;
         let values = tensors.iter().map(|(_, t)| t.to_f32(gpu)).collect::<Result<Vec<_>>>()?;
         for (i, key) in chunk.iter().enumerate() {
