@@ -67,9 +67,17 @@ fn ablate(args: &Run) -> Result<ExitCode> {
     let outcome = outcome?;
     write_atomic(out.join("ablation.md"), ablation::markdown(&outcome).as_bytes())?;
     write_atomic(out.join("ablation.csv"), ablation::csv(&outcome).as_bytes())?;
-    ablation::ablation_svg(&outcome, out.join("ablation.svg"))?;
+    let picture = out.join("ablation.svg");
+    // Without any Δm there is nothing to draw; an older picture would show another comparison.
+    let drawn = outcome.rows.iter().any(|row| row.delta_m.is_some());
+    if drawn {
+        ablation::ablation_svg(&outcome, &picture)?;
+    } else if picture.exists() {
+        std::fs::remove_file(&picture).map_err(|e| Error::io(&picture, "remove", e))?;
+    }
     say(&ablation::text(&outcome))?;
-    say(&format!("In {}: ablation.json, .md, .csv, .svg, and the stages.", out.display()))?;
+    let kinds = if drawn { ".md, .csv, .svg" } else { ".md, .csv" };
+    say(&format!("In {}: ablation.json, {kinds}, and the stages.", out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

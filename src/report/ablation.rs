@@ -80,12 +80,12 @@ fn notes(outcome: &Outcome) -> Vec<String> {
     }
     for t in &outcome.transfer {
         let cosine = t.agreement.map_or(String::new(), |a| format!(", agreement {}", spread(a, several, true)));
-        notes.push(format!(
-            "{} gains {} % by learning with {}{cosine}.",
-            t.task,
-            spread(t.gain, several, true),
-            t.with
-        ));
+        notes.push(match t.gain {
+            Some(gain) => {
+                format!("{} gains {} % by learning with {}{cosine}.", t.task, spread(gain, several, true), t.with)
+            }
+            None => format!("{} with {}: alone it reaches nothing, so a gain cannot be told{cosine}.", t.task, t.with),
+        });
     }
     notes
 }
@@ -241,7 +241,12 @@ mod tests {
             seeds: vec![0, 1, 2],
             delta_m_definition: "…".into(),
             references: vec![row("single-task networks", 0.9, None)],
-            transfer: vec![Transfer { task: "a".into(), with: "b".into(), gain: m(-1.5), agreement: Some(m(0.125)) }],
+            transfer: vec![Transfer {
+                task: "a".into(),
+                with: "b".into(),
+                gain: Some(m(-1.5)),
+                agreement: Some(m(0.125)),
+            }],
             rows: vec![row("joint", 0.8, Some(-5.0)), row("distilled, <best>", 0.95, Some(1.25))],
             searches: BTreeMap::new(),
         }
@@ -260,6 +265,10 @@ mod tests {
         assert!(lines[4].contains("+1.25 ± 0.01") && lines[4].ends_with("1.19"), "{text}");
         assert!(text.contains("a gains -1.50 ± 0.01 % by learning with b, agreement +0.12 ± 0.01."), "{text}");
         assert!(text.contains("+1.00 -0.25; -0.25 +1.00"), "{text}");
+        let mut nothing = outcome.clone();
+        nothing.transfer[0].gain = None;
+        assert!(super::text(&nothing).contains("a with b: alone it reaches nothing"));
+        assert_eq!(Outcome::load(&written(&nothing).1).unwrap(), nothing);
         assert!(markdown(&outcome).starts_with("| row "));
         let csv = csv(&outcome);
         let lines: Vec<&str> = csv.lines().collect();

@@ -126,7 +126,7 @@ fn notes(summary: &Summary) -> Vec<String> {
     }];
     notes.push(match &summary.delta_m {
         Some(_) => format!("Δm: {}.", summary.delta_m_definition),
-        None => "Δm is not given: it needs single-task baselines measured with every seed.".into(),
+        None => "Δm is not given: it needs single-task baselines measured with every seed, none of them with a measure of 0.".into(),
     });
     notes
 }

@@ -51,8 +51,17 @@ pub fn ablate(
 ) -> Result<Outcome> {
     let base = ablation.config(&[])?;
     let seeds = base.seeds.clone();
-    let mut work =
-        Work { ablation, base, gpu, stop, out: out.join(names::STAGES), loaded: None, index: 0, done: BTreeMap::new() };
+    let mut work = Work {
+        ablation,
+        base,
+        gpu,
+        stop,
+        out: out.join(names::STAGES),
+        loaded: None,
+        index: 0,
+        done: BTreeMap::new(),
+        groups: BTreeSet::new(),
+    };
     let adapter = gpu.profile().to_string();
     let stages = work.count()?;
     on_event(Event::Run { name: &ablation.name, adapter: &adapter, seeds: &seeds, stages, notes: &[] });
@@ -75,7 +84,7 @@ pub fn ablate(
     if ablation.transfer {
         outcome.transfer = work.transfer(&seeds, on_event)?;
     }
-    outcome.references(work.done.values())?;
+    outcome.references(&work.groups, &work.done.values().collect::<Vec<_>>())?;
     outcome.define(work.done.values());
     write_atomic(&path, outcome.to_json()?.as_bytes())?;
     Ok(outcome)
@@ -101,6 +110,8 @@ struct Work<'a> {
     index: usize,
     /// Every stage that was asked for, by its name, seed and size; of those that agree in these the newest.
     done: BTreeMap<(String, u64, usize), StageResult>,
+    /// Those that belong together.
+    groups: BTreeSet<outcome::Group>,
 }
 
 /// The results of one configuration with one seed.
@@ -181,6 +192,11 @@ impl Work<'_> {
                 result
             }
         };
+        for kind in ["single/", "teacher/"] {
+            let own = all.iter().filter(|r| r.stage.starts_with(kind));
+            self.groups.insert(own.map(|r| (r.stage.clone(), r.params)).collect());
+        }
+        self.groups.remove(&outcome::Group::new());
         for result in all.into_iter().chain([result.clone()]) {
             self.done.insert((result.stage.clone(), result.seed, result.params), result);
         }

@@ -1,6 +1,6 @@
 //! What a comparison found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct Outcome {
     pub searches: BTreeMap<String, Vec<Trial>>,
 }
 
+/// Stages that belong together, each with its network's size: the single-task networks of one configuration, or its teachers.
+pub(super) type Group = BTreeMap<String, usize>;
+
 /// Two tasks, trained together and alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transfer {
@@ -43,8 +46,9 @@ pub struct Transfer {
     pub task: String,
     /// The one that was trained with it.
     pub with: String,
-    /// The gain over the task's own network in its main metric, in per cent of it; positive is good.
-    pub gain: MeanStd,
+    /// The gain over the task's own network in its main metric, in per cent of it; positive is good. `None` where that network
+    /// reaches nothing with some seed.
+    pub gain: Option<MeanStd>,
     /// The cosine between the two tasks' gradients at the trunk's output, mean over the training.
     pub agreement: Option<MeanStd>,
 }
@@ -95,20 +99,20 @@ impl Transfer {
     /// Both directions of a pair from each seed's result and its single-task networks.
     pub(super) fn both(tasks: [&str; 2], cells: &[(StageResult, Vec<StageResult>)]) -> Result<Vec<Transfer>> {
         let gain = |task: &str, (pair, singles): &(StageResult, Vec<StageResult>)| {
-            let alone = &singles.iter().find(|s| s.stage == format!("single/{task}"))?.best.get(task)?.scores;
-            let (metric, alone) = alone.main()?;
-            let with = pair.best.get(task)?.scores.get(metric.name)?;
+            let none = || Error::Invalid(format!("{task} was not measured alone"));
+            let own = singles.iter().find(|s| s.stage == format!("single/{task}")).and_then(|s| s.best.get(task));
+            let (metric, alone) = own.and_then(|own| own.scores.main()).ok_or_else(none)?;
+            let with = pair.best.get(task).and_then(|r| r.scores.get(metric.name)).ok_or_else(none)?;
             let sign = if metric.higher_is_better { 1.0 } else { -1.0 };
-            Some(sign * 100.0 * (with - alone) / alone)
+            Ok::<_, Error>((*alone != 0.0).then(|| sign * 100.0 * (with - alone) / alone))
         };
         let one = |task: &str, with: &str| {
-            let gains: Option<Vec<f64>> = cells.iter().map(|cell| gain(task, cell)).collect();
-            let none = || Error::Invalid(format!("{task} was not measured alone"));
+            let gains = cells.iter().map(|cell| gain(task, cell)).collect::<Result<Option<Vec<f64>>>>()?;
             let cosines: Vec<f64> = cells.iter().filter_map(|(p, _)| p.agreement.first()?.get(1).copied()).collect();
             Ok(Transfer {
                 task: task.into(),
                 with: with.into(),
-                gain: gains.and_then(|g| MeanStd::of(&g)).ok_or_else(none)?,
+                gain: gains.and_then(|g| MeanStd::of(&g)),
                 agreement: MeanStd::of(&cosines),
             })
         };
@@ -166,17 +170,21 @@ impl Outcome {
         self.delta_m_definition = delta_m_definition(results);
     }
 
-    /// Adds the rows of teachers and single-task networks: those of one size together, all tasks in one row.
-    pub(super) fn references<'a>(&mut self, results: impl Iterator<Item = &'a StageResult>) -> Result<()> {
-        let mut kinds: BTreeMap<(String, usize), BTreeMap<String, Vec<&StageResult>>> = BTreeMap::new();
-        for result in results.filter(|r| r.stage.starts_with("single/") || r.stage.starts_with("teacher/")) {
-            let kind = result.stage.split('/').next().unwrap_or_default().to_string();
-            kinds.entry((kind, result.params)).or_default().entry(result.stage.clone()).or_default().push(result);
-        }
+    /// Adds the rows of single-task networks and teachers: one for each group, the tasks of one configuration. What is part of a
+    /// larger group has no row of its own.
+    pub(super) fn references(&mut self, groups: &BTreeSet<Group>, results: &[&StageResult]) -> Result<()> {
+        let part = |a: &Group, b: &Group| a != b && a.iter().all(|(stage, params)| b.get(stage) == Some(params));
+        let mut whole: Vec<&Group> = groups.iter().filter(|a| !groups.iter().any(|b| part(a, b))).collect();
+        let teaches = |group: &Group| group.keys().any(|stage| stage.starts_with("teacher/"));
+        whole.sort_by_key(|group| (teaches(group), group.values().sum::<usize>()));
         self.references.clear();
-        for ((kind, _), stages) in kinds {
-            let name = if kind == "teacher" { "teachers" } else { "single-task networks" };
-            let rows = stages.values().map(|r| Row::of(name, r)).collect::<Result<Vec<Row>>>()?;
+        for group in whole {
+            let name = if teaches(group) { "teachers" } else { "single-task networks" };
+            let of = |(stage, params): (&String, &usize)| {
+                let own = results.iter().filter(|r| r.stage == *stage && r.params == *params);
+                Row::of(name, &own.copied().collect::<Vec<_>>())
+            };
+            let rows = group.iter().map(of).collect::<Result<Vec<Row>>>()?;
             let mut rows = rows.into_iter();
             let Some(mut all) = rows.next() else { continue };
             for row in rows {
@@ -215,5 +223,68 @@ impl Outcome {
         serde_json::from_str(&text).map_err(|e| {
             Error::data(path, format!("line {}", e.line()), format!("this is no comparison ({e}); run it again"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(stage: &str, seed: u64, params: usize) -> StageResult {
+        StageResult {
+            stage: stage.into(),
+            seed,
+            params,
+            macs: 10,
+            seconds: 1.0,
+            beside: 0,
+            val: 0.5,
+            step_ms: 1.0,
+            agreement: Vec::new(),
+            best: BTreeMap::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    fn scored(stage: &str, task: &str, ap: f64) -> StageResult {
+        let tally = crate::metrics::DetectionTally::new(1);
+        let scores = Scores::new([("ap", ap)]);
+        let own = crate::metrics::TaskResult { scores, ..crate::metrics::TaskResult::of_boxes(&tally, &[]) };
+        StageResult { best: BTreeMap::from([(task.into(), own)]), ..result(stage, 0, 1) }
+    }
+
+    /// Heads of two kinds have two sizes; two widths of the student are two rows; one teacher of two is no row of its own.
+    #[test]
+    fn what_belongs_together_is_one_row() {
+        let group = |stages: &[(&str, usize)]| -> Group { stages.iter().map(|(s, p)| (s.to_string(), *p)).collect() };
+        let groups = [
+            group(&[("single/class", 100), ("single/mask", 130)]),
+            group(&[("single/class", 30), ("single/mask", 40)]),
+            group(&[("teacher/class", 200)]),
+            group(&[("teacher/class", 200), ("teacher/mask", 230)]),
+        ];
+        let stages: BTreeSet<(String, usize)> = groups.iter().flatten().map(|(s, p)| (s.clone(), *p)).collect();
+        let results: Vec<StageResult> =
+            stages.iter().flat_map(|(s, p)| [0, 1].map(|seed| result(s, seed, *p))).collect();
+        let mut outcome = Outcome::new("test", "a GPU", &[0, 1]);
+        outcome.references(&groups.into_iter().collect(), &results.iter().collect::<Vec<_>>()).unwrap();
+        let rows: Vec<(&str, usize, u64)> =
+            outcome.references.iter().map(|r| (r.name.as_str(), r.params, r.macs)).collect();
+        let single = "single-task networks";
+        assert_eq!(rows, [(single, 70, 20), (single, 230, 20), ("teachers", 430, 20)]);
+    }
+
+    #[test]
+    fn a_network_that_reaches_nothing_gives_no_gain() {
+        let pair = |a: f64, b: f64| {
+            let mut both = scored("pair/a+b", "a", a);
+            both.best.extend(scored("", "b", b).best);
+            both
+        };
+        let singles = |a: f64, b: f64| vec![scored("single/a", "a", a), scored("single/b", "b", b)];
+        let cells = [(pair(0.5, 0.5), singles(0.4, 0.4)), (pair(0.5, 0.5), singles(0.4, 0.0))];
+        let [a, b] = Transfer::both(["a", "b"], &cells).unwrap().try_into().unwrap();
+        assert!((a.gain.unwrap().mean - 25.0).abs() < 1e-9 && b.gain.is_none());
+        assert!(Transfer::both(["a", "c"], &cells).unwrap_err().to_string().contains("c was not measured alone"));
     }
 }

@@ -4,8 +4,9 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::Work;
-use super::file::{RowPlan, SearchPlan, Space, Strategy, product};
+use super::file::{RowPlan, RowStage, SearchPlan, Space, Strategy, product};
 use crate::data::seed;
+use crate::train::config::{Config, TrainConfig};
 use crate::train::event::Event;
 use crate::{Error, Result};
 
@@ -59,6 +60,28 @@ pub(super) fn trials(plan: &SearchPlan) -> usize {
     if plan.strategy == Strategy::Halving { 2 * first } else { first }
 }
 
+/// What trains the stage for `epochs` instead of as long as `config` says, warm-ups in proportion; other stages stay as they are.
+fn shortened(config: &Config, stage: RowStage, epochs: usize) -> Vec<String> {
+    let (student, distill) = (&config.student.train, &config.distill.train);
+    let short = |train: &TrainConfig| epochs as f64 / train.epochs as f64;
+    let key = |table: &str, epochs: usize, warmup: f64| {
+        [format!("{table}.train.epochs={epochs}"), format!("{table}.train.warmup_epochs={warmup:?}")]
+    };
+    match stage {
+        RowStage::Joint => {
+            let own = key("student", epochs, student.warmup_epochs * short(student));
+            // What it does not say itself it takes from the student.
+            own.into_iter().chain(key("distill", distill.epochs, distill.warmup_epochs)).collect()
+        }
+        RowStage::Distilled => {
+            let part = short(distill);
+            let rising = config.distill.used().filter(|(_, settings)| settings.warmup_epochs > 0.0);
+            let methods = rising.map(|(m, s)| format!("distill.{}.warmup_epochs={:?}", m.name, s.warmup_epochs * part));
+            key("distill", epochs, distill.warmup_epochs * part).into_iter().chain(methods).collect()
+        }
+    }
+}
+
 /// Runs the trials; gives the row of the best, and all of them.
 pub(super) fn run(
     work: &mut Work,
@@ -66,7 +89,11 @@ pub(super) fn run(
     seed: u64,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<(RowPlan, Vec<Trial>)> {
-    let whole = work.ablation.config(&plan.sets)?.student.train.epochs;
+    let config = work.ablation.config(&plan.sets)?;
+    let whole = match plan.stage {
+        RowStage::Joint => config.student.train.epochs,
+        RowStage::Distilled => config.distill.train.epochs,
+    };
     let mut left = points(plan);
     let mut epochs = match plan.strategy {
         Strategy::Halving => {
@@ -81,10 +108,11 @@ pub(super) fn run(
         let mut scored = Vec::new();
         for point in &left {
             let mut sets: Vec<String> = plan.sets.iter().chain(point).cloned().collect();
+            let mut config = work.ablation.config(&sets)?;
             if epochs != whole {
-                sets.push(format!("student.train.epochs={epochs}"));
+                sets.extend(shortened(&config, plan.stage, epochs));
+                config = work.ablation.config(&sets)?;
             }
-            let config = work.ablation.config(&sets)?;
             let val = work.cell(&config, plan.stage, seed, on_event)?.result.val;
             all.push(Trial { sets: point.clone(), epochs, val });
             scored.push((val, point.clone()));
@@ -108,7 +136,6 @@ pub(super) fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::ablate::file::RowStage;
     use std::collections::BTreeMap;
 
     fn plan(strategy: Strategy) -> SearchPlan {
@@ -140,5 +167,21 @@ mod tests {
         // By the logarithm: about half of them below the geometric mean.
         let low = values.iter().filter(|v| **v < 0.1).count();
         assert!((low as f64 / values.len() as f64 - 0.5).abs() < 0.25, "{low}");
+    }
+
+    #[test]
+    fn a_short_trial_keeps_its_proportions_and_other_stages() {
+        let text = "[data]\nsource = \"digits\"\n[train]\nepochs = 30\nwarmup_epochs = 6\n[distill]\nmethods = [\"kd\", \"at\"]\n\
+                    [distill.train]\nepochs = 20\nwarmup_epochs = 5\n[distill.at]\nwarmup_epochs = 10\n";
+        let parse = |sets: &[String]| Config::parse(text, "search.toml".as_ref(), sets).unwrap();
+        let whole = parse(&[]);
+        let epochs =
+            |c: &Config| [&c.student.train, &c.distill.train, &c.teacher.train].map(|t| (t.epochs, t.warmup_epochs));
+        assert_eq!(epochs(&whole), [(30, 6.0), (20, 5.0), (30, 6.0)]);
+        let joint = parse(&shortened(&whole, RowStage::Joint, 5));
+        assert_eq!(epochs(&joint), [(5, 1.0), (20, 5.0), (30, 6.0)]);
+        let distilled = parse(&shortened(&whole, RowStage::Distilled, 2));
+        assert_eq!(epochs(&distilled), [(30, 6.0), (2, 0.5), (30, 6.0)]);
+        assert_eq!(distilled.distill.tables["at"].warmup_epochs, 1.0);
     }
 }
