@@ -102,8 +102,8 @@ impl Outline {
         Self::runs(size, counts.into_iter().map(|c| c as usize).collect())
     }
 
-    /// Calls `inside(y, x)` for every pixel of an image of `size` that belongs to the object. A pixel belongs to polygons if its middle
-    /// is within an odd number of them.
+    /// Calls `inside(y, x)` once for every pixel of an image of `size` that belongs to the object: to any of its polygons, which are parts
+    /// of it, as pycocotools merges them. A pixel belongs to a polygon if its middle is inside, by the even-odd rule.
     pub fn pixels(&self, [h, w]: [usize; 2], mut inside: impl FnMut(usize, usize)) {
         match self {
             Outline::Runs { size, counts } => {
@@ -118,13 +118,12 @@ impl Outline {
             }
             Outline::Polygons(polygons) => {
                 for y in 0..h {
-                    let mut crossings = crossings(polygons, y as f32 + 0.5);
-                    crossings.sort_by(f32::total_cmp);
-                    for pair in crossings.chunks_exact(2) {
-                        // Pixels whose middle is at or behind the first crossing and before the second.
-                        let first = (pair[0] - 0.5).ceil().max(0.0) as usize;
-                        let end = ((pair[1] - 0.5).ceil().max(0.0) as usize).min(w);
-                        (first..end).for_each(|x| inside(y, x));
+                    let mut spans: Vec<[usize; 2]> = polygons.iter().flat_map(|p| spans(p, y as f32 + 0.5)).collect();
+                    spans.sort_unstable();
+                    let mut done = 0;
+                    for [first, end] in spans {
+                        (first.max(done)..end.min(w)).for_each(|x| inside(y, x));
+                        done = done.max(end);
                     }
                 }
             }
@@ -132,18 +131,20 @@ impl Outline {
     }
 }
 
-/// Where a horizontal line crosses the edges; a corner belongs to the edge below it, so that there is an even number.
-fn crossings(polygons: &[Vec<[f32; 2]>], y: f32) -> Vec<f32> {
-    let mut out = Vec::new();
-    for polygon in polygons {
-        for (i, a) in polygon.iter().enumerate() {
-            let b = polygon[(i + 1) % polygon.len()];
-            if (a[1] <= y) != (b[1] <= y) {
-                out.push(a[0] + (y - a[1]) / (b[1] - a[1]) * (b[0] - a[0]));
-            }
+/// The first pixel and the one behind the last of each piece of a horizontal line that lies inside.
+fn spans(polygon: &[[f32; 2]], y: f32) -> Vec<[usize; 2]> {
+    let mut crossings = Vec::new();
+    for (i, a) in polygon.iter().enumerate() {
+        let b = polygon[(i + 1) % polygon.len()];
+        // A corner belongs to the edge below it, so that there is an even number.
+        if (a[1] <= y) != (b[1] <= y) {
+            crossings.push(a[0] + (y - a[1]) / (b[1] - a[1]) * (b[0] - a[0]));
         }
     }
-    out
+    crossings.sort_by(f32::total_cmp);
+    // Pixels whose middle is at or behind the first crossing and before the second.
+    let pixel = |x: f32| (x - 0.5).ceil().max(0.0) as usize;
+    crossings.chunks_exact(2).map(|pair| [pixel(pair[0]), pixel(pair[1])]).collect()
 }
 
 #[cfg(test)]
@@ -197,13 +198,21 @@ mod tests {
             0, 1, 1, 0,
             0, 0, 0, 0,
         ]);
-        // A hole, and corners beyond the image.
-        let ring = Outline::polygons(&[
-            vec![-1.0, -1.0, 5.0, -1.0, 5.0, 4.0, -1.0, 4.0],
-            vec![1.0, 1.0, 3.0, 1.0, 3.0, 2.0, 1.0, 2.0],
+        // Parts that overlap, one of them with corners beyond the image; and one whose path crosses itself.
+        let parts = Outline::polygons(&[
+            vec![-1.0, -1.0, 3.0, -1.0, 3.0, 2.0, -1.0, 2.0],
+            vec![2.0, 1.0, 4.0, 1.0, 4.0, 3.0, 2.0, 3.0],
         ]);
         #[rustfmt::skip]
-        assert_eq!(drawn(&ring.unwrap(), [3, 4]), [
+        assert_eq!(drawn(&parts.unwrap(), [3, 4]), [
+            1, 1, 1, 0,
+            1, 1, 1, 1,
+            0, 0, 1, 1,
+        ]);
+        let ring =
+            vec![0.0, 0.0, 4.0, 0.0, 4.0, 3.0, 0.0, 3.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 3.0, 2.0, 3.0, 1.0, 1.0, 1.0];
+        #[rustfmt::skip]
+        assert_eq!(drawn(&Outline::polygons(&[ring]).unwrap(), [3, 4]), [
             1, 1, 1, 1,
             1, 0, 0, 1,
             1, 1, 1, 1,

@@ -5,7 +5,7 @@ use super::objects::Annotated;
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Images with their objects, and the classes.
@@ -47,7 +47,8 @@ pub fn image_set(file: &Path) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be read; [`Error::Data`] with the file and the object, unless `on_error` says to skip it, where
-/// the XML is malformed, an element is missing, a box has no area or lies outside its image, or a name is none of `classes`.
+/// the XML is malformed, an element is missing, a box has no area or lies outside its image, a name is none of `classes`, or another
+/// annotation is of the same image.
 pub fn read(
     folder: &Path,
     images: &Path,
@@ -58,6 +59,7 @@ pub fn read(
     let files = files(folder, only)?;
     let mut skipped = Vec::new();
     let mut all: Vec<(String, Parsed)> = Vec::new();
+    let mut first: HashMap<String, String> = HashMap::new();
     for (name, file) in files {
         let mut refuse = |place: String, reason: String| on_error.refuse(&file, &place, &reason, &mut skipped);
         if !file.exists() {
@@ -71,7 +73,15 @@ pub fn read(
             }
             text => text?,
         };
-        all.extend(parse(&text, classes, &mut refuse)?.map(|p| (name, p)));
+        let Some(parsed) = parse(&text, classes, &mut refuse)? else { continue };
+        // Else one image could be learnt by one name and tested by the other.
+        if let Some(other) = first.get(&parsed.image) {
+            let reason = format!("{} has {other}.xml already; keep one annotation for an image", parsed.image);
+            refuse("<filename>".into(), reason)?;
+            continue;
+        }
+        first.insert(parsed.image.clone(), name.clone());
+        all.push((name, parsed));
     }
     let found: BTreeSet<&String> = all.iter().flat_map(|(_, p)| p.objects.iter().map(|(name, ..)| name)).collect();
     let classes: Vec<String> = classes.map_or_else(|| found.into_iter().cloned().collect(), <[String]>::to_vec);
@@ -246,7 +256,8 @@ mod tests {
     fn sets_name_what_is_read() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a", "b", "c"] {
-            std::fs::write(folder.path().join(format!("{name}.xml")), file(&object(name, [1, 1, 4, 4], ""))).unwrap();
+            let text = file(&object(name, [1, 1, 4, 4], "")).replace("a.jpg", &format!("{name}.jpg"));
+            std::fs::write(folder.path().join(format!("{name}.xml")), text).unwrap();
         }
         let list = folder.path().join("train.txt");
         std::fs::write(&list, "c  1\n\na -1\nd  0\n").unwrap();
@@ -264,5 +275,18 @@ mod tests {
         assert!(found.skipped.len() == 1 && found.images.len() == 2);
         std::fs::write(&list, "\n").unwrap();
         assert!(image_set(&list).unwrap_err().to_string().contains("names no image"));
+    }
+
+    #[test]
+    fn an_image_has_one_annotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+        write("a.xml", file(&object("dog", [1, 1, 4, 4], "")));
+        write("b.xml", file(&object("cat", [2, 2, 4, 4], "")));
+        let read = |on_error| read(folder.path(), folder.path(), None, None, on_error);
+        let error = read(OnError::Fail).unwrap_err().to_string();
+        assert!(error.contains("b.xml") && error.contains("a.jpg has a.xml already"), "{error}");
+        let found = read(OnError::Skip).unwrap();
+        assert_eq!((found.names, found.skipped.len()), (vec!["a".to_string()], 1));
     }
 }

@@ -86,6 +86,10 @@ impl Picture {
             };
             things.remove(hidden);
         };
+        // In the smallest pictures an object can be too small to be seen; there is always one.
+        if things.is_empty() {
+            return Self::draw(size, most, seed::derive(scene_seed, "again"));
+        }
         let mut picture = Picture { size, pixels: Vec::new(), depth: Vec::new(), owner, things };
         picture.paint(&ground, &mut rng);
         picture

@@ -75,3 +75,10 @@ fn what_cannot_be_drawn_is_refused() {
     assert!(refused(Scenes { questions: vec![Question::Mask, Question::Mask], ..scenes(1) }).contains("twice"));
     assert!(refused(Scenes { questions: vec![], ..scenes(1) }).contains("no task"));
 }
+
+#[test]
+fn there_is_an_object_in_the_smallest_pictures_too() {
+    let data = load(&Scenes { size: [16, 16], objects: 1, ..scenes(400) }).unwrap();
+    let Labels::Number(number) = &data.train.labels[4] else { panic!("{:?}", data.tasks) };
+    assert!(number.iter().all(|n| *n == 1.0) && data.train.labels[0].classes().len() == 400);
+}
