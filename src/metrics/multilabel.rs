@@ -32,7 +32,8 @@ pub struct AttributeMetrics {
 pub struct MultilabelMetrics {
     /// Part of the answers that are right.
     pub accuracy: f64,
-    /// Mean F1 over the attributes (macro).
+    /// Mean F1 over the attributes (macro); one of which nothing is known, or which nobody has and nobody is said to have, counts as 0,
+    /// as in torchmetrics.
     pub f1: f64,
     /// F1 of all answers together (micro).
     pub micro_f1: f64,

@@ -145,10 +145,10 @@ impl<T> Scores<T> {
 }
 
 impl Scores {
-    /// How good the network is at the task, in 0..=1, for choosing among epochs: accuracy, mIoU, AP, mAP or R² (a negative one is
-    /// 0), whichever the task has.
+    /// How good the network is at the task, in 0..=1, for choosing among epochs: mAP, accuracy, mIoU, AP or R² (a negative one is
+    /// 0), the first that the task has. Where few have an attribute, saying that nobody has it is accurate: mAP comes before accuracy.
     pub fn selection(&self) -> f64 {
-        let known = ["accuracy", "miou", "ap", "map", "r2"];
+        let known = ["map", "accuracy", "miou", "ap", "r2"];
         known.iter().find_map(|name| self.get(name)).map_or(0.0, |v| v.clamp(0.0, 1.0))
     }
 
@@ -256,6 +256,8 @@ mod tests {
         assert_eq!(number.main().unwrap().0.label, "RMSE");
         let pixels = Scores::of_pixels(&Confusion::from_counts(vec![3, 1, 0, 4], 2).unwrap());
         assert!((pixels.selection() - (3.0 / 4.0 + 4.0 / 5.0) / 2.0).abs() < 1e-12);
+        let rare = MultilabelMetrics { accuracy: 0.95, f1: 0.0, micro_f1: 0.0, map: 0.05 };
+        assert_eq!(Scores::from(rare).selection(), 0.05);
         let boxes = Scores::from(CocoScores { ap: Some(0.25), ap50: Some(0.5), ..CocoScores::default() });
         assert_eq!((boxes.selection(), boxes.measures().len(), boxes.get("ap75")), (0.25, 2, Some(&0.0)));
         assert_eq!(boxes.map(|m, v| (m.percent, *v)).get("ap50"), Some(&(true, 0.5)));

@@ -19,11 +19,44 @@ use crate::{Error, Result};
 
 /// What has been seen of one task.
 enum Tally {
-    /// Samples, or pixels, counted on the GPU; of samples also what the head said of each, and the labels.
-    Classes(Tensor, Sure),
+    /// Samples, or pixels; of samples also what the head said of each, and the labels.
+    Classes(Matrix, Sure),
     Attributes(MultilabelTally),
     Numbers(RegressionTally),
     Boxes(DetectionTally),
+}
+
+/// A confusion matrix that is counted on the GPU in 32 bits, and here in 64: the pixels of a large split are more than 2³².
+struct Matrix {
+    counts: Tensor,
+    /// Samples or pixels that `counts` may hold.
+    counted: u64,
+    total: Vec<u64>,
+}
+
+impl Matrix {
+    fn new(gpu: &Gpu, classes: usize) -> Result<Self> {
+        let counts = Tensor::empty(gpu, &[classes, classes])?;
+        // The bits of 0.0 are those of 0.
+        elementwise::fill(gpu, &counts, 0.0)?;
+        Ok(Matrix { counts, counted: 0, total: vec![0; classes * classes] })
+    }
+
+    /// Counts the first `valid` rows of `said`.
+    fn add(&mut self, gpu: &Gpu, said: &Tensor, truth: &Tensor, valid: usize) -> Result<()> {
+        if self.counted + valid as u64 > u64::from(u32::MAX) {
+            self.drain(gpu)?;
+        }
+        self.counted += valid as u64;
+        confusion::confusion(gpu, said, truth, valid, &self.counts)
+    }
+
+    fn drain(&mut self, gpu: &Gpu) -> Result<()> {
+        let counts = self.counts.to_u32(gpu)?;
+        self.total.iter_mut().zip(counts).for_each(|(total, count)| *total += u64::from(count));
+        self.counted = 0;
+        elementwise::fill(gpu, &self.counts, 0.0)
+    }
 }
 
 /// How sure a classifier is. Its answers stay on the GPU until there are many, so that no batch waits for them.
@@ -73,12 +106,7 @@ impl Tally {
     fn new(gpu: &Gpu, target: &Target) -> Result<Self> {
         let classes = target.task.classes.len();
         Ok(match target.task.kind {
-            TaskKind::Class | TaskKind::Mask => {
-                let counts = Tensor::empty(gpu, &[classes, classes])?;
-                // The bits of 0.0 are those of 0.
-                elementwise::fill(gpu, &counts, 0.0)?;
-                Tally::Classes(counts, Sure::new())
-            }
+            TaskKind::Class | TaskKind::Mask => Tally::Classes(Matrix::new(gpu, classes)?, Sure::new()),
             TaskKind::Attributes => Tally::Attributes(MultilabelTally::new(classes)),
             TaskKind::Number | TaskKind::Depth => Tally::Numbers(RegressionTally::default()),
             TaskKind::Boxes => Tally::Boxes(DetectionTally::new(classes)),
@@ -97,13 +125,13 @@ impl Tally {
     ) -> Result<()> {
         let (rows, valid) = (batch.indices.len(), batch.valid);
         match (self, labels) {
-            (Tally::Classes(counts, sure), _) => {
+            (Tally::Classes(matrix, sure), _) => {
                 if let Labels::Class(labels) = labels {
                     sure.add(gpu, said, &labels[..valid])?;
                 }
                 let uploaded = target.upload(gpu, labels, rows, size)?;
                 let truth = target.moved(gpu, &uploaded, [rows, size[0], size[1]], None)?;
-                confusion::confusion(gpu, said, &truth, valid * (said.rows() / rows.max(1)), counts)
+                matrix.add(gpu, said, &truth, valid * (said.rows() / rows.max(1)))
             }
             (Tally::Attributes(tally), Labels::Attributes { count, answers }) => {
                 let said = said.to_f32(gpu)?;
@@ -142,10 +170,10 @@ impl Tally {
     fn result(self, gpu: &Gpu, target: &Target) -> Result<TaskResult> {
         let names = &target.task.classes;
         Ok(match self {
-            Tally::Classes(counts, mut sure) => {
+            Tally::Classes(mut matrix, mut sure) => {
                 sure.count(gpu)?;
-                let counts = counts.to_u32(gpu)?.into_iter().map(u64::from).collect();
-                let confusion = Confusion::from_counts(counts, names.len())?;
+                matrix.drain(gpu)?;
+                let confusion = Confusion::from_counts(matrix.total, names.len())?;
                 match target.task.kind {
                     TaskKind::Mask => TaskResult::of_pixels(confusion, names),
                     _ => TaskResult::of_probabilities(confusion, &sure.tally, names),
