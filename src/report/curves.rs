@@ -57,7 +57,7 @@ pub fn curves_svg(records: &[EpochRecord], path: impl AsRef<Path>) -> Result<()>
             // What is no part of a whole may reach over decades, as a loss does.
             let (values, axis, unit) = if metric.percent {
                 let values = by_stage(records, &stages, |r| value(r).filter(|v| v.is_finite()));
-                let range = accuracy_range(&values, last_epoch);
+                let range = accuracy_range(&values);
                 (values, Axis { ticks: plain_ticks(&range), range, log: false }, " (%)")
             } else {
                 let finite = |r: &EpochRecord| value(r).filter(|v| v.is_finite()).map(|v| v.max(SMALLEST_LOSS));
@@ -100,13 +100,16 @@ fn loss_range(stages: &[(&str, Lines)]) -> Range<f64> {
     0.85 * low..1.15 * high
 }
 
-/// From the lowest accuracy to the highest, widened to multiples of five. The first quarter of the epochs may begin below: the
+/// From the lowest accuracy to the highest, widened to multiples of five. The first quarter of a stage's epochs may begin below: the
 /// climb is much the same for all, what matters happens near the top.
-fn accuracy_range(stages: &[(&str, Lines)], last_epoch: usize) -> Range<f64> {
-    let all = || stages.iter().flat_map(|(_, lines)| lines.values().flatten());
-    let late = all().filter(|(epoch, _)| **epoch > last_epoch / 4).map(|(_, v)| *v);
+fn accuracy_range(stages: &[(&str, Lines)]) -> Range<f64> {
+    let lines = || stages.iter().flat_map(|(_, lines)| lines.values());
+    let late = lines().flat_map(|line| {
+        let last = line.keys().max().copied().unwrap_or(0);
+        line.iter().filter(move |(epoch, _)| **epoch > last / 4).map(|(_, v)| *v)
+    });
     let low = late.fold(100f64, f64::min);
-    let high = all().map(|(_, v)| *v).fold(0f64, f64::max);
+    let high = lines().flat_map(|line| line.values().copied()).fold(0f64, f64::max);
     let (low, high) = ((low / 5.0).floor() * 5.0, (high / 5.0).ceil() * 5.0);
     if low < high { low..high } else { (high - 5.0).max(0.0)..(high + 5.0).min(100.0) }
 }
@@ -277,6 +280,19 @@ mod tests {
         }
         // 6 legend lines and 6 dots in the loss, 4 in each task's panel.
         assert_eq!(text.matches("<circle").count(), 6 + 4 + 4);
+    }
+
+    /// A short stage that ends low beside a long one.
+    #[test]
+    fn the_end_of_every_stage_lies_in_the_panel() {
+        let line = |values: &[f64]| {
+            let points: BTreeMap<usize, f64> = values.iter().enumerate().map(|(i, v)| (i + 1, *v)).collect();
+            Lines::from([(0, points)])
+        };
+        let long: Vec<f64> = (0..40).map(|i| if i < 10 { 30.0 } else { 93.0 }).collect();
+        let stages = [("teacher/a", line(&long)), ("joint", line(&[20.0, 30.0, 71.0, 82.0, 81.0, 83.0, 84.0, 84.0]))];
+        assert_eq!(accuracy_range(&stages), 70.0..95.0);
+        assert_eq!(accuracy_range(&stages[1..]), 70.0..85.0);
     }
 
     #[test]

@@ -44,6 +44,13 @@ pub(super) fn width_of(text: &str, size: f64) -> i32 {
     (text.chars().count() as f64 * size * 0.58).ceil() as i32
 }
 
+/// A colour made darker so many times.
+fn darker(RGBColor(r, g, b): RGBColor, times: u32) -> RGBColor {
+    let part = 0.7f64.powi(times as i32);
+    let [r, g, b] = [r, g, b].map(|v| (f64::from(v) * part) as u8);
+    RGBColor(r, g, b)
+}
+
 /// The colour of a stage: a hue for its kind, a shade for its task. Told apart with any of the common colour blindnesses.
 pub(super) fn stage_colour(stage: &str, tasks: &[&str]) -> RGBColor {
     const TEACHER: [RGBColor; 4] =
@@ -51,12 +58,32 @@ pub(super) fn stage_colour(stage: &str, tasks: &[&str]) -> RGBColor {
     const SINGLE: [RGBColor; 4] =
         [RGBColor(0, 120, 88), RGBColor(96, 190, 150), RGBColor(0, 158, 115), RGBColor(160, 215, 190)];
     let (kind, task) = stage.split_once('/').unwrap_or((stage, ""));
-    let shade = tasks.iter().position(|t| *t == task).unwrap_or(0) % TEACHER.len();
+    let place = |name: &str| tasks.iter().position(|t| *t == name);
+    // The second teacher of a task is called `task-2`, and so on.
+    let several = task.rsplit_once('-').filter(|_| place(task).is_none());
+    let number = several.and_then(|(_, number)| number.parse::<u32>().ok()).unwrap_or(1);
+    let shade = place(several.map_or(task, |(task, _)| task)).unwrap_or(0) % TEACHER.len();
     match kind {
-        "teacher" => TEACHER[shade],
+        "teacher" => darker(TEACHER[shade], number - number.min(1)),
         "single" => SINGLE[shade],
         "joint" => RGBColor(90, 90, 90),
         "distilled" => RGBColor(213, 94, 0),
         _ => RGBColor(204, 121, 167),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_teacher_has_a_colour_of_its_own() {
+        let tasks = ["first", "second", "a-2"];
+        let stages = ["first", "first-2", "first-3", "second", "second-2", "a-2", "a-2-2"];
+        let mut colours: Vec<_> = stages.map(|s| stage_colour(&format!("teacher/{s}"), &tasks)).into();
+        assert_eq!(colours[0], RGBColor(0, 84, 148));
+        colours.sort_by_key(|c| (c.0, c.1, c.2));
+        colours.dedup();
+        assert_eq!(colours.len(), stages.len());
     }
 }

@@ -34,6 +34,8 @@ const SURE: f32 = 0.4;
 const MARGIN: i64 = 8;
 const LINE: i64 = 20;
 const LETTER: i64 = 16;
+/// Room for a colour before its name.
+const SWATCH: i64 = 24;
 
 /// A picture of `predictions` about an image of `[height, width, channels]` bytes, in whose pixels they are; enlarged by whole pixels
 /// where it is small; as a PNG file.
@@ -61,9 +63,9 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
     let scale = SIDE.div_ceil(h.max(w)).max(1);
     let depths: Vec<Vec<u8>> = predictions.iter().filter_map(depth_of).map(|depth| shades(depth)).collect();
     let masks: Vec<(&Vec<u8>, Colours)> = predictions.iter().filter_map(mask_of).collect();
-    let words = words(predictions);
     let panels = 1 + depths.len();
     let width = panels * w * scale + (panels - 1) * MARGIN as usize;
+    let words = broken(words(predictions), width as i64);
     let below = if words.is_empty() { 0 } else { words.len() * LINE as usize + 2 * MARGIN as usize };
     let mut canvas = RgbImage::from_pixel(width as u32, (h * scale + below) as u32, PAPER);
     for y in 0..h * scale {
@@ -107,13 +109,15 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
             }
         }
     }
-    for (i, (swatches, text)) in words.iter().enumerate() {
+    for (i, (start, line)) in words.iter().enumerate() {
         let y = (h * scale) as i64 + MARGIN + i as i64 * LINE;
-        let mut x = MARGIN;
-        x = write(&mut canvas, text, x, y, INK);
-        for (colour, name) in swatches {
-            fill(&mut canvas, [x + 8, y + 3, x + 20, y + 15], Rgb(*colour));
-            x = write(&mut canvas, name, x + 24, y, INK);
+        let mut x = *start;
+        for (colour, name) in line {
+            if let Some(colour) = colour {
+                fill(&mut canvas, [x + 8, y + 3, x + 20, y + 15], Rgb(*colour));
+                x += SWATCH;
+            }
+            x = write(&mut canvas, name, x, y, INK);
         }
     }
     Ok(canvas)
@@ -149,11 +153,13 @@ fn mask_colours(names: &[String]) -> Colours {
     names.iter().map(|name| if plain(name) { None } else { colours.next().copied() }).collect()
 }
 
-type Line = (Vec<(Colour, String)>, String);
+/// A word, or a colour and what it stands for.
+type Piece = (Option<Colour>, String);
 
 /// The lines below the image: answers in words, and what the mask's colours mean.
-fn words(predictions: &[TaskPrediction]) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
+fn words(predictions: &[TaskPrediction]) -> Vec<Vec<Piece>> {
+    let plain = |text: &str| -> Vec<Piece> { text.split_inclusive(' ').map(|word| (None, word.to_string())).collect() };
+    let mut lines: Vec<Vec<Piece>> = Vec::new();
     for prediction in predictions {
         let text = format!("{}: {}", prediction.task, prediction.answer);
         match &prediction.answer {
@@ -162,15 +168,37 @@ fn words(predictions: &[TaskPrediction]) -> Vec<Line> {
                 classes.iter().for_each(|class| there[usize::from(*class)] = true);
                 let all = mask_colours(names).into_iter().zip(names).zip(there);
                 let swatch = |((colour, name), there): ((Option<Colour>, &String), bool)| {
-                    there.then_some((colour?, name.clone()))
+                    there.then_some((Some(colour?), name.clone()))
                 };
-                lines.push((all.filter_map(swatch).collect(), format!("{}:", prediction.task)));
+                lines.push(plain(&format!("{}:", prediction.task)).into_iter().chain(all.filter_map(swatch)).collect());
             }
             Answer::Boxes { .. } => {}
-            _ => lines.push((Vec::new(), text)),
+            _ => lines.push(plain(&text)),
         }
     }
     lines
+}
+
+/// The lines, each with the place where it begins, broken between pieces where they would be wider than `width`; what is broken off is
+/// set in.
+fn broken(lines: Vec<Vec<Piece>>, width: i64) -> Vec<(i64, Vec<Piece>)> {
+    let mut rows = Vec::new();
+    for line in lines {
+        let (mut start, mut row) = (MARGIN, Vec::new());
+        let mut x = start;
+        for (colour, name) in line {
+            let before = if colour.is_some() { SWATCH } else { 0 };
+            if !row.is_empty() && x + before + width_of(name.trim_end()) > width - MARGIN {
+                rows.push((start, std::mem::take(&mut row)));
+                start = 3 * MARGIN;
+                x = start;
+            }
+            x += before + width_of(&name);
+            row.push((colour, name));
+        }
+        rows.push((start, row));
+    }
+    rows
 }
 
 fn fill(canvas: &mut RgbImage, [x0, y0, x1, y1]: [i64; 4], colour: Rgb<u8>) {
@@ -304,8 +332,7 @@ mod tests {
         };
         let picture = draw(&[100; 2 * 2], [2, 2, 1], &mask(&names)).unwrap();
         assert_eq!((picture.get_pixel(1, 1).0, picture.get_pixel(1, 447).0), ([165, 129, 50], [100; 3]));
-        let (swatches, _) = &words(&mask(&names))[0];
-        assert_eq!(swatches.as_slice(), [(COLOURS[0], "person".to_string())]);
+        assert_eq!(words(&mask(&names))[0], [(None, "mask:".to_string()), (Some(COLOURS[0]), "person".to_string())]);
     }
 
     #[test]
@@ -329,5 +356,18 @@ mod tests {
         prediction_png(&[7; 8 * 10], [8, 10, 1], &predictions(), &path).unwrap();
         let back = image::open(&path).unwrap();
         assert!(back.width() > 448);
+    }
+
+    #[test]
+    fn long_lines_are_broken_and_set_in() {
+        let piece = |colour: Option<Colour>, name: &str| (colour, name.to_string());
+        let letter = width_of("a");
+        // "one two " fits, "three" does not; a colour needs room too; what is too long alone is not broken.
+        let line = vec![piece(None, "one "), piece(None, "two "), piece(None, "three"), piece(Some([1; 3]), "four")];
+        let width = 2 * MARGIN + 11 * letter;
+        let starts = |rows: &[(i64, Vec<Piece>)]| rows.iter().map(|(x, row)| (*x, row.len())).collect::<Vec<_>>();
+        assert_eq!(starts(&broken(vec![line.clone()], width)), [(MARGIN, 2), (3 * MARGIN, 1), (3 * MARGIN, 1)]);
+        assert_eq!(starts(&broken(vec![line.clone(), line.clone()], 2000)), [(MARGIN, 4), (MARGIN, 4)]);
+        assert_eq!(broken(vec![line], 1).len(), 4);
     }
 }
