@@ -34,8 +34,12 @@ fn column_partial(
 }
 
 @compute @workgroup_size(64)
-fn column_finish(@builtin(global_invocation_id) id: vec3<u32>) {
-    let c = id.x;
+fn column_finish(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let c = folded_index(wid, groups, lane, 64u);
     if c >= p.columns {
         return;
     }

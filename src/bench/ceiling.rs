@@ -31,7 +31,7 @@ pub(super) fn measure(
         entries
     };
     let (single, half) = (wanted(arithmetic(gpu, false)?), wanted(arithmetic(gpu, true)?));
-    let (memory, overhead) = (memory_sizes(gpu, size), wanted(overhead(gpu, size)?));
+    let (memory, overhead) = (memory_sizes(gpu, size), overhead(gpu, size, selection, &mut records)?);
     let streams = launch_sizes().into_iter().map(|b| (Op::Copy, b, true)).chain(memory);
     let streams: Vec<_> =
         streams.filter(|(op, bytes, launch)| selection.takes(&stream_name(*op, *bytes, *launch))).collect();
@@ -154,8 +154,9 @@ fn memory_sizes(gpu: &Gpu, size: Size) -> Vec<(Op, u64, bool)> {
     let (sizes, largest): (&[u64], u64) = match (size, shared) {
         (Size::Quick, true) => (&[64 * KIB, MIB, 16 * MIB, 64 * MIB], 64 * MIB),
         (Size::Quick, false) => (&[64 * KIB, MIB, 16 * MIB, 256 * MIB], 256 * MIB),
-        (Size::Full, _) => {
-            (&[64 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, 1024 * MIB], 1024 * MIB)
+        (Size::Full, shared) => {
+            let largest = if shared { 256 * MIB } else { 1024 * MIB };
+            (&[64 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, 1024 * MIB], largest)
         }
     };
     let largest = largest.min(profile.max_buffer).min(profile.max_binding);
@@ -200,8 +201,9 @@ fn streams(gpu: &Gpu, wanted: &[(Op, u64, bool)], largest: u64) -> Result<Vec<En
     wanted.iter().map(entry).collect()
 }
 
-/// Transfers, the empty submission, new and known pipelines.
-fn overhead(gpu: &Gpu, size: Size) -> Result<Vec<Entry>> {
+/// Transfers, the empty submission, new and known pipelines, of those that are asked for. A transfer that the machine has no room for
+/// is a record without a figure.
+fn overhead(gpu: &Gpu, size: Size, selection: &Selection, records: &mut Vec<Record>) -> Result<Vec<Entry>> {
     let mut all = vec![
         Entry::wall("ceiling/submit/empty".into(), Unit::Seconds, Box::new(|_| Ok(Vec::new())), |gpu| {
             gpu.flush()?;
@@ -210,12 +212,29 @@ fn overhead(gpu: &Gpu, size: Size) -> Result<Vec<Entry>> {
         pipeline("ceiling/pipeline/cold", true, gpu)?,
         pipeline("ceiling/pipeline/warm", false, gpu)?,
     ];
-    let software = gpu.profile().class == AdapterClass::Software;
-    let large = if size == Size::Quick || software { 16 * MIB } else { 256 * MIB };
+    all.retain(|e| selection.takes(&e.name));
+    let profile = gpu.profile();
+    let small = size == Size::Quick || profile.class == AdapterClass::Software;
+    let most = profile.max_buffer.min(profile.max_binding);
+    let large = if small || most < 256 * MIB { 16 * MIB } else { 256 * MIB };
     for bytes in [64 * KIB, large] {
-        all.extend(transfers(gpu, bytes)?);
+        let names = ["upload", "download"].map(|way| transfer_name(way, bytes));
+        if !names.iter().any(|name| selection.takes(name)) {
+            continue;
+        }
+        match transfers(gpu, bytes) {
+            Ok(entries) => all.extend(entries.into_iter().filter(|e| selection.takes(&e.name))),
+            Err(error) => {
+                let verdict = excuse(error)?;
+                records.extend(names.map(|name| Record::without(name, Unit::Bytes, verdict.clone())));
+            }
+        }
     }
     Ok(all)
+}
+
+fn transfer_name(way: &str, bytes: u64) -> String {
+    format!("ceiling/transfer/{way}/{}", size_name(bytes))
 }
 
 /// A launch of a kernel, waited for: one that is new each time, or one that is known.
@@ -248,7 +267,7 @@ fn transfers(gpu: &Gpu, bytes: u64) -> Result<[Entry; 2]> {
         let same = got.len() == want.len() && got.iter().zip(want).all(|(a, b)| a == b);
         Check::sum(what, vec![if same { 1.0 } else { 0.0 }], vec![1.0], 1)
     };
-    let name = |way: &str| format!("ceiling/transfer/{way}/{}", size_name(bytes));
+    let name = |way: &str| transfer_name(way, bytes);
     let (sent, want) = (data.clone(), data.clone());
     let verify: Verify =
         Box::new(move |gpu| Ok(vec![check("upload", &Tensor::from_u32(gpu, &sent, &[words])?.to_u32(gpu)?, &want)]));

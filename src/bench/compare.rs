@@ -43,8 +43,9 @@ pub fn compare(results: &[(String, Report)]) -> Result<String> {
     rows.extend(common.iter().map(|r| row(r, others)));
     text += &table::columns(&rows);
     text += "\ngeometric means\n";
-    let mut groups: Vec<&str> = common.iter().map(|r| group(&r.name)).collect();
-    groups.dedup();
+    // Records of one group need not stand together.
+    let mut seen = std::collections::BTreeSet::new();
+    let groups: Vec<&str> = common.iter().map(|r| group(&r.name)).filter(|name| seen.insert(*name)).collect();
     let mut means = vec![header(others.len())];
     for name in groups {
         let of: Vec<&&Record> = common.iter().filter(|r| group(&r.name) == name).collect();

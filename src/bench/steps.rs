@@ -265,13 +265,14 @@ impl Turn {
                 second = bench.seconds(1, Bench::step)?;
             }
         }
+        // Before the check, which needs memory of its own.
+        let peak = bench.gpu.stats().pool.peak;
         let outcome = Outcome { values: bench.checksum()?, gradients };
         let verdict = reference::judge(reference::find(&case.name()), &outcome);
         // A step weighs more than a kernel, so it may take ten times as long.
         let steps = ((10.0 * pace.slice / second) as usize).clamp(1, 50);
         let wanted = ((20.0 * pace.entry / (steps as f64 * second)) as usize).clamp(pace.least, pace.most);
         let wanted = if matches!(verdict, Verdict::Passed(_)) { wanted } else { 0 };
-        let peak = bench.gpu.stats().pool.peak;
         if case.kind == Kind::Distil && wanted > 0 {
             // Recorded here, so that the turns only replay.
             bench.teach()?;

@@ -66,10 +66,14 @@ pub fn permutations() -> Vec<Permutation> {
     vec![Permutation { source: SOURCE, defines: defines! {} }]
 }
 
-/// Odd rows and columns, one chunk and many, and more rows than 64 invocations may see.
+/// Odd rows and columns, one chunk and many, more rows than 64 invocations may see, and more columns than a row of workgroups has.
 pub fn cases() -> Vec<Case> {
     let shapes = [(1, 1), (3, 5), (17, 33), (65, 3), (1000, 10), (5, 1000), (40_000, 3), (9216, 16), (4_200_000, 1)];
-    shapes.into_iter().map(|(m, c)| Case::new(format!("{m} x {c}"), move |gpu| run(gpu, m, c))).collect()
+    shapes
+        .into_iter()
+        .chain([(2, 4_200_000)])
+        .map(|(m, c)| Case::new(format!("{m} x {c}"), move |gpu| run(gpu, m, c)))
+        .collect()
 }
 
 fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {

@@ -29,6 +29,11 @@ pub fn workloads(_: &Gpu, _: Size) -> Vec<Workload> {
     all.map(workload).collect()
 }
 
+/// Second moments, which are never negative.
+fn squares(n: usize) -> Vec<f32> {
+    values(4, n).into_iter().map(|v| v * v).collect()
+}
+
 /// What a step works on.
 struct Arena {
     hyper: Tensor,
@@ -41,14 +46,16 @@ struct Arena {
 impl Arena {
     fn new(gpu: &Gpu, n: usize, moments: bool) -> Result<Self> {
         // Kernels write value and moments, so these do not lie in memory that only uploads write.
-        let resident = |seed: u64| {
+        let resident = |values: Vec<f32>| {
             let tensor = Tensor::empty(gpu, &[n])?;
-            tensor.copy_from(gpu, &Tensor::from_f32(gpu, &values(seed, n), &[n])?)?;
+            tensor.copy_from(gpu, &Tensor::from_f32(gpu, &values, &[n])?)?;
             Ok::<_, crate::Error>(tensor)
         };
-        let hyper = if moments { ADAM.hyper(1) } else { SGD.hyper(2) };
+        // The second step: the first reads no moments.
+        let hyper = if moments { ADAM.hyper(2) } else { SGD.hyper(2) };
         let hyper = Tensor::from_f32(gpu, &hyper, &[hyper.len()])?;
-        Ok(Arena { hyper, value: resident(1)?, grad: resident(2)?, m: resident(3)?, v: resident(3)? })
+        let [value, grad, m] = [1, 2, 3].map(|seed| resident(values(seed, n)));
+        Ok(Arena { hyper, value: value?, grad: grad?, m: m?, v: resident(squares(n))? })
     }
 
     fn step(&self, gpu: &Gpu, moments: bool) -> Result<()> {
@@ -77,10 +84,9 @@ fn check(gpu: &Gpu, n: usize, moments: bool) -> Result<Vec<Check>> {
     if moments {
         let betas = (ADAM.betas.0.into(), ADAM.betas.1.into());
         let (lr, eps, weight_decay) = (ADAM.lr.into(), ADAM.eps.into(), ADAM.weight_decay.into());
-        // The first step takes both moments as zero, whatever lies there.
-        let (mut m, mut v) = (vec![0.0; n], vec![0.0; n]);
+        let mut v = f64s(&squares(n));
         let rule = twin::optimizer::Adam { lr, betas, eps, weight_decay, decoupled: ADAM.decoupled };
-        rule.step(&mut p, &g, &mut m, &mut v, 1);
+        rule.step(&mut p, &g, &mut m, &mut v, 2);
     } else {
         let (lr, momentum, weight_decay) = (SGD.lr.into(), SGD.momentum.into(), SGD.weight_decay.into());
         twin::optimizer::Sgd { lr, momentum, nesterov: SGD.nesterov, weight_decay }.step(&mut p, &g, &mut m, false);
