@@ -9,6 +9,7 @@ use crate::data::Task;
 /// Refuses settings that contradict each other.
 pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
     tasks(config, origin)?;
+    teachers(config, origin)?;
     augmentation(config, origin)?;
     for (table, train) in [
         ("", &config.train),
@@ -42,6 +43,22 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
             "with data.val_fraction this takes {sum} of the images and leaves none to learn from; lower one of the two"
         );
         return Err(origin.error(&["data", "test_fraction"], message));
+    }
+    Ok(())
+}
+
+/// Refuses tasks of which one is called as a second teacher of another would be.
+fn teachers(config: &Config, origin: &Origin) -> Result<()> {
+    let tasks = config.task_names();
+    let second = |task: &&str| (2..=config.teacher.count).find(|n| tasks.contains(&format!("{task}-{n}").as_str()));
+    if config.teacher.kind == TeacherKind::Single
+        && let Some((task, n)) = tasks.iter().find_map(|task| Some((task, second(task)?)))
+    {
+        let message = format!(
+            "teacher number {n} of {task:?} would be called as the first of the task {:?}; rename one of the tasks, or ask for fewer",
+            format!("{task}-{n}")
+        );
+        return Err(origin.error(&["teacher", "count"], message));
     }
     Ok(())
 }

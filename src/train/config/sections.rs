@@ -146,7 +146,8 @@ impl Default for TrainConfig {
 
 /// A stage's settings: what is written, and `base` for the rest.
 pub(super) fn train(s: &Section, base: &TrainConfig) -> Result<TrainConfig> {
-    let below_one = |x: f64| (0.0..1.0).contains(&x);
+    // Also in single precision, in which it is used.
+    let below_one = |x: f64| x >= 0.0 && (x as f32) < 1.0;
     let inside = |v: &Value| as_number(v).filter(|x| *x > 0.0 && *x < 1.0);
     let betas = s.list("betas", "two numbers of at least 0 and below 1, such as [0.9, 0.999]", |v| {
         as_number(v).filter(|x| below_one(*x))

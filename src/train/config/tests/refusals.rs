@@ -66,6 +66,9 @@ fn values_out_of_range() {
     expect("[train]\nlr = inf\n", "run.toml:2: train.lr: ", "found inf");
     expect("[train]\nmomentum = 1.0\n", "run.toml:2: train.momentum: ", "below 1");
     expect("[train]\nbetas = [0.9, 1.0]\n", "run.toml:2: train.betas: ", "found 1.0 as element 2");
+    // In single precision it is 1.
+    expect("[train]\nbetas = [0.9, 0.99999999]\n", "run.toml:2: train.betas: ", "as element 2");
+    expect("[distill.vid]\nvariance = 1e-6\n", "run.toml:2: distill.vid.variance: ", "from 0.0001");
     expect("[train]\nweight_decay = -1e-4\n", "run.toml:2: train.weight_decay: ", "at least 0");
     expect("[train]\nlabel_smoothing = 1\n", "run.toml:2: train.label_smoothing: ", "below 1");
     expect("[train]\nclip_norm = 0\n", "run.toml:2: train.clip_norm: ", "above 0");
@@ -112,6 +115,9 @@ fn values_out_of_range() {
     expect("[balance]\nmethod = \"mgda\"\nc = 1\n", "run.toml:3: balance.c: ", "has no settings");
     expect("[balance]\nmethod = \"dwa\"\ntemperature = 0\n", "run.toml:3: balance.temperature: ", "found 0");
     expect("[teacher]\nkind = \"self\"\ncount = 2\n", "run.toml:3: teacher.count: ", "one teacher");
+    let columns = "[data]\nsource = \"csv\"\nfile = \"a.csv\"\nimages = \".\"\nimage = \"file\"\nsize = [32, 32]\n\
+                   columns = { view = \"class\", view-2 = \"class\" }\n[teacher]\ncount = 2\n";
+    expect(columns, "run.toml:9: teacher.count: ", "\"view-2\"");
     expect("[teacher.weights]\nfirst = [1]\n", "run.toml:2: teacher.weights.first: ", "1 weights for 0");
     expect("[tasks]\nfirst = -1\n", "run.toml:2: tasks.first: ", "at least 0");
     expect("seeds = []\n", "run.toml:1: seeds: ", "an empty list");
