@@ -183,6 +183,22 @@ pub(super) mod tests {
         assert!(text.contains("[1] b.json: a <GPU> (vulkan, 1.0)"));
     }
 
+    /// A group whose records stand apart has one mean, of all of them.
+    #[test]
+    fn every_group_stands_once() {
+        let apart = |scale: f64| {
+            let mut report = report(scale);
+            let (first, mut last) = (report.records[0].clone(), report.records[0].clone());
+            last.name = format!("{}/again", first.name);
+            report.records.push(last);
+            report
+        };
+        let text = compare(&[("a".into(), apart(1.0)), ("b".into(), apart(2.0))]).unwrap();
+        let means = text.split_once("geometric means").unwrap().1;
+        assert_eq!(means.matches("ceiling/submit").count(), 1, "{text}");
+        assert!(means.lines().any(|l| l.contains("ceiling/submit") && l.contains("2 records")), "{text}");
+    }
+
     #[test]
     fn what_does_not_compare_is_refused() {
         let refused = |change: &dyn Fn(&mut Report), word: &str| {
