@@ -186,6 +186,11 @@ fn a_run_learns_from_voc_annotations() {
     let tasks: Vec<&str> = summary.models["joint"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count"]);
     // In use the student sees an image as it did in training: whole, on grey.
+    // For that the data need not be there any more.
+    let gone = out.join("config.toml");
+    let own = std::fs::read_to_string(&gone).unwrap();
+    std::fs::write(&gone, own.replace(&format!("{:?}", folder.path()), "\"/nowhere\"")).unwrap();
+    assert!(Config::load(&gone, &[]).unwrap_err().to_string().contains("/nowhere"));
     let student = Classifier::of_run(&Gpu::open().unwrap(), &out, "joint").unwrap();
     let pixels = student.read(&folder.path().join("0.png")).unwrap();
     assert!(student.card().letterbox && pixels[..2 * 20 * 3].iter().all(|v| *v == 114) && pixels[2 * 20 * 3] == 90);

@@ -7,6 +7,7 @@ use limbeck::Error;
 use limbeck::balance;
 use limbeck::data::TaskKind;
 use limbeck::distill::{METHODS, Method};
+use limbeck::gpu::Gpu;
 use limbeck::train::ablate::{Ablation, Outcome, ablate};
 use limbeck::train::checkpoint;
 use limbeck::train::event::read_records;
@@ -19,6 +20,19 @@ use tempfile::tempdir;
 
 fn records(out: &Path, stage: &str) -> Vec<EpochRecord> {
     read_records(&out.join("metrics.jsonl")).unwrap().into_iter().filter(|r| r.stage == stage).collect()
+}
+
+/// Finishes a run and gives the notes it told.
+fn told(config: &Config, out: &Path, gpu: &Gpu) -> Vec<String> {
+    let mut notes = Vec::new();
+    let note = |event: &Event| {
+        if let Event::Note { text } = event {
+            notes.push(text.to_string());
+        }
+        false
+    };
+    run_until(config, out, gpu, note).unwrap();
+    notes
 }
 
 /// Every method for classes at once, scaled to the labels' strength: each reports its value and its pull, and what it trains is not stored.
@@ -225,12 +239,7 @@ fn what_is_scaled_waits_for_labels_and_resumes_with_the_same_bits() {
     ];
     let config = Config::parse(&text, Path::new("small.toml"), &sets.map(String::from)).unwrap();
     let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
-    let mut notes = Vec::new();
-    run_until(&config, &whole, &gpu, |e| {
-        notes.extend(if let Event::Note { text } = e { Some(text.to_string()) } else { None });
-        false
-    })
-    .unwrap();
+    let notes = told(&config, &whole, &gpu);
     assert!(!notes.iter().any(|n| n.contains("could not be scaled")), "{notes:?}");
     let mut distilled = 0;
     let error = run_until(&config, &torn, &gpu, |e| {
@@ -245,12 +254,7 @@ fn what_is_scaled_waits_for_labels_and_resumes_with_the_same_bits() {
     assert!(read(&whole) == read(&torn));
     // Without any label there is nothing to be as strong as, and that is said.
     let none = Config::parse(&config.to_toml(), Path::new("small.toml"), &["tasks.second=0".into()]).unwrap();
-    let mut notes = Vec::new();
-    run_until(&none, &folder.path().join("none"), &gpu, |e| {
-        notes.extend(if let Event::Note { text } = e { Some(text.to_string()) } else { None });
-        false
-    })
-    .unwrap();
+    let notes = told(&none, &folder.path().join("none"), &gpu);
     assert!(notes.iter().any(|n| n.contains("second/normalised could not be scaled")), "{notes:?}");
 }
 
@@ -441,14 +445,7 @@ fn cached_teachers_say_what_live_ones_say() {
     let path = |name: &str| folder.path().join(name);
     let student = |dir: &Path| fs::read(dir.join("seed-3/distilled.last.safetensors")).unwrap();
     finish(&config("none"), &path("live"), &gpu).unwrap();
-    let mut notes = Vec::new();
-    run_until(&config("f32"), &path("f32"), &gpu, |e| {
-        if let Event::Note { text } = e {
-            notes.push(text.to_string());
-        }
-        false
-    })
-    .unwrap();
+    let notes = told(&config("f32"), &path("f32"), &gpu);
     assert!(student(&path("live")) == student(&path("f32")));
     // 80 pictures, one of nine variants each, four times: some come again, but whole batches of them hardly ever.
     assert!(
@@ -470,14 +467,7 @@ fn cached_teachers_say_what_live_ones_say() {
     finish(&still("none"), &path("still"), &gpu).unwrap();
     for storage in ["f32", "f16", "topk"] {
         let (whole, torn) = (path(&format!("{storage} whole")), path(&format!("{storage} torn")));
-        let mut notes = Vec::new();
-        run_until(&still(storage), &whole, &gpu, |e| {
-            if let Event::Note { text } = e {
-                notes.push(text.to_string());
-            }
-            false
-        })
-        .unwrap();
+        let notes = told(&still(storage), &whole, &gpu);
         assert!(notes[2].contains("240 pictures were found, 80 were shown"), "{notes:?}");
         if storage == "f32" {
             assert!(student(&path("still")) == student(&whole));

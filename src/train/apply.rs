@@ -58,6 +58,15 @@ fn seeds(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
+/// The seeds in the order in which the run trains them; none where its configuration cannot be read. Neither the rest of that nor the data
+/// it names matters to a stored network.
+fn seed_order(dir: &Path) -> Vec<u64> {
+    let text = std::fs::read_to_string(dir.join(names::CONFIG)).unwrap_or_default();
+    let table: toml::Table = toml::from_str(&text).unwrap_or_default();
+    let seeds = table.get("seeds").and_then(toml::Value::as_array).into_iter().flatten();
+    seeds.filter_map(|seed| seed.as_integer()?.try_into().ok()).collect()
+}
+
 /// The file of `model` in one seed's folder.
 fn weights(folder: &Path, model: &str) -> Result<PathBuf> {
     let path = folder.join(format!("{}.safetensors", model.replace('/', "-")));
@@ -127,8 +136,7 @@ impl Classifier {
     /// Loads `model` of the run in `dir`, of the first of its seeds in the order in which they are trained.
     pub fn of_run(gpu: &Gpu, dir: &Path, model: &str) -> Result<Self> {
         let found = seeds(dir)?;
-        let order = Config::load(&dir.join(names::CONFIG), &[])?.seeds;
-        let first = order.iter().find_map(|seed| found.iter().find(|(own, _)| own == seed));
+        let first = seed_order(dir).into_iter().find_map(|seed| found.iter().find(|(own, _)| *own == seed));
         Self::load(gpu, &weights(&first.unwrap_or(&found[0]).1, model)?)
     }
 
