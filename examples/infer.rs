@@ -22,7 +22,8 @@ fn main() -> Result<()> {
     let gpu = Gpu::open()?;
     let classifier = Classifier::load(&gpu, &path)?;
     let card = classifier.card();
-    println!("{} ×{}, {:.1} % right on validation", card.arch, card.width, 100.0 * card.val_score);
+    let score = card.val_score.map_or("–".into(), |score| format!("{:.1} %", 100.0 * score));
+    println!("{} ×{}, {score} right on validation", card.arch, card.width);
     if arguments.len() == 0 {
         return on_digits(&gpu, &classifier);
     }

@@ -69,11 +69,11 @@ fn main() -> Result<()> {
             val.f1()
         );
         // The best epoch is what is kept.
-        if val.accuracy() > card.val_score {
-            card = Card { epoch: epoch + 1, val_score: val.accuracy(), ..card };
+        if Some(val.accuracy()) > card.val_score {
+            card = Card { epoch: epoch + 1, val_score: Some(val.accuracy()), ..card };
             checkpoint::save(&gpu, &path, &network, &card)?;
         }
     }
-    println!("stored epoch {} ({:.1} %) as {}", card.epoch, 100.0 * card.val_score, path.display());
+    println!("stored epoch {} ({:.1} %) as {}", card.epoch, 100.0 * card.val_score.unwrap_or_default(), path.display());
     Ok(())
 }

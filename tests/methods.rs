@@ -185,7 +185,8 @@ fn an_interrupted_comparison_goes_on_and_a_search_finds_the_best_trial() {
     let trials = &outcome.searches["best"];
     let last = trials.iter().map(|t| t.epochs).max().unwrap();
     assert_eq!((trials[0].epochs, last), (1, 4));
-    let best = trials.iter().filter(|t| t.epochs == last).max_by(|a, b| a.val.total_cmp(&b.val)).unwrap();
+    let best =
+        trials.iter().filter(|t| t.epochs == last).max_by(|a, b| a.val.unwrap().total_cmp(&b.val.unwrap())).unwrap();
     assert!(outcome.rows[1].sets.ends_with(&best.sets), "{:?} {best:?}", outcome.rows[1].sets);
 }
 

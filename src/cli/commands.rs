@@ -8,6 +8,7 @@ use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
 use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
 use limbeck::train::ablate::Ablation;
+use limbeck::train::config::EvaluateOn;
 use limbeck::train::{self, Answer, Classifier, Config, Evaluation, TaskPrediction, names, write_atomic};
 use limbeck::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -137,6 +138,9 @@ fn evaluation_text(evaluations: &[Evaluation], classes: bool) -> String {
     let seeds: Vec<String> = evaluations.iter().map(|e| e.seed.to_string()).collect();
     let mut lines =
         vec![format!("{} on {} ({} images), seed {}", first.model, first.split, first.images, seeds.join(", "))];
+    if first.evaluate_on == EvaluateOn::Canvas {
+        lines[0] += "; boxes and masks in pixels of the canvas";
+    }
     let width = first.tasks.iter().map(|(task, _)| task.chars().count()).max().unwrap_or(0);
     for (t, (task, result)) in first.tasks.iter().enumerate() {
         let all: Vec<&TaskResult> = evaluations.iter().filter_map(|e| Some(&e.tasks.get(t)?.1)).collect();
@@ -169,13 +173,18 @@ fn evaluation_text(evaluations: &[Evaluation], classes: bool) -> String {
 
 /// The metrics of the first, as means over all of them.
 fn cells(all: &[&Scores]) -> String {
-    let cell = |(metric, _): (&'static Metric, &f64)| {
-        let values: Vec<f64> = all.iter().filter_map(|s| s.get(metric.name)).map(|v| metric.shown(*v)).collect();
-        let (MeanStd { mean, std }, decimals) = (MeanStd::of(&values)?, metric.decimals());
-        let spread = if values.len() > 1 { format!(" ± {std:.decimals$}") } else { String::new() };
-        Some(format!("{} {mean:.decimals$}{spread}{}", metric.label, metric.unit()))
+    let cell = |(metric, _): (&'static Metric, Option<&f64>)| {
+        let values: Option<Vec<f64>> = all.iter().map(|s| Some(metric.shown(*s.get(metric.name)?))).collect();
+        let decimals = metric.decimals();
+        match values.as_deref().and_then(|v| Some((MeanStd::of(v)?, v.len()))) {
+            Some((MeanStd { mean, .. }, 1)) => format!("{} {mean:.decimals$}{}", metric.label, metric.unit()),
+            Some((MeanStd { mean, std }, _)) => {
+                format!("{} {mean:.decimals$} ± {std:.decimals$}{}", metric.label, metric.unit())
+            }
+            None => format!("{} –", metric.label),
+        }
     };
-    let first = all.first().map(|scores| scores.iter().filter_map(cell).collect::<Vec<_>>());
+    let first = all.first().map(|scores| scores.iter().map(cell).collect::<Vec<_>>());
     first.unwrap_or_default().join("  ")
 }
 
@@ -198,7 +207,13 @@ fn evaluation_json(e: &Evaluation) -> Value {
         Value::Object(fields)
     };
     let tasks: Map<String, Value> = e.tasks.iter().map(|(name, r)| (name.clone(), task(r))).collect();
-    json!({"model": e.model, "seed": e.seed, "split": e.split, "images": e.images, "tasks": tasks})
+    let mut all = json!({
+        "model": e.model, "seed": e.seed, "split": e.split, "images": e.images, "evaluate_on": e.evaluate_on, "tasks": tasks
+    });
+    if !e.files.is_empty() {
+        all["files"] = json!(e.files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>());
+    }
+    all
 }
 
 /// Classifies one image after the other; one that cannot be read is named and does not keep the others from being classified.
@@ -288,7 +303,15 @@ mod tests {
     fn evaluation(seed: u64, right: u64) -> Evaluation {
         let confusion = Confusion::from_counts(vec![right, 10 - right, 10 - right, right], 2).unwrap();
         let tasks = vec![("first".to_string(), TaskResult::of_classes(confusion, &["a", "b"].map(String::from)))];
-        Evaluation { model: "distilled".into(), seed, split: "test".into(), images: 20, tasks }
+        Evaluation {
+            model: "distilled".into(),
+            seed,
+            split: "test".into(),
+            images: 20,
+            files: Vec::new(),
+            evaluate_on: EvaluateOn::Image,
+            tasks,
+        }
     }
 
     #[test]

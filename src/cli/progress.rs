@@ -213,7 +213,10 @@ fn figures<'a>(tasks: impl IntoIterator<Item = (&'a String, &'a Scores)>) -> Str
         let (metric, value) = scores.main()?;
         let name = if metric.name == "accuracy" { String::new() } else { format!("{} ", metric.label) };
         let decimals = metric.decimals();
-        Some(format!("{task} {name}{:.decimals$}{}", metric.shown(*value), metric.unit()))
+        Some(match value {
+            Some(value) => format!("{task} {name}{:.decimals$}{}", metric.shown(*value), metric.unit()),
+            None => format!("{task} {name}–"),
+        })
     };
     let texts: Vec<String> = tasks.into_iter().filter_map(one).collect();
     texts.join(", ")
@@ -267,6 +270,7 @@ mod tests {
             losses: BTreeMap::new(),
             weights: BTreeMap::new(),
             pulls: None,
+            val_loss: None,
             val: BTreeMap::from([("first".into(), metrics.clone()), ("second".into(), metrics.clone())]),
             best: true,
             seconds: 5.0,

@@ -1,7 +1,7 @@
 //! Images of any size on a canvas of one size, their proportions kept; and the way back.
 
 use super::IGNORED;
-use crate::geometry::Rect;
+use crate::geometry::{Detection, Rect};
 
 /// How an image lies on a canvas: as large as fits, in the middle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +49,12 @@ impl Letterbox {
         inside.scaled(1.0 / x, 1.0 / y).clipped(self.from)
     }
 
+    /// What was found on the canvas, in the image; what lies beside it is not in it.
+    pub fn boxes_back(&self, found: Vec<Detection>) -> Vec<Detection> {
+        let moved = found.into_iter().map(|d| Detection { rect: self.back(&d.rect), ..d });
+        moved.filter(|d| d.rect.is_proper()).collect()
+    }
+
     /// Classes of the image's pixels `[h, w]`, on the canvas: each pixel's nearest, [`IGNORED`] beside the image.
     pub fn place_mask(&self, mask: &[u8]) -> Vec<u8> {
         let mut out = vec![IGNORED; self.canvas[0] * self.canvas[1]];
@@ -64,12 +70,11 @@ impl Letterbox {
 
     /// Values of the canvas's pixels `[h, w]`, in the image: each pixel's nearest.
     pub fn mask_back<T: Copy>(&self, canvas: &[T]) -> Vec<T> {
-        let at = |p: usize| {
-            let y = nearest(p / self.from[1], self.from[0], self.inner[0]) + self.offset[0];
-            let x = nearest(p % self.from[1], self.from[1], self.inner[1]) + self.offset[1];
-            canvas[y * self.canvas[1] + x]
-        };
-        (0..self.from[0] * self.from[1]).map(at).collect()
+        let [columns, rows] =
+            [1, 0].map(|k| (0..self.from[k]).map(move |i| nearest(i, self.from[k], self.inner[k]) + self.offset[k]));
+        let columns: Vec<usize> = columns.collect();
+        let row = |y: usize| columns.iter().map(move |x| canvas[y * self.canvas[1] + x]);
+        rows.flat_map(row).collect()
     }
 
     /// The image's pixels, already as large as they are on the canvas (`inner`, `channels` bytes each), on a canvas of grey.

@@ -185,7 +185,10 @@ impl Plan {
             }
             None => vec![Draw::default(); self.batch],
         };
-        let Split { images, labels } = self.split.gather(&indices);
+        // A batch is what networks see: the canvas alone.
+        let images = self.split.images.gather(&indices);
+        let pixels = images.height * images.width;
+        let labels: Vec<Labels> = self.split.labels.iter().map(|l| l.gather(&indices, pixels)).collect();
         let size = [images.height, images.width];
         let labels = labels.into_iter().map(|l| l.augmented(&draws, size)).collect();
         Batch { images: images.pixels, labels, draws, indices, valid }
@@ -203,6 +206,7 @@ mod tests {
         let images = Images { pixels, count: n, height: 1, width: 2, channels: 1 };
         Arc::new(Split {
             images,
+            originals: None,
             labels: [1, 3]
                 .map(|k| Labels::Class((0..n as u32).map(|i| if k == 1 { i } else { i % k }).collect()))
                 .to_vec(),

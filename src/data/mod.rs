@@ -22,11 +22,13 @@ pub mod formats;
 mod labels;
 pub mod letterbox;
 pub mod loader;
+mod originals;
 pub mod scenes;
 pub mod seed;
 pub mod split;
 
 pub use labels::{IGNORED, Labels, MISSING, Object, Task, TaskKind, UNKNOWN};
+pub use originals::{MaskRuns, OriginalLabels, Originals};
 
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -93,6 +95,8 @@ pub struct Split {
     pub images: Images,
     /// The answers to each task.
     pub labels: Vec<Labels>,
+    /// Where the images were put on a canvas: what they were before, in which what is found is measured.
+    pub originals: Option<Originals>,
 }
 
 impl Split {
@@ -122,7 +126,8 @@ impl Split {
     /// Copies of the samples named, in that order. Panics on an index out of range, as slices do.
     pub fn gather(&self, indices: &[u32]) -> Split {
         let labels = self.labels.iter().map(|l| l.gather(indices, self.images.height * self.images.width)).collect();
-        Split { images: self.images.gather(indices), labels }
+        let originals = self.originals.as_ref().map(|o| o.gather(indices));
+        Split { images: self.images.gather(indices), labels, originals }
     }
 }
 
@@ -198,6 +203,9 @@ impl Dataset {
             for (task, labels) in self.tasks.iter().zip(&split.labels) {
                 labels.check(task, images).or_else(|e| bad(format!("{name}: {e}")))?;
             }
+            if let Some(originals) = &split.originals {
+                originals.check(split).or_else(|e| bad(format!("{name}: {e}")))?;
+            }
         }
         Ok(())
     }
@@ -268,6 +276,9 @@ impl Dataset {
             let kept = first..first + count;
             for (_, &sample) in order.iter().enumerate().filter(|(place, _)| !kept.contains(place)) {
                 self.train.labels[task].forget(sample as usize, pixels);
+                if let Some(originals) = &mut self.train.originals {
+                    originals.forget(task, sample as usize);
+                }
             }
             first = if disjoint { first + count } else { 0 };
         }
@@ -293,6 +304,7 @@ impl Dataset {
                 )));
             }
             let (n, m, pixels) = (a.images.count, b.images.count, a.images.height * a.images.width);
+            let originals = Originals::union(&a, &b)?;
             let mut images = a.images;
             images.pixels.extend_from_slice(&b.images.pixels);
             images.count = n + m;
@@ -305,7 +317,7 @@ impl Dataset {
                 all.extend(other)?;
                 labels.push(all);
             }
-            Ok(Split { images, labels })
+            Ok(Split { images, labels, originals })
         };
         let union = Dataset {
             name: self.name,

@@ -157,10 +157,10 @@ impl Confusion {
     }
 
     /// The mean of [`Confusion::iou`] over the classes that occur (mIoU; Long et al. 2015, arXiv 1411.4038): of the one matrix
-    /// of a whole split, never a mean over images or batches. 0 without samples.
-    pub fn mean_iou(&self) -> f64 {
+    /// of a whole split, never a mean over images or batches. `None` without samples.
+    pub fn mean_iou(&self) -> Option<f64> {
         let known: Vec<f64> = self.iou().into_iter().flatten().collect();
-        if known.is_empty() { 0.0 } else { known.iter().sum::<f64>() / known.len() as f64 }
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
 
     fn macro_mean(&self, of: impl Fn(&ClassMetrics) -> f64) -> f64 {
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(m.per_class()[2].support, 1);
         assert_eq!(m.per_class()[2].predicted, 2);
         assert_eq!(m.iou(), [Some(2.0 / 3.0), Some(1.0 / 3.0), Some(0.5)]);
-        assert_relative_eq!(m.mean_iou(), 0.5);
+        assert_relative_eq!(m.mean_iou().unwrap(), 0.5);
     }
 
     #[test]
@@ -224,7 +224,8 @@ mod tests {
         assert_relative_eq!(m.recall(), 0.25);
         assert_relative_eq!(m.precision(), 0.5);
         assert_eq!(m.iou(), [Some(0.5), Some(0.0), None]);
-        assert_relative_eq!(m.mean_iou(), 0.25);
+        assert_relative_eq!(m.mean_iou().unwrap(), 0.25);
+        assert_eq!(Confusion::new(3).mean_iou(), None);
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub struct MultilabelMetrics {
     pub f1: f64,
     /// F1 of all answers together (micro).
     pub micro_f1: f64,
-    /// Mean average precision over the attributes that some sample has.
-    pub map: f64,
+    /// Mean average precision over the attributes that some sample has; `None` without one.
+    pub map: Option<f64>,
 }
 
 impl MultilabelTally {
@@ -81,7 +81,7 @@ impl MultilabelTally {
             accuracy: ratio(all.right, all.known),
             f1: mean(each.iter().map(|a| a.f1).sum(), each.len()),
             micro_f1: all.f1(),
-            map: mean(found.iter().sum(), found.len()),
+            map: (!found.is_empty()).then(|| mean(found.iter().sum(), found.len())),
         }
     }
 }
@@ -178,14 +178,14 @@ mod tests {
         assert_relative_eq!(all.f1, 0.75);
         assert_relative_eq!(all.accuracy, 3.0 / 5.0);
         assert_relative_eq!(all.micro_f1, 4.0 / 6.0);
-        assert_relative_eq!(all.map, (5.0 / 6.0 + 1.0) / 2.0);
+        assert_relative_eq!(all.map.unwrap(), (5.0 / 6.0 + 1.0) / 2.0);
     }
 
     #[test]
     fn nothing_known_is_zero_and_misfits_are_refused() {
         let mut tally = MultilabelTally::new(1);
         tally.add(&[0.9], &[None]).unwrap();
-        assert_eq!(tally.metrics(), MultilabelMetrics { accuracy: 0.0, f1: 0.0, micro_f1: 0.0, map: 0.0 });
+        assert_eq!(tally.metrics(), MultilabelMetrics { accuracy: 0.0, f1: 0.0, micro_f1: 0.0, map: None });
         assert_eq!(tally.per_attribute()[0].average_precision, None);
         assert!(tally.add(&[0.1, 0.2], &[None, None]).is_err());
         assert!(tally.add(&[f32::NAN], &[None]).is_err());

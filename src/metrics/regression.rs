@@ -16,13 +16,13 @@ pub struct RegressionTally {
 /// A regression task's metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RegressionMetrics {
-    /// Root of the mean squared error, in the units of the labels.
-    pub rmse: f64,
-    /// Mean absolute error, in the units of the labels.
-    pub mae: f64,
+    /// Root of the mean squared error, in the units of the labels; `None` without samples.
+    pub rmse: Option<f64>,
+    /// Mean absolute error, in the units of the labels; `None` without samples.
+    pub mae: Option<f64>,
     /// Coefficient of determination, `1 − Σ(y − ŷ)² / Σ(y − ȳ)²`: 1 is perfect, 0 is as good as always saying the mean, and below
-    /// is worse. Where all labels are equal: 1 if every prediction is right, else 0, as in scikit-learn.
-    pub r2: f64,
+    /// is worse. `None` where all labels are equal (scikit-learn's `force_finite=False` gives NaN or −∞ there, its default 1 or 0).
+    pub r2: Option<f64>,
 }
 
 impl RegressionTally {
@@ -65,17 +65,14 @@ impl RegressionTally {
         self.count
     }
 
-    /// The metrics; all 0 without samples.
+    /// The metrics.
     pub fn metrics(&self) -> RegressionMetrics {
-        if self.count == 0 {
-            return RegressionMetrics { rmse: 0.0, mae: 0.0, r2: 0.0 };
+        let mean = |sum: f64| (self.count > 0).then(|| sum / self.count as f64);
+        RegressionMetrics {
+            rmse: mean(self.squared).map(f64::sqrt),
+            mae: mean(self.absolute),
+            r2: (self.spread > 0.0).then(|| 1.0 - self.squared / self.spread),
         }
-        let n = self.count as f64;
-        let r2 = match (self.squared, self.spread) {
-            (squared, spread) if spread > 0.0 => 1.0 - squared / spread,
-            (squared, _) => f64::from(u8::from(squared == 0.0)),
-        };
-        RegressionMetrics { rmse: (self.squared / n).sqrt(), mae: self.absolute / n, r2 }
     }
 }
 
@@ -94,16 +91,19 @@ mod tests {
     #[test]
     fn by_hand() {
         let m = of(&[(1.0, 2.0), (4.0, 2.0), (5.0, 5.0)]).metrics();
-        assert_relative_eq!(m.rmse, (5.0f64 / 3.0).sqrt());
-        assert_relative_eq!(m.mae, 1.0);
-        assert_relative_eq!(m.r2, 1.0 - 5.0 / 6.0);
+        assert_relative_eq!(m.rmse.unwrap(), (5.0f64 / 3.0).sqrt());
+        assert_relative_eq!(m.mae.unwrap(), 1.0);
+        assert_relative_eq!(m.r2.unwrap(), 1.0 - 5.0 / 6.0);
     }
 
     #[test]
     fn edges() {
-        assert_eq!(of(&[]).metrics(), RegressionMetrics { rmse: 0.0, mae: 0.0, r2: 0.0 });
-        assert_eq!(of(&[(3.0, 3.0), (3.0, 3.0)]).metrics().r2, 1.0);
-        assert_eq!(of(&[(3.0, 3.0), (4.0, 3.0)]).metrics().r2, 0.0);
+        assert_eq!(of(&[]).metrics(), RegressionMetrics { rmse: None, mae: None, r2: None });
+        assert_eq!(of(&[(3.0, 3.0), (3.0, 3.0)]).metrics().r2, None);
+        assert_eq!(
+            of(&[(3.0, 3.0), (4.0, 3.0)]).metrics(),
+            RegressionMetrics { rmse: Some(0.5f64.sqrt()), mae: Some(0.5), r2: None }
+        );
         assert!(RegressionTally::default().add(f64::NAN, 0.0).is_err());
     }
 
@@ -116,6 +116,10 @@ mod tests {
             let (got, want) = (sum.metrics(), of(&pairs).metrics());
             prop_assert_eq!(sum.count(), pairs.len() as u64);
             for (got, want) in [(got.rmse, want.rmse), (got.mae, want.mae), (got.r2, want.r2)] {
+                let (Some(got), Some(want)) = (got, want) else {
+                    prop_assert_eq!(got, want);
+                    continue;
+                };
                 prop_assert!((got - want).abs() <= 1e-9 * want.abs().max(1.0), "{} {}", got, want);
             }
         }

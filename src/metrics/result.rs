@@ -44,18 +44,20 @@ impl TaskResult {
         let row = |(name, c): (&String, super::ClassMetrics)| ClassResult {
             name: name.clone(),
             support: c.support,
-            scores: Scores::new([("precision", c.precision), ("recall", c.recall), ("f1", c.f1)]),
+            scores: of_class(&c).with(Scores::new([("f1", c.f1)])),
         };
         let classes = rows.map(row).collect();
-        TaskResult { classes, confusion: Some(confusion.clone()), ..Self::new(confusion.metrics().into()) }
+        TaskResult { classes, confusion: Some(confusion.clone()), ..Self::new(Scores::of_classes(&confusion)) }
     }
 
     /// The same with how sure the network was; the first five classes say something where there are more.
     pub fn of_probabilities(confusion: Confusion, sure: &CalibrationTally, names: &[String]) -> Self {
         let classes = confusion.classes();
         let mut result = Self::of_classes(confusion, names);
-        let more = [("top5", sure.top5()), ("ece", sure.ece())].into_iter().skip(usize::from(classes <= 5));
-        result.scores = result.scores.with(more);
+        let known = |value: f64| (sure.count() > 0).then_some(value);
+        let more = [("top5", known(sure.top5())), ("ece", known(sure.ece()))];
+        let more = more.into_iter().skip(usize::from(classes <= 5));
+        result.scores = result.scores.with(Scores::of(more));
         result
     }
 
@@ -63,7 +65,7 @@ impl TaskResult {
     pub fn of_pixels(confusion: Confusion, names: &[String]) -> Self {
         let rows = names.iter().zip(confusion.per_class().into_iter().zip(confusion.iou()));
         let row = |(name, (c, iou)): (&String, (super::ClassMetrics, Option<f64>))| {
-            let scores = Scores::new([("iou", iou?), ("precision", c.precision), ("recall", c.recall)]);
+            let scores = Scores::new([("iou", iou?)]).with(of_class(&c));
             Some(ClassResult { name: name.clone(), support: c.support, scores })
         };
         let classes = rows.filter_map(row).collect();
@@ -76,8 +78,12 @@ impl TaskResult {
         let row = |(name, a): (&String, super::AttributeMetrics)| ClassResult {
             name: name.clone(),
             support: a.support as u64,
-            scores: Scores::new([("precision", a.precision), ("recall", a.recall), ("f1", a.f1)])
-                .with(a.average_precision.map(|ap| ("average_precision", ap))),
+            scores: Scores::of([
+                ("precision", Some(a.precision)),
+                ("recall", (a.support > 0).then_some(a.recall)),
+                ("f1", Some(a.f1)),
+                ("average_precision", a.average_precision),
+            ]),
         };
         TaskResult { classes: rows.map(row).collect(), ..Self::new(tally.metrics().into()) }
     }
@@ -103,8 +109,7 @@ impl TaskResult {
             ("voc_ap50", tally.voc_map(0.5, Interpolation::Area)),
             ("voc07_ap50", tally.voc_map(0.5, Interpolation::ElevenPoints)),
         ];
-        // A size of which there is no object has no score.
-        let more = Scores::new(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        let more = Scores::of(more);
         let row = |(name, class): (&String, Option<super::CocoClass>)| {
             let class = class?;
             let scores = [("ap", class.ap), ("ap50", class.ap50), ("ap75", class.ap75), ("ar100", class.ar100)];
@@ -112,6 +117,14 @@ impl TaskResult {
         };
         TaskResult { more, classes: names.iter().zip(each).filter_map(row).collect(), ..Self::new(coco.into()) }
     }
+}
+
+/// Of what was said to be of a class and of what is, the part that is right; undefined where there is nothing of the kind.
+fn of_class(c: &super::ClassMetrics) -> Scores {
+    Scores::of([
+        ("precision", (c.predicted > 0).then_some(c.precision)),
+        ("recall", (c.support > 0).then_some(c.recall)),
+    ])
 }
 
 #[cfg(test)]

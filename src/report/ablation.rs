@@ -66,6 +66,8 @@ fn notes(outcome: &Outcome) -> Vec<String> {
              Teachers and single-task networks: the sum over the tasks' networks."
         ),
     ];
+    let without = outcome.rows.iter().filter_map(|r| Some((&r.name, r.without_delta_m.as_ref()?)));
+    notes.extend(without.map(|(name, why)| format!("Δm of {name:?} is not given: {why}.")));
     for row in outcome.rows.iter().filter(|r| r.agreement.len() > 1).take(1) {
         let cosines: Vec<String> = row
             .agreement
@@ -84,7 +86,10 @@ fn notes(outcome: &Outcome) -> Vec<String> {
             Some(gain) => {
                 format!("{} gains {} % by learning with {}{cosine}.", t.task, spread(gain, several, true), t.with)
             }
-            None => format!("{} with {}: alone it reaches nothing, so a gain cannot be told{cosine}.", t.task, t.with),
+            None => format!(
+                "{} with {}: alone it is near zero or undefined, so a gain cannot be told{cosine}.",
+                t.task, t.with
+            ),
         });
     }
     notes
@@ -130,7 +135,7 @@ pub fn csv(outcome: &Outcome) -> String {
         cells.extend([row.params.to_string(), row.beside.to_string(), row.macs.to_string()]);
         cells.extend(pair(Some(row.step_ms)));
         cells.push(row.seconds.mean.to_string());
-        cells.extend(pair(Some(row.val)));
+        cells.extend(pair(row.val));
         cells.push(quoted(&row.sets.join("; ")));
         lines.push(cells.join(","));
     }
@@ -226,12 +231,13 @@ mod tests {
             sets: vec!["balance.method=\"dwa\"".into()],
             metrics: BTreeMap::from([("a".into(), scores(v)), ("b".into(), scores(v))]),
             delta_m: delta.map(m),
+            without_delta_m: None,
             params: 20_000,
             beside: 0,
             macs: 1_000_000,
             step_ms: MeanStd { mean: 100.0 * v, std: 1.0 },
             seconds: m(3.0),
-            val: m(v),
+            val: Some(m(v)),
             agreement: vec![vec![1.0, -0.25], vec![-0.25, 1.0]],
         };
         Outcome {
@@ -267,7 +273,7 @@ mod tests {
         assert!(text.contains("+1.00 -0.25; -0.25 +1.00"), "{text}");
         let mut nothing = outcome.clone();
         nothing.transfer[0].gain = None;
-        assert!(super::text(&nothing).contains("a with b: alone it reaches nothing"));
+        assert!(super::text(&nothing).contains("a with b: alone it is near zero"));
         assert_eq!(Outcome::load(&written(&nothing).1).unwrap(), nothing);
         assert!(markdown(&outcome).starts_with("| row "));
         let csv = csv(&outcome);

@@ -114,7 +114,7 @@ mod tests {
             macs: 1,
             seconds: 1.0,
             beside: 0,
-            val: 0.5,
+            val: Some(0.5),
             step_ms: 1.0,
             agreement: Vec::new(),
             best: by_task.clone(),

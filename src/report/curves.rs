@@ -245,6 +245,7 @@ mod tests {
                     losses: BTreeMap::new(),
                     weights: BTreeMap::new(),
                     pulls: None,
+                    val_loss: None,
                     val,
                     best: true,
                     seconds: 1.0,

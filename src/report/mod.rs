@@ -56,7 +56,7 @@ mod tests {
                     macs: 1_234_567,
                     seconds: 1.0,
                     beside: 0,
-                    val: 0.9,
+                    val: Some(0.9),
                     step_ms: 1.0,
                     agreement: Vec::new(),
                     best,

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::metrics::{MeanStd, Metric, Scores};
 use crate::train::Summary;
+use crate::train::config::EvaluateOn;
+
+/// Said wherever boxes and masks are not measured as other tools do.
+pub(super) const ON_CANVAS: &str =
+    "Boxes and masks are measured in pixels of the canvas (data.evaluate_on), not of the images.";
 
 /// The table as plain text, columns aligned, with what its numbers are below.
 pub fn text(summary: &Summary) -> String {
@@ -124,10 +129,14 @@ fn notes(summary: &Summary) -> Vec<String> {
             seeds.join(", ")
         ),
     }];
-    notes.push(match &summary.delta_m {
-        Some(_) => format!("Δm: {}.", summary.delta_m_definition),
-        None => "Δm is not given: it needs single-task baselines measured with every seed, none of them with a measure of 0.".into(),
-    });
+    notes.extend((summary.evaluate_on == EvaluateOn::Canvas).then(|| ON_CANVAS.to_string()));
+    notes.extend(summary.delta_m.as_ref().map(|_| format!("Δm: {}.", summary.delta_m_definition)));
+    if summary.delta_m.is_none() && summary.without_delta_m.is_empty() {
+        notes.push(
+            "Δm is not given: there is no joint or distilled student to compare with single-task networks.".into(),
+        );
+    }
+    notes.extend(summary.without_delta_m.iter().map(|(stage, why)| format!("Δm of {stage} is not given: {why}.")));
     notes
 }
 

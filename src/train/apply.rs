@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::answer::TaskPrediction;
 use super::checkpoint::{self, Card};
-use super::config::Config;
+use super::config::{Config, EvaluateOn};
 use super::dataset;
 use super::feed::Feed;
-use super::run::{augmentation, names};
+use super::run::names;
 use super::stage::Finished;
 use crate::data::formats::image;
 use crate::data::letterbox::Letterbox;
@@ -30,6 +30,11 @@ pub struct Evaluation {
     pub split: String,
     /// Images in the split.
     pub images: usize,
+    /// Their files, where images are read one by one; what `predict` says of these is what was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
+    /// In which pixels boxes and masks are measured.
+    pub evaluate_on: EvaluateOn,
     /// What it achieves at each task, in the order of the heads.
     pub tasks: Vec<(String, TaskResult)>,
 }
@@ -90,7 +95,7 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let folders = seeds(dir)?;
     let data = dataset::load(&config)?;
     let fingerprint = format!("{:016x}", data.fingerprint());
-    let feed = Feed::new(data, augmentation(&config));
+    let feed = Feed::of_run(&config, data);
     let images = feed.split(split)?;
     let one = |(seed, folder): (u64, PathBuf)| {
         let path = weights(&folder, model)?;
@@ -114,7 +119,9 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
             heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
         let results = feed.evaluate(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
         let tasks = card.tasks.iter().zip(results).map(|(t, r)| (t.name.clone(), r)).collect();
-        Ok(Evaluation { model: model.into(), seed, split: split.into(), images: images.len(), tasks })
+        let files = images.originals.as_ref().map_or_else(Vec::new, |o| o.files.clone());
+        let (model, split, images) = (model.into(), split.into(), images.len());
+        Ok(Evaluation { model, seed, split, images, files, evaluate_on: feed.evaluate_on, tasks })
     };
     folders.into_iter().map(one).collect()
 }

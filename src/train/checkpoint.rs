@@ -67,8 +67,9 @@ pub struct Card {
     pub seed: u64,
     /// Epochs trained when it was stored.
     pub epoch: usize,
-    /// Mean over the tasks of the score by which epochs are chosen, on the validation split ([`crate::metrics::Scores::selection`]).
-    pub val_score: f64,
+    /// Mean over the tasks of the score by which epochs are chosen, on the validation split ([`crate::metrics::Scores::selection`]); `None` where
+    /// it was undefined or not measured.
+    pub val_score: Option<f64>,
 }
 
 fn is_none(dilate: &usize) -> bool {
@@ -140,7 +141,7 @@ impl Card {
             stage: String::new(),
             seed: 0,
             epoch: 0,
-            val_score: 0.0,
+            val_score: None,
         })
     }
 

@@ -34,7 +34,7 @@ pub use teaching::{
 use crate::data::TaskKind;
 use crate::data::formats::table;
 use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -83,12 +83,32 @@ pub struct DataConfig {
     /// No training image keeps the labels of more than one task of `labelled`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disjoint: bool,
+    /// In which pixels boxes and masks are measured.
+    #[serde(skip_serializing_if = "EvaluateOn::is_image")]
+    pub evaluate_on: EvaluateOn,
     /// The part of the training labels that is kept, by task; the others are all kept.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labelled: BTreeMap<String, f64>,
     /// The source and its own keys.
     #[serde(flatten)]
     pub source: Source,
+}
+
+/// In which pixels what is found in an image is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvaluateOn {
+    /// The image's own, as other tools do.
+    #[default]
+    Image,
+    /// Those of the canvas that the network sees.
+    Canvas,
+}
+
+impl EvaluateOn {
+    pub(super) fn is_image(&self) -> bool {
+        *self == EvaluateOn::Image
+    }
 }
 
 /// Variation of the training images, the same for teacher and student.

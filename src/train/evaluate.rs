@@ -1,193 +1,58 @@
-//! A network's metrics over a split, each kind of task by its own.
+//! A network's metrics over a split, and its loss on the labels there.
 
 use std::sync::Arc;
 
+use super::config::EvaluateOn;
 use super::feed::Feed;
 use super::labels::Target;
+use super::objective::Objective;
+use super::tally::{Seen, Tally};
+use crate::Result;
+use crate::data::Split;
 use crate::data::loader::{Batch, Loader};
-use crate::data::{Labels, MISSING, Object, Split, TaskKind};
 use crate::gpu::Gpu;
-use crate::kernels::fcos::Level;
-use crate::kernels::{confusion, elementwise};
-use crate::metrics::{
-    CalibrationTally, Confusion, DetectionTally, MultilabelTally, RegressionTally, TaskResult, Truth,
-};
+use crate::loss::{Ledger, Losses};
+use crate::metrics::TaskResult;
 use crate::nn::Frozen;
-use crate::nn::boxes::{Keep, detect};
+use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
-use crate::{Error, Result};
 
-/// What has been seen of one task.
-enum Tally {
-    /// Samples, or pixels; of samples also what the head said of each, and the labels.
-    Classes(Matrix, Sure),
-    Attributes(MultilabelTally),
-    Numbers(RegressionTally),
-    Boxes(DetectionTally),
+/// The loss on the labels of a split, as `objective` has it: the sum over the tasks of their weight times their loss, each a mean over the
+/// batches by the samples in them that have a label.
+struct LabelLoss<'a> {
+    objective: &'a Objective,
+    ledger: Ledger,
+    /// Samples with a label, by batch and task.
+    samples: Vec<Vec<usize>>,
 }
 
-/// A confusion matrix that is counted on the GPU in 32 bits, and here in 64: the pixels of a large split are more than 2³².
-struct Matrix {
-    counts: Tensor,
-    /// Samples or pixels that `counts` may hold.
-    counted: u64,
-    total: Vec<u64>,
-}
-
-impl Matrix {
-    fn new(gpu: &Gpu, classes: usize) -> Result<Self> {
-        let counts = Tensor::empty(gpu, &[classes, classes])?;
-        // The bits of 0.0 are those of 0.
-        elementwise::fill(gpu, &counts, 0.0)?;
-        Ok(Matrix { counts, counted: 0, total: vec![0; classes * classes] })
+impl<'a> LabelLoss<'a> {
+    fn new(gpu: &Gpu, objective: &'a Objective, batches: usize) -> Result<Self> {
+        let ledger = Ledger::new(gpu, objective.names().to_vec(), batches)?;
+        Ok(LabelLoss { objective, ledger, samples: Vec::new() })
     }
 
-    /// Counts the first `valid` rows of `said`.
-    fn add(&mut self, gpu: &Gpu, said: &Tensor, truth: &Tensor, valid: usize) -> Result<()> {
-        if self.counted + valid as u64 > u64::from(u32::MAX) {
-            self.drain(gpu)?;
-        }
-        self.counted += valid as u64;
-        confusion::confusion(gpu, said, truth, valid, &self.counts)
-    }
-
-    fn drain(&mut self, gpu: &Gpu) -> Result<()> {
-        let counts = self.counts.to_u32(gpu)?;
-        self.total.iter_mut().zip(counts).for_each(|(total, count)| *total += u64::from(count));
-        self.counted = 0;
-        elementwise::fill(gpu, &self.counts, 0.0)
-    }
-}
-
-/// How sure a classifier is. Its answers stay on the GPU until there are many, so that no batch waits for them.
-struct Sure {
-    tally: CalibrationTally,
-    waiting: Vec<(Tensor, Vec<u32>)>,
-}
-
-impl Sure {
-    /// Numbers that wait at most: 64 MiB.
-    const MOST: usize = 1 << 24;
-    /// Bins of the expected calibration error (Guo et al. 2017).
-    const BINS: usize = 15;
-
-    fn new() -> Self {
-        Sure { tally: CalibrationTally::new(Self::BINS), waiting: Vec::new() }
-    }
-
-    /// Takes the logits `[n, classes]` of as many samples as there are labels, or more.
-    fn add(&mut self, gpu: &Gpu, said: &Tensor, labels: &[u32]) -> Result<()> {
-        self.waiting.push((said.clone(), labels.to_vec()));
-        let waiting: usize = self.waiting.iter().map(|(said, _)| said.len()).sum();
-        if waiting > Self::MOST { self.count(gpu) } else { Ok(()) }
-    }
-
-    fn count(&mut self, gpu: &Gpu) -> Result<()> {
-        for (said, labels) in self.waiting.drain(..) {
-            let classes = said.len() / said.rows().max(1);
-            for (z, label) in said.to_f32(gpu)?.chunks(classes.max(1)).zip(labels) {
-                if label != MISSING {
-                    self.tally.add(&softmax(z), label as usize)?;
-                }
-            }
-        }
+    /// Adds a batch of which the heads say `said`; `labels` as losses take them, `samples` with a label by task.
+    fn add(&mut self, gpu: &Gpu, said: &[Tensor], labels: &[Tensor], samples: Vec<usize>) -> Result<()> {
+        self.ledger.prepare(gpu)?;
+        let vars: Vec<Var> = said.iter().map(|said| Var::constant(said.clone())).collect();
+        let mut tape = Tape::new();
+        self.objective.judge_labels(&mut Losses { gpu, tape: &mut tape, ledger: &self.ledger }, &vars, labels)?;
+        self.ledger.advance();
+        self.samples.push(samples);
         Ok(())
     }
-}
 
-fn softmax(z: &[f32]) -> Vec<f32> {
-    let most = z.iter().copied().fold(f32::MIN, f32::max);
-    let parts: Vec<f64> = z.iter().map(|z| f64::from(z - most).exp()).collect();
-    let sum: f64 = parts.iter().sum();
-    parts.into_iter().map(|p| (p / sum) as f32).collect()
-}
-
-impl Tally {
-    fn new(gpu: &Gpu, target: &Target) -> Result<Self> {
-        let classes = target.task.classes.len();
-        Ok(match target.task.kind {
-            TaskKind::Class | TaskKind::Mask => Tally::Classes(Matrix::new(gpu, classes)?, Sure::new()),
-            TaskKind::Attributes => Tally::Attributes(MultilabelTally::new(classes)),
-            TaskKind::Number | TaskKind::Depth => Tally::Numbers(RegressionTally::default()),
-            TaskKind::Boxes => Tally::Boxes(DetectionTally::new(classes)),
-        })
+    fn mean(mut self, gpu: &Gpu) -> Result<f64> {
+        let rows = self.ledger.take(gpu)?;
+        let term = |(i, task, weight): (usize, usize, f32)| {
+            let all: usize = self.samples.iter().map(|batch| batch[task]).sum();
+            let own = rows.iter().zip(&self.samples).filter(|(_, batch)| batch[task] > 0);
+            let sum: f64 = own.map(|(row, batch)| f64::from(row[i]) * batch[task] as f64).sum();
+            f64::from(weight) * sum / all.max(1) as f64
+        };
+        Ok(self.objective.label_terms().map(term).sum())
     }
-
-    /// Adds the first rows of a batch, as many as count; `said` is the head's output.
-    fn add(
-        &mut self,
-        gpu: &Gpu,
-        target: &Target,
-        batch: &Batch,
-        labels: &Labels,
-        said: &Tensor,
-        (size, levels): ([usize; 2], &[Level]),
-    ) -> Result<()> {
-        let (rows, valid) = (batch.indices.len(), batch.valid);
-        match (self, labels) {
-            (Tally::Classes(matrix, sure), _) => {
-                if let Labels::Class(labels) = labels {
-                    sure.add(gpu, said, &labels[..valid])?;
-                }
-                let uploaded = target.upload(gpu, labels, rows, size)?;
-                let truth = target.moved(gpu, &uploaded, [rows, size[0], size[1]], None)?;
-                matrix.add(gpu, said, &truth, valid * (said.rows() / rows.max(1)))
-            }
-            (Tally::Attributes(tally), Labels::Attributes { count, answers }) => {
-                let said = said.to_f32(gpu)?;
-                for (z, answers) in said.chunks(*count).zip(answers.chunks(*count)).take(valid) {
-                    let scores: Vec<f32> = z.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
-                    let answers: Vec<Option<bool>> = answers.iter().map(|a| (*a >= 0.0).then_some(*a > 0.5)).collect();
-                    tally.add(&scores, &answers)?;
-                }
-                Ok(())
-            }
-            (Tally::Numbers(tally), Labels::Number(truth) | Labels::Depth(truth)) => {
-                let (mean, std) = target.moments;
-                let each = truth.len() / rows.max(1);
-                for (z, y) in said.to_f32(gpu)?.iter().zip(truth).take(valid * each).filter(|(_, y)| !y.is_nan()) {
-                    tally.add(f64::from(z * std + mean), f64::from(*y))?;
-                }
-                Ok(())
-            }
-            (Tally::Boxes(tally), Labels::Boxes(truth)) => {
-                let images = detect(gpu, said, levels, size, &Keep::default())?;
-                for (found, truth) in images.into_iter().zip(truth).take(valid) {
-                    // Where nobody has looked, nothing can be held against it.
-                    if let Some(objects) = truth {
-                        tally.add(objects.iter().map(truth_of).collect(), found)?;
-                    }
-                }
-                Ok(())
-            }
-            (_, labels) => {
-                let (task, kind) = (&target.task.name, labels.kind().name());
-                Err(Error::Invalid(format!("task {task:?} has labels of kind {kind}")))
-            }
-        }
-    }
-
-    fn result(self, gpu: &Gpu, target: &Target) -> Result<TaskResult> {
-        let names = &target.task.classes;
-        Ok(match self {
-            Tally::Classes(mut matrix, mut sure) => {
-                sure.count(gpu)?;
-                matrix.drain(gpu)?;
-                let confusion = Confusion::from_counts(matrix.total, names.len())?;
-                match target.task.kind {
-                    TaskKind::Mask => TaskResult::of_pixels(confusion, names),
-                    _ => TaskResult::of_probabilities(confusion, &sure.tally, names),
-                }
-            }
-            Tally::Attributes(tally) => TaskResult::of_attributes(&tally, names),
-            Tally::Numbers(tally) => TaskResult::of_numbers(tally.metrics()),
-            Tally::Boxes(tally) => TaskResult::of_boxes(&tally, names),
-        })
-    }
-}
-
-fn truth_of(object: &Object) -> Truth {
-    Truth { rect: object.rect, class: object.class as usize, area: object.area.into(), ignored: object.ignored }
 }
 
 impl Feed {
@@ -201,18 +66,78 @@ impl Feed {
         tasks: &[usize],
         batch: usize,
     ) -> Result<Vec<TaskResult>> {
+        Ok(self.look_through(gpu, network, split, tasks, batch, None)?.0)
+    }
+
+    /// [`Feed::evaluate`], and the loss on the labels with the tasks' weights of `objective`, whose tasks are `tasks`.
+    pub(super) fn evaluate_with_loss(
+        &self,
+        gpu: &Gpu,
+        network: &Frozen,
+        split: &Arc<Split>,
+        tasks: &[usize],
+        batch: usize,
+        objective: &Objective,
+    ) -> Result<(Vec<TaskResult>, f64)> {
+        let loss = LabelLoss::new(gpu, objective, Loader::eval_steps(split.len(), batch))?;
+        let (results, loss) = self.look_through(gpu, network, split, tasks, batch, Some(loss))?;
+        Ok((results, loss.unwrap_or(f64::INFINITY)))
+    }
+
+    fn look_through(
+        &self,
+        gpu: &Gpu,
+        network: &Frozen,
+        split: &Arc<Split>,
+        tasks: &[usize],
+        batch: usize,
+        mut loss: Option<LabelLoss>,
+    ) -> Result<(Vec<TaskResult>, Option<f64>)> {
         let targets: Vec<&Target> = tasks.iter().map(|t| &self.targets[*t]).collect();
         let mut tallies = targets.iter().map(|t| Tally::new(gpu, t)).collect::<Result<Vec<_>>>()?;
         let [h, w, _] = self.image();
         let levels = network.detector_levels([h, w]);
+        let originals = split.originals.as_ref().filter(|_| self.evaluate_on == EvaluateOn::Image);
         for batch in Loader::eval(split.clone(), batch) {
+            let batch = without_padding(batch, h * w);
             let outputs = network.infer(gpu, &self.plain_input(gpu, &batch)?)?;
-            let heads = tasks.iter().zip(&targets).zip(&outputs.logits).zip(&mut tallies);
-            for (((task, target), said), tally) in heads {
-                tally.add(gpu, target, &batch, &batch.labels[*task], said, ([h, w], &levels))?;
+            let rows = batch.indices.len();
+            let upload = |(task, target): (&usize, &&Target)| {
+                let uploaded = target.upload(gpu, &batch.labels[*task], rows, [h, w])?;
+                target.moved(gpu, &uploaded, [rows, h, w], None)
+            };
+            let labels = tasks.iter().zip(&targets).map(upload).collect::<Result<Vec<Tensor>>>()?;
+            for (k, tally) in tallies.iter_mut().enumerate() {
+                tally.add(
+                    gpu,
+                    &Seen {
+                        target: targets[k],
+                        batch: &batch,
+                        labels: &batch.labels[tasks[k]],
+                        uploaded: &labels[k],
+                        said: &outputs.logits[k],
+                        size: [h, w],
+                        levels: &levels,
+                        originals: originals.map(|o| (o, o.labels[tasks[k]].as_ref())),
+                    },
+                )?;
+            }
+            if let Some(loss) = &mut loss {
+                let known = |task: &usize| (0..batch.valid).filter(|i| batch.labels[*task].has(*i, h * w)).count();
+                loss.add(gpu, &outputs.logits, &labels, tasks.iter().map(known).collect())?;
             }
             gpu.flush()?;
         }
-        tallies.into_iter().zip(targets).map(|(tally, target)| tally.result(gpu, target)).collect()
+        let results = tallies.into_iter().zip(targets).map(|(tally, target)| tally.result(gpu, target));
+        Ok((results.collect::<Result<_>>()?, loss.map(|loss| loss.mean(gpu)).transpose()?))
     }
+}
+
+/// The batch without labels in the rows that only fill it up, so that no loss counts them.
+fn without_padding(mut batch: Batch, pixels: usize) -> Batch {
+    let rows = batch.valid..batch.indices.len();
+    for labels in &mut batch.labels {
+        rows.clone().for_each(|row| labels.forget(row, pixels));
+    }
+    batch
 }

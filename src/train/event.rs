@@ -103,6 +103,9 @@ pub struct EpochRecord {
     /// Each term's gradient and the tasks' agreement at the epoch's first step, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pulls: Option<Pulls>,
+    /// The loss on the labels of the validation split, with the tasks' weights; `None` where it is no finite number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_loss: Option<f64>,
     /// Metrics by task on the validation split.
     pub val: BTreeMap<String, Scores>,
     /// Whether these weights are the best so far.
@@ -172,6 +175,7 @@ mod tests {
             losses: BTreeMap::from([("digit/ce".into(), loss)]),
             weights: BTreeMap::new(),
             pulls: None,
+            val_loss: Some(0.25),
             val: BTreeMap::from([("digit".into(), metrics)]),
             best: true,
             seconds: 2.0,
@@ -184,7 +188,7 @@ mod tests {
         let line = record(3, 0.75).to_line().unwrap();
         assert_eq!(
             line,
-            r#"{"stage":"teacher/digit","seed":1,"epoch":3,"lr":0.5,"train_loss":0.75,"losses":{"digit/ce":0.75},"val":{"digit":{"accuracy":0.5,"f1":0.125}},"best":true,"seconds":2.0,"images_per_second":100.0}"#
+            r#"{"stage":"teacher/digit","seed":1,"epoch":3,"lr":0.5,"train_loss":0.75,"losses":{"digit/ce":0.75},"val_loss":0.25,"val":{"digit":{"accuracy":0.5,"f1":0.125}},"best":true,"seconds":2.0,"images_per_second":100.0}"#
         );
     }
 

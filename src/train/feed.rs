@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::config::{Config, EvaluateOn};
 use super::labels::Target;
+use super::run::augmentation;
 use crate::Result;
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
@@ -10,6 +12,7 @@ use crate::data::{Dataset, Split, Task};
 use crate::geometry::Warp;
 use crate::gpu::Gpu;
 use crate::kernels::augment::{self, Moves};
+use crate::metrics::TaskResult;
 use crate::tensor::Tensor;
 
 /// The splits and what turns their bytes into a network's input.
@@ -25,6 +28,8 @@ pub(super) struct Feed {
     pub augment: Augment,
     /// Whether the images keep their proportions: a network in use must see others in the same way.
     pub letterbox: bool,
+    /// In which pixels boxes and masks are measured.
+    pub evaluate_on: EvaluateOn,
 }
 
 /// Where training batches lie on the GPU, one after the other in the same memory, so that a recorded step finds them.
@@ -82,7 +87,20 @@ impl Feed {
             std,
             augment,
             letterbox: false,
+            evaluate_on: EvaluateOn::default(),
         }
+    }
+
+    /// The same for a run of this configuration.
+    pub(super) fn of_run(config: &Config, data: Dataset) -> Self {
+        let (letterbox, evaluate_on) = (config.letterboxed(), config.data.evaluate_on);
+        Feed { letterbox, evaluate_on, ..Feed::new(data, augmentation(config)) }
+    }
+
+    /// Whether images have pixels of their own beside those of the canvas, in which what is found can be measured.
+    pub(super) fn has_originals(&self) -> bool {
+        let places = |split: &Split| split.originals.as_ref().is_some_and(|o| o.labels.iter().any(Option::is_some));
+        [&self.train, &self.val, &self.test].into_iter().any(|split| places(split))
     }
 
     /// `[height, width, channels]`.
@@ -98,6 +116,15 @@ impl Feed {
             "test" => Ok(&self.test),
             other => Err(crate::Error::Invalid(format!("no split is called {other:?}; choose train, val or test"))),
         }
+    }
+
+    /// How good a network is at these tasks, of which it achieves `results`, for choosing among epochs: the mean of
+    /// [`Scores::selection`](crate::metrics::Scores::selection) over those where it is defined.
+    pub(super) fn selection(&self, tasks: &[usize], results: &[TaskResult]) -> Option<f64> {
+        let score =
+            |(task, result): (&usize, &TaskResult)| result.scores.selection(self.targets[*task].moments.1.into());
+        let known: Vec<f64> = tasks.iter().zip(results).filter_map(score).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
 
     fn shape(&self, rows: usize) -> [usize; 4] {

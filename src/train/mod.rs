@@ -24,6 +24,7 @@ mod stages;
 mod step;
 pub mod summary;
 mod supervision;
+mod tally;
 mod teachers;
 
 pub use answer::{Answer, Found, TaskPrediction};

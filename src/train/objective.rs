@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::config::{DistillConfig, TaskConfig};
 use super::heads::Heads;
-use super::supervision::Supervision;
+use super::supervision::{Assigned, Supervision};
 use super::teachers::{Lesson, Teacher};
 use crate::data::{Task, seed};
 use crate::distill::{Distil, Given, Look, Method, Setup, Spot, Tap, Taught};
@@ -38,6 +38,8 @@ pub(super) struct Term {
     full: f32,
     part: f32,
     warmup: f64,
+    /// The task's weight among the tasks, whatever else weighs the term.
+    task_weight: f32,
     /// Scale it at the first step to the size of the loss on the labels.
     pub normalise: bool,
     kind: Kind,
@@ -154,6 +156,7 @@ impl Objective {
                             full: factor,
                             part: 1.0,
                             warmup: settings.warmup_epochs,
+                            task_weight: weight,
                             normalise: settings.normalise,
                             kind: Kind::Taught { loss, teacher: lesson.teacher, head: lesson.head },
                         });
@@ -172,7 +175,9 @@ impl Objective {
         for (name, supervision) in Supervision::of(gpu, goal, levels)? {
             self.names.push(format!("{}/{name}", goal.task.name));
             let kind = Kind::Labels(supervision);
-            self.terms.push(Term { task, factor, full: factor, part: 1.0, warmup: 0.0, normalise: false, kind });
+            let task_weight = goal.weight;
+            let (full, part, warmup, normalise) = (factor, 1.0, 0.0, false);
+            self.terms.push(Term { task, factor, full, part, warmup, task_weight, normalise, kind });
         }
         Ok(())
     }
@@ -299,6 +304,23 @@ impl Objective {
             None => Err(Error::Invalid("a network that is trained along does not teach by itself".into())),
         };
         self.teachers.iter().zip(&self.kept).map(one).collect()
+    }
+
+    /// The losses on labels: the term's number, its task, and the task's weight.
+    pub(super) fn label_terms(&self) -> impl Iterator<Item = (usize, usize, f32)> {
+        let labels = self.terms.iter().enumerate().filter(|(_, term)| term.is_labels());
+        labels.map(|(i, term)| (i, term.task, term.task_weight))
+    }
+
+    /// Adds the losses on labels of what the heads say, `logits[head]`, none of which asks for a gradient.
+    pub(super) fn judge_labels(&self, losses: &mut Losses, logits: &[Var], labels: &[Tensor]) -> Result<()> {
+        let mut assigned: Vec<Assigned> = logits.iter().map(|_| None).collect();
+        for (i, term) in self.terms.iter().enumerate() {
+            if let Kind::Labels(loss) = &term.kind {
+                loss.apply(losses, i, 1.0, &logits[term.task], &labels[term.task], &mut assigned[term.task])?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds the terms `chosen` of a batch: the student's `features`, what its teachers said of it, `labels[head]`.

@@ -66,6 +66,31 @@ impl<'a> Trainables<'a> {
     }
 }
 
+/// How an epoch's weights do on validation.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// Mean over the tasks of [`Scores::selection`](crate::metrics::Scores::selection); `None` where it is undefined for all.
+    #[serde(rename = "best")]
+    pub score: Option<f64>,
+    /// The loss on the labels; `None` where it is no finite number, and in states of before it was measured.
+    #[serde(rename = "best_loss", default)]
+    pub loss: Option<f64>,
+}
+
+impl Standing {
+    /// Whether weights of a later epoch, which stand like this, are better than those of `earlier`: by their score, of equal scores by
+    /// the lower loss, and of equal losses because they were trained longer.
+    pub(super) fn replaces(&self, earlier: &Standing) -> bool {
+        let loss = |s: &Standing| s.loss.unwrap_or(f64::INFINITY);
+        match (self.score, earlier.score) {
+            (Some(now), Some(before)) if now != before => now > before,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            _ => loss(self) <= loss(earlier),
+        }
+    }
+}
+
 /// A stage's place in its epochs, with the sums of the epoch under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Progress {
@@ -73,10 +98,11 @@ pub(super) struct Progress {
     pub epoch: usize,
     /// Steps finished in the epoch under way.
     pub step: usize,
-    /// The best validation score so far.
-    pub best: Option<f64>,
-    /// The last one.
-    pub last: f64,
+    /// The best epoch so far, on validation.
+    #[serde(flatten)]
+    pub best: Standing,
+    /// The last epoch's score.
+    pub last: Option<f64>,
     /// Seconds spent in the epoch under way before an interruption.
     pub seconds: f64,
     /// Seconds of all finished epochs.
@@ -104,8 +130,8 @@ impl Progress {
         Progress {
             epoch: 0,
             step: 0,
-            best: None,
-            last: 0.0,
+            best: Standing::default(),
+            last: None,
             seconds: 0.0,
             total_seconds: 0.0,
             sums: vec![0.0; terms],
@@ -231,5 +257,88 @@ impl Progress {
             optimizer.import(gpu, &state(&format!("beside.{k}."), moments)?, found.optimizer_steps)?;
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{CocoScores, Confusion, MultilabelTally, RegressionTally, Scores};
+    use proptest::prelude::*;
+
+    fn standing(score: Option<f64>, loss: Option<f64>) -> Standing {
+        Standing { score, loss }
+    }
+
+    /// The epoch that is stored of these.
+    fn stored(all: &[Standing]) -> usize {
+        (1..all.len()).fold(0, |best, i| if all[i].replaces(&all[best]) { i } else { best })
+    }
+
+    #[test]
+    fn of_equal_scores_the_lower_loss_and_of_equal_losses_the_later_epoch() {
+        let of =
+            |all: &[(Option<f64>, Option<f64>)]| stored(&all.iter().map(|(s, l)| standing(*s, *l)).collect::<Vec<_>>());
+        assert_eq!(of(&[(Some(0.5), Some(1.0)), (Some(0.6), Some(9.0)), (Some(0.4), Some(0.1))]), 1);
+        assert_eq!(of(&[(Some(0.0), Some(3.0)), (Some(0.0), Some(1.0)), (Some(0.0), Some(2.0))]), 1);
+        assert_eq!(of(&[(Some(0.0), Some(1.0)), (Some(0.0), Some(1.0)), (Some(0.0), None)]), 1);
+        // Undefined for all epochs: the loss alone.
+        assert_eq!(of(&[(None, Some(1.0)), (None, Some(0.5)), (None, Some(0.7))]), 1);
+        assert_eq!(of(&[(None, None), (None, None)]), 1);
+        // States of before the loss was measured.
+        let old: Standing = serde_json::from_str(r#"{"best":0.25}"#).unwrap();
+        assert_eq!(old, standing(Some(0.25), None));
+        assert!(standing(Some(0.25), Some(7.0)).replaces(&old) && !standing(Some(0.2), Some(0.1)).replaces(&old));
+    }
+
+    /// Answers of a network to a task of each kind over a split of four samples, from numbers in 0..1.
+    fn scores(kind: usize, drawn: &[f64]) -> Scores {
+        match kind {
+            0 => Scores::of_classes(&confusion(drawn)),
+            1 => Scores::of_pixels(&confusion(drawn)),
+            2 => {
+                let mut tally = MultilabelTally::new(2);
+                for (i, v) in drawn.iter().enumerate() {
+                    tally.add(&[*v as f32, 1.0 - *v as f32], &[Some(i % 2 == 0), Some(i == 1)]).unwrap();
+                }
+                tally.metrics().into()
+            }
+            3 => {
+                // Far beyond the labels' spread, too.
+                let mut tally = RegressionTally::default();
+                drawn.iter().enumerate().for_each(|(i, v)| tally.add(1e4 * v.powi(9), (i % 3) as f64).unwrap());
+                tally.metrics().into()
+            }
+            _ => CocoScores { ap: Some(drawn[0]), ap50: Some(drawn[1]), ..CocoScores::default() }.into(),
+        }
+    }
+
+    fn confusion(drawn: &[f64]) -> Confusion {
+        let mut matrix = Confusion::new(3);
+        drawn.iter().enumerate().for_each(|(i, v)| matrix.add((3.0 * v) as usize % 3, i % 3).unwrap());
+        matrix
+    }
+
+    proptest! {
+        /// Whatever a task asks for: no epoch has a better value of the metric that tables show first than the one that is stored, and
+        /// none of the same value has a lower loss.
+        #[test]
+        fn the_stored_epoch_is_the_one_that_the_reported_metric_calls_best(
+            kind in 0usize..5,
+            epochs in prop::collection::vec((prop::collection::vec(0.0f64..1.0, 4), 0u8..3), 1..9),
+            spread in 0.01f64..100.0,
+        ) {
+            let all: Vec<(Scores, f64)> = epochs.iter().map(|(v, l)| (scores(kind, v), f64::from(*l))).collect();
+            let standings: Vec<Standing> = all.iter().map(|(s, l)| standing(s.selection(spread), Some(*l))).collect();
+            let chosen = stored(&standings);
+            let value = |i: usize| {
+                let (metric, value) = all[i].0.main().unwrap();
+                if metric.higher_is_better { *value.unwrap() } else { -*value.unwrap() }
+            };
+            for i in 0..all.len() {
+                prop_assert!(value(i) <= value(chosen), "epoch {} is better than {}", i, chosen);
+                prop_assert!(value(i) < value(chosen) || all[i].1 >= all[chosen].1);
+            }
+        }
     }
 }

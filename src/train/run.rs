@@ -51,13 +51,7 @@ pub fn run(
     let notes = notes(&data);
     let per_seed = config.trained_teachers() + data.tasks.len() + 2;
     let (shelf, data_fingerprint) = (Shelf::Run(out.to_path_buf()), data.fingerprint());
-    let bench = Bench {
-        gpu,
-        shelf,
-        data_fingerprint,
-        feed: Feed { letterbox: config.letterboxed(), ..Feed::new(data, augment) },
-        stop,
-    };
+    let bench = Bench { gpu, shelf, data_fingerprint, feed: Feed::of_run(config, data), stop };
     let given = bench.given_teachers(config)?;
     bench.check_layers(config, &given, &resolved)?;
     // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.
@@ -81,7 +75,10 @@ pub fn run(
         results.extend(stages.seed(*seed)?);
     }
     let seconds = results.iter().map(|r| r.seconds).sum();
-    let summary = Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?;
+    let summary = Summary {
+        evaluate_on: bench.feed.evaluate_on,
+        ..Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?
+    };
     write_atomic(out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
     Ok(summary)
 }

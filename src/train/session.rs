@@ -11,7 +11,7 @@ use super::checkpoint::{self, to_json};
 use super::event::{EpochRecord, Event};
 use super::files::write_atomic;
 use super::objective::Objective;
-use super::progress::{Progress, Trainables};
+use super::progress::{Progress, Standing, Trainables};
 use super::stage::{Bench, Finished, Stage, rule, schedule};
 use super::step::{Cycle, Parts, Peer, Pulls};
 use super::summary::StageResult;
@@ -309,17 +309,19 @@ impl<'a> Session<'a> {
         let training = self.progress.seconds + clock.elapsed().as_secs_f64();
         self.progress.step_times.push(1e3 * training / self.steps as f64);
         let frozen = self.network.freeze(gpu)?;
-        let val = bench.feed.evaluate(gpu, &frozen, &bench.feed.val, &stage.tasks, stage.train.batch)?;
-        let score = val.iter().map(|r| r.scores.selection()).sum::<f64>() / val.len() as f64;
-        let best = self.progress.best.is_none_or(|best| score > best);
+        let (feed, batch) = (&bench.feed, stage.train.batch);
+        let (val, loss) = feed.evaluate_with_loss(gpu, &frozen, &feed.val, &stage.tasks, batch, &self.objective)?;
+        let standing =
+            Standing { score: feed.selection(&stage.tasks, &val), loss: Some(loss).filter(|l| l.is_finite()) };
+        let best = self.progress.epoch == 0 || standing.replaces(&self.progress.best);
         if self.progress.epoch == 0 {
             self.tell_unscaled()?;
         }
         self.progress.epoch += 1;
-        self.progress.last = score;
+        self.progress.last = standing.score;
         if best {
-            self.progress.best = Some(score);
-            let card = bench.card(stage, self.network, self.progress.epoch, score)?;
+            self.progress.best = standing;
+            let card = bench.card(stage, self.network, self.progress.epoch, standing.score)?;
             checkpoint::save(gpu, &bench.path(stage, ".safetensors"), self.network, &card)?;
         }
         let means = self.progress.means();
@@ -336,6 +338,7 @@ impl<'a> Session<'a> {
             losses: self.progress.named_means(self.objective.names()),
             weights,
             pulls: self.progress.pulls.take(),
+            val_loss: standing.loss,
             val: bench.task_names(stage).iter().zip(&val).map(|(t, r)| (t.to_string(), r.scores.clone())).collect(),
             best,
             seconds: self.progress.seconds + clock.elapsed().as_secs_f64(),
@@ -367,14 +370,14 @@ impl<'a> Session<'a> {
             macs: self.network.macs(h, w),
             seconds: self.progress.total_seconds + clock.elapsed().as_secs_f64(),
             beside: self.parts.count_beside(),
-            val: self.progress.best.unwrap_or(0.0),
+            val: self.progress.best.score,
             step_ms: self.progress.step_ms(),
             agreement: self.progress.agreement(),
             best,
             last,
         };
         let (data, teachers) = (format!("{:016x}", bench.data_fingerprint), self.objective.fingerprints());
-        let finished = Finished { data, teachers, result };
+        let finished = Finished { data, teachers, evaluate_on: bench.feed.evaluate_on, result };
         write_atomic(bench.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
         let result = finished.result;
         // The result is there, so a state that cannot be removed does no harm.

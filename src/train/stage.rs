@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Card, head_spec};
-use super::config::{self, BalanceConfig, CacheConfig, NetConfig, TrainConfig};
+use super::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
 use super::feed::Feed;
 use super::summary::StageResult;
 use crate::data::Task;
@@ -86,15 +86,25 @@ pub(super) struct Bench<'a> {
 pub(super) struct Finished {
     pub data: String,
     pub teachers: Vec<String>,
+    /// In which pixels boxes and masks were measured; results of before this was told, on the canvas.
+    #[serde(default = "on_canvas")]
+    pub evaluate_on: EvaluateOn,
     #[serde(flatten)]
     pub result: StageResult,
 }
 
+fn on_canvas() -> EvaluateOn {
+    EvaluateOn::Canvas
+}
+
 impl Finished {
     /// Refuses a result of other data or other teachers: a summary must not mix them.
-    pub(super) fn check(&self, data_fingerprint: u64, teachers: &[String], path: &Path) -> Result<()> {
+    pub(super) fn check(&self, bench: &Bench, teachers: &[String], path: &Path) -> Result<()> {
         let what = match () {
-            _ if self.data != format!("{data_fingerprint:016x}") => "was made from other data",
+            _ if self.data != format!("{:016x}", bench.data_fingerprint) => "was made from other data",
+            _ if bench.feed.has_originals() && self.evaluate_on != bench.feed.evaluate_on => {
+                "measured boxes and masks in other pixels (data.evaluate_on)"
+            }
             _ if self.teachers != teachers => "was distilled from other teachers",
             _ => return Ok(()),
         };
@@ -170,7 +180,7 @@ impl Bench<'_> {
     }
 
     /// What is stored beside `network`.
-    pub(super) fn card(&self, stage: &Stage, network: &Network, epoch: usize, val_score: f64) -> Result<Card> {
+    pub(super) fn card(&self, stage: &Stage, network: &Network, epoch: usize, val_score: Option<f64>) -> Result<Card> {
         let (mean, std) = (self.feed.mean.clone(), self.feed.std.clone());
         let targets: Vec<_> = self.feed.targets.iter().map(|t| (&t.task, t.moments)).collect();
         let card = Card::of(network.spec(), &targets, self.feed.image(), (mean, std))?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::checkpoint::{self, to_json};
-use super::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
+use super::config::{Config, EvaluateOn, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use super::event::Event;
 use super::objective::{Goal, Objective, Teaching};
 use super::run::{append, mend};
@@ -219,7 +219,10 @@ impl<'a> Stages<'a> {
         // What a task's loss is, apart from its weight, which single networks do not have.
         let configs = self.task_configs();
         let losses: Vec<_> = tasks.iter().map(|t| TaskConfig { weight: 1.0, ..configs[*t].clone() }).collect();
-        let identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names, losses))?;
+        let mut identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names, losses))?;
+        if self.bench.feed.evaluate_on == EvaluateOn::Canvas {
+            identity += "measured on the canvas";
+        }
         let identity = fnv1a(FNV_OFFSET, identity.as_bytes());
         let (balance, probe, cache, adaptor_lr_factor) = (None, false, None, 1.0);
         Ok(Stage {
@@ -269,7 +272,7 @@ impl<'a> Stages<'a> {
         if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
             let finished: Finished = checkpoint::from_json(&path, &text)?;
-            finished.check(self.bench.data_fingerprint, &objective.fingerprints(), &path)?;
+            finished.check(self.bench, &objective.fingerprints(), &path)?;
             (self.on_event)(Event::Cached { label: &stage.label() });
             return Ok(finished.result);
         }

@@ -1,5 +1,6 @@
 //! What a run found out: `summary.json`.
 
+use super::config::EvaluateOn;
 use crate::metrics::{Confusion, DELTA_M_DEFINITION, METRICS, MeanStd, Scores, TaskResult, delta_m};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -22,9 +23,9 @@ pub struct StageResult {
     /// Parameters trained beside the network, which are no part of it.
     #[serde(default)]
     pub beside: usize,
-    /// The best validation score: mean over the tasks of [`Scores::selection`].
+    /// The best validation score: mean over the tasks of [`Scores::selection`]; `None` where it is undefined for all.
     #[serde(default)]
-    pub val: f64,
+    pub val: Option<f64>,
     /// Milliseconds of a training step: the median over the epochs of an epoch's mean.
     #[serde(default)]
     pub step_ms: f64,
@@ -49,10 +50,16 @@ pub struct Summary {
     pub adapter: String,
     /// The seeds.
     pub seeds: Vec<u64>,
+    /// In which pixels boxes and masks were measured.
+    #[serde(default, skip_serializing_if = "EvaluateOn::is_image")]
+    pub evaluate_on: EvaluateOn,
     /// By stage.
     pub models: BTreeMap<String, Model>,
-    /// Δm in per cent of `joint` and `distilled`; `None` unless each seed has its own single-task baselines.
+    /// Δm in per cent of `joint` and `distilled`; `None` unless one of them has it.
     pub delta_m: Option<BTreeMap<String, MeanStd>>,
+    /// Why the others have none: a baseline that was not trained, is near zero, or is undefined.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_delta_m: BTreeMap<String, String>,
     /// What Δm means here.
     pub delta_m_definition: String,
     /// Wall-clock time of the whole run.
@@ -92,19 +99,23 @@ impl Summary {
         }
         let models =
             stages.iter().map(|(stage, by_seed)| Ok((stage.clone(), model(stage, by_seed)?))).collect::<Result<_>>()?;
-        let students = ["joint", "distilled"].into_iter().filter_map(|stage| {
-            let per_seed =
-                stages.get(stage)?.values().map(|result| delta(result, &stages)).collect::<Option<Vec<f64>>>()?;
-            Some((stage.to_string(), MeanStd::of(&per_seed)?))
-        });
-        let delta_m: BTreeMap<String, MeanStd> = students.collect();
+        let (mut delta_m, mut without_delta_m) = (BTreeMap::new(), BTreeMap::new());
+        for stage in ["joint", "distilled"] {
+            let Some(by_seed) = stages.get(stage) else { continue };
+            match by_seed.values().map(|result| delta(result, &stages)).collect::<Result<Vec<f64>>>() {
+                Ok(all) => delta_m.extend(MeanStd::of(&all).map(|delta| (stage.to_string(), delta))),
+                Err(why) => drop(without_delta_m.insert(stage.to_string(), why.to_string())),
+            }
+        }
         Ok(Summary {
             schema: 1,
             name: name.into(),
             adapter: adapter.into(),
             seeds: seeds.to_vec(),
+            evaluate_on: EvaluateOn::default(),
             models,
             delta_m: (!delta_m.is_empty()).then_some(delta_m),
+            without_delta_m,
             delta_m_definition: delta_m_definition(stages.values().flat_map(BTreeMap::values)),
             seconds,
         })
@@ -190,10 +201,11 @@ pub(super) fn scores(
     for (task, result) in results.iter().flat_map(|r| pick(r)) {
         by_task.entry(task.clone()).or_default().push(&result.scores);
     }
+    // A mean over the seeds that define a metric would be one over fewer seeds than it says.
     let over = |all: &[&Scores]| {
-        let values = |name: &str| all.iter().filter_map(|s| s.get(name).copied()).collect::<Vec<f64>>();
+        let values = |name: &str| all.iter().map(|s| s.get(name).copied()).collect::<Option<Vec<f64>>>();
         let first = all.first()?;
-        Some(Scores::new(first.iter().filter_map(|(m, _)| Some((m.name, MeanStd::of(&values(m.name))?)))))
+        Some(Scores::of(first.iter().map(|(m, _)| (m.name, values(m.name).and_then(|v| MeanStd::of(&v))))))
     };
     by_task.into_iter().filter_map(|(task, all)| Some((task, over(&all)?))).collect()
 }
@@ -225,20 +237,25 @@ fn sum<'a>(stage: &str, task: &str, all: impl Iterator<Item = &'a Confusion>) ->
     Ok(total.map(|t| t.rows()))
 }
 
-fn delta(result: &StageResult, stages: &BTreeMap<String, BTreeMap<u64, StageResult>>) -> Option<f64> {
+fn delta(result: &StageResult, stages: &BTreeMap<String, BTreeMap<u64, StageResult>>) -> Result<f64> {
     delta_against(result, |task| stages.get(&format!("single/{task}"))?.get(&result.seed))
 }
 
-/// Δm of one seed against that seed's own single-task networks; `None` unless all of them were measured (and got something
-/// right: nothing is relative to zero).
-pub(super) fn delta_against<'a>(result: &StageResult, single: impl Fn(&str) -> Option<&'a StageResult>) -> Option<f64> {
-    let mut model = Vec::new();
-    let mut baseline = Vec::new();
+/// Δm of one seed against that seed's own single-task networks.
+///
+/// # Errors
+/// [`Error::Invalid`] where one of these was not trained, or [`delta_m`] has none: with the reason.
+pub(super) fn delta_against<'a>(result: &StageResult, single: impl Fn(&str) -> Option<&'a StageResult>) -> Result<f64> {
+    let mut gains = Vec::new();
     for (task, own) in &result.best {
-        model.push(own.scores.measures());
-        baseline.push(single(task)?.best.get(task)?.scores.measures());
+        let because = |why: &dyn std::fmt::Display| Error::Invalid(format!("{task}, seed {}: {why}", result.seed));
+        let baseline = single(task).and_then(|single| single.best.get(task));
+        let baseline = baseline.ok_or_else(|| because(&"there is no single-task network to compare with"))?;
+        let (model, baseline) = ([own.scores.measures()], [baseline.scores.measures()]);
+        gains.push(delta_m(&model, &baseline).map_err(|why| because(&why))?);
     }
-    delta_m(&model, &baseline).ok()
+    // The mean over tasks of Δm of each.
+    MeanStd::of(&gains).map(|gain| gain.mean).ok_or_else(|| Error::Invalid("there is no task".into()))
 }
 
 #[cfg(test)]
@@ -263,7 +280,7 @@ mod tests {
             macs: 20,
             seconds: 0.5,
             beside: 0,
-            val: 0.5,
+            val: Some(0.5),
             step_ms: 1.0,
             agreement: Vec::new(),
             best: of(|t| t.1),

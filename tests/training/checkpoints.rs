@@ -35,7 +35,7 @@ fn card(network: &Network) -> Card {
         stage: "joint".into(),
         seed: 9,
         epoch: 4,
-        val_score: 0.75,
+        val_score: Some(0.75),
     }
 }
 

@@ -249,7 +249,7 @@ fn decode_all(listing: &Listing, required: &[String], options: &Options, skipped
     }
     images.pixels.truncate(labels.len() * len);
     images.count = labels.len();
-    Ok(Split { images, labels: vec![Labels::Class(labels)] })
+    Ok(Split { images, labels: vec![Labels::Class(labels)], originals: None })
 }
 
 /// A class of which nothing could be read would be learnt or measured as nothing, in silence.

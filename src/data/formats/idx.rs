@@ -70,7 +70,7 @@ pub fn read_split(images: &Path, labels: &Path) -> Result<Split> {
         );
         return Err(Error::data(labels, "byte 4", message));
     }
-    Ok(Split { images: pixels, labels: vec![Labels::Class(values)] })
+    Ok(Split { images: pixels, labels: vec![Labels::Class(values)], originals: None })
 }
 
 /// An image file: `[count, height, width, 1]`.

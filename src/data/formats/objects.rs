@@ -5,7 +5,10 @@ use super::coco::{Instances, OnError};
 use super::outline::Outlined;
 use super::panoptic::Segments;
 use super::{folder, image, index_mask};
-use crate::data::{Dataset, IGNORED, Images, Labels, Object, Skipped, Split, Task, TaskKind};
+use crate::data::letterbox::Letterbox;
+use crate::data::{
+    Dataset, IGNORED, Images, Labels, MaskRuns, Object, OriginalLabels, Originals, Skipped, Split, Task, TaskKind,
+};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -242,9 +245,14 @@ pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options:
 /// One image on its canvas.
 struct Placed {
     pixels: Vec<u8>,
+    place: Letterbox,
     mask: Vec<u8>,
+    /// The mask of the image's own pixels.
+    own_mask: Option<MaskRuns>,
     /// `None` where they are not known.
     objects: Option<Vec<Object>>,
+    /// The same objects in the image's own pixels.
+    own_objects: Option<Vec<Object>>,
     /// What is not known of it.
     missing: Option<String>,
 }
@@ -252,12 +260,17 @@ struct Placed {
 fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> Result<Split> {
     let mut images = Images::black(0, options.size, options.channels)?;
     let (mut masks, mut boxes) = (Vec::new(), Vec::new());
+    let (mut files, mut places, mut own_masks, mut own_boxes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (annotated, placed) in part.iter().zip(in_parallel(part, |a| place(a, options))) {
         match placed {
             Ok(placed) => {
                 images.pixels.extend(placed.pixels);
                 masks.extend(placed.mask);
                 boxes.push(placed.objects);
+                files.push(annotated.path.clone());
+                places.push(placed.place);
+                own_masks.push(placed.own_mask);
+                own_boxes.push(placed.own_objects);
                 images.count += 1;
                 let told = |reason| Skipped { path: annotated.path.clone(), reason };
                 skipped.extend(placed.missing.map(told));
@@ -281,7 +294,13 @@ fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> R
         }
     };
     let labels = options.questions.iter().map(answer).collect();
-    Ok(Split { images, labels })
+    let original = |question: &Question| match question {
+        Question::Boxes => Some(OriginalLabels::Boxes(own_boxes.clone())),
+        Question::Mask => Some(OriginalLabels::Mask(own_masks.clone())),
+        Question::Count => None,
+    };
+    let originals = Originals { files, places, labels: options.questions.iter().map(original).collect() };
+    Ok(Split { images, labels, originals: Some(originals) })
 }
 
 fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
@@ -291,7 +310,7 @@ fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
         let message = format!("is {h}x{w}, its annotation says {ah}x{aw}; is it the image that was annotated?");
         return Err(Error::data(&annotated.path, "", message));
     }
-    let (mut mask, mut missing) = (Vec::new(), None);
+    let (mut mask, mut own_mask, mut missing) = (Vec::new(), None, None);
     if options.questions.contains(&Question::Mask) {
         let drawn = match &options.masks {
             Masks::Files(files) => files.read(&annotated.path, found)?,
@@ -301,19 +320,21 @@ fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
         if drawn.is_none() && options.masks != Masks::Drawn {
             missing = Some("has no mask; its pixels' classes are not known".into());
         }
-        mask = match drawn {
-            Some(drawn) => boxed.place_mask(&drawn),
+        mask = match &drawn {
+            Some(drawn) => boxed.place_mask(drawn),
             None => vec![IGNORED; options.size[0] * options.size[1]],
         };
+        own_mask = drawn.map(|drawn| MaskRuns::of(&drawn));
     }
     // An object that is smaller than a pixel of the canvas is still one.
     let scale = (boxed.inner[0] * boxed.inner[1]) as f32 / (found[0] * found[1]) as f32;
     let moved = |(object, _): &Outlined| {
         let rect = boxed.place(&object.rect).clipped(options.size);
-        rect.is_proper().then_some(Object { rect, area: object.area * scale, ..*object })
+        rect.is_proper().then_some((Object { rect, area: object.area * scale, ..*object }, *object))
     };
-    let objects = annotated.objects.as_ref().map(|all| all.iter().filter_map(moved).collect());
-    Ok(Placed { pixels, mask, objects, missing })
+    let both = annotated.objects.as_ref().map(|all| all.iter().filter_map(moved).unzip());
+    let (objects, own_objects) = both.unzip();
+    Ok(Placed { pixels, place: boxed, mask, own_mask, objects, own_objects, missing })
 }
 
 /// The class at each pixel of an image: background is 0, later objects lie on earlier ones, and what is known of an object by its box

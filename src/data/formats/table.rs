@@ -3,7 +3,7 @@
 use super::coco::OnError;
 use super::objects::in_parallel;
 use super::{folder, image};
-use crate::data::{Dataset, Images, Labels, MISSING, Skipped, Split, Task, TaskKind, UNKNOWN, seed, split};
+use crate::data::{Dataset, Images, Labels, MISSING, Originals, Skipped, Split, Task, TaskKind, UNKNOWN, seed, split};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -81,10 +81,13 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     let decoded = in_parallel(&rows, |row| image::read_boxed(&row.path, options.size, options.channels));
     let mut pixels = Vec::with_capacity(rows.len());
     let mut kept = Vec::with_capacity(rows.len());
+    let (mut files, mut places) = (Vec::new(), Vec::new());
     for (row, decoded) in rows.drain(..).zip(decoded) {
         match decoded {
-            Ok((own, ..)) => {
+            Ok((own, _, place)) => {
                 pixels.push(own);
+                files.push(row.path.clone());
+                places.push(place);
                 kept.push(row);
             }
             Err(Error::Data { message, .. }) if options.on_error == OnError::Skip => {
@@ -98,9 +101,12 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     }
     let (tasks, labels) = answers(options, &kept);
     let [h, w] = options.size;
+    // Nothing that is asked belongs to places in the image.
+    let originals = Originals { files, places, labels: vec![None; labels.len()] };
     let whole = Split {
         images: Images { pixels: pixels.concat(), count: kept.len(), height: h, width: w, channels: options.channels },
         labels,
+        originals: Some(originals),
     };
     let groups: Vec<&str> = kept.iter().map(|r| r.group.as_str()).collect();
     let fractions = [options.val_fraction, options.test_fraction];

@@ -154,7 +154,7 @@ impl Work<'_> {
         augment.check(&data.tasks)?;
         shorten(notes(&data), "").iter().for_each(|text| on_event(Event::Note { text }));
         let fingerprint = data.fingerprint();
-        let feed = Feed { letterbox: config.letterboxed(), ..Feed::new(data, augment) };
+        let feed = Feed::of_run(&config, data);
         let (data, augment) = (config.data.clone(), config.augment);
         self.loaded = Some(Loaded { data, augment, feed: feed.clone(), fingerprint });
         Ok((feed, fingerprint))

@@ -47,7 +47,7 @@ pub struct Transfer {
     /// The one that was trained with it.
     pub with: String,
     /// The gain over the task's own network in its main metric, in per cent of it; positive is good. `None` where that network
-    /// reaches nothing with some seed.
+    /// is near zero with some seed, as in [`Measure::gain`](crate::metrics::Measure::gain).
     pub gain: Option<MeanStd>,
     /// The cosine between the two tasks' gradients at the trunk's output, mean over the training.
     pub agreement: Option<MeanStd>,
@@ -62,8 +62,11 @@ pub struct Row {
     pub sets: Vec<String>,
     /// By task, on the test split, of the weights that were best on validation.
     pub metrics: BTreeMap<String, Scores<MeanStd>>,
-    /// Δm in per cent against the single-task networks of the same seed; `None` for those themselves.
+    /// Δm in per cent against the single-task networks of the same seed; `None` for those themselves, and where it cannot be told.
     pub delta_m: Option<MeanStd>,
+    /// Why it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_delta_m: Option<String>,
     /// Trained parameters, of all networks of the row.
     pub params: usize,
     /// Parameters trained beside the network, which are no part of it.
@@ -74,8 +77,8 @@ pub struct Row {
     pub step_ms: MeanStd,
     /// Wall-clock seconds of one seed's training.
     pub seconds: MeanStd,
-    /// The best validation score.
-    pub val: MeanStd,
+    /// The best validation score; `None` where it is undefined.
+    pub val: Option<MeanStd>,
     /// The cosines between the tasks' gradients at the trunk's output, mean over training and seeds, tasks in the order of the
     /// data; empty where they were not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,10 +104,11 @@ impl Transfer {
         let gain = |task: &str, (pair, singles): &(StageResult, Vec<StageResult>)| {
             let none = || Error::Invalid(format!("{task} was not measured alone"));
             let own = singles.iter().find(|s| s.stage == format!("single/{task}")).and_then(|s| s.best.get(task));
-            let (metric, alone) = own.and_then(|own| own.scores.main()).ok_or_else(none)?;
-            let with = pair.best.get(task).and_then(|r| r.scores.get(metric.name)).ok_or_else(none)?;
-            let sign = if metric.higher_is_better { 1.0 } else { -1.0 };
-            Ok::<_, Error>((*alone != 0.0).then(|| sign * 100.0 * (with - alone) / alone))
+            let own = &own.ok_or_else(none)?.scores;
+            let with = &pair.best.get(task).ok_or_else(none)?.scores;
+            // The main metric comes first; a baseline near zero gives no gain, as in Δm.
+            let pair = with.measures().into_iter().zip(own.measures()).next();
+            Ok::<_, Error>(pair.and_then(|(with, alone)| Some(100.0 * with.gain(&alone).ok()?)))
         };
         let one = |task: &str, with: &str| {
             let gains = cells.iter().map(|cell| gain(task, cell)).collect::<Result<Option<Vec<f64>>>>()?;
@@ -127,9 +131,12 @@ impl Row {
         let delta = |(result, singles): &(&StageResult, &[StageResult])| {
             delta_against(result, |task| singles.iter().find(|s| s.stage == format!("single/{task}")))
         };
-        let deltas: Option<Vec<f64>> = cells.iter().map(delta).collect();
         let row = Self::of(&plan.name, &results)?;
-        Ok(Row { sets: plan.sets.clone(), delta_m: deltas.and_then(|d| MeanStd::of(&d)), ..row })
+        let (delta_m, without_delta_m) = match cells.iter().map(delta).collect::<Result<Vec<f64>>>() {
+            Ok(all) => (MeanStd::of(&all), None),
+            Err(why) => (None, Some(why.to_string())),
+        };
+        Ok(Row { sets: plan.sets.clone(), delta_m, without_delta_m, ..row })
     }
 
     fn of(name: &str, results: &[&StageResult]) -> Result<Self> {
@@ -139,12 +146,13 @@ impl Row {
             sets: Vec::new(),
             metrics: scores(results, |r| &r.best),
             delta_m: None,
+            without_delta_m: None,
             params: first.params,
             beside: first.beside,
             macs: first.macs,
             step_ms: mean(results.iter().map(|r| r.step_ms))?,
             seconds: mean(results.iter().map(|r| r.seconds))?,
-            val: mean(results.iter().map(|r| r.val))?,
+            val: results.iter().map(|r| r.val).collect::<Option<Vec<f64>>>().and_then(|all| MeanStd::of(&all)),
             agreement: agreement(results),
         })
     }
@@ -238,7 +246,7 @@ mod tests {
             macs: 10,
             seconds: 1.0,
             beside: 0,
-            val: 0.5,
+            val: Some(0.5),
             step_ms: 1.0,
             agreement: Vec::new(),
             best: BTreeMap::new(),

@@ -17,8 +17,8 @@ pub struct Trial {
     pub sets: Vec<String>,
     /// The epochs it was trained for.
     pub epochs: usize,
-    /// Its best validation score.
-    pub val: f64,
+    /// Its best validation score; `None` where it is undefined.
+    pub val: Option<f64>,
 }
 
 /// The values of every trial.
@@ -118,7 +118,8 @@ pub(super) fn run(
             scored.push((val, point.clone()));
         }
         // The first of equals stays first.
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let score = |trial: &(Option<f64>, Vec<String>)| trial.0.unwrap_or(f64::NEG_INFINITY);
+        scored.sort_by(|a, b| score(b).total_cmp(&score(a)));
         if epochs >= whole {
             let best = scored.into_iter().next().ok_or_else(|| Error::Invalid("a search without trials".into()))?;
             let sets = plan.sets.iter().cloned().chain(best.1).collect();

@@ -17,7 +17,7 @@ use crate::train::checkpoint;
 use crate::train::config::Config;
 use crate::train::dataset;
 use crate::train::feed::Feed;
-use crate::train::run::{augmentation, names};
+use crate::train::run::names;
 use crate::train::stage::{Bench, Shelf};
 use crate::{Error, Result};
 
@@ -44,7 +44,7 @@ pub fn verify(dir: &Path, part: f64, gpu: &Gpu) -> Result<Vec<Verified>> {
     let config = Config::load(&dir.join(names::CONFIG), &[])?;
     let data = dataset::load(&config)?;
     let data_fingerprint = data.fingerprint();
-    let feed = Feed::new(data, augmentation(&config));
+    let feed = Feed::of_run(&config, data);
     let (shelf, stop) = (Shelf::Run(dir.to_path_buf()), AtomicBool::new(false));
     let bench = Bench { gpu, shelf, feed, data_fingerprint, stop: &stop };
     let files = files(&folder(dir))?;

@@ -69,6 +69,7 @@ const TABLES: &[(&str, &[&str])] = &[
             "on_error",
             "labelled",
             "disjoint",
+            "evaluate_on",
         ],
     ),
     ("data.samples", COUNTS),

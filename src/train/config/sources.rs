@@ -9,6 +9,9 @@ use toml::Value;
 
 const MANY: usize = usize::MAX;
 
+impl Choice for EvaluateOn {
+    const WORDS: &'static [(&'static str, Self)] = &[("image", Self::Image), ("canvas", Self::Canvas)];
+}
 impl Choice for OnError {
     const WORDS: &'static [(&'static str, Self)] = &[("fail", Self::Fail), ("skip", Self::Skip)];
 }
@@ -70,6 +73,7 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("val", &[Kind::Coco]),
     ("test", &[Kind::Coco]),
     ("on_error", &[Kind::Coco, Kind::Voc, Kind::Yolo, Kind::Csv, Kind::Panoptic]),
+    ("evaluate_on", &[Kind::Coco, Kind::Voc, Kind::Yolo, Kind::Panoptic]),
     ("also", &[Kind::Folder]),
     ("channels", &[Kind::Folder, Kind::Coco, Kind::Voc, Kind::Yolo, Kind::Csv, Kind::Panoptic]),
     ("task", &[Kind::Folder]),
@@ -207,6 +211,7 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
         flip_invariant: names("flip_invariant")?.unwrap_or_default(),
         crop_invariant: names("crop_invariant")?.unwrap_or_default(),
         disjoint: s.flag("disjoint", false)?,
+        evaluate_on: s.choice("evaluate_on", EvaluateOn::Image)?,
         labelled: labelled
             .keys()
             .map(|task| {
