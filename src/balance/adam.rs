@@ -5,6 +5,7 @@
 pub(super) struct Adam {
     lr: f64,
     weight_decay: f64,
+    eps: f64,
     step: f64,
     m: Vec<f64>,
     v: Vec<f64>,
@@ -12,7 +13,12 @@ pub(super) struct Adam {
 
 impl Adam {
     pub(super) fn new(values: usize, lr: f64, weight_decay: f64) -> Self {
-        Adam { lr, weight_decay, step: 0.0, m: vec![0.0; values], v: vec![0.0; values] }
+        Adam { lr, weight_decay, eps: 1e-8, step: 0.0, m: vec![0.0; values], v: vec![0.0; values] }
+    }
+
+    /// Without what keeps small gradients from being followed as far as large ones: for gradients that have no size of their own.
+    pub(super) fn at_any_scale(self) -> Self {
+        Adam { eps: 1e-150, ..self }
     }
 
     /// One step of `x` against `gradient`.
@@ -24,7 +30,7 @@ impl Adam {
             let g = g + self.weight_decay * *x;
             self.m[i] = BETAS.0 * self.m[i] + (1.0 - BETAS.0) * g;
             self.v[i] = BETAS.1 * self.v[i] + (1.0 - BETAS.1) * g * g;
-            *x -= self.lr * (self.m[i] / corrections.0) / ((self.v[i] / corrections.1).sqrt() + 1e-8);
+            *x -= self.lr * (self.m[i] / corrections.0) / ((self.v[i] / corrections.1).sqrt() + self.eps);
         }
     }
 

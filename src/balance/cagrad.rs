@@ -23,20 +23,24 @@ impl Default for CaGrad {
 }
 
 impl CaGrad {
-    /// The weights; the mean's where it vanishes.
+    /// The weights. Those of the mean where `g_w` is zero as far as can be known, as where one gradient vanishes: no direction betters
+    /// the worst task then, and the mean is one that does not worsen it more than others; and where the mean itself is zero, as for
+    /// opposite gradients of one length. A gradient that is a million times shorter than the others gets better least, so that it
+    /// decides the direction. The combination is no longer than `1 + c` times the mean gradient, rescaled as said.
     pub fn weights(&self, gramian: &Gramian) -> Vec<f64> {
         let tasks = gramian.tasks();
         let mean = vec![1.0 / tasks as f64; tasks];
         let scale = if self.rescale { 1.0 / (1.0 + self.c * self.c) } else { 1.0 };
-        let Some(g) = gramian.normalised() else { return mean };
+        let centre: Vec<f64> = mean.iter().map(|m| scale * m).collect();
+        let Some(g) = gramian.normalised().filter(|g| !g.cancels(&mean)) else { return centre };
         let (along, radius) = (g.times(&mean), self.c * g.square(&mean).sqrt());
         // ‖g_w‖ is the least of (‖g_w‖² / t + t) / 2 over t: each step lowers the whole, and the limit is its minimum, as it is
         // convex.
         let mut w = mean.clone();
         let mut length = g.square(&w).sqrt();
         for _ in 0..500 {
-            if length <= 1e-10 || radius == 0.0 {
-                break;
+            if radius == 0.0 || g.cancels(&w) {
+                return centre;
             }
             let q: Vec<f64> = g.values().iter().map(|v| v * radius / length).collect();
             w = quadratic(&q, &along, Domain::Simplex);
@@ -47,8 +51,10 @@ impl CaGrad {
                 break;
             }
         }
-        let share = if length > 1e-10 { radius / length } else { 0.0 };
-        mean.iter().zip(w).map(|(m, w)| scale * (m + share * w)).collect()
+        if g.cancels(&w) {
+            return centre;
+        }
+        centre.iter().zip(w).map(|(m, w)| m + scale * radius / length * w).collect()
     }
 }
 

@@ -4,11 +4,15 @@ use super::gramian::Gramian;
 use super::method::{Method, Needs, Plain};
 use super::solve::{Domain, quadratic};
 
-/// Added to the diagonal of the Gramian of trace 1, so that nearly parallel gradients have one projection (TorchJD's default).
+/// Added to the diagonal of the Gramian of trace 1, so that nearly parallel gradients have one projection (TorchJD's default). It is as
+/// if every gradient had a component of its own, of a hundredth of the root of that trace: far above the rounding of the products, so
+/// that opposite gradients and dependent ones have bounded weights. The price: a gradient much shorter than a hundredth of the longest
+/// counts for less than its direction, and one a million times shorter hardly restrains the others.
 const RIDGE: f64 = 1e-4;
 
 /// The projection of `Σ_k u_k g_k` onto the dual cone, as weights: the nearest combination whose product with no gradient is
-/// negative. Its dual is `min_v vᵀ G v` over `v ≥ u` (Quinton & Rey 2024, proposition 1).
+/// negative. Its dual is `min_v vᵀ G v` over `v ≥ u` (Quinton & Rey 2024, proposition 1). A projection onto a cone is no longer than
+/// what is projected: never longer than the longest gradient by more than the ridge.
 fn project(gramian: &Gramian, u: &[f64]) -> Vec<f64> {
     let added = quadratic(gramian.values(), &gramian.times(u), Domain::Positive);
     u.iter().zip(added).map(|(u, x)| u + x).collect()

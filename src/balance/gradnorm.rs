@@ -1,6 +1,7 @@
 //! Gradients of like size, larger for tasks that fall behind.
 
 use super::adam::Adam;
+use super::gramian::TOLERANCE;
 use super::method::{Balance, Key, Method, Needs, Seen, Setup};
 use crate::Result;
 
@@ -8,6 +9,9 @@ use crate::Result;
 /// norms and `r_k` the task's loss over its first one, relative to the mean of that: minimise `Σ_k |‖w_k ∇L_k‖ − Ḡ r_k^α|`, the target
 /// taken as a constant; after each step the weights are scaled to the sum K. The norms are those at the level at which gradients
 /// are compared; the paper takes the last shared layer's parameters.
+///
+/// It looks at lengths alone: opposite gradients cancel, and one that vanishes, whose weight changes nothing, keeps its own. A task within
+/// [`TOLERANCE`] of its target is at it. The weights' sum is K, so that the combination is no longer than K times the longest gradient.
 struct GradNorm {
     alpha: f64,
     weights: Vec<f64>,
@@ -36,7 +40,9 @@ impl Balance for GradNorm {
         let middle = over(&ratio);
         let slope = |k: usize| {
             let distance = gramian.norm(k) * given[k] - mean * (ratio(k) / middle).powf(self.alpha);
-            if distance == 0.0 { 0.0 } else { distance.signum() * gramian.norm(k) }
+            // Where a task is at its target, the sign of what is left is rounding's.
+            let known = TOLERANCE * (gramian.norm(k) * given[k] + mean);
+            if distance.abs() <= known { 0.0 } else { distance.signum() * gramian.norm(k) }
         };
         let mut gradient = vec![0.0; losses.len()];
         present.iter().for_each(|k| gradient[*k] = slope(*k));
@@ -63,7 +69,8 @@ impl Balance for GradNorm {
 
 fn make(setup: &Setup) -> Box<dyn Balance> {
     let (n, lr) = (setup.tasks, setup.number("lr"));
-    let adam = Adam::new(n, lr, 0.0);
+    // Its gradients are as long as the tasks', which may all be small.
+    let adam = Adam::new(n, lr, 0.0).at_any_scale();
     Box::new(GradNorm { alpha: setup.number("alpha"), weights: vec![1.0; n], adam, first: vec![0.0; n] })
 }
 

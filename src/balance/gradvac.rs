@@ -5,18 +5,27 @@ use super::method::{Balance, Key, Method, Needs, Seen, Setup};
 use super::pcgrad::order;
 use crate::Result;
 
+/// How much of another gradient is added at most, in lengths of the longest: reached where two gradients whose usual cosine is above
+/// 0.99 are orthogonal.
+const REACH: f64 = 8.0;
+
 /// GradVac (Wang et al. 2021, arXiv 2010.05874): as PCGrad, but a gradient is turned towards another whenever their cosine is below
 /// what it has been on average, `φ`: it gains `‖g_i‖ (φ √(1 − c²) − c √(1 − φ²)) / (‖g_j‖ √(1 − φ²))` of the other, after which
 /// their cosine is `φ`; and `φ ← (1 − β) φ + β c`. `usual` holds φ for each pair, row by row, zeros at the start; `order` gives, for
 /// task `k`, the order in which it meets the others.
+///
+/// A gradient of which nothing is left (one that has met its opposite) has no cosine: it is not turned any more, and φ stays. As
+/// φ → 1, after many steps with parallel gradients, the rule adds without end; what it adds is held at [`REACH`] times the longest
+/// gradient, so that the combination is no longer than `K (1 + 8 (K − 1))` times that.
 pub fn gradvac(gramian: &Gramian, usual: &mut [f64], beta: f64, order: impl Fn(usize) -> Vec<usize>) -> Vec<f64> {
     let tasks = gramian.tasks();
+    let longest = gramian.longest();
     let mut sum = vec![0.0; tasks];
     for k in 0..tasks {
         let mut own: Vec<f64> = (0..tasks).map(|i| if i == k { 1.0 } else { 0.0 }).collect();
         for j in order(k) {
             let (length, other) = (gramian.square(&own).sqrt(), gramian.norm(j));
-            if length == 0.0 || other == 0.0 {
+            if other == 0.0 || gramian.cancels(&own) {
                 continue;
             }
             let product: f64 = (0..tasks).map(|i| gramian.at(j, i) * own[i]).sum();
@@ -24,7 +33,8 @@ pub fn gradvac(gramian: &Gramian, usual: &mut [f64], beta: f64, order: impl Fn(u
             let usual = &mut usual[k * tasks + j];
             if cosine < *usual {
                 let (sine, goal) = ((1.0 - cosine * cosine).sqrt(), (1.0 - *usual * *usual).sqrt());
-                own[j] += length * (*usual * sine - cosine * goal) / (other * goal.max(1e-12));
+                let added = (*usual * sine / goal.max(f64::MIN_POSITIVE) - cosine) * length;
+                own[j] += added.min(REACH * longest) / other;
             }
             *usual = (1.0 - beta) * *usual + beta * cosine;
         }

@@ -111,6 +111,17 @@ pub(super) fn spread(weights: &[f64], present: &[usize], tasks: usize) -> Vec<f6
     all
 }
 
+/// The weights that `of` gives to the tasks whose gradients do not vanish, for methods that need a direction of each: one that vanishes
+/// has none. All alike where they all do.
+pub(super) fn moving(gramian: &Gramian, of: impl Fn(&Gramian) -> Vec<f64>) -> Vec<f64> {
+    let (tasks, moving) = (gramian.tasks(), gramian.moving());
+    match moving.len() {
+        0 => vec![1.0 / tasks as f64; tasks],
+        n if n == tasks => of(gramian),
+        _ => spread(&of(&gramian.of_tasks(&moving)), &moving, tasks),
+    }
+}
+
 /// What a method is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {

@@ -29,7 +29,7 @@ pub use cagrad::CaGrad;
 pub use cone::{dual_proj, upgrad};
 pub use fair::{fairgrad, nash_mtl};
 pub use gradvac::gradvac;
-pub use gramian::Gramian;
+pub use gramian::{Gramian, TOLERANCE};
 pub use imtl::imtl_g;
 pub use method::{Balance, Balancer, Key, Method, Needs, Seen, Setup};
 pub use mgda::mgda;

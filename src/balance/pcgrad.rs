@@ -8,7 +8,9 @@ use super::simple::{stream, uniform};
 /// along every one that it is in conflict with (a negative product); the results are added. `order` gives, for task `k`, the order
 /// in which it meets the others, which the caller draws from its seed.
 ///
-/// All of it happens in the space of the gradients, so that weights of the original ones describe it.
+/// All of it happens in the space of the gradients, so that weights of the original ones describe it. No projection makes a gradient
+/// longer: the combination is no longer than all gradients together. Two opposite gradients leave nothing of each other, however
+/// short one of them is; one that vanishes is in conflict with none.
 pub fn pcgrad(gramian: &Gramian, order: impl Fn(usize) -> Vec<usize>) -> Vec<f64> {
     let tasks = gramian.tasks();
     let mut sum = vec![0.0; tasks];

@@ -60,6 +60,9 @@ pub(super) const GLS: Method = Method {
 /// DB-MTL (Lin et al. 2023, arXiv 2308.12029): the losses' logarithms, their gradients scaled to the longest one's length and added:
 /// `w_k = max_j ‖∇ log L_j‖ / (‖∇ log L_k‖ L_k)`. Without the paper's averaging of gradients over steps, which would need every
 /// task's gradient of the parameters to be kept.
+///
+/// It looks at lengths alone, so that conflicts change nothing: opposite gradients cancel. A gradient a million times shorter than the
+/// others becomes as long as they are; one that vanishes stays so. The combination is no longer than `K max_j ‖∇ log L_j‖`.
 pub(super) const DB_MTL: Method = Method {
     name: "db_mtl",
     needs: Needs::Gramian,

@@ -28,8 +28,11 @@ pub(super) fn linear(mut a: Vec<f64>, mut b: Vec<f64>) -> Option<Vec<f64>> {
     Some(b)
 }
 
+/// An eigenvalue or a singular value, and its vector.
+pub(super) type Pair = (f64, Vec<f64>);
+
 /// Eigenvalues, largest first, and for each its vector of length 1, of the symmetric `a`; by Jacobi's rotations.
-pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> Vec<(f64, Vec<f64>)> {
+pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> Vec<Pair> {
     let mut v: Vec<f64> = (0..n * n).map(|i| if i % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
     // Convergence is quadratic; a few sweeps do.
     for _ in 0..60 {
@@ -61,7 +64,46 @@ pub(super) fn eigen(mut a: Vec<f64>, n: usize) -> Vec<(f64, Vec<f64>)> {
         }
     }
     let mut pairs: Vec<_> = (0..n).map(|k| (a[k * n + k], (0..n).map(|i| v[i * n + k]).collect())).collect();
-    pairs.sort_by(|a: &(f64, Vec<f64>), b| b.0.total_cmp(&a.0));
+    pairs.sort_by(|a: &Pair, b| b.0.total_cmp(&a.0));
+    pairs
+}
+
+/// The singular values, largest first, and for each its combination (of length 1) of these columns, which is as long as it: by one-sided
+/// Jacobi rotations, which find the small ones as exactly as the large ones where the columns differ in length only (Demmel & Veselić
+/// 1992, "Jacobi's method is more accurate than QR").
+pub(super) fn singular(mut columns: Vec<Vec<f64>>) -> Vec<Pair> {
+    let n = columns.len();
+    let mut v: Vec<Vec<f64>> = (0..n).map(|k| (0..n).map(|i| if i == k { 1.0 } else { 0.0 }).collect()).collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let turn = |of: &mut [Vec<f64>], (p, q): (usize, usize), (c, s): (f64, f64)| {
+        let (left, right) = of.split_at_mut(q);
+        for (x, y) in left[p].iter_mut().zip(&mut right[0]) {
+            (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
+        }
+    };
+    for _ in 0..60 {
+        let mut still = true;
+        for p in 0..n {
+            for q in p + 1..n {
+                let (a, b) = (dot(&columns[p], &columns[p]), dot(&columns[q], &columns[q]));
+                let product = dot(&columns[p], &columns[q]);
+                if product.abs() <= 1e-15 * a.sqrt() * b.sqrt() {
+                    continue;
+                }
+                still = false;
+                let theta = (b - a) / (2.0 * product);
+                let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
+                let rotation = (1.0 / t.hypot(1.0), t / t.hypot(1.0));
+                turn(&mut columns, (p, q), rotation);
+                turn(&mut v, (p, q), rotation);
+            }
+        }
+        if still {
+            break;
+        }
+    }
+    let mut pairs: Vec<_> = columns.iter().map(|c| dot(c, c).sqrt()).zip(v).collect();
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
     pairs
 }
 
@@ -75,30 +117,36 @@ pub(super) enum Domain {
 }
 
 /// The minimum of `½ xᵀ q x + bᵀ x` over `domain`, `q` positive semidefinite: by a primal active set, exact up to rounding where
-/// `q` is definite. A ridge of 1e-13 of its size stands in where it is not.
+/// `q` is definite. A ridge of 1e-13 of its diagonal stands in where it is not.
+///
+/// It is solved in `y = x √diag(q)`, so that a variable whose row of `q` is a million million times smaller than another's is found
+/// as exactly.
 pub(super) fn quadratic(q: &[f64], b: &[f64], domain: Domain) -> Vec<f64> {
     let n = b.len();
-    let size = (0..n).map(|k| q[k * (n + 1)]).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
-    // In units of its size, so that the multiplier's ones beside it have one.
-    let at = |i: usize, j: usize| q[i * n + j] / size + if i == j { 1e-13 } else { 0.0 };
-    let b: Vec<f64> = b.iter().map(|b| b / size).collect();
+    let roots: Vec<f64> = (0..n).map(|k| q[k * (n + 1)].max(0.0).sqrt()).collect();
+    let least = roots.iter().copied().filter(|r| *r > 0.0).fold(f64::INFINITY, f64::min);
+    // A row of zeros has no size; that of the smallest serves.
+    let unit = if least.is_finite() { least } else { 1.0 };
+    let scale: Vec<f64> = roots.iter().map(|r| if *r > 0.0 { unit / r } else { 1.0 }).collect();
+    let at = |i: usize, j: usize| q[i * n + j] / unit * (scale[i] * scale[j]) / unit + if i == j { 1e-13 } else { 0.0 };
     let sum = usize::from(domain == Domain::Simplex);
     let mut x = vec![0.0; n];
     let mut free = vec![false; n];
     if domain == Domain::Simplex {
         // The best corner.
-        let value = |k: usize| 0.5 * at(k, k) + b[k];
+        let value = |k: usize| 0.5 * q[k * (n + 1)] + b[k];
         let best = (0..n).min_by(|i, j| value(*i).total_cmp(&value(*j))).unwrap_or(0);
-        (x[best], free[best]) = (1.0, true);
+        (x[best], free[best]) = (1.0 / scale[best], true);
     }
+    let b: Vec<f64> = b.iter().zip(&scale).map(|(b, s)| b / unit * s / unit).collect();
     for _ in 0..50 * (n + 1) {
         let set: Vec<usize> = (0..n).filter(|k| free[*k]).collect();
-        // The minimum with the others at zero, whatever its signs: [q 1; 1ᵀ 0] [x; λ] = [-b; 1].
+        // The minimum with the others at zero, whatever its signs: [q s; sᵀ 0] [y; λ] = [-b; 1].
         let m = set.len() + sum;
         let entry = |i: usize, j: usize| match (set.get(i), set.get(j)) {
             (Some(i), Some(j)) => at(*i, *j),
+            (Some(k), None) | (None, Some(k)) => scale[*k],
             (None, None) => 0.0,
-            _ => 1.0,
         };
         let a = (0..m * m).map(|i| entry(i / m, i % m)).collect();
         let right = (0..m).map(|i| set.get(i).map_or(1.0, |k| -b[*k])).collect();
@@ -117,14 +165,19 @@ pub(super) fn quadratic(q: &[f64], b: &[f64], domain: Domain) -> Vec<f64> {
             x[*k] = target(*k);
         }
         let level = if sum == 1 { -solution[m - 1] } else { 0.0 };
-        let slope = |k: usize| (0..n).map(|j| at(k, j) * x[j]).sum::<f64>() + b[k] - level;
+        // How fast the function falls as `k` enters, in units of what cancels in it.
+        let slope = |k: usize| {
+            let parts = (0..n).map(|j| at(k, j) * x[j]).chain([b[k], -level * scale[k]]);
+            let (sum, size) = parts.fold((0.0, 0.0), |(sum, size), v| (sum + v, size + v.abs()));
+            if size > 0.0 { sum / size } else { 0.0 }
+        };
         let bound = (0..n).filter(|k| !free[*k]).map(|k| (slope(k), k)).min_by(|a, b| a.0.total_cmp(&b.0));
         match bound {
-            Some((slope, k)) if slope < -1e-13 => free[k] = true,
+            Some((slope, k)) if slope < -1e-12 => free[k] = true,
             _ => break,
         }
     }
-    x
+    x.iter().zip(scale).map(|(x, s)| x * s).collect()
 }
 
 #[cfg(test)]
@@ -152,6 +205,22 @@ mod tests {
         close(&eigen(vec![2.0, 0.0, 0.0, 2.0], 2).iter().map(|p| p.0).collect::<Vec<_>>(), &[2.0, 2.0]);
     }
 
+    /// Columns of lengths 1, 1e-5 and 1e-9 at 60° to each other, and one more that depends on the first two.
+    #[test]
+    fn small_singular_values_are_as_exact_as_large_ones() {
+        let (half, high) = (0.5, 0.75_f64.sqrt());
+        let columns = |small: f64| vec![vec![1.0, 0.0], vec![half * small, high * small], vec![1.0, 0.0]];
+        for small in [1e-5, 1e-9, 1e-12] {
+            let pairs = singular(columns(small));
+            // Of [√2 e, small u], whose squares' product is the determinant 2 small² sin² 60°, and whose sum is 2 + small².
+            let (first, second) = (pairs[0].0, pairs[1].0);
+            assert!((first - 2.0_f64.sqrt()).abs() < 1e-9 && (second / (high * small) - 1.0).abs() < 1e-9, "{pairs:?}");
+            assert!(pairs[2].0 < 1e-6 * small, "{pairs:?}");
+        }
+        let lengths: Vec<f64> = singular(vec![vec![3.0], vec![4.0]]).iter().map(|p| p.0).collect();
+        close(&lengths, &[5.0, 0.0]);
+    }
+
     #[test]
     fn quadratic_minima_keep_to_their_domain() {
         let q = [2.0, 0.0, 0.0, 2.0];
@@ -162,6 +231,20 @@ mod tests {
         // A singular one: any point of the simplex is as good, and one of it comes out.
         let x = quadratic(&[1.0; 9], &[0.0; 3], Domain::Simplex);
         assert!((x.iter().sum::<f64>() - 1.0).abs() < 1e-9 && x.iter().all(|x| *x >= 0.0));
+    }
+
+    /// The shortest point between two short gradients is found beside a long one.
+    #[test]
+    fn small_rows_are_seen() {
+        for small in [1.0, 1e-6, 1e-10] {
+            let s = small * small;
+            // Lengths 1, small, 2 small, each orthogonal to the others: weights in proportion to 1 / length².
+            let x = quadratic(&[1.0, 0.0, 0.0, 0.0, s, 0.0, 0.0, 0.0, 4.0 * s], &[0.0; 3], Domain::Simplex);
+            let sum = s + 1.0 + 0.25;
+            close(&x, &[s / sum, 1.0 / sum, 0.25 / sum]);
+            let x = quadratic(&[1.0, 0.0, 0.0, s], &[-1.0, -s], Domain::Positive);
+            close(&x, &[1.0, 1.0]);
+        }
     }
 
     /// Against the conditions of the optimum, on random matrices of several sizes.

@@ -1,5 +1,6 @@
 //! What holds for all methods on the Gramian, and TorchJD's values; then the whole table.
 
+mod edges;
 mod table;
 
 use super::*;
@@ -57,6 +58,14 @@ fn the_combined_gradients_are_torchjds() -> Result<()> {
             let Some(want) = case["combined"].get(name).map(numbers) else { continue };
             let got = combined(&gradients, &method(&gramian));
             let error = error(&got, &want);
+            if name == "imtl_g" && case["kind"] == "parallel" {
+                // Any weights that give a multiple of both have equal projections. TorchJD's are 5/3 of the shorter one; the limit of
+                // gradients that become parallel, which ours are, is 4/3 (`balance_edges.json`).
+                let way: Vec<f64> = got.iter().map(|v| 1.25 * v).collect();
+                assert!(self::error(&way, &want) < 1e-4, "{name}: {got:?} {want:?}");
+                compared += 1;
+                continue;
+            }
             if name == "mgda" {
                 // TorchJD's Frank-Wolfe steps end before the minimum with eight tasks: ours is 0.5 % shorter there.
                 let square = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
