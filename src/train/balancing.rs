@@ -91,16 +91,29 @@ impl Balancing {
         Ok(self.groups.iter().map(|terms| terms.iter().map(term).sum()).collect())
     }
 
+    /// The Gramian of these products of the groups' gradients.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] with the name of the group whose gradient is not finite, or so long that `f32` cannot hold its square.
+    fn gramian(&self, products: Vec<f64>) -> Result<Gramian> {
+        match Gramian::not_finite(&products) {
+            Some((k, value)) => Err(Error::NonFinite {
+                what: format!("the square of the gradient of {}", self.names.get(k).map_or("a task", |n| n)),
+                value: value as f32,
+                at: "balancing".into(),
+            }),
+            None => Gramian::new(products),
+        }
+    }
+
     /// The weights of this step's groups, from the terms' values and the products of the groups' gradients.
     pub(super) fn weigh(&mut self, objective: &Objective, row: &[f32], products: Option<Vec<f64>>) -> Result<Vec<f32>> {
         let losses = self.losses(objective, row)?;
-        let gramian = products.map(Gramian::new).transpose()?;
+        let gramian = products.map(|products| self.gramian(products)).transpose()?;
         let seen = Seen { step: self.step, losses: &losses, gramian: gramian.as_ref() };
         let mut weights = self.balancer.weights(&seen)?;
-        let size: f64 = weights.iter().map(|w| w.abs()).sum();
-        if self.rescale && size > 0.0 {
-            let scale = weights.len() as f64 / size;
-            weights.iter_mut().for_each(|w| *w *= scale);
+        if self.rescale {
+            rescale(&mut weights);
         }
         self.step += 1;
         self.count += 1;
@@ -136,5 +149,53 @@ impl Balancing {
         }
         (self.step, self.sums, self.count) = (from.step, from.sums.clone(), from.count);
         Ok(())
+    }
+}
+
+/// Scales the weights to a mean size of 1, so that methods are compared at one learning rate. Methods give exact zeros where gradients
+/// cancel up to rounding; those stay, as there is no direction to scale.
+fn rescale(weights: &mut [f64]) {
+    let largest = weights.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
+    if largest > 0.0 {
+        // By the largest first: sums of large ones overflow, quotients of small ones do.
+        weights.iter_mut().for_each(|w| *w /= largest);
+        let size: f64 = weights.iter().map(|w| w.abs()).sum::<f64>() / weights.len() as f64;
+        weights.iter_mut().for_each(|w| *w /= size);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_gradient_that_is_not_finite_is_named() {
+        let balancer = Balancer::new(balance::method("imtl_g").unwrap(), &BTreeMap::new(), 2, 0).unwrap();
+        let names = ["age", "pose"].map(String::from).to_vec();
+        let groups = vec![vec![0], vec![1]];
+        let (level, sums) = (Level::Parameters, vec![0.0; 2]);
+        let balancing = Balancing { balancer, groups, names, level, rescale: true, step: 0, sums, count: 0 };
+        for (value, products) in [
+            ("NaN", vec![1.0, f64::NAN, f64::NAN, f64::NAN]),
+            ("inf", vec![1.0, f64::INFINITY, f64::INFINITY, f64::INFINITY]),
+        ] {
+            let error = balancing.gramian(products).unwrap_err().to_string();
+            assert!(error.contains("the gradient of pose") && error.contains(value), "{error}");
+            assert!(error.contains("lower the learning rate"), "{error}");
+        }
+        assert!(balancing.gramian(vec![1.0, 0.5, 0.5, 1.0]).is_ok());
+    }
+
+    #[test]
+    fn weights_of_any_size_are_scaled() {
+        for size in [1e-320, 1e-30, 1.0, 1e300] {
+            let mut weights = [3.0 * size, -size];
+            rescale(&mut weights);
+            assert!((weights[0] - 1.5).abs() < 1e-3 && (weights[1] + 0.5).abs() < 1e-3, "{weights:?}");
+        }
+        let mut zeros = [0.0; 2];
+        rescale(&mut zeros);
+        assert_eq!(zeros, [0.0; 2]);
     }
 }
