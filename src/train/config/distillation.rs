@@ -32,19 +32,20 @@ pub(super) fn names() -> Vec<&'static str> {
     METHODS.iter().map(|m| m.name).collect()
 }
 
-pub(super) fn section(s: &Section, train: TrainConfig) -> Result<DistillConfig> {
+pub(super) fn section(s: &Section, train: TrainConfig, teachers: TeacherKind) -> Result<DistillConfig> {
     let methods = methods(s)?;
+    let task_weight = s.number("task_weight", 1.0, "a weight of at least 0", |x| x >= 0.0)?;
+    // Scaling needs a loss on labels to measure by, and teachers that answer before the first step.
+    let scalable = task_weight > 0.0 && teachers != TeacherKind::Mutual;
     let mut tables = BTreeMap::new();
     for method in METHODS {
         if s.has(method.name) || methods.iter().any(|m| m == method.name) {
-            tables.insert(method.name.to_string(), table(&s.table(method.name)?, method)?);
+            tables.insert(method.name.to_string(), table(&s.table(method.name)?, method, scalable)?);
         }
     }
-    // Beside soft labels the others' weight is customarily low (Hinton et al. 2015), beside everything else it is 1.
-    let task_weight = if methods.iter().any(|m| m == "kd") { 0.1 } else { 1.0 };
     Ok(DistillConfig {
         methods,
-        task_weight: s.number("task_weight", task_weight, "a weight of at least 0", |x| x >= 0.0)?,
+        task_weight,
         adaptor_lr_factor: s.number("adaptor_lr_factor", 1.0, "a factor above 0", |x| x > 0.0)?,
         tables,
         train,
@@ -76,17 +77,17 @@ fn methods(s: &Section) -> Result<Vec<String>> {
     Ok(given)
 }
 
-fn table(s: &Section, method: &Method) -> Result<MethodConfig> {
+/// A published weight suits the loss, the data and the kind of task it was published for: soft labels that weigh nine times the labels
+/// of image classes weigh hundreds of times those of a detector. So a method without a weight in the file is scaled to the labels,
+/// if that is `scalable`, and one with a weight is taken at its word.
+fn table(s: &Section, method: &Method, scalable: bool) -> Result<MethodConfig> {
+    let normalise = s.flag("normalise", scalable && !s.has("weight"))?;
     let texts = |key, what| Ok(s.list(key, what, |v| v.as_str().map(str::to_string))?.unwrap_or_default());
     let layers = "a list of layers in quotes, such as [\"layer2\", \"layer3\"] or [\"pooled\"]";
     let config = MethodConfig {
-        weight: s.number(
-            "weight",
-            if s.flag("normalise", false)? { 1.0 } else { method.weight },
-            "a weight of at least 0",
-            |x| x >= 0.0,
-        )?,
-        normalise: s.flag("normalise", false)?,
+        weight: s
+            .number("weight", if normalise { 1.0 } else { method.weight }, "a weight of at least 0", |x| x >= 0.0)?,
+        normalise,
         warmup_epochs: s.number("warmup_epochs", 0.0, "a number of epochs of at least 0", |x| x >= 0.0)?,
         tasks: texts("tasks", "a list of task names in quotes")?,
         layers: texts("layers", layers)?,

@@ -29,13 +29,14 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     let distill = s.table("distill")?;
     let distill_train = self::train(&distill.table("train")?, &student.train)?;
     let data = sources::data(&s.table("data")?)?;
+    let teacher = teaching::teacher(&s.table("teacher")?, &train)?;
     let mut config = Config {
         name: name(s, path)?,
         seeds: seeds(s)?,
         data,
         augment: augment(&s.table("augment")?)?,
-        teacher: teaching::teacher(&s.table("teacher")?, &train)?,
-        distill: distillation::section(&distill, distill_train)?,
+        distill: distillation::section(&distill, distill_train, teacher.kind)?,
+        teacher,
         balance: balancing::section(&s.table("balance")?)?,
         cache: teaching::cache(&s.table("cache")?)?,
         train,

@@ -118,9 +118,9 @@ fn an_empty_file_is_the_embedded_digits_with_every_default() {
     assert_eq!(config.train, TrainConfig::default());
     assert_eq!((config.teacher.net.arch.as_str(), config.teacher.net.width), ("resnet14", 1.0));
     assert_eq!((config.student.net.arch.as_str(), config.student.net.width), ("resnet8", 0.5));
-    assert_eq!((config.distill.methods.as_slice(), config.distill.task_weight), (&["kd".to_string()][..], 0.1));
+    assert_eq!((config.distill.methods.as_slice(), config.distill.task_weight), (&["kd".to_string()][..], 1.0));
     let kd = &config.distill.tables["kd"];
-    assert_eq!((kd.weight, kd.settings["temperature"], kd.normalise), (0.9, 4.0, false));
+    assert_eq!((kd.weight, kd.settings["temperature"], kd.normalise), (1.0, 4.0, true));
     assert_eq!((config.teacher.kind, config.teacher.count), (TeacherKind::Single, 1));
     assert_eq!((config.balance.method.as_str(), config.balance.over), ("fixed", Over::Tasks));
     assert_eq!(config.tasks, weights(&[("first", 1.0), ("second", 1.0)]));
@@ -130,6 +130,23 @@ fn weights(all: &[(&str, f64)]) -> BTreeMap<String, TaskConfig> {
     let usual = Some(TaskLoss::CrossEntropy);
     let one = |weight: f64| TaskConfig { loss: usual, ..TaskConfig::of_weight(weight) };
     all.iter().map(|(task, weight)| (task.to_string(), one(*weight))).collect()
+}
+
+/// Where nothing can be measured before the first step, or there is nothing to measure by, weights are the published ones.
+#[test]
+fn methods_are_scaled_where_they_can_be() {
+    let kd = |more: &str| {
+        let config = parse(&format!("[data]\nsource = \"digits\"\n{more}")).unwrap();
+        let kd = config.distill.tables["kd"].clone();
+        (kd.weight, kd.normalise)
+    };
+    assert_eq!(kd(""), (1.0, true));
+    assert_eq!(kd("[distill.kd]\ntemperature = 2\n"), (1.0, true));
+    assert_eq!(kd("[distill.kd]\nweight = 0.5\n"), (0.5, false));
+    assert_eq!(kd("[distill.kd]\nweight = 0.5\nnormalise = true\n"), (0.5, true));
+    assert_eq!(kd("[distill.kd]\nnormalise = false\n"), (0.9, false));
+    assert_eq!(kd("[distill]\ntask_weight = 0\n"), (0.9, false));
+    assert_eq!(kd("[teacher]\nkind = \"mutual\"\n"), (0.9, false));
 }
 
 #[test]
@@ -145,8 +162,11 @@ fn overrides_are_merged_in_their_order() {
     );
     assert_eq!(config.tasks, weights(&[("article", 1.0), ("digit", 0.5)]));
     let used: Vec<(&str, f64)> = config.distill.used().map(|(m, c)| (m.name, c.weight)).collect();
-    assert_eq!(used, [("standardised_kd", 9.0), ("normalised", 3.5)]);
+    assert_eq!(used, [("standardised_kd", 1.0), ("normalised", 3.5)]);
     assert_eq!((config.distill.task_weight, config.distill.tables["fitnet"].weight), (1.0, 7.0));
+    // Without a weight a method is scaled to the labels; with one it is taken at its word.
+    let normalised = |name: &str| config.distill.tables[name].normalise;
+    assert_eq!(["standardised_kd", "normalised", "fitnet"].map(normalised), [true, true, false]);
     assert_eq!(config.balance.settings, BTreeMap::from([("c".into(), 0.4)]));
     assert_eq!(config.teacher.weights["digit"], [1.0, 2.5]);
     assert_eq!(config.teacher.net.stem, Some(Stem::ImageNet));
