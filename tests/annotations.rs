@@ -137,7 +137,7 @@ fn a_run_learns_from_coco_files() {
     assert_eq!(data.splits().map(|(_, s)| s.len()), [3, 2, 2]);
     let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
     assert!(
-        told("more.png", "no annotation that was read names it") && told("held-tall.png", "no such file"),
+        told("more.png", "not named by any annotation that was read") && told("held-tall.png", "no such file"),
         "{:?}",
         data.skipped
     );

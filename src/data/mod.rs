@@ -25,13 +25,14 @@ pub mod loader;
 mod originals;
 pub mod scenes;
 pub mod seed;
+mod skipped;
 pub mod split;
 
 pub use labels::{IGNORED, Labels, MISSING, Object, Task, TaskKind, UNKNOWN};
 pub use originals::{MaskRuns, OriginalLabels, Originals};
+pub use skipped::{Fate, Skipped, SkippedGroup};
 
 use crate::{Error, Result};
-use std::path::PathBuf;
 
 /// Images of one size, 8 bits a channel, `[count, height, width, channels]` (NHWC).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,15 +132,6 @@ impl Split {
     }
 }
 
-/// Something that was left out on loading, or has no labels of some kind, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The file.
-    pub path: PathBuf,
-    /// Why, or what it lacks.
-    pub reason: String,
-}
-
 /// How many samples of each split to keep; `None` keeps all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -164,7 +156,7 @@ pub struct Dataset {
     pub val: Split,
     /// What is reported, and used for nothing else.
     pub test: Split,
-    /// What was left out.
+    /// What was left out, or is incomplete.
     pub skipped: Vec<Skipped>,
 }
 

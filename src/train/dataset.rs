@@ -150,10 +150,7 @@ fn coco_set(config: &Config, source: &CocoSource) -> Result<Dataset> {
     let mut skipped: Vec<Skipped> = read.into_iter().flat_map(|r| r.skipped).collect();
     skipped.extend(unused(Some(&folder), parts.iter().flatten(), &skipped, &options));
     let [train, val, test] = parts.map(|part| objects::present(part, &mut skipped));
-    let parts = limited([train?, val?, test?], &source.limit, config.data.split_seed);
-    let mut data = objects::load(&config.name, &classes, parts, &options)?;
-    data.skipped.extend(skipped);
-    Ok(data)
+    limited(config, (&classes, skipped), [train?, val?, test?], &source.limit, &options)
 }
 
 /// One folder of annotations, cut into three, or as lists say.
@@ -206,9 +203,7 @@ fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
             [train, val, of(test)]
         }
     };
-    let mut data = objects::load(&config.name, &found.classes, limited(parts, &source.limit, seed), &options)?;
-    data.skipped.extend(skipped);
-    Ok(data)
+    limited(config, (&found.classes, skipped), parts, &source.limit, &options)
 }
 
 /// One folder of labels, cut into three.
@@ -273,11 +268,8 @@ fn one_set(
     limit: &Limit,
     options: &objects::Options,
 ) -> Result<Dataset> {
-    let seed = config.data.split_seed;
-    let parts = limited(cut(images, fractions, seed)?, limit, seed);
-    let mut data = objects::load(&config.name, classes, parts, options)?;
-    data.skipped.extend(skipped);
-    Ok(data)
+    let parts = cut(images, fractions, config.data.split_seed)?;
+    limited(config, (classes, skipped), parts, limit, options)
 }
 
 /// For training, validation and the test.
@@ -293,16 +285,31 @@ fn cut_one(all: &[objects::Annotated], part: f64, seed: u64, name: &str) -> Resu
     Ok([pick(all, &rest), pick(all, &cut)])
 }
 
-/// So many of each at most, before any of them is read.
-fn limited(parts: [Vec<objects::Annotated>; 3], limit: &Limit, seed: u64) -> [Vec<objects::Annotated>; 3] {
-    let limits = [("train", limit.train), ("val", limit.val), ("test", limit.test)];
-    let mut limits = limits.into_iter();
-    parts.map(|part| match limits.next() {
+/// So many of each at most, read: those that are drawn, then, where some of them cannot be read, the others in the order of another
+/// draw.
+fn limited(
+    config: &Config,
+    (classes, skipped): (&[String], Vec<Skipped>),
+    parts: [Vec<objects::Annotated>; 3],
+    limit: &Limit,
+    options: &objects::Options,
+) -> Result<Dataset> {
+    let limits = [limit.train, limit.val, limit.test];
+    let mut named = ["train", "val", "test"].into_iter().zip(limits);
+    let parts = parts.map(|part| match named.next() {
         Some((name, Some(limit))) if limit < part.len() => {
-            pick(&part, &split::choose(&vec![0; part.len()], limit, seed::derive(seed, name)))
+            let seed = seed::derive(config.data.split_seed, name);
+            let mut order = split::choose(&vec![0; part.len()], limit, seed);
+            let drawn: BTreeSet<u32> = order.iter().copied().collect();
+            let spare = split::permutation(part.len(), seed::derive(seed, "spare"));
+            order.extend(spare.into_iter().filter(|i| !drawn.contains(i)));
+            pick(&part, &order)
         }
         _ => part,
-    })
+    });
+    let mut data = objects::load_some(&config.name, classes, parts, limits, options)?;
+    data.skipped.extend(skipped);
+    Ok(data)
 }
 
 fn pick(from: &[objects::Annotated], indices: &[u32]) -> Vec<objects::Annotated> {

@@ -25,8 +25,7 @@ impl OnError {
     pub(super) fn refuse(self, path: &Path, place: &str, reason: &str, skipped: &mut Vec<Skipped>) -> Result<()> {
         match self {
             OnError::Skip => {
-                let reason = if place.is_empty() { reason.to_string() } else { format!("{place}: {reason}") };
-                skipped.push(Skipped { path: path.to_path_buf(), reason });
+                skipped.push(Skipped::left_out(path, reason).at(place));
                 Ok(())
             }
             OnError::Fail => {
@@ -295,7 +294,8 @@ mod tests {
         let error = with(flat, OnError::Fail).unwrap_err().to_string();
         assert!(error.contains("image 2: has no pixels; mend it"), "{error}");
         let found = with(flat, OnError::Skip).unwrap();
-        assert_eq!((found.images.len(), found.skipped[0].reason.as_str()), (1, "image 2: has no pixels"));
+        assert_eq!((found.images.len(), found.skipped.len()), (1, 1));
+        assert!(found.skipped[0].to_string().ends_with("instances.json, image 2: has no pixels"));
         // Whose its annotations are, nobody can tell.
         for on_error in [OnError::Fail, OnError::Skip] {
             let error = with(r#"{"id": 7, "file_name": "c.png", "width": 3, "height": 3}"#, on_error).unwrap_err();

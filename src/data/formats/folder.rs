@@ -68,10 +68,10 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     let mut splits = Vec::with_capacity(3);
     for ((part, listing), limit) in [("train", train), ("val", val), ("test", test)].into_iter().zip(limits) {
         let seed = seed::derive(seed::derive(options.split_seed, "limit"), part);
-        let kept = limit.map_or_else(|| listing.clone(), |l| listing.gather(&split::choose(&listing.labels, l, seed)));
         // Of a cut-off part, a class may be a single file; losing that is no reason to refuse the set.
         let strict = part == "train" || options.root.join(part).is_dir();
-        splits.push(decode_all(&kept, if strict { &classes } else { &[] }, options, &mut skipped)?);
+        let required: &[String] = if strict { &classes } else { &[] };
+        splits.push(decode_some(&listing, limit, seed, required, options, &mut skipped)?);
     }
     let task = Task { flip: options.flip, ..Task::class(&options.task, classes) };
     let (test, val, train) = (splits.pop(), splits.pop(), splits.pop());
@@ -140,7 +140,7 @@ fn class_names(folder: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<String>>
     let mut names = Vec::new();
     for path in entries(folder)? {
         match path.file_name().and_then(|n| n.to_str()) {
-            _ if !path.is_dir() => skipped.push(Skipped { path, reason: "a file beside the class folders".into() }),
+            _ if !path.is_dir() => skipped.push(Skipped::left_out(path, "a file beside the class folders")),
             Some(name) => names.push(name.to_string()),
             None => return Err(Error::data(path, "", "the class folder's name is not valid UTF-8; rename it")),
         }
@@ -178,12 +178,12 @@ fn list(folder: &Path, classes: &[String], skipped: &mut Vec<Skipped>) -> Result
         let before = listing.files.len();
         for path in entries(&class)? {
             if path.is_dir() {
-                skipped.push(Skipped { path, reason: "a folder inside a class folder is not read".into() });
+                skipped.push(Skipped::left_out(path, "a folder inside a class folder is not read"));
             } else if is_image(&path) {
                 listing.files.push(path);
                 listing.labels.push(label as u32);
             } else {
-                skipped.push(Skipped { path, reason: "not named .png, .jpg or .jpeg".into() });
+                skipped.push(Skipped::left_out(path, "not named .png, .jpg or .jpeg"));
             }
         }
         if listing.files.len() == before {
@@ -200,6 +200,38 @@ impl Listing {
         let (files, labels) = indices.iter().map(pick).unzip();
         Listing { files, labels }
     }
+}
+
+/// Decodes so many of the files, or all of them. Where one cannot be read, another takes its place.
+fn decode_some(
+    listing: &Listing,
+    limit: Option<usize>,
+    seed: u64,
+    required: &[String],
+    options: &Options,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Split> {
+    let Some(limit) = limit else { return decode_all(listing, required, options, skipped) };
+    let chosen = split::choose(&listing.labels, limit, seed);
+    let mut decoded = decode_all(&listing.gather(&chosen), required, options, skipped)?;
+    let mut left: Vec<u32> = (0..listing.files.len() as u32).filter(|i| chosen.binary_search(i).is_err()).collect();
+    for round in 1.. {
+        let lacking = limit.saturating_sub(decoded.len());
+        if lacking == 0 || left.is_empty() {
+            break;
+        }
+        let labels: Vec<u32> = left.iter().map(|i| listing.labels[*i as usize]).collect();
+        let places = split::choose(&labels, lacking, seed::derive_n(seed, round));
+        let more: Vec<u32> = places.iter().map(|place| left[*place as usize]).collect();
+        left.retain(|i| more.binary_search(i).is_err());
+        let more = decode_all(&listing.gather(&more), &[], options, skipped)?;
+        decoded.images.pixels.extend(more.images.pixels);
+        decoded.images.count += more.images.count;
+        for (labels, more) in decoded.labels.iter_mut().zip(more.labels) {
+            labels.extend(more)?;
+        }
+    }
+    Ok(decoded)
 }
 
 /// Decodes the files on all cores. Those that fail go to `skipped`, and the images behind them close up. Each class of
@@ -240,7 +272,7 @@ fn decode_all(listing: &Listing, required: &[String], options: &Options, skipped
     let mut labels = Vec::with_capacity(listing.labels.len());
     for (i, reason) in reasons.into_iter().enumerate() {
         match reason {
-            Some(reason) => skipped.push(Skipped { path: listing.files[i].clone(), reason }),
+            Some(reason) => skipped.push(Skipped::left_out(&listing.files[i], reason)),
             None => {
                 images.pixels.copy_within(i * len..(i + 1) * len, labels.len() * len);
                 labels.push(listing.labels[i]);

@@ -11,6 +11,7 @@ pub mod names;
 pub mod objects;
 pub mod outline;
 pub mod panoptic;
+mod parallel;
 pub mod table;
 pub mod voc;
 pub mod yolo;

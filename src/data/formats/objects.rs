@@ -4,6 +4,7 @@
 use super::coco::{Instances, OnError};
 use super::outline::Outlined;
 use super::panoptic::Segments;
+pub(super) use super::parallel::in_parallel;
 use super::{folder, image, index_mask};
 use crate::data::letterbox::Letterbox;
 use crate::data::{
@@ -13,9 +14,6 @@ use crate::{Error, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 /// What is asked of images with objects, each a task of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -165,7 +163,7 @@ pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
 pub fn unlisted<'a>(folder: &Path, known: impl IntoIterator<Item = &'a Path>) -> Vec<Skipped> {
     let known: HashSet<&Path> = known.into_iter().collect();
     let unknown = |path: &PathBuf| folder::is_image(path) && !known.contains(path.as_path());
-    let told = |path| Skipped { path, reason: "no annotation that was read names it; it is not used".into() };
+    let told = |path| Skipped::not_named(path, "by any annotation that was read");
     files(folder).into_iter().filter(unknown).map(told).collect()
 }
 
@@ -176,7 +174,7 @@ impl MaskFiles {
         let orphan = |path: &PathBuf| {
             path.extension().is_some_and(|e| e == "png") && path.file_stem().is_some_and(|s| !known.contains(s))
         };
-        let told = |path| Skipped { path, reason: "belongs to no image".into() };
+        let told = |path| Skipped::left_out(path, "a mask that belongs to no image");
         files(&self.folder).into_iter().filter(orphan).map(told).collect()
     }
 }
@@ -202,7 +200,7 @@ pub fn present(part: Vec<Annotated>, skipped: &mut Vec<Skipped>) -> Result<Vec<A
         );
         return Err(Error::data(&first.path, "", message));
     }
-    let told = |a: Annotated| Skipped { path: a.path, reason: "is annotated, but there is no such file".into() };
+    let told = |a: Annotated| Skipped::left_out(a.path, "is annotated, but there is no such file");
     skipped.extend(gone.into_iter().map(told));
     Ok(there)
 }
@@ -230,12 +228,28 @@ fn check_outlines(parts: &[Vec<Annotated>; 3], options: &Options) -> Result<()> 
 /// `options.on_error` says to skip it; [`Error::Data`] where no file of a part is there; [`Error::Invalid`] for masks to be drawn where no
 /// object has an outline, and for a data set that cannot be learnt from ([`Dataset::check`]).
 pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options: &Options) -> Result<Dataset> {
+    load_some(name, classes, parts, [None; 3], options)
+}
+
+/// [`load`] of so many images of each part at most, its first ones. Where one of them cannot be read and is left out, a later one takes
+/// its place.
+pub(crate) fn load_some(
+    name: &str,
+    classes: &[String],
+    parts: [Vec<Annotated>; 3],
+    limits: [Option<usize>; 3],
+    options: &Options,
+) -> Result<Dataset> {
     let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes, &options.masks)).collect();
     // Before any image is read: a mask cannot number more classes than this allows.
     tasks.iter().try_for_each(Task::check)?;
     check_outlines(&parts, options)?;
     let mut skipped = Vec::new();
-    let [train, val, test] = parts.map(|part| split(&present(part, &mut skipped)?, options, &mut skipped));
+    let mut limits = limits.into_iter();
+    let [train, val, test] = parts.map(|part| {
+        let part = present(part, &mut skipped)?;
+        split(&part, limits.next().flatten(), options, &mut skipped)
+    });
     let (train, val, test) = (train?, val?, test?);
     let data = Dataset { name: name.into(), tasks, train, val, test, skipped };
     data.check()?;
@@ -257,11 +271,29 @@ struct Placed {
     missing: Option<String>,
 }
 
-fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> Result<Split> {
+/// The first images of a part on their canvases, or why they cannot be: so many that can, or all there are.
+fn placed<'a>(
+    mut part: &'a [Annotated],
+    limit: Option<usize>,
+    options: &Options,
+) -> Vec<(&'a Annotated, Result<Placed>)> {
+    let (mut all, mut lacking) = (Vec::new(), limit.unwrap_or(part.len()).min(part.len()));
+    while lacking > 0 && !part.is_empty() {
+        let (now, later) = part.split_at(lacking.min(part.len()));
+        let done = in_parallel(now, |a| place(a, options));
+        // Where nothing is borne, the first error ends it.
+        lacking = done.iter().filter(|d| d.is_err() && options.on_error == OnError::Skip).count();
+        all.extend(now.iter().zip(done));
+        part = later;
+    }
+    all
+}
+
+fn split(part: &[Annotated], limit: Option<usize>, options: &Options, skipped: &mut Vec<Skipped>) -> Result<Split> {
     let mut images = Images::black(0, options.size, options.channels)?;
     let (mut masks, mut boxes) = (Vec::new(), Vec::new());
     let (mut files, mut places, mut own_masks, mut own_boxes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (annotated, placed) in part.iter().zip(in_parallel(part, |a| place(a, options))) {
+    for (annotated, placed) in placed(part, limit, options) {
         match placed {
             Ok(placed) => {
                 images.pixels.extend(placed.pixels);
@@ -272,7 +304,7 @@ fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> R
                 own_masks.push(placed.own_mask);
                 own_boxes.push(placed.own_objects);
                 images.count += 1;
-                let told = |reason| Skipped { path: annotated.path.clone(), reason };
+                let told = |reason: String| Skipped::incomplete(&annotated.path, reason);
                 skipped.extend(placed.missing.map(told));
             }
             Err(error) if options.on_error == OnError::Skip => {
@@ -280,7 +312,7 @@ fn split(part: &[Annotated], options: &Options, skipped: &mut Vec<Skipped>) -> R
                     Error::Data { message, .. } => message,
                     other => other.to_string(),
                 };
-                skipped.push(Skipped { path: annotated.path.clone(), reason });
+                skipped.push(Skipped::left_out(&annotated.path, reason));
             }
             Err(error) => return Err(error),
         }
@@ -354,29 +386,4 @@ fn drawn(objects: &[Outlined], [h, w]: [usize; 2]) -> Vec<u8> {
         }
     }
     mask
-}
-
-/// `of` every item, on all cores, in the order of the items.
-pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], of: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
-    let worker = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(i) else { break };
-            let result = of(item);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((i, result));
-        }
-    };
-    let helpers = thread::available_parallelism().map_or(1, |n| n.get()) - 1;
-    thread::scope(|scope| {
-        for _ in 0..helpers {
-            // A refused thread only makes it slower: this one works as well.
-            let _ = thread::Builder::new().spawn_scoped(scope, worker);
-        }
-        worker();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(i, _)| *i);
-    done.into_iter().map(|(_, result)| result).collect()
 }

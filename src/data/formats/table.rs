@@ -91,7 +91,7 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
                 kept.push(row);
             }
             Err(Error::Data { message, .. }) if options.on_error == OnError::Skip => {
-                skipped.push(Skipped { path: row.path, reason: message });
+                skipped.push(Skipped::left_out(row.path, message));
             }
             Err(error) => return Err(error),
         }
@@ -182,12 +182,12 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
                     rows.push(Row { path: path.clone(), group, values });
                 }
                 None => {
-                    let reason = format!("{}: there is no image {own:?}", line(record.position()));
-                    skipped.push(Skipped { path: file.clone(), reason });
+                    let reason = format!("there is no image {own:?}");
+                    skipped.push(Skipped::left_out(file, reason).at(line(record.position())));
                 }
             },
             Err((line, message)) if options.on_error == OnError::Skip => {
-                skipped.push(Skipped { path: file.clone(), reason: format!("{line}: {message}") });
+                skipped.push(Skipped::left_out(file, message).at(line));
             }
             Err((line, message)) => {
                 return Err(Error::data(file, line, format!("{message}; mend it, or set data.on_error = \"skip\"")));
@@ -195,8 +195,8 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
         }
     }
     let alone = images.values().filter(|path| !seen.contains(path));
-    let reason = format!("has no row in {}", file.display());
-    skipped.extend(alone.map(|path| Skipped { path: path.clone(), reason: reason.clone() }));
+    let by = format!("in {}", file.file_name().unwrap_or_default().display());
+    skipped.extend(alone.map(|path| Skipped::not_named(path, &by)));
     Ok(rows)
 }
 

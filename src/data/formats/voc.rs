@@ -76,7 +76,7 @@ pub fn read(
         let Some(parsed) = parse(&text, classes, &mut refuse)? else { continue };
         // Else one image could be learnt by one name and tested by the other.
         if let Some(other) = first.get(&parsed.image) {
-            let reason = format!("{} has {other}.xml already; keep one annotation for an image", parsed.image);
+            let reason = format!("{:?} has \"{other}.xml\" already; keep one annotation for an image", parsed.image);
             refuse("<filename>".into(), reason)?;
             continue;
         }
@@ -285,7 +285,7 @@ mod tests {
         write("b.xml", file(&object("cat", [2, 2, 4, 4], "")));
         let read = |on_error| read(folder.path(), folder.path(), None, None, on_error);
         let error = read(OnError::Fail).unwrap_err().to_string();
-        assert!(error.contains("b.xml") && error.contains("a.jpg has a.xml already"), "{error}");
+        assert!(error.contains("b.xml") && error.contains("\"a.jpg\" has \"a.xml\" already"), "{error}");
         let found = read(OnError::Skip).unwrap();
         assert_eq!((found.names, found.skipped.len()), (vec!["a".to_string()], 1));
     }

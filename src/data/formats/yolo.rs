@@ -49,7 +49,7 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
             Ok(size) => size,
             Err(Error::Data { message, .. }) if on_error == OnError::Skip => {
                 files.remove(&stem);
-                skipped.push(Skipped { path, reason: message });
+                skipped.push(Skipped::left_out(path, message));
                 continue;
             }
             Err(error) => return Err(error),
@@ -60,18 +60,15 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
                 sheet.read(&file, on_error, &mut skipped)?
             }
             None => {
-                let reason = format!("has no {stem}.txt in {}; its objects are not known", labels.display());
-                skipped.push(Skipped { path: path.clone(), reason });
+                let reason = format!("has no .txt file in {}; its objects are not known", labels.display());
+                skipped.push(Skipped::incomplete(&path, reason));
                 None
             }
         };
         found.push(Annotated { path, size, objects, segments: None });
     }
-    let orphan = |(stem, path): (String, PathBuf)| Skipped {
-        path,
-        reason: format!("there is no image {stem} in {}", images.display()),
-    };
-    skipped.extend(files.into_iter().map(orphan));
+    let reason = format!("labels without an image of that name in {}", images.display());
+    skipped.extend(files.into_values().map(|path| Skipped::left_out(path, reason.as_str())));
     if found.is_empty() {
         return Err(Error::data(images, "", "holds no PNG or JPEG image"));
     }
