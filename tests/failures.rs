@@ -97,16 +97,33 @@ fn a_corrupt_picture_is_skipped_and_named() {
     let bytes = fs::read(&broken).unwrap();
     fs::write(&broken, &bytes[..bytes.len() / 3]).unwrap();
     let mut told = Vec::new();
-    let summary = train::run(&config, &folder.path().join("run"), &gpu, &AtomicBool::new(false), &mut |event| {
+    let out = folder.path().join("run");
+    let summary = train::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |event| {
         if let Event::Run { notes, .. } = event {
             told.extend(notes.iter().cloned());
         }
     })
     .unwrap();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("1 thing was left out"), "{told:?}");
-    assert!(told[1].contains(&broken.display().to_string()), "{told:?}");
+    assert!(told[0].starts_with("  data ") && told[1].starts_with("  images "), "{told:?}");
+    let place = told.iter().position(|line| line == "  left out: 1").unwrap();
+    assert_eq!(told.len(), place + 3, "{told:?}");
+    assert!(told[place + 2].contains(&broken.display().to_string()), "{told:?}");
+    let list = fs::read_to_string(out.join("skipped.txt")).unwrap();
+    assert!(list.starts_with(&broken.display().to_string()) && list.lines().count() == 1, "{list}");
+    let data: serde_json::Value = serde_json::from_slice(&fs::read(out.join("data.json")).unwrap()).unwrap();
+    let images: u64 = ["train", "val", "test"].iter().map(|s| data["images"][s].as_u64().unwrap()).sum();
+    assert_eq!((images, data["skipped"][0]["count"].as_u64()), (23, Some(1)));
     assert_eq!(summary.models.len(), 4);
+    // Of a limit, others take the place of those that cannot be read.
+    for name in ["red/10", "red/11", "blue/10", "blue/11"] {
+        fs::write(folder.path().join(format!("pictures/train/{name}.jpg")), b"no picture").unwrap();
+    }
+    let text = config.to_toml();
+    let limited = Config::parse(&text, Path::new("pictures.toml"), &["data.limit.train=8".into()]).unwrap();
+    let data = train::load_data(&limited).unwrap();
+    assert_eq!(data.train.len(), 8);
+    let seen = data.skipped.iter().collect::<Vec<_>>();
+    assert!((1..seen.len()).all(|i| !seen[..i].contains(&seen[i])), "{seen:?}");
 }
 
 // ---------------------------------------------------------------- losses

@@ -50,7 +50,7 @@ fn run(args: &Run) -> Result<ExitCode> {
     write_atomic(out.join("summary.md"), table::markdown(&summary).as_bytes())?;
     say(&table::text(&summary))?;
     say(&format!(
-        "In {}: summary.json, summary.md, curves.svg,{} metrics.jsonl, the networks.",
+        "In {}: summary.json, summary.md, curves.svg,{} data.json, metrics.jsonl, the networks.",
         out.display(),
         if confused { " confusion.svg," } else { "" }
     ))?;

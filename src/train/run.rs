@@ -10,11 +10,12 @@ use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
 use super::files::write_atomic;
+use super::overview::Overview;
 use super::stage::{Bench, Shelf};
 use super::stages::Stages;
 use super::summary::Summary;
-use crate::data::Dataset;
 use crate::data::augment::Augment;
+use crate::data::{Dataset, SkippedGroup};
 use crate::gpu::Gpu;
 use crate::{Error, Result};
 
@@ -26,7 +27,9 @@ pub mod names {
     pub const METRICS: &str = "metrics.jsonl";
     /// The outcome.
     pub const SUMMARY: &str = "summary.json";
-    /// What was left out of the data, where there is such.
+    /// What the data are, counted ([`super::Overview`]).
+    pub const DATA: &str = "data.json";
+    /// What was left out of the data, is incomplete, or is named nowhere, a line each; where there is such.
     pub const SKIPPED: &str = "skipped.txt";
 }
 
@@ -48,7 +51,7 @@ pub fn run(
     let data = dataset::load(config)?;
     let augment = augmentation(config);
     augment.check(&data.tasks)?;
-    let notes = notes(&data);
+    let (overview, skipped) = (Overview::of(&data, &config.data.source), listed(&data));
     let per_seed = config.trained_teachers() + data.tasks.len() + 2;
     let (shelf, data_fingerprint) = (Shelf::Run(out.to_path_buf()), data.fingerprint());
     let bench = Bench { gpu, shelf, data_fingerprint, feed: Feed::of_run(config, data), stop };
@@ -58,7 +61,8 @@ pub fn run(
     if !resolved.exists() {
         write_atomic(&resolved, config.to_toml().as_bytes())?;
     }
-    let notes = keep_notes(out, notes)?;
+    keep_overview(out, [names::DATA, names::SKIPPED], &overview, &skipped)?;
+    let notes = overview.lines(names::SKIPPED);
     let journal = out.join(names::METRICS);
     mend(&journal)?;
     let adapter = gpu.profile().to_string();
@@ -98,40 +102,22 @@ pub(super) fn augmentation(config: &Config) -> Augment {
     }
 }
 
-/// Lines of notes that are printed.
-const SHOWN: usize = 30;
-
-/// What was left out of the data, or is not known of it, for the user to see first.
-pub(super) fn notes(data: &Dataset) -> Vec<String> {
-    let all: Vec<String> = data.skipped.iter().map(|s| format!("  {}: {}", s.path.display(), s.reason)).collect();
-    let head = match all.len() {
-        0 => return all,
-        1 => "1 thing was left out, or is not known:".to_string(),
-        n => format!("{n} things were left out, or are not known:"),
-    };
-    std::iter::once(head).chain(all).collect()
+/// Everything that was skipped, a line each, what belongs together in one place.
+pub(super) fn listed(data: &Dataset) -> String {
+    SkippedGroup::all(&data.skipped).1.iter().map(|skipped| format!("{skipped}\n")).collect()
 }
 
-/// Writes them to the run's folder `out` and gives those that are printed.
-fn keep_notes(out: &Path, notes: Vec<String>) -> Result<Vec<String>> {
-    let path = out.join(names::SKIPPED);
-    if !notes.is_empty() {
-        write_atomic(&path, (notes.join("\n") + "\n").as_bytes())?;
+/// Writes the overview, and all that was `skipped` where there is such, to files of these names in `out`.
+pub(super) fn keep_overview(out: &Path, [data, list]: [&str; 2], overview: &Overview, skipped: &str) -> Result<()> {
+    write_atomic(out.join(data), overview.to_json()?.as_bytes())?;
+    let path = out.join(list);
+    if !skipped.is_empty() {
+        write_atomic(&path, skipped.as_bytes())?;
     } else if path.exists() {
         // Of a time when something was.
         std::fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
     }
-    Ok(shorten(notes, &format!(", see {}", names::SKIPPED)))
-}
-
-/// The first of them, and how many more there are.
-pub(super) fn shorten(mut notes: Vec<String>, place: &str) -> Vec<String> {
-    if notes.len() > SHOWN + 1 {
-        let more = notes.len() - SHOWN - 1;
-        notes.truncate(SHOWN + 1);
-        notes.push(format!("  … and {more} more{place}"));
-    }
-    notes
+    Ok(())
 }
 
 /// Finds that the folder is new, or this configuration's already.

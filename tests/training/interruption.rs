@@ -77,7 +77,7 @@ fn an_interrupted_run_ends_with_the_same_bits() {
         .collect();
     let found: Vec<String> = files(&whole).iter().map(|f| f.display().to_string()).collect();
     assert!(names.iter().all(|n| found.contains(n)), "{found:?}");
-    assert_eq!(found.len(), names.len() + 3, "nothing but the results is left: {found:?}");
+    assert_eq!(found.len(), names.len() + 4, "nothing but the results is left: {found:?}");
 
     finish(&config, &killed, &gpu).unwrap();
     assert_same_run("killed", &whole, &killed);

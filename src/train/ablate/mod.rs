@@ -21,7 +21,8 @@ use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
 use super::files::write_atomic;
-use super::run::{augmentation, notes, shorten};
+use super::overview::Overview;
+use super::run::{augmentation, keep_overview, listed};
 use super::stage::{Bench, Shelf};
 use super::stages::Stages;
 use super::summary::StageResult;
@@ -35,6 +36,14 @@ pub mod names {
     pub const OUTCOME: &str = "ablation.json";
     /// The folder of the stages.
     pub const STAGES: &str = "stages";
+
+    /// The overview of the first data that rows use, of the second, …, and the list of what was skipped.
+    pub(super) fn of_data(number: usize) -> [String; 2] {
+        match number {
+            1 => ["data.json".into(), "skipped.txt".into()],
+            n => [format!("data-{n}.json"), format!("skipped-{n}.txt")],
+        }
+    }
 }
 
 /// Runs every row of `ablation` in the folder `out`, or goes on where an interrupted run stopped, and writes the outcome after each
@@ -58,6 +67,7 @@ pub fn ablate(
         stop,
         out: out.join(names::STAGES),
         loaded: None,
+        overviews: Vec::new(),
         index: 0,
         done: BTreeMap::new(),
         groups: BTreeSet::new(),
@@ -65,6 +75,10 @@ pub fn ablate(
     let adapter = gpu.profile().to_string();
     let stages = work.count()?;
     on_event(Event::Run { name: &ablation.name, adapter: &adapter, seeds: &seeds, stages, notes: &[] });
+    // What the first row is trained on is told before anything is; other data when a row comes to them.
+    let searched = ablation.searches.first().map(|s| &s.sets);
+    let first = ablation.rows.first().map(|r| &r.sets).or(searched).map_or(&[][..], Vec::as_slice);
+    work.feed(&ablation.config(first)?, on_event)?;
     let mut outcome = Outcome::new(&ablation.name, &adapter, &seeds);
     let path = out.join(names::OUTCOME);
     for plan in &ablation.rows {
@@ -106,6 +120,8 @@ struct Work<'a> {
     stop: &'a AtomicBool,
     out: PathBuf,
     loaded: Option<Loaded>,
+    /// Hashes of all data that were loaded, in that order.
+    overviews: Vec<u64>,
     /// Stages so far.
     index: usize,
     /// Every stage that was asked for, by its name, seed and size; of those that agree in these the newest.
@@ -152,9 +168,18 @@ impl Work<'_> {
         let data = dataset::load(config)?;
         let augment = augmentation(config);
         augment.check(&data.tasks)?;
-        shorten(notes(&data), "").iter().for_each(|text| on_event(Event::Note { text }));
         let fingerprint = data.fingerprint();
-        let feed = Feed::of_run(&config, data);
+        if !self.overviews.contains(&fingerprint) {
+            self.overviews.push(fingerprint);
+            let overview = Overview::of(&data, &config.data.source);
+            let [json, list] = names::of_data(self.overviews.len());
+            let folder = self.out.parent().unwrap_or(&self.out);
+            keep_overview(folder, [&json, &list], &overview, &listed(&data))?;
+            // Notes are indented by whoever shows them.
+            let lines = overview.lines(&list);
+            lines.iter().for_each(|l| on_event(Event::Note { text: l.strip_prefix("  ").unwrap_or(l) }));
+        }
+        let feed = Feed::of_run(config, data);
         let (data, augment) = (config.data.clone(), config.augment);
         self.loaded = Some(Loaded { data, augment, feed: feed.clone(), fingerprint });
         Ok((feed, fingerprint))

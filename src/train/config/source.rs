@@ -324,6 +324,21 @@ pub struct Samples {
     pub test: usize,
 }
 
+impl Source {
+    /// How many images of each split are used at most, of sources that can be told so.
+    pub fn limit(&self) -> Limit {
+        match self {
+            Source::Idx(s) => s.limit,
+            Source::Folder(s) => s.limit,
+            Source::Coco(s) => s.limit,
+            Source::Voc(s) => s.limit,
+            Source::Yolo(s) => s.limit,
+            Source::Panoptic(s) => s.limit,
+            Source::Digits(_) | Source::Pair(_) | Source::Scenes(_) | Source::Csv(_) => Limit::default(),
+        }
+    }
+}
+
 /// Images to use at most; `None` is all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Limit {
