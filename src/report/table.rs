@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::metrics::{MeanStd, Metric, Scores};
 use crate::train::Summary;
 use crate::train::config::EvaluateOn;
+use crate::train::summary::Model;
 
 /// Said wherever boxes and masks are not measured as other tools do.
 pub(super) const ON_CANVAS: &str =
@@ -86,8 +87,14 @@ fn rows(summary: &Summary) -> Vec<Vec<String>> {
     let deltas = summary.delta_m.as_ref();
     head.extend(deltas.map(|_| "Δm %".to_string()));
     let mut rows = vec![head];
-    for (name, model) in summary.in_order() {
-        let mut row = vec![name.to_string(), count(model.params as u64), count(model.macs)];
+    // With one task the joint student is the single-task network: one row for both.
+    let joint = summary.models.get("joint");
+    let same = |name: &str, model: &Model| name.starts_with("single/") && joint == Some(model);
+    let both = summary.models.iter().any(|(name, model)| same(name, model));
+    for (name, model) in summary.in_order().into_iter().filter(|(name, _)| !both || *name != "joint") {
+        let shown = if same(name, model) { format!("{name} (= joint)") } else { name.to_string() };
+        let name = if same(name, model) { "joint" } else { name };
+        let mut row = vec![shown, count(model.params as u64), count(model.macs)];
         row.extend(columns.iter().map(|(task, m)| cell(m, model.metrics.get(*task), several)));
         row.extend(deltas.map(|d| d.get(name).map_or("–".into(), |delta| spread(*delta, several, true))));
         rows.push(row);

@@ -31,6 +31,7 @@ pub use teaching::{
     BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, TeacherConfig, TeacherKind,
 };
 
+use crate::balance::FIXED;
 use crate::data::TaskKind;
 use crate::data::formats::table;
 use crate::{Error, Result};
@@ -290,6 +291,13 @@ impl Config {
             TeacherKind::Joint => open.min(1) * self.teacher.count,
             TeacherKind::Own | TeacherKind::Mutual => 0,
         }
+    }
+
+    /// Whether the joint student is the single-task network: of one task there is nothing to balance, unless it is the terms of its
+    /// loss that are balanced.
+    pub fn joint_is_single(&self) -> bool {
+        let terms = self.balance.over == Over::Terms && self.balance.method != FIXED;
+        self.task_names().len() == 1 && !terms
     }
 
     /// What differs from another configuration, one line a key: `train.lr: 0.05, was 0.1`. Empty where they are equal.

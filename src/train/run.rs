@@ -1,4 +1,5 @@
-//! A whole run: for every seed the teachers, the single-task baselines, the joint and the distilled student.
+//! A whole run: for every seed the teachers, the single-task baselines, the joint student, unless it is the single-task one, and the
+//! distilled student.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -13,7 +14,7 @@ use super::files::write_atomic;
 use super::overview::Overview;
 use super::stage::{Bench, Shelf};
 use super::stages::Stages;
-use super::summary::Summary;
+use super::summary::{StageResult, Summary};
 use crate::data::augment::Augment;
 use crate::data::{Dataset, SkippedGroup};
 use crate::gpu::Gpu;
@@ -52,7 +53,8 @@ pub fn run(
     let augment = augmentation(config);
     augment.check(&data.tasks)?;
     let (overview, skipped) = (Overview::of(&data, &config.data.source), listed(&data));
-    let per_seed = config.trained_teachers() + data.tasks.len() + 2;
+    let joint = usize::from(!config.joint_is_single());
+    let per_seed = config.trained_teachers() + data.tasks.len() + joint + 1;
     let (shelf, data_fingerprint) = (Shelf::Run(out.to_path_buf()), data.fingerprint());
     let bench = Bench { gpu, shelf, data_fingerprint, feed: Feed::of_run(config, data), stop };
     let given = bench.given_teachers(config)?;
@@ -78,7 +80,8 @@ pub fn run(
     for seed in &config.seeds {
         results.extend(stages.seed(*seed)?);
     }
-    let seconds = results.iter().map(|r| r.seconds).sum();
+    let trained = |r: &&StageResult| r.stage != "joint" || !config.joint_is_single();
+    let seconds = results.iter().filter(trained).map(|r| r.seconds).sum();
     let summary = Summary {
         evaluate_on: bench.feed.evaluate_on,
         ..Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?

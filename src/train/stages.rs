@@ -5,6 +5,7 @@ use std::path::Path;
 use super::checkpoint::{self, to_json};
 use super::config::{Config, EvaluateOn, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use super::event::Event;
+use super::files::write_atomic;
 use super::objective::{Goal, Objective, Teaching};
 use super::run::{append, mend};
 use super::session::{LOOK, Session};
@@ -45,8 +46,10 @@ impl<'a> Stages<'a> {
     pub(super) fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
         let mut results = Vec::new();
         let mut staff = self.teachers(seed, &mut results)?;
-        results.extend(self.singles(seed)?);
-        results.push(self.joint(seed, Some(&mut staff))?);
+        let singles = self.singles(seed)?;
+        let joint = self.joint(seed, &singles, Some(&mut staff))?;
+        results.extend(singles);
+        results.push(joint);
         results.push(self.distilled(seed, &staff)?);
         // What taught must be what was loaded.
         staff.check_unchanged(self.bench.gpu)?;
@@ -75,12 +78,21 @@ impl<'a> Stages<'a> {
         network.detector_levels([h, w])
     }
 
+    /// The tasks' weights. Among one task a weight says nothing: it would be a factor of the learning rate by another name, and
+    /// make the joint student another network than the single-task one that it is.
+    fn weights(&self) -> Vec<f64> {
+        match self.task_configs().as_slice() {
+            [_] => vec![1.0],
+            several => several.iter().map(|t| t.weight).collect(),
+        }
+    }
+
     /// What a stage is to learn of its tasks; `weighted`: as the configuration weights them, otherwise all alike.
     fn goals(&self, stage: &Stage, weighted: bool) -> Vec<Goal<'a>> {
-        let (bench, configs) = (self.bench, self.task_configs());
+        let (bench, configs, weights) = (self.bench, self.task_configs(), self.weights());
         let goal = |t: &usize| Goal {
             task: &bench.feed.tasks[*t],
-            weight: if weighted { configs[*t].weight as f32 } else { 1.0 },
+            weight: if weighted { weights[*t] as f32 } else { 1.0 },
             config: configs[*t].clone(),
             frequencies: &bench.feed.targets[*t].frequencies,
             label_smoothing: stage.train.label_smoothing as f32,
@@ -120,6 +132,8 @@ impl<'a> Stages<'a> {
         for task in self.all() {
             let name = format!("single/{}", bench.feed.tasks[task].name);
             let stage = self.stage(name, seed, &student.net, &student.train, vec![task])?;
+            // It stands for the joint student too, of which gradients may be asked for.
+            let stage = Stage { probe: self.config.balance.probe && self.config.joint_is_single(), ..stage };
             results.push(self.labels(&stage, student_seed(seed), false)?);
         }
         Ok(results)
@@ -134,12 +148,22 @@ impl<'a> Stages<'a> {
         self.labels(&stage, student_seed(seed), false)
     }
 
-    /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`.
-    pub(super) fn joint(&mut self, seed: u64, staff: Option<&mut Staff>) -> Result<StageResult> {
+    /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`. With one task it is not trained
+    /// where it is among the `singles`, those of this configuration.
+    pub(super) fn joint(
+        &mut self,
+        seed: u64,
+        singles: &[StageResult],
+        staff: Option<&mut Staff>,
+    ) -> Result<StageResult> {
         let (config, bench) = (self.config, self.bench);
         let stage = self.stage("joint".into(), seed, &config.student.net, &config.student.train, self.all())?;
         let stage = self.balanced(stage, "")?;
-        let result = self.labels(&stage, student_seed(seed), true)?;
+        let stage = Stage { balance: stage.balance.filter(|_| !config.joint_is_single()), ..stage };
+        let result = match singles {
+            [single] if config.joint_is_single() => self.same(&stage, single)?,
+            _ => self.labels(&stage, student_seed(seed), true)?,
+        };
         if let (Some(staff), TeacherKind::Own) = (staff, config.teacher.kind) {
             let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
             self.open_tasks().into_iter().for_each(|task| staff.assign(task, teacher, task, 1.0));
@@ -204,7 +228,7 @@ impl<'a> Stages<'a> {
     }
 
     fn stage<'b>(
-        &mut self,
+        &self,
         name: String,
         seed: u64,
         net: &'b NetConfig,
@@ -214,7 +238,6 @@ impl<'a> Stages<'a> {
         let branch = if name.starts_with("teacher/") { name.as_str() } else { "student" };
         let data_seed = seed::derive(seed::derive(seed, branch), "data");
         let index = self.index;
-        self.index += 1;
         let names: Vec<&str> = tasks.iter().map(|t| self.bench.feed.tasks[*t].name.as_str()).collect();
         // What a task's loss is, apart from its weight, which single networks do not have.
         let configs = self.task_configs();
@@ -247,8 +270,7 @@ impl<'a> Stages<'a> {
         'a: 'b,
     {
         let balance = &self.config.balance;
-        let weights: Vec<f64> = self.task_configs().iter().map(|t| t.weight).collect();
-        let own = to_json(&(weights, balance, how))?;
+        let own = to_json(&(self.weights(), balance, how))?;
         let identity = fnv1a(stage.identity, own.as_bytes());
         Ok(Stage { identity, balance: Some(balance), probe: balance.probe, ..stage })
     }
@@ -260,6 +282,39 @@ impl<'a> Stages<'a> {
         self.train(stage, &network, objective, Vec::new())
     }
 
+    /// Takes the single-task network for the joint student of its one task: the same beginning, batches and loss. It gets the files of
+    /// the stage too, so that whoever asks for it by this name finds it. One that an earlier version did train stays.
+    fn same(&self, stage: &Stage, single: &StageResult) -> Result<StageResult> {
+        if let Some(result) = self.finished(stage, &[])? {
+            return Ok(result);
+        }
+        let (bench, student) = (self.bench, &self.config.student);
+        let own = self.stage(single.stage.clone(), stage.seed, &student.net, &student.train, stage.tasks.clone())?;
+        for ending in [".safetensors", ".last.safetensors"] {
+            write_atomic(bench.path(stage, ending), &checkpoint::read(&bench.path(&own, ending))?)?;
+        }
+        let path = bench.path(&own, ".json");
+        let finished: Finished = checkpoint::from_json(&path, &String::from_utf8_lossy(&checkpoint::read(&path)?))?;
+        let finished = Finished { result: StageResult { stage: stage.name.clone(), ..single.clone() }, ..finished };
+        // Last, as it marks the stage as finished.
+        write_atomic(bench.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
+        // Of an earlier version, interrupted while it trained this. A state that cannot be removed does no harm.
+        let _ = std::fs::remove_file(bench.path(stage, ".state.safetensors"));
+        Ok(finished.result)
+    }
+
+    /// The result of a stage that was finished earlier, with teachers of these hashes.
+    fn finished(&self, stage: &Stage, teachers: &[String]) -> Result<Option<StageResult>> {
+        let path = self.bench.path(stage, ".json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
+        let finished: Finished = checkpoint::from_json(&path, &text)?;
+        finished.check(self.bench, teachers, &path)?;
+        Ok(Some(finished.result))
+    }
+
     /// Trains a stage, or takes its result from an earlier run.
     fn train(
         &mut self,
@@ -268,13 +323,10 @@ impl<'a> Stages<'a> {
         objective: Objective,
         peers: Vec<Peer>,
     ) -> Result<StageResult> {
-        let path = self.bench.path(stage, ".json");
-        if path.exists() {
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-            let finished: Finished = checkpoint::from_json(&path, &text)?;
-            finished.check(self.bench, &objective.fingerprints(), &path)?;
+        self.index += 1;
+        if let Some(result) = self.finished(stage, &objective.fingerprints())? {
             (self.on_event)(Event::Cached { label: &stage.label() });
-            return Ok(finished.result);
+            return Ok(result);
         }
         let own = self.bench.path(stage, ".jsonl");
         let (on_event, journal) = (&mut *self.on_event, self.journal.unwrap_or(&own));

@@ -4,6 +4,8 @@
 mod checkpoints;
 mod heads;
 mod interruption;
+#[cfg(feature = "report")]
+mod one_task;
 #[path = "../support/mod.rs"]
 mod support;
 mod tape;

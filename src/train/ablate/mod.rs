@@ -205,12 +205,14 @@ impl Work<'_> {
         let singles = Stages::new(&baseline, &bench, Staff::new(0), &mut tell, None).singles(seed)?;
         let mut all = singles.clone();
         let mut stages = Stages::new(config, &bench, given, &mut tell, None);
+        // Trained as the run says, they are also what the row's joint student is, where there is one task.
+        let own = if config.student.train == baseline.student.train { singles.as_slice() } else { &[] };
         let result = match stage {
-            RowStage::Joint => stages.joint(seed, None)?,
+            RowStage::Joint => stages.joint(seed, own, None)?,
             RowStage::Distilled => {
                 let mut staff = stages.teachers(seed, &mut all)?;
                 if config.teacher.kind == TeacherKind::Own {
-                    all.push(stages.joint(seed, Some(&mut staff))?);
+                    all.push(stages.joint(seed, own, Some(&mut staff))?);
                 }
                 let result = stages.distilled(seed, &staff)?;
                 staff.check_unchanged(self.gpu)?;
@@ -276,7 +278,10 @@ impl Work<'_> {
                     let teachers = format!("{:?}{:?}{:?}", config.data, config.augment, config.teacher);
                     distinct.extend((0..config.trained_teachers()).map(|t| format!("teacher {t} {seed} {teachers}")));
                 }
-                distinct.insert(format!("{stage:?} {seed} {}", config.to_toml()));
+                let same = config.joint_is_single() && config.student.train == self.base.student.train;
+                if stage == RowStage::Distilled || !same {
+                    distinct.insert(format!("{stage:?} {seed} {}", config.to_toml()));
+                }
             }
             Ok::<_, Error>(())
         };

@@ -382,3 +382,13 @@ fn classes_may_count_differently() {
     assert_eq!(class.class_weights, Some(ClassWeights::List(vec![1.0, 0.5, 2.0])));
     assert_eq!(parse(&config.to_toml()).unwrap(), config);
 }
+
+#[test]
+fn one_task_needs_no_joint_student_unless_terms_are_balanced() {
+    let one = "[data]\nsource = \"scenes\"\ntasks = [\"boxes\"]\n";
+    let is_single = |text: &str, sets: &[&str]| with(text, sets).unwrap().joint_is_single();
+    assert!(is_single(one, &[]) && is_single(one, &["balance.method=uncertainty", "tasks.boxes.weight=2"]));
+    assert!(is_single(one, &["balance.over=terms"]), "fixed weights balance nothing");
+    assert!(!is_single(one, &["balance.over=terms", "balance.method=uncertainty"]));
+    assert!(!is_single(one, &["data.tasks=[\"boxes\", \"count\"]"]));
+}
