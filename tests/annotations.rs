@@ -307,6 +307,11 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
     assert!(told("5.png", "value 9") && told("30.png", "belongs to no image"), "{:?}", data.skipped);
     assert_eq!(data.splits().iter().map(|(_, s)| s.len()).sum::<usize>(), 10);
+    // Of a limit, another takes the place of an image that cannot be read.
+    for train in 3..=4 {
+        let sets = ["data.on_error=skip".to_string(), format!("data.limit.train={train}")];
+        assert_eq!(train::load_data(&Config::load(&file, &sets).unwrap()).unwrap().train.len(), train);
+    }
     // Once each: beside these the image without boxes and the one without a mask.
     assert!(told("images/6.png", "neither a PNG nor") && data.skipped.len() == 5, "{:?}", data.skipped);
     let error = Config::load(&file, &["data.tasks=[\"boxes\"]".into()]).unwrap_err().to_string();

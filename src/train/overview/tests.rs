@@ -25,7 +25,7 @@ fn data() -> Dataset {
         let n = split.images.count;
         // A quarter of the pixels is sky, half of them ground, the rest has no class; the last image has no mask.
         let pixel = |i: usize| if i >= (n - 1) * 100 { IGNORED } else { [1, 0, 0, IGNORED][i % 4] };
-        let depth = |i: usize| if i % 2 == 0 { f32::NAN } else { (i % 100) as f32 / 100.0 };
+        let depth = |i: usize| if i.is_multiple_of(2) { f32::NAN } else { (i % 100) as f32 / 100.0 };
         let mut boxes = vec![Some(vec![]); n];
         boxes[0] = Some(vec![thing(0, false), thing(0, false), thing(1, true)]);
         boxes[n - 1] = None;
