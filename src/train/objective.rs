@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::config::{DistillConfig, TaskConfig};
+use super::config::{DistillConfig, MethodConfig, TaskConfig};
 use super::heads::Heads;
 use super::supervision::{Assigned, Supervision};
 use super::teachers::{Lesson, Teacher};
@@ -40,9 +40,20 @@ pub(super) struct Term {
     warmup: f64,
     /// The task's weight among the tasks, whatever else weighs the term.
     task_weight: f32,
-    /// Scale it at the first step to the size of the loss on the labels.
-    pub normalise: bool,
+    /// How it is scaled at the first step to the size of the loss on the labels.
+    scaling: Scaling,
     kind: Kind,
+}
+
+/// How a term is scaled, as soon as there are labels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scaling {
+    /// It has its weight.
+    None,
+    /// A weight of 1 pulls as hard as the labels.
+    Normalise,
+    /// Of this weight, it pulls no harder than the labels.
+    Cap(f32),
 }
 
 enum Kind {
@@ -51,6 +62,11 @@ enum Kind {
 }
 
 impl Term {
+    /// Whether it is scaled as soon as there are labels.
+    pub fn is_scaled(&self) -> bool {
+        self.scaling != Scaling::None
+    }
+
     /// Whether it is the task's own loss.
     pub fn is_labels(&self) -> bool {
         matches!(self.kind, Kind::Labels(_))
@@ -157,7 +173,11 @@ impl Objective {
                             part: 1.0,
                             warmup: settings.warmup_epochs,
                             task_weight: weight,
-                            normalise: settings.normalise,
+                            scaling: match settings {
+                                MethodConfig { normalise: true, .. } => Scaling::Normalise,
+                                MethodConfig { cap: true, weight, .. } => Scaling::Cap(*weight as f32),
+                                _ => Scaling::None,
+                            },
                             kind: Kind::Taught { loss, teacher: lesson.teacher, head: lesson.head },
                         });
                     }
@@ -176,8 +196,8 @@ impl Objective {
             self.names.push(format!("{}/{name}", goal.task.name));
             let kind = Kind::Labels(supervision);
             let task_weight = goal.weight;
-            let (full, part, warmup, normalise) = (factor, 1.0, 0.0, false);
-            self.terms.push(Term { task, factor, full, part, warmup, task_weight, normalise, kind });
+            let (full, part, warmup, scaling) = (factor, 1.0, 0.0, Scaling::None);
+            self.terms.push(Term { task, factor, full, part, warmup, task_weight, scaling, kind });
         }
         Ok(())
     }
@@ -208,12 +228,13 @@ impl Objective {
 
     #[cfg(test)]
     pub(super) fn normalise_all(&mut self) {
-        self.terms.iter_mut().for_each(|t| t.normalise = !t.is_labels());
+        let scaled = self.terms.iter_mut().filter(|t| !t.is_labels());
+        scaled.for_each(|t| t.scaling = Scaling::Normalise);
     }
 
     /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the
-    /// labels with weight 1; 1 for the other terms, and 0 where it cannot be told, as one of the two does not pull at all. `products`
-    /// are those of the terms' weighted gradients.
+    /// labels with weight 1, and each capped one no harder; 1 for the other terms, and 0 where it cannot be told, as one of the two
+    /// does not pull at all. `products` are those of the terms' weighted gradients.
     pub(super) fn scales(&self, products: &[f64]) -> Vec<f32> {
         let pull = |i: usize| {
             let factor = f64::from(self.terms[i].factor);
@@ -228,8 +249,11 @@ impl Objective {
             if factor > 0.0 { size.max(0.0).sqrt() / factor } else { 0.0 }
         };
         let one = |(i, term): (usize, &Term)| match (labels(term.task), pull(i)) {
-            _ if !term.normalise => 1.0,
-            (labels, own) if labels > 0.0 && own > 0.0 => (labels / own) as f32,
+            _ if term.scaling == Scaling::None => 1.0,
+            (labels, own) if labels > 0.0 && own > 0.0 => match term.scaling {
+                Scaling::Cap(weight) => (labels / (own * f64::from(weight))).min(1.0) as f32,
+                _ => (labels / own) as f32,
+            },
             _ => 0.0,
         };
         self.terms.iter().enumerate().map(one).collect()

@@ -10,7 +10,7 @@ use super::cache::TeacherCache;
 use super::checkpoint::{self, to_json};
 use super::event::{EpochRecord, Event};
 use super::files::write_atomic;
-use super::objective::Objective;
+use super::objective::{Objective, Term};
 use super::progress::{Progress, Standing, Trainables};
 use super::stage::{Bench, Finished, Stage, rule, schedule};
 use super::step::{Cycle, Parts, Peer, Pulls};
@@ -217,7 +217,7 @@ impl<'a> Session<'a> {
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let terms = self.objective.terms();
         let known = &self.progress.scales;
-        let open = if known.is_empty() { terms.iter().any(|t| t.normalise) } else { known.contains(&0.0) };
+        let open = if known.is_empty() { terms.iter().any(Term::is_scaled) } else { known.contains(&0.0) };
         let normalise = open && self.progress.epoch == 0;
         let probe = self.stage.probe && self.progress.step == 0;
         // Networks that teach each other have no teachers to be asked beside a step.

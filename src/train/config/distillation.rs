@@ -10,7 +10,7 @@ use crate::nn::{HeadMaps, detector_stages};
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];
 /// Keys that every method has.
-const COMMON: &[&str] = &["weight", "normalise", "warmup_epochs", "tasks"];
+const COMMON: &[&str] = &["weight", "normalise", "cap", "warmup_epochs", "tasks"];
 /// Keys of methods that look at layers.
 const LAYERS: &[&str] = &["layers", "teacher_layers"];
 
@@ -78,16 +78,24 @@ fn methods(s: &Section) -> Result<Vec<String>> {
 }
 
 /// A published weight suits the loss, the data and the kind of task it was published for: soft labels that weigh nine times the labels
-/// of image classes weigh hundreds of times those of a detector. So a method without a weight in the file is scaled to the labels,
-/// if that is `scalable`, and one with a weight is taken at its word.
+/// of image classes weigh far more beside those of a detector. So a method without a weight in the file is held to the strength of the
+/// labels, if that is `scalable`, and one with a weight is taken at its word. Only held, not raised to it: where a network and its
+/// teacher happen to agree at the first step, a factor that makes them pull as hard as the labels grows without bound.
 fn table(s: &Section, method: &Method, scalable: bool) -> Result<MethodConfig> {
-    let normalise = s.flag("normalise", scalable && !s.has("weight"))?;
+    let normalise = s.flag("normalise", false)?;
+    let cap = s.flag("cap", scalable && !normalise && !s.has("weight"))?;
+    if cap && normalise {
+        return Err(
+            s.error("cap", "a normalised method has the strength of the labels already; leave one of the two out")
+        );
+    }
     let texts = |key, what| Ok(s.list(key, what, |v| v.as_str().map(str::to_string))?.unwrap_or_default());
     let layers = "a list of layers in quotes, such as [\"layer2\", \"layer3\"] or [\"pooled\"]";
     let config = MethodConfig {
         weight: s
             .number("weight", if normalise { 1.0 } else { method.weight }, "a weight of at least 0", |x| x >= 0.0)?,
         normalise,
+        cap,
         warmup_epochs: s.number("warmup_epochs", 0.0, "a number of epochs of at least 0", |x| x >= 0.0)?,
         tasks: texts("tasks", "a list of task names in quotes")?,
         layers: texts("layers", layers)?,
@@ -129,10 +137,12 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
         mutual(config, origin)?;
     }
     if distill.task_weight == 0.0
-        && let Some(name) = distill.methods.iter().find(|n| distill.tables.get(*n).is_some_and(|m| m.normalise))
+        && let Some((method, m)) = distill.used().find(|(_, m)| m.normalise || m.cap)
     {
-        let message = "nothing is there to be as strong as: task_weight is 0; raise it, or set normalise = false";
-        return Err(origin.error(&["distill", name, "normalise"], message));
+        let key = if m.normalise { "normalise" } else { "cap" };
+        let message =
+            format!("{key} needs task_weight > 0, as it measures by the labels; raise it, or set {key} = false");
+        return Err(origin.error(&["distill", method.name, key], message));
     }
     let tasks = config.task_names();
     suited(config, origin)?;
@@ -275,12 +285,11 @@ fn mutual(config: &Config, origin: &Origin) -> Result<()> {
             return Err(origin.error(&["distill", method.name, "teacher_layers"], message));
         }
     }
-    if let Some(name) =
-        config.distill.methods.iter().find(|n| config.distill.tables.get(*n).is_some_and(|m| m.normalise))
-    {
+    if let Some((method, m)) = config.distill.used().find(|(_, m)| m.normalise || m.cap) {
+        let key = if m.normalise { "normalise" } else { "cap" };
         let message =
             "with teacher.kind = \"mutual\" there is nothing to measure at the first step; set a weight instead";
-        return Err(origin.error(&["distill", name, "normalise"], message));
+        return Err(origin.error(&["distill", method.name, key], message));
     }
     Ok(())
 }

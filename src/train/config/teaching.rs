@@ -125,12 +125,15 @@ pub enum BalanceLevel {
 /// One distillation method.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MethodConfig {
-    /// Its weight beside the loss on the labels: where it is scaled in units of that loss, otherwise of its own, and then its published
-    /// one unless the file says another.
+    /// Its weight beside the loss on the labels: its published one unless the file says another.
     pub weight: f64,
     /// Scale each of its terms in the first epoch, as soon as there are labels, so that a weight of 1 means: as strong as the loss on the
-    /// task's labels with weight 1. So it is unless the file gives a weight.
+    /// task's labels with weight 1.
     pub normalise: bool,
+    /// Scale each of its terms down, likewise, where it would pull harder than the task's labels with weight 1. So it is unless the file
+    /// gives a weight.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cap: bool,
     /// Epochs over which its weight rises from nothing; 0: it has its weight from the first step on.
     #[serde(skip_serializing_if = "is_zero")]
     pub warmup_epochs: f64,

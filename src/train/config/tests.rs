@@ -120,7 +120,7 @@ fn an_empty_file_is_the_embedded_digits_with_every_default() {
     assert_eq!((config.student.net.arch.as_str(), config.student.net.width), ("resnet8", 0.5));
     assert_eq!((config.distill.methods.as_slice(), config.distill.task_weight), (&["kd".to_string()][..], 1.0));
     let kd = &config.distill.tables["kd"];
-    assert_eq!((kd.weight, kd.settings["temperature"], kd.normalise), (1.0, 4.0, true));
+    assert_eq!((kd.weight, kd.settings["temperature"], kd.normalise, kd.cap), (0.9, 4.0, false, true));
     assert_eq!((config.teacher.kind, config.teacher.count), (TeacherKind::Single, 1));
     assert_eq!((config.balance.method.as_str(), config.balance.over), ("fixed", Over::Tasks));
     assert_eq!(config.tasks, weights(&[("first", 1.0), ("second", 1.0)]));
@@ -134,19 +134,24 @@ fn weights(all: &[(&str, f64)]) -> BTreeMap<String, TaskConfig> {
 
 /// Where nothing can be measured before the first step, or there is nothing to measure by, weights are the published ones.
 #[test]
-fn methods_are_scaled_where_they_can_be() {
+fn methods_are_held_to_the_labels_where_they_can_be() {
     let kd = |more: &str| {
         let config = parse(&format!("[data]\nsource = \"digits\"\n{more}")).unwrap();
         let kd = config.distill.tables["kd"].clone();
-        (kd.weight, kd.normalise)
+        assert_eq!(parse(&config.to_toml()).unwrap(), config, "{more}");
+        (kd.weight, kd.normalise, kd.cap)
     };
-    assert_eq!(kd(""), (1.0, true));
-    assert_eq!(kd("[distill.kd]\ntemperature = 2\n"), (1.0, true));
-    assert_eq!(kd("[distill.kd]\nweight = 0.5\n"), (0.5, false));
-    assert_eq!(kd("[distill.kd]\nweight = 0.5\nnormalise = true\n"), (0.5, true));
-    assert_eq!(kd("[distill.kd]\nnormalise = false\n"), (0.9, false));
-    assert_eq!(kd("[distill]\ntask_weight = 0\n"), (0.9, false));
-    assert_eq!(kd("[teacher]\nkind = \"mutual\"\n"), (0.9, false));
+    assert_eq!(kd(""), (0.9, false, true));
+    assert_eq!(kd("[distill.kd]\ntemperature = 2\n"), (0.9, false, true));
+    assert_eq!(kd("[distill.kd]\nweight = 0.5\n"), (0.5, false, false));
+    assert_eq!(kd("[distill.kd]\nweight = 0.5\ncap = true\n"), (0.5, false, true));
+    assert_eq!(kd("[distill.kd]\nweight = 0.5\nnormalise = true\n"), (0.5, true, false));
+    assert_eq!(kd("[distill.kd]\nnormalise = true\n"), (1.0, true, false));
+    assert_eq!(kd("[distill.kd]\ncap = false\n"), (0.9, false, false));
+    assert_eq!(kd("[distill]\ntask_weight = 0\n"), (0.9, false, false));
+    assert_eq!(kd("[teacher]\nkind = \"mutual\"\n"), (0.9, false, false));
+    let both = parse("[data]\nsource = \"digits\"\n[distill.kd]\nnormalise = true\ncap = true\n").unwrap_err();
+    assert!(both.to_string().contains("distill.kd.cap: a normalised method"), "{both}");
 }
 
 #[test]
@@ -162,11 +167,11 @@ fn overrides_are_merged_in_their_order() {
     );
     assert_eq!(config.tasks, weights(&[("article", 1.0), ("digit", 0.5)]));
     let used: Vec<(&str, f64)> = config.distill.used().map(|(m, c)| (m.name, c.weight)).collect();
-    assert_eq!(used, [("standardised_kd", 1.0), ("normalised", 3.5)]);
+    assert_eq!(used, [("standardised_kd", 9.0), ("normalised", 3.5)]);
     assert_eq!((config.distill.task_weight, config.distill.tables["fitnet"].weight), (1.0, 7.0));
-    // Without a weight a method is scaled to the labels; with one it is taken at its word.
-    let normalised = |name: &str| config.distill.tables[name].normalise;
-    assert_eq!(["standardised_kd", "normalised", "fitnet"].map(normalised), [true, true, false]);
+    // Without a weight a method is held to the labels' strength; with one it is taken at its word.
+    let scaled = |name: &str| (config.distill.tables[name].normalise, config.distill.tables[name].cap);
+    assert_eq!(["standardised_kd", "normalised", "fitnet"].map(scaled), [(false, true), (true, false), (false, false)]);
     assert_eq!(config.balance.settings, BTreeMap::from([("c".into(), 0.4)]));
     assert_eq!(config.teacher.weights["digit"], [1.0, 2.5]);
     assert_eq!(config.teacher.net.stem, Some(Stem::ImageNet));
