@@ -232,6 +232,12 @@ impl Objective {
         scaled.for_each(|t| t.scaling = Scaling::Normalise);
     }
 
+    #[cfg(test)]
+    pub(super) fn cap_all(&mut self, weight: f32) {
+        let scaled = self.terms.iter_mut().filter(|t| !t.is_labels());
+        scaled.for_each(|t| t.scaling = Scaling::Cap(weight));
+    }
+
     /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the
     /// labels with weight 1, and each capped one no harder; 1 for the other terms, and 0 where it cannot be told, as one of the two
     /// does not pull at all. `products` are those of the terms' weighted gradients.

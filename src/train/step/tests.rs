@@ -70,6 +70,7 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> Objective {
         let one = MethodConfig {
             weight: 0.5,
             normalise: false,
+            cap: false,
             warmup_epochs,
             tasks: none(),
             layers: none(),
@@ -227,6 +228,13 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let factors = objective.factors();
     objective.scale(&vec![0.0; n]);
     assert_eq!(objective.factors(), factors);
+    // Held down to the labels by what of the same factors is below 1 for its weight, and never raised.
+    objective.cap_all(0.5);
+    for (i, (capped, scale)) in objective.scales(&products).into_iter().zip(&scales).enumerate() {
+        let want = if objective.terms()[i].is_labels() { 1.0 } else { (scale / 0.5).min(1.0) };
+        assert!((capped - want).abs() <= 1e-6 * want, "{i}: {capped} {want}");
+    }
+    objective.normalise_all();
     objective.scale(&scales);
     assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
     let pulls = Pulls::of(&objective, &probe(&objective));
