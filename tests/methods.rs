@@ -57,10 +57,10 @@ fn every_distillation_method_takes_part_in_a_run() {
             let values: Vec<f64> = record.losses.iter().filter(|(n, _)| own(n)).map(|(_, v)| *v).collect();
             assert!(values.len() >= 2 && values.iter().all(|v| v.is_finite()), "{}: {values:?}", method.name);
         }
-        // A weight of 0.25 beside labels of 0.1 (the default beside kd).
+        // A weight of 0.25 beside labels of 1.
         for (name, norm) in pulls.norms.iter().filter(|(n, _)| own(n)) {
             let labels = pulls.norms[&format!("{}/ce", name.split('/').next().unwrap())];
-            assert!((norm / labels - 2.5).abs() < 0.01, "{name}: {norm} beside {labels}");
+            assert!((norm / labels - 0.25).abs() < 0.001, "{name}: {norm} beside {labels}");
         }
     }
     assert!((pulls.cosines[0][0] - 1.0).abs() < 1e-6 && pulls.cosines[0][1].abs() <= 1.0);
@@ -115,8 +115,9 @@ fn every_balancing_method_takes_part_in_a_comparison() {
     .unwrap();
     assert_eq!(outcome.rows.len(), 1 + names.len() + 1 + 2 + 2);
     for row in &outcome.rows {
-        let delta = row.delta_m.unwrap_or_else(|| panic!("{} has no delta", row.name));
-        assert!(delta.mean.is_finite() && row.step_ms.mean > 0.0 && row.params == outcome.rows[0].params, "{row:?}");
+        // After an epoch of four steps a baseline may be too near zero for anything to be relative to it, which is said then.
+        let told = row.delta_m.map_or(row.without_delta_m.is_some(), |delta| delta.mean.is_finite());
+        assert!(told && row.step_ms.mean > 0.0 && row.params == outcome.rows[0].params, "{row:?}");
     }
     let count = |part: &str| trained.iter().filter(|l| l.contains(part)).count();
     assert_eq!((count("single/"), count("teacher/")), (4, 4), "{trained:?}");
@@ -126,7 +127,7 @@ fn every_balancing_method_takes_part_in_a_comparison() {
     let (one, other) = (&outcome.transfer[0], &outcome.transfer[1]);
     assert_eq!((one.task.as_str(), one.with.as_str(), other.task.as_str()), ("first", "second", "second"));
     assert!(
-        one.gain.unwrap().mean.is_finite()
+        one.gain.is_none_or(|gain| gain.mean.is_finite())
             && one.agreement == other.agreement
             && one.agreement.unwrap().mean.abs() < 1.0
     );
