@@ -15,7 +15,7 @@ const REACH: f64 = 8.0;
 /// task `k`, the order in which it meets the others.
 ///
 /// A gradient of which nothing is left (one that has met its opposite) has no cosine: it is not turned any more, and φ stays. As
-/// φ → 1, after many steps with parallel gradients, the rule adds without end; what it adds is held at [`REACH`] times the longest
+/// φ → 1, after many steps with parallel gradients, the rule adds without end; what it adds is held at `REACH` times the longest
 /// gradient, so that the combination is no longer than `K (1 + 8 (K − 1))` times that.
 pub fn gradvac(gramian: &Gramian, usual: &mut [f64], beta: f64, order: impl Fn(usize) -> Vec<usize>) -> Vec<f64> {
     let tasks = gramian.tasks();
