@@ -15,6 +15,7 @@ mod files;
 mod heads;
 mod judge;
 mod labels;
+mod layers;
 mod objective;
 mod overview;
 mod progress;

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use super::config::{DistillConfig, MethodConfig, TaskConfig};
 use super::heads::Heads;
+use super::layers::{channels, parts};
 use super::supervision::{Assigned, Supervision};
 use super::teachers::{Lesson, Teacher};
 use crate::data::{Task, seed};
-use crate::distill::{Distil, Given, Look, Method, Setup, Spot, Tap, Taught};
+use crate::distill::{Distil, Given, Setup, Spot, Tap, Taught};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::loss::Losses;
-use crate::nn::{Features, HeadMaps, Network};
+use crate::nn::{Features, Network};
 use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -400,41 +401,4 @@ impl Objective {
         }
         Ok(())
     }
-}
-
-/// A method's terms: one for each pair of layers, called by the student's, and by the teacher's too where the student's is in several
-/// pairs; or one where it looks at logits or at all layers together.
-fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)>)> {
-    match method.look {
-        Look::Layer(_) | Look::Map(_) if pairs.len() > 1 => {
-            let name = |(s, t): &(Tap, Tap)| match pairs.iter().filter(|pair| pair.0 == *s).count() {
-                1 => format!("@{s}"),
-                _ => format!("@{s}:{t}"),
-            };
-            pairs.iter().map(|pair| (name(pair), vec![*pair])).collect()
-        }
-        _ => vec![(String::new(), pairs)],
-    }
-}
-
-type Tapped = Vec<(Tap, usize)>;
-
-/// The channels at both ends of each pair, of a student of such stages and such a head, and of a teacher's head of that number.
-fn channels(
-    term: &str,
-    taps: &[(Tap, Tap)],
-    (own, head, teacher, number): (&[usize], Option<&HeadMaps<usize>>, &Teacher, usize),
-) -> Result<(Tapped, Tapped)> {
-    let none = HeadMaps::none();
-    let at = |who: &str, tap: Tap, stages: &[usize], head: Option<&HeadMaps<usize>>| {
-        let head = head.unwrap_or(&none);
-        let missing = || Error::Invalid(format!("{term}: {}", tap.missing(who, stages.len(), head)));
-        tap.among(stages, stages.last(), head).copied().ok_or_else(missing)
-    };
-    let mut both = (Vec::new(), Vec::new());
-    for (s, t) in taps {
-        both.0.push((*s, at("the student", *s, own, head)?));
-        both.1.push((*t, at("the teacher", *t, &teacher.channels, teacher.heads.get(number))?));
-    }
-    Ok(both)
 }
