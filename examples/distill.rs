@@ -27,7 +27,7 @@ fn input(gpu: &Gpu, data: &Dataset, batch: &Batch) -> Result<Tensor> {
     augment::augment(gpu, &Tensor::from_bytes(gpu, &batch.images)?, [n, 12, 12, 1], moves, &mean, &std, 0.0)
 }
 
-/// Trains and tests a ResNet-8 with a head for each of `tasks`: on labels or, given teachers, mostly on what those say.
+/// Trains and tests a ResNet-8 with a head for each of `tasks`: on labels and, given teachers, on what those say.
 fn train(gpu: &Gpu, data: &Dataset, name: &str, width: f32, tasks: &[usize], teachers: &[Frozen]) -> Result<Frozen> {
     let trunk = TrunkSpec { width, ..TrunkSpec::new("resnet8".parse()?) };
     let heads = tasks.iter().map(|&t| HeadSpec::linear(&data.tasks[t].name, data.tasks[t].classes.len())).collect();
@@ -37,7 +37,6 @@ fn train(gpu: &Gpu, data: &Dataset, name: &str, width: f32, tasks: &[usize], tea
     let rule = Rule::Sgd(Sgd { lr: schedule.lr, momentum: 0.9, nesterov: true, weight_decay: 5e-4 });
     let mut optimizer = Optimizer::new(gpu, net.params(), rule, None)?;
     let mut ledger = Ledger::new(gpu, ["ce1", "kd1", "ce2", "kd2"].map(String::from).into(), EPOCHS * steps)?;
-    let label_weight = if teachers.is_empty() { 1.0 } else { 0.1 };
     for epoch in 0..EPOCHS as u64 {
         for batch in Loader::train(split.clone(), BATCH, seed::derive_n(0, epoch), SHIFT, 0) {
             let (x, mut tape) = (input(gpu, data, &batch)?, Tape::new());
@@ -45,7 +44,7 @@ fn train(gpu: &Gpu, data: &Dataset, name: &str, width: f32, tasks: &[usize], tea
             let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
             for (k, logits) in student.logits.iter().enumerate() {
                 let labels = Tensor::from_u32(gpu, batch.labels[tasks[k]].classes(), &[BATCH])?;
-                CrossEntropy::default().apply(&mut losses, 2 * k, label_weight, logits, &labels)?;
+                CrossEntropy::default().apply(&mut losses, 2 * k, 1.0, logits, &labels)?;
                 if let Some(teacher) = teachers.get(k) {
                     KD.apply(&mut losses, 2 * k + 1, 0.9, logits, &teacher.infer(gpu, &x)?.logits[0])?;
                 }

@@ -59,6 +59,8 @@ pub struct Config {
     pub teacher: TeacherConfig,
     /// The student: single-task baselines, joint and distilled.
     pub student: StudentConfig,
+    /// The student of all tasks.
+    pub joint: JointConfig,
     /// How the student learns from the teachers.
     pub distill: DistillConfig,
     /// How the tasks are balanced, in the joint and in the distilled student.
@@ -203,7 +205,14 @@ pub struct StudentConfig {
     /// Its network.
     #[serde(flatten)]
     pub net: NetConfig,
-    /// How the single-task baselines and the joint student are trained.
+    /// How the single-task baselines are trained.
+    pub train: TrainConfig,
+}
+
+/// The student of all tasks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JointConfig {
+    /// How it is trained: as the single-task baselines are, apart from `[joint.train]`.
     pub train: TrainConfig,
 }
 
@@ -294,10 +303,10 @@ impl Config {
     }
 
     /// Whether the joint student is the single-task network: of one task there is nothing to balance, unless it is the terms of its
-    /// loss that are balanced.
+    /// loss that are balanced, and it is trained as long.
     pub fn joint_is_single(&self) -> bool {
         let terms = self.balance.over == Over::Terms && self.balance.method != FIXED;
-        self.task_names().len() == 1 && !terms
+        self.task_names().len() == 1 && self.joint.train == self.student.train && !terms
     }
 
     /// What differs from another configuration, one line a key: `train.lr: 0.05, was 0.1`. Empty where they are equal.

@@ -48,7 +48,7 @@ pub(super) struct Term {
 
 /// How a term is scaled, as soon as there are labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Scaling {
+pub(super) enum Scaling {
     /// It has its weight.
     None,
     /// A weight of 1 pulls as hard as the labels.
@@ -228,15 +228,8 @@ impl Objective {
     }
 
     #[cfg(test)]
-    pub(super) fn normalise_all(&mut self) {
-        let scaled = self.terms.iter_mut().filter(|t| !t.is_labels());
-        scaled.for_each(|t| t.scaling = Scaling::Normalise);
-    }
-
-    #[cfg(test)]
-    pub(super) fn cap_all(&mut self, weight: f32) {
-        let scaled = self.terms.iter_mut().filter(|t| !t.is_labels());
-        scaled.for_each(|t| t.scaling = Scaling::Cap(weight));
+    pub(super) fn scale_methods(&mut self, scaling: Scaling) {
+        self.terms.iter_mut().filter(|t| !t.is_labels()).for_each(|t| t.scaling = scaling);
     }
 
     /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the

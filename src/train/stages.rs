@@ -157,7 +157,7 @@ impl<'a> Stages<'a> {
         staff: Option<&mut Staff>,
     ) -> Result<StageResult> {
         let (config, bench) = (self.config, self.bench);
-        let stage = self.stage("joint".into(), seed, &config.student.net, &config.student.train, self.all())?;
+        let stage = self.stage("joint".into(), seed, &config.student.net, &config.joint.train, self.all())?;
         let stage = self.balanced(stage, "")?;
         let stage = Stage { balance: stage.balance.filter(|_| !config.joint_is_single()), ..stage };
         let result = match singles {

@@ -62,15 +62,15 @@ pub(super) fn trials(plan: &SearchPlan) -> usize {
 
 /// What trains the stage for `epochs` instead of as long as `config` says, warm-ups in proportion; other stages stay as they are.
 fn shortened(config: &Config, stage: RowStage, epochs: usize) -> Vec<String> {
-    let (student, distill) = (&config.student.train, &config.distill.train);
+    let (joint, distill) = (&config.joint.train, &config.distill.train);
     let short = |train: &TrainConfig| epochs as f64 / train.epochs as f64;
     let key = |table: &str, epochs: usize, warmup: f64| {
         [format!("{table}.train.epochs={epochs}"), format!("{table}.train.warmup_epochs={warmup:?}")]
     };
     match stage {
         RowStage::Joint => {
-            let own = key("student", epochs, student.warmup_epochs * short(student));
-            // What it does not say itself it takes from the student.
+            let own = key("joint", epochs, joint.warmup_epochs * short(joint));
+            // What the distilled student does not say itself it takes from there.
             own.into_iter().chain(key("distill", distill.epochs, distill.warmup_epochs)).collect()
         }
         RowStage::Distilled => {
@@ -91,7 +91,7 @@ pub(super) fn run(
 ) -> Result<(RowPlan, Vec<Trial>)> {
     let config = work.ablation.config(&plan.sets)?;
     let whole = match plan.stage {
-        RowStage::Joint => config.student.train.epochs,
+        RowStage::Joint => config.joint.train.epochs,
         RowStage::Distilled => config.distill.train.epochs,
     };
     let mut left = points(plan);
@@ -176,13 +176,14 @@ mod tests {
                     [distill.train]\nepochs = 20\nwarmup_epochs = 5\n[distill.at]\nwarmup_epochs = 10\n";
         let parse = |sets: &[String]| Config::parse(text, "search.toml".as_ref(), sets).unwrap();
         let whole = parse(&[]);
-        let epochs =
-            |c: &Config| [&c.student.train, &c.distill.train, &c.teacher.train].map(|t| (t.epochs, t.warmup_epochs));
-        assert_eq!(epochs(&whole), [(30, 6.0), (20, 5.0), (30, 6.0)]);
+        let epochs = |c: &Config| {
+            [&c.student.train, &c.joint.train, &c.distill.train, &c.teacher.train].map(|t| (t.epochs, t.warmup_epochs))
+        };
+        assert_eq!(epochs(&whole), [(30, 6.0), (30, 6.0), (20, 5.0), (30, 6.0)]);
         let joint = parse(&shortened(&whole, RowStage::Joint, 5));
-        assert_eq!(epochs(&joint), [(5, 1.0), (20, 5.0), (30, 6.0)]);
+        assert_eq!(epochs(&joint), [(30, 6.0), (5, 1.0), (20, 5.0), (30, 6.0)]);
         let distilled = parse(&shortened(&whole, RowStage::Distilled, 2));
-        assert_eq!(epochs(&distilled), [(30, 6.0), (2, 0.5), (30, 6.0)]);
+        assert_eq!(epochs(&distilled), [(30, 6.0), (30, 6.0), (2, 0.5), (30, 6.0)]);
         assert_eq!(distilled.distill.tables["at"].warmup_epochs, 1.0);
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
         ("", &config.train),
         ("teacher", &config.teacher.train),
         ("student", &config.student.train),
+        ("joint", &config.joint.train),
         ("distill", &config.distill.train),
     ] {
         stage(table, train, origin)?;
@@ -84,8 +85,8 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
             return Err(origin.error_in(&["data", key], Some(i), unknown_task(&names[i], &tasks)));
         }
     }
-    let smoothed =
-        [&config.teacher.train, &config.student.train, &config.distill.train].iter().any(|t| t.label_smoothing > 0.0);
+    let trained = [&config.teacher.train, &config.student.train, &config.joint.train, &config.distill.train];
+    let smoothed = trained.iter().any(|t| t.label_smoothing > 0.0);
     let unlike = |t: &TaskConfig| t.gamma.is_some() || t.class_weights.is_some() || t.loss == Some(TaskLoss::Dice);
     if let Some((name, _)) = config.tasks.iter().find(|(_, t)| smoothed && unlike(t)) {
         let message = "a focal loss, class weights and dice alone do not go with train.label_smoothing; set that to 0";

@@ -26,7 +26,13 @@ const TRAIN: &[&str] = &[
 
 /// The tables of the file with their keys, in the order in which they are explained.
 const TABLES: &[(&str, &[&str])] = &[
-    ("", &["name", "seeds", "data", "augment", "train", "teacher", "student", "distill", "balance", "cache", "tasks"]),
+    (
+        "",
+        &[
+            "name", "seeds", "data", "augment", "train", "teacher", "student", "joint", "distill", "balance", "cache",
+            "tasks",
+        ],
+    ),
     (
         "data",
         &[
@@ -86,9 +92,11 @@ const TABLES: &[(&str, &[&str])] = &[
         &["kind", "count", "arch", "width", "stem", "dilate", "head", "decoder", "init", "train", "paths", "weights"],
     ),
     ("student", &["arch", "width", "stem", "dilate", "head", "decoder", "init", "train"]),
+    ("joint", &["train"]),
     ("cache", &["storage", "max_mb", "k"]),
     ("teacher.train", TRAIN),
     ("student.train", TRAIN),
+    ("joint.train", TRAIN),
     ("distill.train", TRAIN),
 ];
 

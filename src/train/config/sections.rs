@@ -27,7 +27,8 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     let train = train(&s.table("train")?, &TrainConfig::default())?;
     let student = student(&s.table("student")?, &train)?;
     let distill = s.table("distill")?;
-    let distill_train = self::train(&distill.table("train")?, &student.train)?;
+    let joint = JointConfig { train: self::train(&s.table("joint")?.table("train")?, &student.train)? };
+    let distill_train = self::train(&distill.table("train")?, &joint.train)?;
     let data = sources::data(&s.table("data")?)?;
     let teacher = teaching::teacher(&s.table("teacher")?, &train)?;
     let mut config = Config {
@@ -41,6 +42,7 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
         cache: teaching::cache(&s.table("cache")?)?,
         train,
         student,
+        joint,
         tasks: BTreeMap::new(),
     };
     let weights = s.table("tasks")?;

@@ -60,7 +60,7 @@ pub struct DistillConfig {
     /// Each method's settings, by its name; also of methods that are not used.
     #[serde(flatten)]
     pub tables: BTreeMap<String, MethodConfig>,
-    /// How the distilled student is trained: the student's settings and the overrides of `[distill.train]`.
+    /// How the distilled student is trained: as the joint student is, apart from `[distill.train]`.
     pub train: TrainConfig,
 }
 

@@ -92,6 +92,8 @@ normalise = true
 layers = ["layer2", "layer3"]
 [distill.fitnet]
 weight = 7
+[joint.train]
+epochs = 9
 [distill.train]
 batch = 16
 [balance]
@@ -160,10 +162,11 @@ fn overrides_are_merged_in_their_order() {
     assert_eq!((config.train.epochs, config.train.lr), (5, 1.0));
     assert_eq!((config.teacher.train.epochs, config.teacher.train.lr, config.teacher.train.batch), (20, 0.1, 32));
     assert_eq!((config.student.train.epochs, config.student.train.optimizer), (7, Optimizer::AdamW));
-    // The distilled student is trained as the student is, apart from its own overrides.
+    // The joint student is trained as the single-task ones, the distilled as the joint one, apart from their own overrides.
+    assert_eq!((config.joint.train.epochs, config.joint.train.optimizer), (9, Optimizer::AdamW));
     assert_eq!(
         (config.distill.train.epochs, config.distill.train.batch, config.distill.train.clip_norm),
-        (7, 16, Some(5.0))
+        (9, 16, Some(5.0))
     );
     assert_eq!(config.tasks, weights(&[("article", 1.0), ("digit", 0.5)]));
     let used: Vec<(&str, f64)> = config.distill.used().map(|(m, c)| (m.name, c.weight)).collect();
@@ -395,5 +398,6 @@ fn one_task_needs_no_joint_student_unless_terms_are_balanced() {
     assert!(is_single(one, &[]) && is_single(one, &["balance.method=uncertainty", "tasks.boxes.weight=2"]));
     assert!(is_single(one, &["balance.over=terms"]), "fixed weights balance nothing");
     assert!(!is_single(one, &["balance.over=terms", "balance.method=uncertainty"]));
+    assert!(!is_single(one, &["joint.train.epochs=99"]), "it is trained longer");
     assert!(!is_single(one, &["data.tasks=[\"boxes\", \"count\"]"]));
 }

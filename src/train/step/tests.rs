@@ -9,7 +9,7 @@ use crate::data::loader::Loader;
 use crate::distill::method;
 use crate::nn::{HeadSpec, Init, NetworkSpec, TrunkSpec};
 use crate::train::config::{Config, MethodConfig, TaskConfig};
-use crate::train::objective::{Goal, Teaching};
+use crate::train::objective::{Goal, Scaling, Teaching};
 use crate::train::teachers::{Staff, Teacher};
 use std::path::Path;
 
@@ -183,7 +183,7 @@ fn the_gramian_of_the_parameters_is_that_of_each_tasks_gradient() {
 fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let scene = scene();
     let mut objective = objective(&scene, [1.0, 0.5]);
-    objective.normalise_all();
+    objective.scale_methods(Scaling::Normalise);
     let trained = Trainables::new(
         &scene.gpu,
         &scene.network,
@@ -229,12 +229,12 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     objective.scale(&vec![0.0; n]);
     assert_eq!(objective.factors(), factors);
     // Held down to the labels by what of the same factors is below 1 for its weight, and never raised.
-    objective.cap_all(0.5);
+    objective.scale_methods(Scaling::Cap(0.5));
     for (i, (capped, scale)) in objective.scales(&products).into_iter().zip(&scales).enumerate() {
         let want = if objective.terms()[i].is_labels() { 1.0 } else { (scale / 0.5).min(1.0) };
         assert!((capped - want).abs() <= 1e-6 * want, "{i}: {capped} {want}");
     }
-    objective.normalise_all();
+    objective.scale_methods(Scaling::Normalise);
     objective.scale(&scales);
     assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
     let pulls = Pulls::of(&objective, &probe(&objective));
