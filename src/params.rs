@@ -3,18 +3,9 @@
 
 use crate::gpu::Gpu;
 use crate::kernels::elementwise;
-use crate::tape::Grads;
+use crate::tape::{Grads, Param};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
-
-/// A parameter as operations see it.
-#[derive(Debug, Clone)]
-pub struct Param {
-    /// Its value, a slice of the arena.
-    pub value: Tensor,
-    /// Its gradient, a slice of the gradient arena.
-    pub grad: Tensor,
-}
 
 /// A handle to a parameter of a network under construction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,8 +10,16 @@ use std::collections::{HashMap, HashSet};
 
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::params::Param;
 use crate::tensor::{Target, Tensor};
+
+/// A parameter as operations see it.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// Its value, a slice of the arena.
+    pub value: Tensor,
+    /// Its gradient, a slice of the gradient arena.
+    pub grad: Tensor,
+}
 
 /// A value on the tape.
 #[derive(Debug, Clone)]

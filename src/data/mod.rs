@@ -32,7 +32,7 @@ pub use labels::{IGNORED, Labels, MISSING, Object, Task, TaskKind, UNKNOWN};
 pub use originals::{MaskRuns, OriginalLabels, Originals};
 pub use skipped::{Fate, Skipped, SkippedGroup};
 
-use crate::{Error, Result};
+use crate::{Error, Result, hash};
 
 /// Images of one size, 8 bits a channel, `[count, height, width, channels]` (NHWC).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +84,8 @@ impl Images {
 
     fn fingerprint(&self, hash: u64) -> u64 {
         let shape = [self.count, self.height, self.width, self.channels];
-        let hash = shape.iter().fold(hash, |h, &v| fnv1a(h, &(v as u64).to_le_bytes()));
-        fnv1a(hash, &self.pixels)
+        let hash = shape.iter().fold(hash, |h, &v| hash::extend(h, &(v as u64).to_le_bytes()));
+        hash::extend(hash, &self.pixels)
     }
 }
 
@@ -228,14 +228,14 @@ impl Dataset {
     /// A 64-bit hash (FNV-1a) over the tasks, pixels and labels of all splits. A checkpoint carries it, so that a run is not
     /// resumed on other data. It guards against mistakes, not against forgery.
     pub fn fingerprint(&self) -> u64 {
-        let mut hash = FNV_OFFSET;
+        let mut hash = hash::EMPTY;
         for task in &self.tasks {
             // The length after each name keeps ["ab", "c"] and ["a", "bc"] apart.
             for name in std::iter::once(&task.name).chain(&task.classes) {
-                hash = fnv1a(fnv1a(hash, name.as_bytes()), &(name.len() as u64).to_le_bytes());
+                hash = hash::extend(hash::extend(hash, name.as_bytes()), &(name.len() as u64).to_le_bytes());
             }
             if task.kind != TaskKind::Class {
-                hash = fnv1a(hash, task.kind.name().as_bytes());
+                hash = hash::extend(hash, task.kind.name().as_bytes());
             }
         }
         for (_, split) in self.splits() {
@@ -335,13 +335,6 @@ impl Dataset {
         self.check()?;
         Ok(self)
     }
-}
-
-pub(crate) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// FNV-1a continued from `hash`.
-pub(crate) fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]

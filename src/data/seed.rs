@@ -1,11 +1,12 @@
 //! The seed tree: run → stage → epoch → sample. A child depends on its parent and its own name only, so adding a stage,
 //! resuming in the middle or changing the number of threads changes no other draw.
 
+use crate::hash;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 /// The child of `parent` named `label`, for the branches that have names (`"order"`, `"teacher/digit"`).
 pub fn derive(parent: u64, label: &str) -> u64 {
-    derive_n(parent, super::fnv1a(super::FNV_OFFSET, label.as_bytes()))
+    derive_n(parent, hash::fnv1a(label.as_bytes()))
 }
 
 /// The `n`-th child of `parent`, for the branches that are counted (epochs, samples).

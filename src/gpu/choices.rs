@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::adapter::Profile;
 use super::cache_dir::cache_dir;
-use crate::{Error, Result};
+use crate::{Error, Result, files, hash};
 
 /// Names chosen by measurement, by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,10 +30,7 @@ impl Choices {
     /// Where the table of an adapter lies; `None` without a cache directory.
     pub fn path(profile: &Profile) -> Option<PathBuf> {
         let owner = owner(profile);
-        let hash = owner
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
-        Some(cache_dir()?.join("tuned").join(format!("{hash:016x}.txt")))
+        Some(cache_dir()?.join("tuned").join(format!("{:016x}.txt", hash::fnv1a(owner.as_bytes()))))
     }
 
     /// The stored table of an adapter. One that is missing, damaged or another adapter's is an empty one: it only costs speed.
@@ -47,11 +44,7 @@ impl Choices {
         let path = Self::path(profile).ok_or_else(|| {
             Error::Invalid("there is no cache directory to keep the choices in; set LIMBECK_CACHE_DIR".into())
         })?;
-        let folder = path.parent().map(PathBuf::from).unwrap_or_default();
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", e))?;
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        std::fs::write(&temporary, self.text(&owner(profile))).map_err(|e| Error::io(&temporary, "write", e))?;
-        std::fs::rename(&temporary, &path).map_err(|e| Error::io(&path, "replace", e))?;
+        files::write_atomic(&path, self.text(&owner(profile)).as_bytes())?;
         Ok(path)
     }
 

@@ -4,9 +4,10 @@
 //! over, and shaders are compiled anew. Drivers are known to crash on damaged data, so a checksum of our own stands before it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cache_dir::cache_dir;
+use crate::files;
+use crate::hash::fnv1a;
 
 const MAGIC: &[u8; 8] = b"limbeckP";
 const HEADER: usize = 16;
@@ -21,19 +22,15 @@ pub(super) struct Store {
     found: u64,
 }
 
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
 /// The data in a file's bytes, if it is whole.
 fn unpack(bytes: &[u8]) -> Option<&[u8]> {
     let (header, data) = bytes.split_at_checked(HEADER)?;
     let sum = u64::from_le_bytes(header[8..].try_into().ok()?);
-    (header.starts_with(MAGIC) && sum == checksum(data)).then_some(data)
+    (header.starts_with(MAGIC) && sum == fnv1a(data)).then_some(data)
 }
 
 fn pack(data: &[u8]) -> Vec<u8> {
-    [MAGIC, &checksum(data).to_le_bytes()[..], data].concat()
+    [MAGIC, &fnv1a(data).to_le_bytes()[..], data].concat()
 }
 
 impl Store {
@@ -46,7 +43,7 @@ impl Store {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
-        let driver = checksum(format!("{} {} {}", info.name, info.driver, info.driver_info).as_bytes());
+        let driver = fnv1a(format!("{} {} {}", info.name, info.driver, info.driver_info).as_bytes());
         let path = folder.join(format!("{}_{driver:016x}", wgpu::util::pipeline_cache_key(info)?));
         let small = std::fs::metadata(&path).is_ok_and(|m| m.len() <= LARGEST);
         let bytes = small.then(|| std::fs::read(&path).ok()).flatten().unwrap_or_default();
@@ -65,22 +62,13 @@ impl Store {
             pollster::block_on(scope.pop()).is_none().then_some(cache)
         };
         let cache = create(data).or_else(|| create(None))?;
-        Some(Store { cache, path, found: data.map_or(0, checksum) })
+        Some(Store { cache, path, found: data.map_or(0, fnv1a) })
     }
 
-    /// Writes the cache back if it has changed: to a name of its own first, so that nobody ever reads half a file.
+    /// Writes the cache back if it has changed. A cache that cannot be kept only costs time.
     pub(super) fn save(&self) {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let Some(data) = self.cache.get_data().filter(|data| checksum(data) != self.found) else { return };
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.path.with_extension(format!("{}.{count}.tmp", std::process::id()));
-        let write = || {
-            std::fs::create_dir_all(self.path.parent()?).ok()?;
-            std::fs::write(&temporary, pack(&data)).ok()?;
-            std::fs::rename(&temporary, &self.path).ok()
-        };
-        if write().is_none() {
-            let _ = std::fs::remove_file(&temporary);
+        if let Some(data) = self.cache.get_data().filter(|data| fnv1a(data) != self.found) {
+            let _ = files::write_atomic(&self.path, &pack(&data));
         }
     }
 }
@@ -115,7 +103,7 @@ mod tests {
         store.save();
         let good = std::fs::read(&store.path).unwrap();
         assert!(unpack(&good).is_some());
-        assert_eq!(open().unwrap().found, checksum(unpack(&good).unwrap()));
+        assert_eq!(open().unwrap().found, fnv1a(unpack(&good).unwrap()));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
         // Damage that the checksum finds, damage that it does not, another adapter's data, and no file at all.
         let mut foreign = unpack(&good).unwrap().to_vec();

@@ -5,9 +5,9 @@ use crate::gpu::Gpu;
 use crate::kernels::batch_norm::{Norm, NormTargets};
 use crate::kernels::conv2d::Epilogue;
 use crate::kernels::{batch_norm, concat, conv2d, elementwise, linear, pool, reduce, resize};
-use crate::params::{Param, Params};
+use crate::params::Params;
 use crate::shape::{Conv2d, Pool2d};
-use crate::tape::{Tape, Var};
+use crate::tape::{Param, Tape, Var};
 use crate::tensor::Tensor;
 
 /// Which statistics batch norm uses.

@@ -7,6 +7,7 @@ use super::layers::{ConvNorm, Folded, FrozenLinear, Linear, check_batch};
 use super::resnet::{Features, ResNet};
 use super::trunk::TrunkSpec;
 use crate::gpu::Gpu;
+use crate::hash;
 use crate::kernels::fcos::Level;
 use crate::params::{Builder, Params};
 use crate::tape::{Tape, Var};
@@ -208,10 +209,10 @@ impl Frozen {
     /// A hash of every byte it computes with: the same before and after a run, or something wrote into it.
     pub fn fingerprint(&self, gpu: &Gpu) -> Result<u64> {
         let heads = self.heads.iter().flat_map(Head::tensors);
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut hash = hash::EMPTY;
         for tensor in self.trunk.tensors().into_iter().chain(heads) {
             for word in tensor.to_u32(gpu)? {
-                hash = (hash ^ u64::from(word)).wrapping_mul(0x0000_0100_0000_01b3);
+                hash = hash::extend_word(hash, u64::from(word));
             }
         }
         Ok(hash)

@@ -1,6 +1,6 @@
 //! What all pictures share: the canvas, the colours, the letters.
 
-use crate::train::write_atomic;
+use crate::files::write_atomic;
 use crate::{Error, Result};
 use plotters::coord::Shift;
 use plotters::prelude::*;

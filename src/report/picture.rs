@@ -3,8 +3,9 @@
 use image::{Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
 
+use crate::files::write_atomic;
 use crate::geometry::Rect;
-use crate::train::{Answer, Found, TaskPrediction, write_atomic};
+use crate::train::{Answer, Found, TaskPrediction};
 use crate::{Error, Result};
 use std::path::Path;
 

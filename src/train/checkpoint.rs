@@ -6,8 +6,8 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::files::write_atomic;
 use crate::data::{Dataset, Labels, Task, TaskKind};
+use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::nn::{HeadKind, HeadSpec, Init, Network, NetworkSpec, Stem, TrunkSpec, arch};
 use crate::params::Named;

@@ -10,13 +10,13 @@ use super::config::Config;
 use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
-use super::files::write_atomic;
 use super::overview::Overview;
 use super::stage::{Bench, Shelf};
 use super::stages::Stages;
 use super::summary::{StageResult, Summary};
 use crate::data::augment::Augment;
 use crate::data::{Dataset, SkippedGroup};
+use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
 

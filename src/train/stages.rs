@@ -5,7 +5,6 @@ use std::path::Path;
 use super::checkpoint::{self, to_json};
 use super::config::{Config, EvaluateOn, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use super::event::Event;
-use super::files::write_atomic;
 use super::objective::{Goal, Objective, Teaching};
 use super::run::{append, mend};
 use super::session::{LOOK, Session};
@@ -13,7 +12,9 @@ use super::stage::{Bench, Finished, Stage};
 use super::step::Peer;
 use super::summary::StageResult;
 use super::teachers::{Staff, Teacher};
-use crate::data::{FNV_OFFSET, Task, fnv1a, seed};
+use crate::data::{Task, seed};
+use crate::files::write_atomic;
+use crate::hash;
 use crate::kernels::fcos::Level;
 use crate::loss::Ledger;
 use crate::nn::Network;
@@ -246,7 +247,7 @@ impl<'a> Stages<'a> {
         if self.bench.feed.evaluate_on == EvaluateOn::Canvas {
             identity += "measured on the canvas";
         }
-        let identity = fnv1a(FNV_OFFSET, identity.as_bytes());
+        let identity = hash::fnv1a(identity.as_bytes());
         let (balance, probe, cache, adaptor_lr_factor) = (None, false, None, 1.0);
         Ok(Stage {
             name,
@@ -271,7 +272,7 @@ impl<'a> Stages<'a> {
     {
         let balance = &self.config.balance;
         let own = to_json(&(self.weights(), balance, how))?;
-        let identity = fnv1a(stage.identity, own.as_bytes());
+        let identity = hash::extend(stage.identity, own.as_bytes());
         Ok(Stage { identity, balance: Some(balance), probe: balance.probe, ..stage })
     }
 

@@ -371,7 +371,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.json");
-        crate::train::write_atomic(&path, summary.to_json().unwrap().as_bytes()).unwrap();
+        crate::files::write_atomic(&path, summary.to_json().unwrap().as_bytes()).unwrap();
         assert_eq!(Summary::load(&path).unwrap(), summary);
         std::fs::write(&path, summary.to_json().unwrap().replace("\"schema\": 1", "\"schema\": 2")).unwrap();
         assert!(Summary::load(&path).unwrap_err().to_string().contains("another version"));

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::checkpoint::{self, Card};
 use super::config::{Config, NetConfig, TeacherKind, head_maps};
 use super::stage::Bench;
-use crate::data::{FNV_OFFSET, TaskKind, fnv1a};
+use crate::data::TaskKind;
 use crate::distill::{Layers, Look, Tap};
 use crate::gpu::Gpu;
+use crate::hash;
 use crate::kernels::fcos::Level;
 use crate::nn::{Frozen, HeadMaps, Network};
 use crate::{Error, Result};
@@ -104,7 +105,7 @@ impl Teacher {
     /// One that is trained along: number `k`, for these tasks, on images of that size.
     pub(super) fn peer(network: &Network, k: usize, tasks: &[&str], image: [usize; 2]) -> Self {
         // It has no file that could change; what it began with hangs on the run's seed alone.
-        let file_hash = fnv1a(FNV_OFFSET, format!("peer {k}").as_bytes());
+        let file_hash = hash::fnv1a(format!("peer {k}").as_bytes());
         let tasks = tasks.iter().map(|t| t.to_string()).collect();
         let (channels, heads) = (network.stage_channels(), network.head_channels());
         let levels = network.detector_levels(image);
@@ -201,7 +202,7 @@ impl Bench<'_> {
     /// this run. A head is of the task of its name, or of task number `only`.
     fn teacher_of(&self, path: &Path, network: &Network, card: &Card, only: Option<usize>) -> Result<Teacher> {
         let gpu = self.gpu;
-        let mut file_hash = fnv1a(FNV_OFFSET, &checkpoint::read(path)?);
+        let mut file_hash = hash::fnv1a(&checkpoint::read(path)?);
         let (channels, heads) = (network.stage_channels(), network.head_channels());
         let [h, w, _] = self.feed.image();
         let levels = network.detector_levels([h, w]);
@@ -216,7 +217,7 @@ impl Bench<'_> {
                 network.restandardise(gpu, head, moments, target.moments)?;
                 // It says other numbers than its file does, also to a cache.
                 let (mean, std) = target.moments;
-                file_hash = fnv1a(file_hash, &[mean.to_le_bytes(), std.to_le_bytes()].concat());
+                file_hash = hash::extend(file_hash, &[mean.to_le_bytes(), std.to_le_bytes()].concat());
             }
         }
         let tasks = card.tasks.iter().map(|t| t.name.clone()).collect();

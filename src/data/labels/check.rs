@@ -1,24 +1,25 @@
 //! Whether labels fit their task and their images, and a hash of them.
 
 use super::{IGNORED, Labels, MISSING, Task};
-use crate::data::{Images, fnv1a};
+use crate::data::Images;
+use crate::hash;
 use crate::{Error, Result};
 
 impl Labels {
     pub(in crate::data) fn fingerprint(&self, hash: u64) -> u64 {
         match self {
             // Classes alone are hashed as they always were.
-            Labels::Class(v) => v.iter().fold(hash, |h, l| fnv1a(h, &l.to_le_bytes())),
+            Labels::Class(v) => v.iter().fold(hash, |h, l| hash::extend(h, &l.to_le_bytes())),
             Labels::Attributes { answers: v, .. } | Labels::Number(v) | Labels::Depth(v) => {
-                v.iter().fold(hash, |h, l| fnv1a(h, &l.to_bits().to_le_bytes()))
+                v.iter().fold(hash, |h, l| hash::extend(h, &l.to_bits().to_le_bytes()))
             }
-            Labels::Mask(v) => fnv1a(hash, v),
+            Labels::Mask(v) => hash::extend(hash, v),
             Labels::Boxes(v) => v.iter().fold(hash, |hash, objects| {
-                let hash = fnv1a(hash, &objects.as_ref().map_or(u64::MAX, |o| o.len() as u64).to_le_bytes());
+                let hash = hash::extend(hash, &objects.as_ref().map_or(u64::MAX, |o| o.len() as u64).to_le_bytes());
                 objects.iter().flatten().fold(hash, |hash, o| {
                     let edges = [o.rect.x0, o.rect.y0, o.rect.x1, o.rect.y1, o.area];
-                    let hash = edges.iter().fold(hash, |h, v| fnv1a(h, &v.to_bits().to_le_bytes()));
-                    fnv1a(fnv1a(hash, &o.class.to_le_bytes()), &[u8::from(o.ignored)])
+                    let hash = edges.iter().fold(hash, |h, v| hash::extend(h, &v.to_bits().to_le_bytes()));
+                    hash::extend(hash::extend(hash, &o.class.to_le_bytes()), &[u8::from(o.ignored)])
                 })
             }),
         }

@@ -20,13 +20,13 @@ use super::config::{AugmentConfig, Config, DataConfig, TeacherKind};
 use super::dataset;
 use super::event::Event;
 use super::feed::Feed;
-use super::files::write_atomic;
 use super::overview::Overview;
 use super::run::{augmentation, keep_overview, listed};
 use super::stage::{Bench, Shelf};
 use super::stages::Stages;
 use super::summary::StageResult;
 use super::teachers::Staff;
+use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
 

@@ -88,7 +88,7 @@ impl TeacherCache {
             let (data, tasks) = (format!("{:016x}", self.data), teacher.tasks.clone());
             let header = Header { data, teacher: format!("{:016x}", teacher.file_hash), tasks, batch, parts };
             let text = super::checkpoint::to_json(&header)?;
-            let name = crate::data::fnv1a(crate::data::FNV_OFFSET, text.as_bytes());
+            let name = crate::hash::fnv1a(text.as_bytes());
             let path = self.folder.join(format!("{name:016x}.cache"));
             let record = header.record() as u64;
             let room = (share / record).min(pictures);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoding::Part;
 use crate::data::augment::Draw;
-use crate::data::{FNV_OFFSET, fnv1a};
+use crate::hash;
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"limbeckT";
@@ -94,7 +94,7 @@ impl Store {
     pub(super) fn open(path: &Path, header: Header, limit: u64) -> Result<Self> {
         let start = header.bytes()?;
         if !path.exists() {
-            crate::train::write_atomic(path, &start)?;
+            crate::files::write_atomic(path, &start)?;
         }
         let found = Self::existing(path, limit)?;
         match found.header == header {
@@ -204,7 +204,7 @@ impl Store {
 }
 
 fn checksum(bytes: &[u8]) -> u32 {
-    let hash = fnv1a(FNV_OFFSET, bytes);
+    let hash = hash::fnv1a(bytes);
     (hash ^ (hash >> 32)) as u32
 }
 

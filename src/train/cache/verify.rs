@@ -66,7 +66,7 @@ fn teachers(dir: &Path, config: &Config) -> Result<Vec<(String, PathBuf)>> {
     }
     let hash = |path: PathBuf| {
         let bytes = checkpoint::read(&path)?;
-        Ok((format!("{:016x}", crate::data::fnv1a(crate::data::FNV_OFFSET, &bytes)), path))
+        Ok((format!("{:016x}", crate::hash::fnv1a(&bytes)), path))
     };
     files.into_iter().map(hash).collect()
 }
