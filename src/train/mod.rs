@@ -21,6 +21,7 @@ mod progress;
 mod run;
 mod session;
 mod stage;
+mod stage_key;
 mod stages;
 mod step;
 pub mod summary;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{Card, head_spec};
 use super::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
 use super::feed::Feed;
+use super::stage_key::StageKey;
 use super::summary::StageResult;
 use crate::data::Task;
 use crate::gpu::Gpu;
@@ -24,8 +25,8 @@ pub(super) struct Stage<'a> {
     pub seed: u64,
     /// Its number among all stages.
     pub index: usize,
-    /// Hash of everything that makes it what it is.
-    pub identity: u64,
+    /// Of everything that makes it what it is.
+    pub key: StageKey,
     /// The network.
     pub net: &'a NetConfig,
     /// How it is trained.
@@ -63,11 +64,11 @@ impl Shelf {
     }
 
     /// The file of a stage of that name.
-    pub(super) fn path(&self, name: &str, identity: u64, seed: u64, ending: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str, key: StageKey, seed: u64, ending: &str) -> PathBuf {
         let file = name.replace('/', "-");
         match self {
             Shelf::Run(out) => out.join(format!("seed-{seed}")).join(format!("{file}{ending}")),
-            Shelf::Store(out) => out.join(format!("{file}-{identity:016x}")).join(format!("seed-{seed}{ending}")),
+            Shelf::Store(out) => out.join(format!("{file}-{key}")).join(format!("seed-{seed}{ending}")),
         }
     }
 }
@@ -166,7 +167,7 @@ pub(super) fn rule(train: &TrainConfig) -> Rule {
 impl Bench<'_> {
     /// The path of one of a stage's files.
     pub(super) fn path(&self, stage: &Stage, ending: &str) -> PathBuf {
-        self.shelf.path(&stage.name, stage.identity, stage.seed, ending)
+        self.shelf.path(&stage.name, stage.key, stage.seed, ending)
     }
 
     pub(super) fn task_names(&self, stage: &Stage) -> Vec<&str> {

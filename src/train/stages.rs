@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use super::checkpoint::{self, to_json};
-use super::config::{Config, EvaluateOn, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
+use super::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use super::event::Event;
 use super::objective::{Goal, Objective, Teaching};
 use super::run::{append, mend};
 use super::session::{LOOK, Session};
 use super::stage::{Bench, Finished, Stage};
+use super::stage_key::{self, Settings, StageKey};
 use super::step::Peer;
 use super::summary::StageResult;
 use super::teachers::{Staff, Teacher};
 use crate::data::{Task, seed};
 use crate::files::write_atomic;
-use crate::hash;
 use crate::kernels::fcos::Level;
 use crate::loss::Ledger;
 use crate::nn::Network;
@@ -178,16 +178,8 @@ impl<'a> Stages<'a> {
         let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all())?;
         let cache = (config.cache.storage != Storage::None).then_some(&config.cache);
         let stage = Stage { adaptor_lr_factor: distill.adaptor_lr_factor, cache, ..stage };
-        let used: Vec<_> = distill.used().map(|(method, settings)| (method.name, settings)).collect();
-        let taught: Vec<_> = staff.teachers.iter().map(|t| t.file_hash).collect();
-        let lessons = format!("{:?}", staff.lessons);
-        let mutual =
-            (config.teacher.kind == TeacherKind::Mutual).then_some((&config.teacher.net, config.teacher.count));
-        let mut how = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, taught, lessons, mutual))?;
-        if cache.is_some() {
-            // What is kept less precisely teaches something else.
-            how += &to_json(&(config.cache.storage, config.cache.k))?;
-        }
+        let hashes: Vec<u64> = staff.teachers.iter().map(|t| t.file_hash).collect();
+        let how = stage_key::taught(distill, (&hashes, &staff.lessons), &config.teacher, &config.cache)?;
         let stage = self.balanced(stage, &how)?;
         let network = bench.network(&stage, student_seed(seed))?;
         let (tasks, goals) = (bench.task_names(&stage), self.goals(&stage, true));
@@ -240,40 +232,22 @@ impl<'a> Stages<'a> {
         let data_seed = seed::derive(seed::derive(seed, branch), "data");
         let index = self.index;
         let names: Vec<&str> = tasks.iter().map(|t| self.bench.feed.tasks[*t].name.as_str()).collect();
-        // What a task's loss is, apart from its weight, which single networks do not have.
         let configs = self.task_configs();
         let losses: Vec<_> = tasks.iter().map(|t| TaskConfig { weight: 1.0, ..configs[*t].clone() }).collect();
-        let mut identity = to_json(&(self.bench.data_fingerprint, &self.config.augment, net, train, names, losses))?;
-        if self.bench.feed.evaluate_on == EvaluateOn::Canvas {
-            identity += "measured on the canvas";
-        }
-        let identity = hash::fnv1a(identity.as_bytes());
+        let settings = Settings(self.bench.data_fingerprint, &self.config.augment, net, train, names, losses);
+        let key = StageKey::new(&settings, self.bench.feed.evaluate_on)?;
         let (balance, probe, cache, adaptor_lr_factor) = (None, false, None, 1.0);
-        Ok(Stage {
-            name,
-            seed,
-            index,
-            identity,
-            net,
-            train,
-            tasks,
-            data_seed,
-            balance,
-            probe,
-            cache,
-            adaptor_lr_factor,
-        })
+        Ok(Stage { name, seed, index, key, net, train, tasks, data_seed, balance, probe, cache, adaptor_lr_factor })
     }
 
-    /// A stage of all tasks as the configuration weights and balances them; `how` tells what else makes it what it is.
+    /// A stage of all tasks as the configuration weights and balances them; `how` tells how it is taught.
     fn balanced<'b>(&self, stage: Stage<'b>, how: &str) -> Result<Stage<'b>>
     where
         'a: 'b,
     {
         let balance = &self.config.balance;
-        let own = to_json(&(self.weights(), balance, how))?;
-        let identity = hash::extend(stage.identity, own.as_bytes());
-        Ok(Stage { identity, balance: Some(balance), probe: balance.probe, ..stage })
+        let key = stage.key.balanced(&self.weights(), balance, how)?;
+        Ok(Stage { key, balance: Some(balance), probe: balance.probe, ..stage })
     }
 
     /// Trains a stage on labels alone.
