@@ -11,7 +11,7 @@ use limbeck::data::augment::Augment;
 use limbeck::data::compose::{Pairing, Samples};
 use limbeck::data::{digits, loader::Loader};
 use limbeck::gpu::Gpu;
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::metrics::Confusion;
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec};
 use limbeck::optim::{Optimizer, Rule, Sgd};
@@ -23,7 +23,7 @@ struct Step {
     gpu: Gpu,
     network: Network,
     optimizer: Optimizer,
-    ledger: Ledger,
+    ledger: LossLog,
     x: Tensor,
     labels: Tensor,
 }
@@ -36,7 +36,7 @@ impl Step {
         let sgd = Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
         Ok(Step {
             optimizer: Optimizer::new(&gpu, network.params(), Rule::Sgd(sgd), None)?,
-            ledger: Ledger::new(&gpu, vec!["ce".into()], 1)?,
+            ledger: LossLog::new(&gpu, vec!["ce".into()], 1)?,
             x: Tensor::from_f32(&gpu, &[0.5; 4 * 64], &[4, 8, 8, 1])?,
             labels: Tensor::from_u32(&gpu, &[0, 1, 2, 3], &[4])?,
             network,
@@ -47,7 +47,7 @@ impl Step {
     fn record(&mut self) -> Result<()> {
         let mut tape = Tape::new();
         let outputs = self.network.forward(&self.gpu, &mut tape, Mode::Train, &Var::constant(self.x.clone()))?;
-        let mut losses = Losses { gpu: &self.gpu, tape: &mut tape, ledger: &self.ledger };
+        let mut losses = LossRecorder { gpu: &self.gpu, tape: &mut tape, ledger: &self.ledger };
         CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &self.labels)?;
         drop(outputs);
         tape.backward(&self.gpu)?;

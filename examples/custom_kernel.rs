@@ -5,7 +5,7 @@
 use limbeck::gpu::{Defines, Gpu, Source};
 use limbeck::kernels::{case::values, elementwise};
 use limbeck::tape::{Tape, Var};
-use limbeck::tensor::{Target, Tensor};
+use limbeck::tensor::{GradTarget, Tensor};
 use limbeck::{Error, Result};
 
 /// Bindings and parameters are read from this text and bound by name; an entry point has those that it uses.
@@ -38,7 +38,7 @@ struct Here {
 }";
 
 /// Records one dispatch; nothing runs until a value is asked for.
-fn launch(gpu: &Gpu, entry: &'static str, x: &Tensor, dy: Option<&Tensor>, out: &Target) -> Result<()> {
+fn launch(gpu: &Gpu, entry: &'static str, x: &Tensor, dy: Option<&Tensor>, out: &GradTarget) -> Result<()> {
     let launch = gpu.launch(Source { name: "silu", text: SILU }, entry, &Defines::new())?;
     let launch = launch.u32("length", x.len()).u32("accumulate", out.accumulate.into());
     let launch = launch.bind("x", x).bind("out", &out.tensor);
@@ -48,7 +48,7 @@ fn launch(gpu: &Gpu, entry: &'static str, x: &Tensor, dy: Option<&Tensor>, out: 
 /// The operation: run the kernel, then push the output with what turns its gradient into the input's.
 fn silu(gpu: &Gpu, tape: &mut Tape, x: &Var) -> Result<Var> {
     let y = Tensor::empty(gpu, x.value().shape())?;
-    launch(gpu, "silu", x.value(), None, &Target::fresh(y.clone()))?;
+    launch(gpu, "silu", x.value(), None, &GradTarget::fresh(y.clone()))?;
     let (input, slot) = (x.value().clone(), x.slot());
     Ok(tape.push(y, move |gpu, dy, grads| match grads.target(gpu, &slot)? {
         Some(dx) => launch(gpu, "silu_grad", &input, Some(dy), &dx),

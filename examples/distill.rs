@@ -8,7 +8,7 @@ use limbeck::data::loader::{Batch, Loader};
 use limbeck::data::{Dataset, augment::Augment, compose::Pairing, compose::Samples, digits, seed};
 use limbeck::geometry::Warp;
 use limbeck::kernels::{augment, confusion};
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{Frozen, HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec};
 use limbeck::optim::{Curve, Optimizer, Rule, Schedule, Sgd};
 use limbeck::tape::{Tape, Var};
@@ -23,7 +23,7 @@ const SHIFT: Augment = Augment { shift: 1, ..Augment::NONE };
 fn input(gpu: &Gpu, data: &Dataset, batch: &Batch) -> Result<Tensor> {
     let (n, (mean, std)) = (batch.indices.len(), data.channel_stats());
     let warps = Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.warps([12, 12])), &[n, Warp::WORDS])?;
-    let moves = augment::Moves { warps: &warps, bilinear: false };
+    let moves = augment::WarpParams { warps: &warps, bilinear: false };
     augment::augment(gpu, &Tensor::from_bytes(gpu, &batch.images)?, [n, 12, 12, 1], moves, &mean, &std, 0.0)
 }
 
@@ -36,12 +36,12 @@ fn train(gpu: &Gpu, data: &Dataset, name: &str, width: f32, tasks: &[usize], tea
     let schedule = Schedule { lr: 0.1, warmup: steps, steps: EPOCHS * steps, curve: Curve::Cosine };
     let rule = Rule::Sgd(Sgd { lr: schedule.lr, momentum: 0.9, nesterov: true, weight_decay: 5e-4 });
     let mut optimizer = Optimizer::new(gpu, net.params(), rule, None)?;
-    let mut ledger = Ledger::new(gpu, ["ce1", "kd1", "ce2", "kd2"].map(String::from).into(), EPOCHS * steps)?;
+    let mut ledger = LossLog::new(gpu, ["ce1", "kd1", "ce2", "kd2"].map(String::from).into(), EPOCHS * steps)?;
     for epoch in 0..EPOCHS as u64 {
         for batch in Loader::train(split.clone(), BATCH, seed::derive_n(0, epoch), SHIFT, 0) {
             let (x, mut tape) = (input(gpu, data, &batch)?, Tape::new());
             let student = net.forward(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
-            let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
+            let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &ledger };
             for (k, logits) in student.logits.iter().enumerate() {
                 let labels = Tensor::from_u32(gpu, batch.labels[tasks[k]].classes(), &[BATCH])?;
                 CrossEntropy::default().apply(&mut losses, 2 * k, 1.0, logits, &labels)?;

@@ -9,7 +9,7 @@ use limbeck::Result;
 use limbeck::data::compose::{Pairing, Samples};
 use limbeck::data::digits;
 use limbeck::gpu::Gpu;
-use limbeck::train::Classifier;
+use limbeck::train::Predictor;
 
 fn main() -> Result<()> {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);
@@ -20,7 +20,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let gpu = Gpu::open()?;
-    let classifier = Classifier::load(&gpu, &path)?;
+    let classifier = Predictor::load(&gpu, &path)?;
     let card = classifier.card();
     let score = card.val_score.map_or("–".into(), |score| format!("{:.1} %", 100.0 * score));
     println!("{} ×{}, {score} right on validation", card.arch, card.width);
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
 }
 
 /// The embedded test digits, of the size the network takes: one on 8x8, or two overlapped on a larger canvas.
-fn on_digits(gpu: &Gpu, classifier: &Classifier) -> Result<()> {
+fn on_digits(gpu: &Gpu, classifier: &Predictor) -> Result<()> {
     let [height, width, _] = classifier.card().image;
     let data = match (height, width) {
         (8, 8) => digits::single("digit", 0)?,

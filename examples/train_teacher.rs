@@ -9,13 +9,13 @@ use limbeck::data::loader::{Batch, Loader};
 use limbeck::data::{Dataset, augment::Augment, digits, seed};
 use limbeck::gpu::Gpu;
 use limbeck::kernels::{augment, confusion};
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::metrics::Confusion;
 use limbeck::nn::{Frozen, HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec};
 use limbeck::optim::{Adam, Curve, Optimizer, Rule, Schedule};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
-use limbeck::train::checkpoint::{self, Card};
+use limbeck::train::checkpoint::{self, ModelCard};
 
 const BATCH: usize = 50;
 const EPOCHS: usize = 8;
@@ -42,19 +42,19 @@ fn main() -> Result<()> {
     let (gpu, data) = (Gpu::open()?, digits::single("digit", 0)?);
     let trunk = TrunkSpec { width: 0.5, ..TrunkSpec::new("resnet8".parse()?) };
     let spec = NetworkSpec { trunk, channels: 1, heads: vec![HeadSpec::linear("digit", 10)], init: Init::HeNormal };
-    let (network, mut card) = (Network::new(&gpu, spec.clone(), 0)?, Card::new(&spec, &data)?);
+    let (network, mut card) = (Network::new(&gpu, spec.clone(), 0)?, ModelCard::new(&spec, &data)?);
     println!("{} · {} parameters, {} MACs an image", gpu.profile(), network.params().count(), network.macs(8, 8));
 
     let (train, steps) = (Arc::new(data.train.clone()), Loader::train_steps(data.train.len(), BATCH));
     let schedule = Schedule { lr: 0.01, warmup: steps, steps: EPOCHS * steps, curve: Curve::Cosine };
     let adam = Adam { lr: schedule.lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2, decoupled: true };
     let mut optimizer = Optimizer::new(&gpu, network.params(), Rule::Adam(adam), Some(5.0))?;
-    let mut ledger = Ledger::new(&gpu, vec!["digit/ce".into()], steps)?;
+    let mut ledger = LossLog::new(&gpu, vec!["digit/ce".into()], steps)?;
     for epoch in 0..EPOCHS {
         for batch in Loader::train(train.clone(), BATCH, seed::derive_n(0, epoch as u64), Augment::NONE, 0) {
             let ((x, labels), mut tape) = (upload(&gpu, &data, &batch)?, Tape::new());
             let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x))?;
-            let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+            let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
             CrossEntropy { label_smoothing: 0.1 }.apply(&mut losses, 0, 1.0, &outputs.logits[0], &labels)?;
             tape.backward(&gpu)?;
             optimizer.step(&gpu, network.params(), schedule.at(epoch * steps + ledger.len()))?;
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
         );
         // The best epoch is what is kept.
         if Some(val.accuracy()) > card.val_score {
-            card = Card { epoch: epoch + 1, val_score: Some(val.accuracy()), ..card };
+            card = ModelCard { epoch: epoch + 1, val_score: Some(val.accuracy()), ..card };
             checkpoint::save(&gpu, &path, &network, &card)?;
         }
     }

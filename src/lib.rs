@@ -74,11 +74,11 @@
 //! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
 //! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
 //! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
-//! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches, but for the probes of `bench` and the self-test of a device | [`tensor`], [`shape`], [`twin`] (in the cases) |
+//! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches, but for the probes of `bench` and the self-test of a device | [`tensor`], [`shape`], [`reference`] (in the cases) |
 //! | [`tensor`], [`shape`], [`geometry`] | a shape and a pooled buffer; boxes in images | [`gpu`] |
 //! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording and replay | wgpu, which nobody else names |
 //!
-//! **One name, three rooms.** `shaders/x.wgsl` (the kernel), `src/kernels/x.rs` (its launcher) and `src/twin/x.rs` (the same
+//! **One name, three rooms.** `shaders/x.wgsl` (the kernel), `src/kernels/x.rs` (its launcher) and `src/reference/x.rs` (the same
 //! in plain `f64`: the readable definition and the oracle of the tests) belong together. A row in [`kernels::TABLE`] brings
 //! them to the value and gradient tests and to the validation of every shader permutation.
 //!
@@ -99,7 +99,7 @@
 //!    the gradients that follow. The first contribution is written, later ones are added in the kernel's epilogue. Parameter
 //!    gradients end in one arena, [`params::Params`].
 //! 7. *The optimiser* is one dispatch over that arena, whatever the network's depth.
-//! 8. *The ledger.* The terms' values stay in a ring on the GPU; [`loss::Ledger::take`] reads many steps at once.
+//! 8. *The ledger.* The terms' values stay in a ring on the GPU; [`loss::LossLog::take`] reads many steps at once.
 //!
 //! Nothing of this waits for the GPU: dispatches are recorded and submitted together, and only reading a value waits.
 //!
@@ -113,8 +113,8 @@
 //! keeps its dispatches as plain data, with bind groups, parameters and memory of their own; [`gpu::Program::replay`] encodes
 //! them again, in one compute pass a submission, and creates nothing. What changes from step to step lies in buffers that
 //! kernels read, and is written before: the batch ([`tensor::Tensor::write_f32`] and its like), the learning rate
-//! ([`optim::Optimizer::prepare`]), the ledger's row ([`loss::Ledger::prepare`]). These writes never wait, so the next batch
-//! goes up while the last step still runs. [`gpu::Repeat`] does both, for loops of one's own:
+//! ([`optim::Optimizer::prepare`]), the ledger's row ([`loss::LossLog::prepare`]). These writes never wait, so the next batch
+//! goes up while the last step still runs. [`gpu::ReplayedStep`] does both, for loops of one's own:
 //!
 //! ```no_run
 //! # use limbeck::{gpu::Gpu, gpu::Repeat, loss::Ledger, nn::Network, optim::Optimizer, tensor::Tensor};
@@ -156,6 +156,7 @@ pub mod metrics;
 pub mod nn;
 pub mod optim;
 pub mod params;
+pub mod reference;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod shape;
@@ -163,6 +164,5 @@ pub mod tape;
 pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;
-pub mod twin;
 
 pub use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Shapes of the operations that have more than a length: shared by kernels (GPU) and twins (f64).
+//! Shapes of the operations that have more than a length: shared by kernels (GPU) and references (f64).
 
 use crate::{Error, Result};
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// A parameter as operations see it.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ pub struct Grads {
 impl Grads {
     /// Where a contribution to `slot` is to be written: new memory for the first one, the same with `accumulate` for
     /// later ones. `None` where nobody wants it.
-    pub fn target(&mut self, gpu: &Gpu, slot: &Slot) -> Result<Option<Target>> {
+    pub fn target(&mut self, gpu: &Gpu, slot: &Slot) -> Result<Option<GradTarget>> {
         let Some(id) = slot.id else { return Ok(None) };
         if self.held.len() <= id {
             self.held.resize_with(id + 1, || None);
@@ -127,17 +127,17 @@ impl Grads {
                     None => Tensor::empty(gpu, &slot.shape)?,
                 };
                 *entry = Some(Held { tensor: tensor.clone(), shared: false });
-                Target { tensor, accumulate: false }
+                GradTarget { tensor, accumulate: false }
             }
             Some(held) => {
                 if held.shared {
                     let own = Tensor::empty(gpu, &slot.shape)?;
                     // A kernel rather than a copy: a copy would cut the step's compute pass in two.
-                    crate::kernels::elementwise::axpy(gpu, 1.0, &held.tensor, &Target::fresh(own.clone()))?;
+                    crate::kernels::elementwise::axpy(gpu, 1.0, &held.tensor, &GradTarget::fresh(own.clone()))?;
                     *held = Held { tensor: own, shared: false };
                 }
                 // Others may have seen the value under another shape.
-                Target { tensor: held.tensor.reshape(&slot.shape)?, accumulate: true }
+                GradTarget { tensor: held.tensor.reshape(&slot.shape)?, accumulate: true }
             }
         }))
     }
@@ -162,14 +162,14 @@ impl Grads {
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) where a [`Redirect`] leads to memory that is too small.
-    pub fn param(&mut self, param: &Param) -> Result<Target> {
+    pub fn param(&mut self, param: &Param) -> Result<GradTarget> {
         let accumulate = !self.touched.insert(param.grad.place());
         for redirect in &self.redirected {
             if let Some(start) = param.grad.start_in(&redirect.from) {
-                return Ok(Target { tensor: redirect.to.slice(start, param.grad.shape())?, accumulate });
+                return Ok(GradTarget { tensor: redirect.to.slice(start, param.grad.shape())?, accumulate });
             }
         }
-        Ok(Target { tensor: param.grad.clone(), accumulate })
+        Ok(GradTarget { tensor: param.grad.clone(), accumulate })
     }
 
     /// Whether a parameter has received a gradient.
@@ -252,7 +252,7 @@ impl Tape {
     }
 
     /// Where a loss writes its gradient with respect to `var`.
-    pub fn target(&mut self, gpu: &Gpu, var: &Var) -> Result<Option<Target>> {
+    pub fn target(&mut self, gpu: &Gpu, var: &Var) -> Result<Option<GradTarget>> {
         self.grads.target(gpu, &var.slot())
     }
 
@@ -268,7 +268,7 @@ impl Tape {
     }
 
     /// Where a loss writes its gradient with respect to a parameter of its own; `None` where nothing is recorded.
-    pub fn param(&mut self, param: &Param) -> Result<Option<Target>> {
+    pub fn param(&mut self, param: &Param) -> Result<Option<GradTarget>> {
         self.recording.then(|| self.grads.param(param)).transpose()
     }
 

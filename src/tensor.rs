@@ -17,17 +17,17 @@ pub struct Tensor {
 
 /// Where a gradient goes: written over, or added to what is there.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct GradTarget {
     /// The memory.
     pub tensor: Tensor,
     /// Add to it rather than write over it.
     pub accumulate: bool,
 }
 
-impl Target {
+impl GradTarget {
     /// A target that is written over.
     pub fn fresh(tensor: Tensor) -> Self {
-        Target { tensor, accumulate: false }
+        GradTarget { tensor, accumulate: false }
     }
 
     /// 1 to accumulate, 0 to write over: the word kernels take.

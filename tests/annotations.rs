@@ -2,11 +2,11 @@
 #![cfg(feature = "train")]
 
 use limbeck::data::formats::coco::{self, OnError};
-use limbeck::data::formats::objects::{self, Masks, Options, Question};
+use limbeck::data::formats::objects::{self, Masks, Options, TaskChoice};
 use limbeck::data::{Dataset, IGNORED, Labels};
 use limbeck::geometry::Rect;
 use limbeck::gpu::Gpu;
-use limbeck::train::{self, Classifier, Config};
+use limbeck::train::{self, Config, Predictor};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::{TempDir, tempdir};
@@ -44,7 +44,7 @@ fn instances(more: &str) -> String {
 fn load(folder: &Path, on_error: OnError) -> limbeck::Result<Dataset> {
     let found = coco::read(&folder.join("instances.json"), on_error)?;
     let all = || objects::of_instances(&found, folder);
-    let questions = Question::ALL.map(|(_, q)| q).to_vec();
+    let questions = TaskChoice::ALL.map(|(_, q)| q).to_vec();
     let options = Options { size: [16, 16], channels: 3, questions, masks: Masks::Drawn, on_error };
     objects::load("test", &found.classes, [all(), all(), all()], &options)
 }
@@ -191,7 +191,7 @@ fn a_run_learns_from_voc_annotations() {
     let own = std::fs::read_to_string(&gone).unwrap();
     std::fs::write(&gone, own.replace(&format!("{:?}", folder.path()), "\"/nowhere\"")).unwrap();
     assert!(Config::load(&gone, &[]).unwrap_err().to_string().contains("/nowhere"));
-    let student = Classifier::of_run(&Gpu::open().unwrap(), &out, "joint").unwrap();
+    let student = Predictor::of_run(&Gpu::open().unwrap(), &out, "joint").unwrap();
     let pixels = student.read(&folder.path().join("0.png")).unwrap();
     assert!(student.card().letterbox && pixels[..2 * 20 * 3].iter().all(|v| *v == 114) && pixels[2 * 20 * 3] == 90);
     std::fs::write(&file, text.replace("test_fraction = 0.25", "test_fraction = 0.8")).unwrap();
@@ -288,10 +288,10 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     let tasks: Vec<&str> = summary.models["distilled"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count", "mask"]);
     // Masks are those of the file's own pixels.
-    let student = Classifier::of_run(&gpu, &out, "distilled").unwrap();
+    let student = Predictor::of_run(&gpu, &out, "distilled").unwrap();
     let answers = student.classify_file(&gpu, &folder.path().join("images/3.png")).unwrap();
     let mask = answers.iter().find(|a| a.task == "mask").unwrap();
-    assert!(matches!(&mask.answer, train::Answer::Mask { size: [16, 20], classes, .. } if classes.len() == 320));
+    assert!(matches!(&mask.answer, train::TaskOutput::Mask { size: [16, 20], classes, .. } if classes.len() == 320));
     // A mask of another size, and a value without a name.
     let other = image::GrayImage::from_pixel(20, 17, image::Luma([3]));
     other.save(folder.path().join("masks/5.png")).unwrap();

@@ -7,7 +7,7 @@ mod goldens;
 use goldens::Group;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::case::{f64s, values};
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Stem, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
@@ -40,10 +40,10 @@ fn a_dilated_resnet50_agrees_with_torchvision() {
     let x = Tensor::from_f32(&gpu, &x.data, &x.shape).unwrap();
     let labels = |key: &str, shape: &[usize]| Tensor::from_u32(&gpu, &group.labels(key), shape).unwrap();
     let (names, weights) = (["fc", "mask"], [0.4, 0.6]);
-    let mut ledger = Ledger::new(&gpu, names.map(String::from).to_vec(), 1).unwrap();
+    let mut ledger = LossLog::new(&gpu, names.map(String::from).to_vec(), 1).unwrap();
     let mut tape = Tape::new();
     let out = net.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
-    let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
     for (i, labels) in [labels("y", &[2]), labels("mask", &[2, 35, 31])].iter().enumerate() {
         CrossEntropy::default().apply(&mut losses, i, weights[i], &out.logits[i], labels).unwrap();
     }

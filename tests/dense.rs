@@ -11,12 +11,12 @@ use goldens::Group;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::fcos::{Focal, Part};
 use limbeck::kernels::regression::RegressionLoss;
-use limbeck::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Ledger, Losses, Regression};
+use limbeck::loss::{BinaryCrossEntropy, CrossEntropy, Detection, LossLog, LossRecorder, Regression};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
 use limbeck::train::checkpoint;
-use limbeck::train::{self, Answer, Classifier, Config, Summary};
+use limbeck::train::{self, Config, Predictor, Summary, TaskOutput};
 use tempfile::tempdir;
 
 fn gpu() -> Gpu {
@@ -47,10 +47,10 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     let names = ["mask", "depth", "number", "attributes", "boxes"];
     let terms = ["mask", "depth", "number", "attributes", "focal", "giou", "centre"];
     let weights = [0.5, 0.3, 0.2, 0.1, 0.4, 0.6, 0.7];
-    let mut ledger = Ledger::new(&gpu, terms.map(String::from).to_vec(), 1).unwrap();
+    let mut ledger = LossLog::new(&gpu, terms.map(String::from).to_vec(), 1).unwrap();
     let mut tape = Tape::new();
     let out = net.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
-    let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
     let mask = Tensor::from_u32(&gpu, &group.labels("mask"), &[4, 13, 11]).unwrap();
     CrossEntropy::default().apply(&mut losses, 0, weights[0], &out.logits[0], &mask).unwrap();
     let huber = Regression { loss: RegressionLoss::Huber { delta: 0.7 } };
@@ -107,7 +107,7 @@ fn a_look_changes_no_statistics() {
         out.logits[0].value().to_f32(&gpu).unwrap()
     };
     let before = net.params().export(&gpu).unwrap();
-    let looked = pass(Mode::Look);
+    let looked = pass(Mode::TrainNoStats);
     assert_eq!(net.params().export(&gpu).unwrap(), before);
     assert_eq!(pass(Mode::Train), looked);
     assert_ne!(net.params().export(&gpu).unwrap(), before);
@@ -204,23 +204,23 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
             assert!(same || told.is_none() && value.is_none(), "{task} {}", metric.name);
         }
     }
-    let student = Classifier::of_run(&gpu, &out, "distilled").unwrap();
+    let student = Predictor::of_run(&gpu, &out, "distilled").unwrap();
     let answers = student.classify(&gpu, &vec![90; 20 * 24 * 3]).unwrap();
     assert_eq!(answers.len(), 6);
     for answer in answers {
         match (answer.task.as_str(), answer.answer) {
-            ("class", Answer::Class { probabilities, .. }) => {
+            ("class", TaskOutput::Class { probabilities, .. }) => {
                 assert!((probabilities.iter().map(|(_, p)| p).sum::<f32>() - 1.0).abs() < 1e-5);
             }
-            ("colours", Answer::Attributes { attributes }) => assert_eq!(attributes[0].0, "red"),
+            ("colours", TaskOutput::Attributes { attributes }) => assert_eq!(attributes[0].0, "red"),
             // Counts lie between one and two, and so does what has been learnt of them, roughly.
-            ("count", Answer::Number { value }) => assert!((-2.0..6.0).contains(&value), "{value}"),
-            ("mask", Answer::Mask { size, names, classes }) => {
+            ("count", TaskOutput::Number { value }) => assert!((-2.0..6.0).contains(&value), "{value}"),
+            ("mask", TaskOutput::Mask { size, names, classes }) => {
                 assert_eq!((size, names.len(), classes.len()), ([20, 24], 5, 480));
                 assert!(classes.iter().all(|c| *c < 5));
             }
-            ("depth", Answer::Depth { values, .. }) => assert_eq!(values.len(), 480),
-            ("boxes", Answer::Boxes { objects }) => assert!(objects.windows(2).all(|o| o[0].score >= o[1].score)),
+            ("depth", TaskOutput::Depth { values, .. }) => assert_eq!(values.len(), 480),
+            ("boxes", TaskOutput::Boxes { objects }) => assert!(objects.windows(2).all(|o| o[0].score >= o[1].score)),
             (task, answer) => panic!("{task}: {answer:?}"),
         }
     }

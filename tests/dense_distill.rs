@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use limbeck::data::TaskKind;
-use limbeck::distill::{Adaptor, BoxKd, Imitation, Look, METHODS, Whereabouts};
+use limbeck::distill::{Adaptor, BoxKd, FeatureKind, Imitation, METHODS, Whereabouts};
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::fcos::{Focal, Level, Part};
-use limbeck::loss::{Detection, Ledger, Losses};
+use limbeck::loss::{Detection, LossLog, LossRecorder};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
@@ -80,7 +80,7 @@ fn answers_are_made_of_the_maps_that_heads_give_away() {
         assert!(got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())), "{:?}", &got[..3]);
     };
     check(&net.freeze(&gpu).unwrap().infer(&gpu, &x).unwrap());
-    let out = net.forward(&gpu, &mut Tape::off(), Mode::Look, &Var::constant(x)).unwrap();
+    let out = net.forward(&gpu, &mut Tape::off(), Mode::TrainNoStats, &Var::constant(x)).unwrap();
     let (trained, features) = (out.maps, out.features);
     let value = |v: &Var| v.value().clone();
     check(&Outputs {
@@ -107,7 +107,7 @@ fn answers_are_made_of_the_maps_that_heads_give_away() {
 fn every_method_on_features_looks_at_decoders() {
     let folder = tempdir().unwrap();
     let methods: Vec<&str> =
-        METHODS.iter().filter(|m| m.look != Look::Logits && m.serves(TaskKind::Mask)).map(|m| m.name).collect();
+        METHODS.iter().filter(|m| m.look != FeatureKind::Logits && m.serves(TaskKind::Mask)).map(|m| m.name).collect();
     assert!(methods.len() >= 12, "{methods:?}");
     let tables: String =
         methods.iter().map(|m| format!("[distill.{m}]\nnormalise = true\nlayers = [\"decoder\"]\n")).collect();
@@ -236,10 +236,10 @@ fn layers_that_a_teacher_has_not_are_refused_before_work_begins() {
 }
 
 /// A loss by `x`, and its gradient.
-fn loss_of(gpu: &Gpu, x: &Tensor, add: &dyn Fn(&mut Losses, &Var) -> limbeck::Result<()>) -> (f64, Vec<f32>) {
-    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu, vec!["loss".into()], 1).unwrap());
+fn loss_of(gpu: &Gpu, x: &Tensor, add: &dyn Fn(&mut LossRecorder, &Var) -> limbeck::Result<()>) -> (f64, Vec<f32>) {
+    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu, vec!["loss".into()], 1).unwrap());
     let leaf = tape.leaf(x.clone());
-    add(&mut Losses { gpu, tape: &mut tape, ledger: &ledger }, &leaf).unwrap();
+    add(&mut LossRecorder { gpu, tape: &mut tape, ledger: &ledger }, &leaf).unwrap();
     ledger.advance();
     let grads = tape.backward(gpu).unwrap();
     (ledger.take(gpu).unwrap()[0][0].into(), grads.of(&leaf).unwrap().to_f32(gpu).unwrap())

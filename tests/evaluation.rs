@@ -5,7 +5,7 @@
 use limbeck::gpu::Gpu;
 use limbeck::metrics::{Confusion, Detection, DetectionTally, RegressionTally, Truth};
 use limbeck::train::config::EvaluateOn;
-use limbeck::train::{self, Answer, Classifier, Config, EpochRecord, Evaluation, Summary, event};
+use limbeck::train::{self, Config, EpochRecord, Evaluation, Predictor, Summary, TaskOutput, event};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -88,7 +88,7 @@ fn what_is_measured_is_what_is_predicted_in_the_images_own_pixels() {
     for model in ["teacher/boxes", "teacher/mask", "teacher/count", "distilled"] {
         let measured = train::evaluate(&out, model, "test", &gpu).unwrap().remove(0);
         assert_eq!((measured.evaluate_on, measured.images, measured.files.len()), (EvaluateOn::Image, 8, 8));
-        let network = Classifier::of_run(&gpu, &out, model).unwrap();
+        let network = Predictor::of_run(&gpu, &out, model).unwrap();
         let (mut boxes, mut pixels, mut count) =
             (DetectionTally::new(1), Confusion::new(2), RegressionTally::default());
         for (i, (file, ([h, w], [x, y, bw, bh]))) in measured.files.iter().zip(drawn(2)).enumerate() {
@@ -97,12 +97,12 @@ fn what_is_measured_is_what_is_predicted_in_the_images_own_pixels() {
             let rect = limbeck::geometry::Rect::from_size(x as f32, y as f32, bw as f32, bh as f32);
             for answer in network.classify_file(&gpu, file).unwrap() {
                 match answer.answer {
-                    Answer::Boxes { objects } => {
+                    TaskOutput::Boxes { objects } => {
                         let truths = if empty { Vec::new() } else { vec![Truth::new(rect, 0)] };
                         let seen = objects.iter().map(|o| Detection { rect: o.rect, class: 0, score: o.score });
                         boxes.add(truths, seen.collect()).unwrap();
                     }
-                    Answer::Mask { size, classes, .. } => {
+                    TaskOutput::Mask { size, classes, .. } => {
                         assert_eq!(size, [h as usize, w as usize]);
                         for (p, class) in classes.into_iter().enumerate() {
                             let (px, py) = ((p % size[1]) as u32, (p / size[1]) as u32);
@@ -110,7 +110,7 @@ fn what_is_measured_is_what_is_predicted_in_the_images_own_pixels() {
                             pixels.add(class.into(), inside.into()).unwrap();
                         }
                     }
-                    Answer::Number { value } => count.add(value.into(), f64::from(u8::from(!empty))).unwrap(),
+                    TaskOutput::Number { value } => count.add(value.into(), f64::from(u8::from(!empty))).unwrap(),
                     other => panic!("{other}"),
                 }
             }

@@ -33,7 +33,7 @@ use limbeck::{
         pool, reduce, resize, softmax,
     },
     shape::{Conv2d, Pool2d},
-    tensor::{Target, Tensor},
+    tensor::{GradTarget, Tensor},
 };
 
 /// Relative error allowed: f32 against f64.
@@ -52,8 +52,8 @@ fn upload(case: &Case, what: &str) -> Result<Tensor> {
 }
 
 /// Memory for a gradient of the shape of `like`.
-fn target(like: &Tensor) -> Result<Target> {
-    Ok(Target::fresh(Tensor::empty(gpu(), like.shape())?))
+fn target(like: &Tensor) -> Result<GradTarget> {
+    Ok(GradTarget::fresh(Tensor::empty(gpu(), like.shape())?))
 }
 
 #[track_caller]
@@ -108,7 +108,7 @@ fn by_every_variant(case: &Case, s: &Conv2d) -> Result<()> {
             let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
             check("output.y", &conv2d::forward_with(gpu, s, &x, &weight, epilogue, variant)?);
         }
-        let fresh = |shape: [usize; 4]| Tensor::empty(gpu, &shape).map(Target::fresh);
+        let fresh = |shape: [usize; 4]| Tensor::empty(gpu, &shape).map(GradTarget::fresh);
         for variant in conv2d::variants(Pass::InputGrad, s, gpu.profile()) {
             let dx = fresh(s.x_shape())?;
             conv2d::input_grad_with(gpu, s, &dy, &weight, &dx, variant)?;
@@ -290,7 +290,7 @@ fn goldens_softmax() -> Result<()> {
         check(&case, "output.logp", &logp);
         let dz = target(&z)?;
         softmax::softmax_grad(gpu(), &p, &dp, t, &dz)?;
-        softmax::log_softmax_grad(gpu(), &logp, &dlogp, t, &Target { accumulate: true, ..dz.clone() })?;
+        softmax::log_softmax_grad(gpu(), &logp, &dlogp, t, &GradTarget { accumulate: true, ..dz.clone() })?;
         check(&case, "grad.z", &dz.tensor);
     }
     group.assert_complete();

@@ -1,4 +1,4 @@
-//! Every kernel against its twin, checked and unchecked, outputs poisoned; some again on a device with fewer features; and every
+//! Every kernel against its reference, checked and unchecked, outputs poisoned; some again on a device with fewer features; and every
 //! shader through every writer.
 
 use limbeck::gpu::{AdapterClass, Feature, Gpu, Options, parse};

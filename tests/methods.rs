@@ -333,7 +333,7 @@ fn ready_made_teachers_speak_in_terms_of_the_run() {
     assert!(found.len() == 4 && found.iter().all(|v| v.wrong == 0 && v.checked == 40), "{found:?}");
     // The first seed is that of the configuration, not the folder with the smallest number.
     fs::create_dir(first.join("seed-1")).unwrap();
-    train::Classifier::of_run(&gpu, &first, "joint").unwrap();
+    train::Predictor::of_run(&gpu, &first, "joint").unwrap();
     let out = folder.path().join("refused");
     for (task, teacher, words) in
         [("depth", "count", "\"count\" of kind number"), ("colours", "class", "of kind attributes with 4 classes")]

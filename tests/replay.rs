@@ -4,14 +4,14 @@
 mod support;
 
 use limbeck::Error;
-use limbeck::gpu::{Gpu, GpuStats, Options, Repeat, View};
+use limbeck::gpu::{Gpu, GpuStats, Options, ReplayedStep, View};
 use limbeck::kernels::elementwise::axpy;
 use limbeck::kernels::optimizer::{Adam, Sgd};
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{Mode, Network};
 use limbeck::optim::{Optimizer, Rule};
 use limbeck::tape::{Tape, Var};
-use limbeck::tensor::{Target, Tensor};
+use limbeck::tensor::{GradTarget, Tensor};
 use support::*;
 
 const SGD: Rule = Rule::Sgd(Sgd { lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 1e-4 });
@@ -22,7 +22,7 @@ const ROWS: usize = 8;
 struct Trainer {
     network: Network,
     optimizer: Optimizer,
-    ledger: Ledger,
+    ledger: LossLog,
     x: Tensor,
     labels: Vec<Tensor>,
     step: usize,
@@ -33,7 +33,7 @@ impl Trainer {
         let network = Network::new(gpu, spec("resnet8", 0.5, &[8]), 1).unwrap();
         Trainer {
             optimizer: Optimizer::new(gpu, network.params(), rule, Some(1.0)).unwrap(),
-            ledger: Ledger::new(gpu, vec!["first/ce".into(), "second/ce".into()], 64).unwrap(),
+            ledger: LossLog::new(gpu, vec!["first/ce".into(), "second/ce".into()], 64).unwrap(),
             x: Tensor::from_f32(gpu, &vec![0.0; ROWS * 144], &[ROWS, 12, 12, 1]).unwrap(),
             labels: (0..2).map(|_| Tensor::from_u32(gpu, &[0; ROWS], &[ROWS]).unwrap()).collect(),
             network,
@@ -57,7 +57,7 @@ impl Trainer {
     fn work(&self, gpu: &Gpu) -> limbeck::Result<()> {
         let mut tape = Tape::new();
         let outputs = self.network.forward(gpu, &mut tape, Mode::Train, &Var::constant(self.x.clone()))?;
-        let mut losses = Losses { gpu, tape: &mut tape, ledger: &self.ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &self.ledger };
         for (k, (logits, labels)) in outputs.logits.iter().zip(&self.labels).enumerate() {
             CrossEntropy::default().apply(&mut losses, k, 1.0 - 0.5 * k as f32, logits, labels)?;
         }
@@ -74,7 +74,7 @@ impl Trainer {
         self.ledger.advance();
     }
 
-    fn repeated(&mut self, gpu: &Gpu, repeat: &mut Repeat) {
+    fn repeated(&mut self, gpu: &Gpu, repeat: &mut ReplayedStep) {
         self.prepare(gpu);
         repeat.run(gpu, || self.work(gpu)).unwrap();
         self.ledger.advance();
@@ -99,7 +99,7 @@ fn replayed_steps_have_the_bits_of_plain_ones() {
         for (name, rule) in [("sgd", SGD), ("adam", ADAM)] {
             let gpu = Gpu::new(Options { poison, ..Options::from_env() }).unwrap();
             let (mut plain, mut replayed) = (Trainer::new(&gpu, rule), Trainer::new(&gpu, rule));
-            let mut repeat = Repeat::default();
+            let mut repeat = ReplayedStep::default();
             (0..20).for_each(|_| plain.plain(&gpu));
             (0..20).for_each(|_| replayed.repeated(&gpu, &mut repeat));
             assert!(repeat.program().is_some());
@@ -118,7 +118,7 @@ fn replayed_steps_have_the_bits_of_plain_ones() {
 #[test]
 fn a_replay_creates_nothing_and_is_one_pass() {
     let gpu = Gpu::new(Options { poison: false, ..Options::from_env() }).unwrap();
-    let (mut trainer, mut repeat) = (Trainer::new(&gpu, SGD), Repeat::default());
+    let (mut trainer, mut repeat) = (Trainer::new(&gpu, SGD), ReplayedStep::default());
     trainer.repeated(&gpu, &mut repeat);
     let before = gpu.stats();
     (0..5).for_each(|_| trainer.repeated(&gpu, &mut repeat));
@@ -137,7 +137,7 @@ fn work_between_replays_and_replays_do_not_disturb_each_other() {
     let gpu = gpu();
     let (mut plain, mut replayed) = (Trainer::new(&gpu, SGD), Trainer::new(&gpu, SGD));
     (0..8).for_each(|_| plain.plain(&gpu));
-    let (mut repeat, mut kept) = (Repeat::default(), Vec::new());
+    let (mut repeat, mut kept) = (ReplayedStep::default(), Vec::new());
     let sample = batch(&gpu, 24);
     for step in 0..8 {
         replayed.repeated(&gpu, &mut repeat);
@@ -178,7 +178,7 @@ fn a_step_takes_little_more_memory_than_what_it_must_keep() {
         let gpu = Gpu::new(Options::default()).unwrap();
         let network = Network::new(&gpu, spec(name, width, &[]), 1).unwrap();
         let mut optimizer = Optimizer::new(&gpu, network.params(), ADAM, Some(1.0)).unwrap();
-        let ledger = Ledger::new(&gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap();
+        let ledger = LossLog::new(&gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap();
         let x = Tensor::from_f32(&gpu, &vec![0.5; rows * side * side], &[rows, side, side, 1]).unwrap();
         let labels = Tensor::from_u32(&gpu, &vec![1; rows], &[rows]).unwrap();
         optimizer.prepare(&gpu, 0.01).unwrap();
@@ -194,12 +194,12 @@ fn a_step_takes_little_more_memory_than_what_it_must_keep() {
         gpu.trim().unwrap();
         gpu.reset_peak();
         assert_eq!(gpu.stats().pool.peak, lasting);
-        let mut repeat = Repeat::default();
+        let mut repeat = ReplayedStep::default();
         for _ in 0..3 {
             let step = || {
                 let mut tape = Tape::new();
                 let outputs = forward(&mut tape);
-                let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+                let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
                 for (k, logits) in outputs.logits.iter().enumerate() {
                     CrossEntropy::default().apply(&mut losses, k, 1.0, logits, &labels)?;
                 }
@@ -241,7 +241,7 @@ fn temporaries_share_memory_and_what_carries_over_does_not() {
         limbeck::kernels::elementwise::fill(&gpu, &t, value)?;
         Ok::<_, Error>(t)
     };
-    let add = |from: &Tensor, to: &Tensor| axpy(&gpu, 1.0, from, &Target { tensor: to.clone(), accumulate: true });
+    let add = |from: &Tensor, to: &Tensor| axpy(&gpu, 1.0, from, &GradTarget { tensor: to.clone(), accumulate: true });
     let before = gpu.stats().pool.in_use;
     let (program, kept) = gpu
         .capture(|| {
@@ -284,13 +284,13 @@ fn a_program_outlives_its_tensors_and_returns_its_memory() {
             let two = Tensor::from_f32(&gpu, &[2.0; 64], &[64])?;
             let sum = |a: &Tensor, b: &Tensor| {
                 let y = Tensor::empty(&gpu, &[64])?;
-                axpy(&gpu, 1.0, a, &Target::fresh(y.clone()))?;
-                axpy(&gpu, 1.0, b, &Target { tensor: y.clone(), accumulate: true })?;
+                axpy(&gpu, 1.0, a, &GradTarget::fresh(y.clone()))?;
+                axpy(&gpu, 1.0, b, &GradTarget { tensor: y.clone(), accumulate: true })?;
                 Ok::<_, Error>(y)
             };
             let three = sum(&x, &two)?;
             let four = sum(&three, &x)?;
-            axpy(&gpu, 1.0, &four, &Target { tensor: out.clone(), accumulate: true })?;
+            axpy(&gpu, 1.0, &four, &GradTarget { tensor: out.clone(), accumulate: true })?;
             Ok(three)
         })
         .unwrap()
@@ -308,7 +308,7 @@ fn a_program_outlives_its_tensors_and_returns_its_memory() {
     // What the program made and somebody still holds stays valid, and is all that stays.
     assert_eq!(gpu.stats().pool.in_use - before, 256);
     let fresh = Tensor::empty(&gpu, &[64]).unwrap();
-    axpy(&gpu, 0.0, &middle, &Target::fresh(fresh)).unwrap();
+    axpy(&gpu, 0.0, &middle, &GradTarget::fresh(fresh)).unwrap();
     assert_eq!(middle.to_f32(&gpu).unwrap(), [3.0; 64]);
     drop(middle);
     assert_eq!(gpu.stats().pool.in_use, before);
@@ -318,7 +318,7 @@ fn a_program_outlives_its_tensors_and_returns_its_memory() {
 fn what_cannot_be_repeated_is_refused_and_a_failed_recording_leaves_no_trace() {
     let gpu = gpu();
     let (x, y) = (Tensor::from_f32(&gpu, &[1.0; 4], &[4]).unwrap(), Tensor::from_f32(&gpu, &[0.0; 4], &[4]).unwrap());
-    let add = || axpy(&gpu, 1.0, &x, &Target { tensor: y.clone(), accumulate: true });
+    let add = || axpy(&gpu, 1.0, &x, &GradTarget { tensor: y.clone(), accumulate: true });
     let (good, ()) = gpu.capture(add).unwrap();
     let refused = |step: &dyn Fn() -> limbeck::Result<()>, words: &str| {
         let error = gpu.capture(step).unwrap_err();
@@ -372,7 +372,7 @@ fn other_threads_are_not_recorded() {
     };
     let step = || {
         let theirs = std::thread::scope(|scope| scope.spawn(elsewhere).join().unwrap());
-        axpy(&gpu, 1.0, &mine, &Target { tensor: out.clone(), accumulate: true })?;
+        axpy(&gpu, 1.0, &mine, &GradTarget { tensor: out.clone(), accumulate: true })?;
         Ok(theirs)
     };
     let (program, theirs) = gpu.capture(step).unwrap();
@@ -390,7 +390,7 @@ fn a_write_comes_after_what_was_recorded_before_it() {
     // More writes than a submission may carry, none of them submitted by hand.
     for i in 0..200 {
         x.write_f32(&gpu, &[i as f32; 4]).unwrap();
-        axpy(&gpu, 1.0, &x, &Target { tensor: y.clone(), accumulate: true }).unwrap();
+        axpy(&gpu, 1.0, &x, &GradTarget { tensor: y.clone(), accumulate: true }).unwrap();
     }
     assert_eq!(y.to_f32(&gpu).unwrap(), [19_900.0; 4]);
     let bytes = Tensor::from_bytes(&gpu, &[9; 7]).unwrap();

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::measure::{Entry, Pace, Verify, excuse, interleave};
+use super::measure::{Entry, TimeBudget, Verify, excuse, interleave};
 use super::probe::{fma, fresh, matrix, stream};
 use super::schema::{Ceiling, LaunchCost, MemoryPoint, Record, Unit, Verdict};
 use super::{NEEDED, Progress, Selection, stats};
@@ -22,7 +22,7 @@ pub(super) fn measure(
     options: &Options,
     size: Size,
     selection: &Selection,
-    pace: &Pace,
+    pace: &TimeBudget,
     progress: &mut Progress,
 ) -> Result<(Ceiling, Vec<Record>)> {
     let mut records = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn measure(
 
 /// How much the best f32 rate has moved since `records` were measured: now over then. `None` where there is none, or no time to
 /// measure it again.
-pub(super) fn moved(gpu: &Gpu, records: &[Record], pace: &Pace) -> Result<Option<f64>> {
+pub(super) fn moved(gpu: &Gpu, records: &[Record], pace: &TimeBudget) -> Result<Option<f64>> {
     let rates = records.iter().filter(|r| r.name.starts_with(NEEDED[0]) && r.value.is_some());
     let Some(best) = rates.max_by(|a, b| a.value.unwrap_or(0.0).total_cmp(&b.value.unwrap_or(0.0))) else {
         return Ok(None);
@@ -93,7 +93,7 @@ fn matrices(
     gpu: &Gpu,
     options: &Options,
     selection: &Selection,
-    pace: &Pace,
+    pace: &TimeBudget,
     progress: &mut Progress,
 ) -> Result<Vec<Record>> {
     // Percentages of kernels that compute with them are taken of them.
@@ -165,7 +165,12 @@ fn memory_sizes(gpu: &Gpu, size: Size) -> Vec<(Op, u64, bool)> {
 }
 
 /// The arrays of the largest size serve all others. Where the machine has no room for them, the largest size is left out.
-fn memory_records(gpu: &Gpu, wanted: &[(Op, u64, bool)], pace: &Pace, progress: &mut Progress) -> Result<Vec<Record>> {
+fn memory_records(
+    gpu: &Gpu,
+    wanted: &[(Op, u64, bool)],
+    pace: &TimeBudget,
+    progress: &mut Progress,
+) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut rest = wanted.to_vec();
     while let Some(largest) = rest.iter().map(|(_, bytes, _)| *bytes).max() {

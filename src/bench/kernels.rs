@@ -1,6 +1,6 @@
 //! The kernels of the table on the workloads they declare, and the share of the machine's ceiling each reaches.
 
-use super::measure::{Entry, LATE, Pace, Verify, excuse, interleave};
+use super::measure::{Entry, LATE, TimeBudget, Verify, excuse, interleave};
 use super::schema::{Ceiling, Record, Unit, Verdict};
 use super::{Event, Progress, Selection};
 use crate::Result;
@@ -29,7 +29,7 @@ pub(super) fn measure(
     gpu: &Gpu,
     mut workloads: Vec<(String, Workload)>,
     ceiling: &Ceiling,
-    pace: &Pace,
+    pace: &TimeBudget,
     progress: &mut Progress,
 ) -> Result<Vec<Record>> {
     progress(Event::Group("kernel", workloads.len()));

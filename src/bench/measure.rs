@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// How often and how long things are measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct TimeBudget {
     /// Seconds a measurement should take: short work is repeated within it, so that neither clock nor recording counts.
     pub slice: f64,
     /// Seconds all measurements of one thing may take.
@@ -25,7 +25,7 @@ pub struct Pace {
     pub end: Option<Instant>,
 }
 
-impl Pace {
+impl TimeBudget {
     /// Whether the time is up.
     pub fn over(&self) -> bool {
         self.end.is_some_and(|end| Instant::now() >= end)
@@ -34,7 +34,7 @@ impl Pace {
     /// This pace, but not beyond `seconds` from now.
     pub fn within(self, seconds: f64) -> Self {
         let end = Instant::now() + Duration::from_secs_f64(seconds);
-        Pace { end: Some(self.end.map_or(end, |e| e.min(end))), ..self }
+        TimeBudget { end: Some(self.end.map_or(end, |e| e.min(end))), ..self }
     }
 }
 
@@ -120,7 +120,7 @@ pub(super) fn excuse(error: Error) -> Result<Verdict> {
 
 impl Turn {
     /// Checks the result and finds out how long a run takes.
-    fn begin(gpu: &Gpu, mut entry: Entry, pace: &Pace) -> Result<Self> {
+    fn begin(gpu: &Gpu, mut entry: Entry, pace: &TimeBudget) -> Result<Self> {
         let verify = std::mem::replace(&mut entry.verify, Box::new(|_| Ok(Vec::new())));
         let (verdict, seconds) = match Self::warm(gpu, verify, &mut entry.run) {
             Ok((verdict, seconds)) => (verdict, seconds),
@@ -183,7 +183,12 @@ impl Turn {
 }
 
 /// Measures all entries, turn by turn.
-pub(super) fn interleave(gpu: &Gpu, entries: Vec<Entry>, pace: &Pace, progress: &mut Progress) -> Result<Vec<Record>> {
+pub(super) fn interleave(
+    gpu: &Gpu,
+    entries: Vec<Entry>,
+    pace: &TimeBudget,
+    progress: &mut Progress,
+) -> Result<Vec<Record>> {
     let mut turns = Vec::new();
     for entry in entries {
         if pace.over() {
@@ -217,7 +222,7 @@ mod tests {
 
     fn run(entries: Vec<Entry>, end: Option<Instant>) -> Vec<Record> {
         let gpu = Gpu::new(Options::default()).unwrap();
-        let pace = Pace { slice: 1e-4, entry: 1e-3, least: 3, most: 5, end };
+        let pace = TimeBudget { slice: 1e-4, entry: 1e-3, least: 3, most: 5, end };
         interleave(&gpu, entries, &pace, &mut |_| {}).unwrap()
     }
 
@@ -238,7 +243,7 @@ mod tests {
     fn what_is_too_late_is_named() {
         let records = run(vec![entry("late", 1.0)], Some(Instant::now()));
         assert_eq!((&records[0].verdict, records[0].value), (&Verdict::Skipped(LATE.into()), None));
-        let pace = Pace { slice: 1.0, entry: 1.0, least: 1, most: 1, end: None };
+        let pace = TimeBudget { slice: 1.0, entry: 1.0, least: 1, most: 1, end: None };
         assert!(!pace.over() && pace.within(0.0).over() && !pace.within(100.0).over());
         assert!(pace.within(0.0).within(100.0).over(), "an end is never put off");
     }

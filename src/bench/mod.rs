@@ -4,7 +4,7 @@
 //! ([`probe`]). `kernel/…` are the kernels of [`crate::kernels::TABLE`] on the workloads each declares in its own room, with
 //! the share of those limits they reach. `train/…`, `distil/…` and `infer/…` are whole steps.
 //!
-//! A time only counts after a right result: every probe and kernel is first held against its twin, every training step
+//! A time only counts after a right result: every probe and kernel is first held against its reference, every training step
 //! against losses known from another machine. Within a group all take turns ([`measure`]); what is reported is the median, and
 //! the median absolute deviation from it.
 
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use crate::gpu::{AdapterClass, Gpu, Options};
 use crate::kernels::Size;
 use crate::{Error, Result};
-use measure::Pace;
+use measure::TimeBudget;
 use schema::{Adapter, Program, SCHEMA, Settings};
 
 /// What is measured, and how much of it.
@@ -156,16 +156,16 @@ fn tune_and_store(options: &Options, request: &Request, progress: &mut Progress)
 }
 
 /// How often what is measured. Quick on a software adapter means: 80 seconds, then no more turns.
-fn pace(size: Size, software: bool, start: Instant) -> Pace {
+fn pace(size: Size, software: bool, start: Instant) -> TimeBudget {
     match size {
-        Size::Quick => Pace {
+        Size::Quick => TimeBudget {
             slice: 0.01,
             entry: 0.12,
             least: 3,
             most: 15,
             end: software.then(|| start + Duration::from_secs(80)),
         },
-        Size::Full => Pace { slice: 0.05, entry: 1.5, least: 5, most: 31, end: None },
+        Size::Full => TimeBudget { slice: 0.05, entry: 1.5, least: 5, most: 31, end: None },
     }
 }
 
@@ -181,7 +181,7 @@ fn unsteady(moved: f64) -> Option<String> {
 }
 
 /// What a reader should know of this run; `unmeasured`: no rate of cooperative matrices though it was wanted.
-fn remarks(gpu: &Gpu, pace: &Pace, unmeasured: bool) -> Vec<String> {
+fn remarks(gpu: &Gpu, pace: &TimeBudget, unmeasured: bool) -> Vec<String> {
     let mut notes = Vec::new();
     match (gpu.profile().cooperative_matrix, gpu.profile().matrix) {
         (false, _) => notes.push("cooperative matrices: none on this adapter".into()),

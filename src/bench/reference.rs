@@ -4,7 +4,7 @@
 //! Losses alone are no good witness of gradients: the second one moves by less than rounding lets it where one layer's gradient
 //! is 5 % too large. So the gradients of the first step are compared themselves.
 //!
-//! The values were measured with Mesa's lavapipe 22.3.6, whose kernels are held against the f64 twins by the test suite, with
+//! The values were measured with Mesa's lavapipe 22.3.6, whose kernels are held against the f64 references by the test suite, with
 //! the same seeds and batches ([`super::steps`]).
 
 use super::schema::Verdict;

@@ -7,16 +7,16 @@
 use std::time::Instant;
 
 use super::kernels::rated;
-use super::measure::{LATE, Pace, excuse};
+use super::measure::{LATE, TimeBudget, excuse};
 use super::reference::{self, Outcome};
 use super::schema::{Ceiling, Record, Unit, Verdict};
 use super::stats::{Spread, quantile};
 use super::{Event, Progress, Selection};
 use crate::distill::Kd;
-use crate::gpu::{AdapterClass, Gpu, Options, Profile, Repeat};
+use crate::gpu::{AdapterClass, Gpu, Options, Profile, ReplayedStep};
 use crate::kernels::Size;
 use crate::kernels::case::values;
-use crate::loss::{CrossEntropy, Ledger, Losses};
+use crate::loss::{CrossEntropy, LossLog, LossRecorder};
 use crate::nn::{Frozen, HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec};
 use crate::optim::{Optimizer, Rule, Sgd};
 use crate::tape::{Tape, Var};
@@ -95,7 +95,7 @@ fn network(gpu: &Gpu, name: &str, seed: u64) -> Result<Network> {
 struct Student {
     network: Network,
     optimizer: Optimizer,
-    ledger: Ledger,
+    ledger: LossLog,
     labels: Tensor,
 }
 
@@ -106,8 +106,8 @@ struct Bench {
     x: Tensor,
     student: Option<Student>,
     frozen: Option<Frozen>,
-    work: Repeat,
-    alone: Repeat,
+    work: ReplayedStep,
+    alone: ReplayedStep,
     macs: u64,
 }
 
@@ -133,12 +133,12 @@ impl Bench {
             let terms = vec!["ce".to_string(), "kd".to_string()];
             Some(Student {
                 optimizer: Optimizer::new(&gpu, own.params(), Rule::Sgd(SGD), None)?,
-                ledger: Ledger::new(&gpu, terms, 64)?,
+                ledger: LossLog::new(&gpu, terms, 64)?,
                 labels: Tensor::from_u32(&gpu, &labels, &[n])?,
                 network: own,
             })
         };
-        let (work, alone) = (Repeat::default(), Repeat::default());
+        let (work, alone) = (ReplayedStep::default(), ReplayedStep::default());
         Ok(Bench { case, gpu, x, student, frozen, work, alone, macs })
     }
 
@@ -176,7 +176,7 @@ impl Bench {
         let gpu = &self.gpu;
         let mut tape = Tape::new();
         let outputs = network.forward(gpu, &mut tape, Mode::Train, &Var::constant(self.x.clone()))?;
-        let mut losses = Losses { gpu, tape: &mut tape, ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
         let weight = if self.frozen.is_some() { 0.1 } else { 1.0 };
         CrossEntropy::default().apply(&mut losses, 0, weight, &outputs.logits[0], labels)?;
         if let Some(teacher) = &self.frozen {
@@ -251,7 +251,7 @@ struct Turn {
 const SINGLES: usize = 8;
 
 impl Turn {
-    fn begin(options: &Options, case: Case, pace: &Pace) -> Result<Self> {
+    fn begin(options: &Options, case: Case, pace: &TimeBudget) -> Result<Self> {
         let start = Instant::now();
         let mut bench = Bench::new(options, case)?;
         bench.step()?;
@@ -325,7 +325,7 @@ impl Turn {
 pub(super) fn measure(
     options: &Options,
     cases: Vec<Case>,
-    pace: &Pace,
+    pace: &TimeBudget,
     progress: &mut Progress,
 ) -> Result<(Vec<Record>, Vec<String>)> {
     progress(Event::Group("step", cases.len()));

@@ -3,9 +3,9 @@
 //! For every shape and pass of the timed networks, at most four candidates run on the same inputs, in turns. A candidate whose
 //! answer is not the rule's is out, and one replaces the rule's only if it is clearly faster.
 
-use super::measure::Pace;
+use super::measure::TimeBudget;
 use super::{Event, Progress, Selection, stats};
-use crate::gpu::{Choices, Gpu};
+use crate::gpu::{Gpu, TunedVariants};
 use crate::kernels::conv2d::{self, Timed, Variant};
 use crate::{Error, Result};
 
@@ -28,9 +28,9 @@ pub struct Finding {
 pub(super) fn tune(
     gpu: &Gpu,
     selection: &Selection,
-    pace: &Pace,
+    pace: &TimeBudget,
     progress: &mut Progress,
-) -> Result<(Choices, Vec<Finding>)> {
+) -> Result<(TunedVariants, Vec<Finding>)> {
     let class = gpu.profile().class;
     let wanted = conv2d::distinct(class).into_iter().map(|t| (format!("kernel/conv2d/{}", t.name()), t));
     let wanted: Vec<_> = wanted.filter(|(name, _)| selection.names(name)).collect();
@@ -67,7 +67,7 @@ fn decide(name: String, seconds: Vec<(String, f64)>) -> Finding {
 }
 
 /// Seconds of every candidate that computes what the rule's does.
-fn best(gpu: &Gpu, timed: Timed, pace: &Pace) -> Result<Vec<(String, f64)>> {
+fn best(gpu: &Gpu, timed: Timed, pace: &TimeBudget) -> Result<Vec<(String, f64)>> {
     let inputs = timed.inputs(gpu)?;
     let mut running: Vec<(Variant, usize, Vec<f64>)> = Vec::new();
     let mut answer: Option<(Vec<f32>, f64)> = None;

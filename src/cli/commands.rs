@@ -10,7 +10,7 @@ use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
 use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
 use limbeck::train::ablate::Ablation;
 use limbeck::train::config::EvaluateOn;
-use limbeck::train::{self, Answer, Classifier, Config, Evaluation, TaskPrediction, names};
+use limbeck::train::{self, Config, Evaluation, Predictor, TaskOutput, TaskPrediction, names};
 use limbeck::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -224,7 +224,7 @@ fn predict(args: &Predict) -> Result<ExitCode> {
         return Err(Error::Invalid(format!("--draw takes one image, not {n}; call it once for each")));
     }
     let gpu = Gpu::open()?;
-    let classifier = Classifier::of_run(&gpu, &args.dir, &args.model)?;
+    let classifier = Predictor::of_run(&gpu, &args.dir, &args.model)?;
     let (mut answers, mut failures) = (Vec::new(), 0);
     for image in &args.images {
         let answered = classifier.classify_file(&gpu, image).and_then(|tasks| {
@@ -260,10 +260,10 @@ fn prediction_text(image: &Path, tasks: &[TaskPrediction]) -> String {
 fn prediction_json(image: &Path, tasks: &[TaskPrediction]) -> Value {
     let named = |all: &[(String, f32)]| Value::Object(all.iter().map(|(n, p)| (n.clone(), json!(p))).collect());
     let task = |t: &TaskPrediction| match &t.answer {
-        Answer::Class { label, probability, probabilities } => {
+        TaskOutput::Class { label, probability, probabilities } => {
             json!({"label": label, "probability": probability, "probabilities": named(probabilities)})
         }
-        Answer::Attributes { attributes } => json!({"attributes": named(attributes)}),
+        TaskOutput::Attributes { attributes } => json!({"attributes": named(attributes)}),
         other => json!(other),
     };
     let tasks: Map<String, Value> = tasks.iter().map(|t| (t.task.clone(), task(t))).collect();
@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn predictions_in_words_and_json() {
         let probabilities = vec![("1".to_string(), 0.25), ("3".to_string(), 0.75)];
-        let class = Answer::Class { label: "3".into(), probability: 0.75, probabilities };
-        let all = [("first", class), ("count", Answer::Number { value: 2.5 })];
+        let class = TaskOutput::Class { label: "3".into(), probability: 0.75, probabilities };
+        let all = [("first", class), ("count", TaskOutput::Number { value: 2.5 })];
         let all = all.map(|(task, answer)| TaskPrediction { task: task.into(), answer });
         let image = Path::new("a.png");
         assert_eq!(prediction_text(image, &all), "a.png: first 3 (75.0 %); count 2.50");

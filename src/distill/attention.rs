@@ -1,13 +1,13 @@
 //! Attention transfer.
 
-use super::meet::meet;
-use super::method::{EVERY, Layers, Look, Method, between};
+use super::method::{EVERY, FeatureKind, Layers, Method, between};
+use super::spatial::match_spatial_size;
 use crate::Result;
 use crate::kernels::attention::{attention, attention_grad};
 use crate::kernels::feature_loss;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// AT (Zagoruyko & Komodakis 2017, arXiv 1612.03928), p = 2: with `A(f)` the mean of the squares over the channels, as a vector of
 /// length 1 over the pixels, the mean over samples and pixels of `(A(f_s) − A(f_t))²`. The channels need not agree; of maps of
@@ -20,8 +20,15 @@ const EPS: f32 = 1e-12;
 
 impl AttentionTransfer {
     /// Adds `weight` times the loss of `student` `[n, h, w, c]` against `teacher` `[n, h', w', c']` as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
-        let (student, teacher) = meet(losses, student, teacher)?;
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
+        let (student, teacher) = match_spatial_size(losses, student, teacher)?;
         let f = student.value().clone();
         let (n, pixels) = (f.shape()[0], f.rows() / f.shape()[0]);
         let gpu = losses.gpu;
@@ -30,7 +37,7 @@ impl AttentionTransfer {
         losses.add(term, weight, &student, n, |gpu, df, rows| {
             let Some(df) = df else { return feature_loss::normalised(gpu, &a, &b, EPS, mean, None, rows) };
             let da = Tensor::empty(gpu, a.shape())?;
-            feature_loss::normalised(gpu, &a, &b, EPS, mean, Some(&Target::fresh(da.clone())), rows)?;
+            feature_loss::normalised(gpu, &a, &b, EPS, mean, Some(&GradTarget::fresh(da.clone())), rows)?;
             attention_grad(gpu, &f, &da, df)
         })
     }
@@ -40,7 +47,7 @@ impl AttentionTransfer {
 pub(super) const AT: Method = Method {
     name: "at",
     weight: 1000.0,
-    look: Look::Map(Layers::All),
+    look: FeatureKind::Map(Layers::All),
     tasks: EVERY,
     keys: &[],
     make: |s| {

@@ -1,9 +1,9 @@
 //! Distillation of detectors: what a teacher says at every place of its pyramid, weighted by how sure it is that something is there.
 
-use super::method::{Distil, Given};
+use super::method::{DistillInput, DistillLoss};
 use crate::Result;
 use crate::kernels::fcos::{self, Level, Part, Pyramid, Soft};
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -28,7 +28,14 @@ pub struct BoxKd {
 
 impl BoxKd {
     /// Adds `weight` times the loss of `student` against `teacher`, both `[n, places, classes + 5]`, as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let (gpu, z) = (losses.gpu, student.value().clone());
         // Only the number of places counts here, not where they are.
         let images = z.shape().first().copied().unwrap_or(1).max(1);
@@ -51,8 +58,8 @@ impl BoxKd {
     }
 }
 
-impl Distil for BoxKd {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for BoxKd {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         self.apply(losses, term, weight, given.logits, given.teacher_logits()?)
     }
 }

@@ -1,16 +1,16 @@
 //! Distillation of feature maps channel by channel.
 
 use super::feature::Adaptor;
-use super::meet::{map, meet};
-use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup};
-use super::tap::Tap;
+use super::method::{DistillInput, DistillLoss, Domain, EVERY, FeatureKind, Key, Layers, Method, Setup};
+use super::site::FeatureSite;
+use super::spatial::{map, match_spatial_size};
 use crate::gpu::Gpu;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::{distill_kl, transpose};
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::params::Params;
 use crate::tape::Var;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Error, Result};
 
 /// What is compared of each channel.
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub enum ChannelLoss {
     /// CWD (Shu et al. 2021, arXiv 2011.13256): where in the image it is active. `T²/(n c)` times the sum over samples and channels of
     /// `KL( softmax(f_t / T) ‖ softmax(f_s / T) )`, the softmax over the pixels. Of features, or of the score maps of a mask, which
-    /// have a channel for each class ([`Tap::Logits`]).
+    /// have a channel for each class ([`FeatureSite::Logits`]).
     Wise {
         /// T.
         temperature: f32,
@@ -35,8 +35,15 @@ impl ChannelLoss {
     ///
     /// # Errors
     /// [`Error::Shape`] where the channels differ, or the sizes cannot be brought together.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
-        let (s, t) = meet(losses, student, teacher)?;
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
+        let (s, t) = match_spatial_size(losses, student, teacher)?;
         let [n, h, w, c] = map(s.value().shape())?;
         if t.shape() != s.value().shape() {
             let (s, t) = (s.value().shape(), t.shape());
@@ -48,17 +55,17 @@ impl ChannelLoss {
                 let gpu = losses.gpu;
                 let by_channel = |x: &Tensor| {
                     let y = Tensor::empty(gpu, &[n * c, h * w])?;
-                    transpose::transpose(gpu, x, [h * w, c], &Target::fresh(y.clone()))?;
+                    transpose::transpose(gpu, x, [h * w, c], &GradTarget::fresh(y.clone()))?;
                     Ok::<_, Error>(y)
                 };
                 let (z, taught) = (by_channel(&f)?, by_channel(&t)?);
                 losses.add(term, weight, &s, n * c, |gpu, df, rows| {
-                    let kl = |dz: Option<&Target>| {
+                    let kl = |dz: Option<&GradTarget>| {
                         distill_kl::distill_kl(gpu, &z, &taught, temperature, None, weight, dz, rows)
                     };
                     let Some(df) = df else { return kl(None) };
                     let dz = Tensor::empty(gpu, z.shape())?;
-                    kl(Some(&Target::fresh(dz.clone())))?;
+                    kl(Some(&GradTarget::fresh(dz.clone())))?;
                     transpose::transpose(gpu, &dz, [c, h * w], df)
                 })
             }
@@ -77,15 +84,15 @@ impl ChannelLoss {
 struct Tapped {
     loss: ChannelLoss,
     adaptor: Option<Adaptor>,
-    student: Tap,
-    teacher: Tap,
+    student: FeatureSite,
+    teacher: FeatureSite,
 }
 
-impl Distil for Tapped {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Tapped {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         let (student, teacher) = (given.student(self.student)?, given.taught(self.teacher)?);
         let Some(adaptor) = &self.adaptor else { return self.loss.apply(losses, term, weight, student, teacher) };
-        let (student, teacher) = meet(losses, student, teacher)?;
+        let (student, teacher) = match_spatial_size(losses, student, teacher)?;
         let adapted = adaptor.forward(losses, &student)?;
         self.loss.apply(losses, term, weight, &adapted, &teacher)
     }
@@ -95,7 +102,7 @@ impl Distil for Tapped {
     }
 }
 
-fn make(setup: &Setup, loss: ChannelLoss) -> Result<Box<dyn Distil>> {
+fn make(setup: &Setup, loss: ChannelLoss) -> Result<Box<dyn DistillLoss>> {
     let ((student, from), (teacher, to)) = setup.layer()?;
     let new = |gpu: &Gpu| Adaptor::new(gpu, setup.name, from, to, setup.seed);
     let adaptor = if from == to { None } else { Some(new(setup.gpu)?) };
@@ -107,7 +114,7 @@ fn make(setup: &Setup, loss: ChannelLoss) -> Result<Box<dyn Distil>> {
 pub(super) const CWD: Method = Method {
     name: "cwd",
     weight: 5.0,
-    look: Look::Map(Layers::Last),
+    look: FeatureKind::Map(Layers::Last),
     tasks: EVERY,
     keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Positive }],
     make: |s| make(s, ChannelLoss::Wise { temperature: s.number("temperature")? }),
@@ -117,7 +124,7 @@ pub(super) const CWD: Method = Method {
 pub(super) const PKD: Method = Method {
     name: "pkd",
     weight: 6.0,
-    look: Look::Layer(Layers::All),
+    look: FeatureKind::Layer(Layers::All),
     tasks: EVERY,
     keys: &[],
     make: |s| make(s, ChannelLoss::Pearson),

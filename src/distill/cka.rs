@@ -1,13 +1,13 @@
 //! Centred kernel alignment.
 
-use super::method::{EVERY, Layers, Look, Method, between};
+use super::method::{EVERY, FeatureKind, Layers, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::relation::centre;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// `1 − CKA` with the linear kernel (Kornblith et al. 2019, arXiv 1905.00414): with `K = F Fᵀ` of features without their mean over the
 /// batch, `CKA = ⟨K_s, K_t⟩ / (‖K_s‖ ‖K_t‖)`, which neither scale nor rotation of the features changes.
@@ -16,11 +16,18 @@ pub struct Cka;
 
 impl Cka {
     /// Adds `weight` times the loss of `student` `[n, ..]` against `teacher` `[n, ..]` as term `term`; only the batches must agree.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let gpu = losses.gpu;
         let centred = |f: &Tensor| {
             let out = Tensor::empty(gpu, f.shape())?;
-            centre(gpu, f, &Target::fresh(out.clone()))?;
+            centre(gpu, f, &GradTarget::fresh(out.clone()))?;
             Ok::<_, crate::Error>(out)
         };
         let f = rows(student.value())?;
@@ -31,9 +38,9 @@ impl Cka {
             let Some(df) = df else { return correlation(gpu, (&own, &taught), Of::All, weight, None, (rows, 0)) };
             // Rows and columns of a centred kernel sum to zero, so that this correlation is the alignment.
             let dk = Tensor::empty(gpu, own.shape())?;
-            correlation(gpu, (&own, &taught), Of::All, weight, Some(&Target::fresh(dk.clone())), (rows, 0))?;
+            correlation(gpu, (&own, &taught), Of::All, weight, Some(&GradTarget::fresh(dk.clone())), (rows, 0))?;
             let dc = Tensor::empty(gpu, s.shape())?;
-            products_grad(gpu, &s, &dk, &Target::fresh(dc.clone()))?;
+            products_grad(gpu, &s, &dk, &GradTarget::fresh(dc.clone()))?;
             centre(gpu, &dc, df)
         })
     }
@@ -43,7 +50,7 @@ impl Cka {
 pub(super) const CKA: Method = Method {
     name: "cka",
     weight: 1.0,
-    look: Look::Layer(Layers::Pooled),
+    look: FeatureKind::Layer(Layers::Pooled),
     tasks: EVERY,
     keys: &[],
     make: |s| between(s, |losses, term, weight, student, teacher| Cka.apply(losses, term, weight, student, teacher)),

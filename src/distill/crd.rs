@@ -2,20 +2,20 @@
 
 use std::cell::RefCell;
 
-use super::meet::pooled;
-use super::method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup};
-use super::tap::Tap;
+use super::method::{DistillInput, DistillLoss, Domain, FeatureKind, Key, Layers, Method, Setup};
+use super::site::FeatureSite;
+use super::spatial::pooled;
 use crate::Result;
 use crate::data::TaskKind;
 use crate::gpu::Gpu;
 use crate::kernels::bank::{self, Ring};
 use crate::kernels::contrast::{Contrast, contrast};
 use crate::kernels::{linear, normalize};
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::nn::{Context, Init, Initializer, Linear, Mode};
 use crate::params::{BufferId, Builder, Params};
 use crate::tape::Var;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// CRD (Tian et al. 2020, arXiv 1910.10699): student and teacher are each embedded by a linear layer, at length 1; an embedding must
 /// tell that of the same sample on the other side from those of samples of other classes. Student and teacher are judged in turn,
@@ -75,7 +75,7 @@ impl Crd {
         &self.params
     }
 
-    fn embed(&self, losses: &mut Losses, side: usize, x: &Var) -> Result<Var> {
+    fn embed(&self, losses: &mut LossRecorder, side: usize, x: &Var) -> Result<Var> {
         let mut ctx = Context { gpu: losses.gpu, tape: losses.tape, params: &self.params, mode: Mode::Train };
         let z = self.embed[side].forward(&mut ctx, x)?;
         let y = normalize::normalize(losses.gpu, z.value(), EPS)?;
@@ -90,7 +90,7 @@ impl Crd {
     /// pixels. `labels` `[n]`.
     pub fn apply(
         &self,
-        losses: &mut Losses,
+        losses: &mut LossRecorder,
         term: usize,
         weight: f32,
         student: &Var,
@@ -104,11 +104,11 @@ impl Crd {
             let bank = self.params.buffer(self.banks[other]);
             let scores = linear::forward(losses.gpu, anchors, bank, None, false)?;
             let what = Contrast { anchors, positives, scores: &scores, labels, classes, tau: self.tau };
-            let fused = |gpu: &Gpu, target: Option<&Target>, rows: &Tensor| {
+            let fused = |gpu: &Gpu, target: Option<&GradTarget>, rows: &Tensor| {
                 let Some(target) = target else { return contrast(gpu, what, weight, None, rows) };
                 let dscores = Tensor::empty(gpu, scores.shape())?;
                 contrast(gpu, what, weight, Some((&dscores, target)), rows)?;
-                let rest = Target { tensor: target.tensor.clone(), accumulate: true };
+                let rest = GradTarget { tensor: target.tensor.clone(), accumulate: true };
                 // As a layer whose weight is the bank: dx = dy W.
                 linear::input_grad(gpu, anchors, &dscores, bank, &rest)
             };
@@ -124,7 +124,7 @@ impl Crd {
     }
 
     /// Puts the embeddings of the last [`Crd::apply`] into the bank.
-    pub fn remember(&self, gpu: &Gpu) -> Result<()> {
+    pub fn update_memory(&self, gpu: &Gpu) -> Result<()> {
         let Some((embeddings, labels)) = self.seen.borrow_mut().take() else { return Ok(()) };
         let ring = Ring { classes: self.params.buffer(self.classes), cursor: self.params.buffer(self.cursor) };
         for (x, bank) in embeddings.iter().zip(self.banks) {
@@ -134,10 +134,10 @@ impl Crd {
     }
 }
 
-struct Tapped(Crd, Tap, Tap);
+struct Tapped(Crd, FeatureSite, FeatureSite);
 
-impl Distil for Tapped {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Tapped {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         let teacher = (given.taught(self.2)?, given.labels);
         self.0.apply(losses, term, weight, given.student(self.1)?, teacher)
     }
@@ -146,12 +146,12 @@ impl Distil for Tapped {
         vec![self.0.params()]
     }
 
-    fn remember(&self, gpu: &Gpu) -> Result<()> {
-        self.0.remember(gpu)
+    fn update_memory(&self, gpu: &Gpu) -> Result<()> {
+        self.0.update_memory(gpu)
     }
 }
 
-fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
+fn make(setup: &Setup) -> Result<Box<dyn DistillLoss>> {
     let ((student, from), (teacher, to)) = setup.layer()?;
     let sizes = (setup.number("dimension")? as usize, setup.number("bank")? as usize, setup.number("tau")?);
     Ok(Box::new(Tapped(Crd::new(setup.gpu, setup.name, (from, to), sizes, setup.seed)?, student, teacher)))
@@ -161,7 +161,7 @@ fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
 pub(super) const CRD: Method = Method {
     name: "crd",
     weight: 0.8,
-    look: Look::Layer(Layers::Pooled),
+    look: FeatureKind::Layer(Layers::Pooled),
     tasks: &[TaskKind::Class],
     keys: &[
         Key { name: "tau", default: 0.07, domain: Domain::Positive },

@@ -1,12 +1,12 @@
 //! Distillation of relations between classes and between samples.
 
-use super::method::{CLASSES, Distil, Domain, Given, Key, Look, Method};
+use super::method::{CLASSES, DistillInput, DistillLoss, Domain, FeatureKind, Key, Method};
 use crate::Result;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::softmax;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// DIST (Huang et al. 2022, arXiv 2205.10536): on the softmax at T, `T² [ β (1 − correlation over the classes, mean over samples) +
 /// γ (1 − correlation over the samples, mean over classes) ]`: what the student gets right need only be right up to scale and shift.
@@ -22,7 +22,14 @@ pub struct Dist {
 
 impl Dist {
     /// Adds `weight` times the loss of `student` `[n, c]` against `teacher` `[n, c]` as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let (gpu, t) = (losses.gpu, self.temperature);
         let (n, c) = (student.value().rows(), student.value().columns());
         let p = softmax::softmax(gpu, student.value(), t)?;
@@ -30,8 +37,10 @@ impl Dist {
         let scale = weight * t * t;
         losses.add(term, weight, student, n + c, |gpu, dz, rows| {
             let dp = Tensor::empty(gpu, p.shape())?;
-            let (by_rows, by_columns) =
-                (dz.map(|_| Target::fresh(dp.clone())), dz.map(|_| Target { tensor: dp.clone(), accumulate: true }));
+            let (by_rows, by_columns) = (
+                dz.map(|_| GradTarget::fresh(dp.clone())),
+                dz.map(|_| GradTarget { tensor: dp.clone(), accumulate: true }),
+            );
             let inter = scale * self.inter / n as f32;
             correlation(gpu, (&p, &q), Of::Rows, inter, by_rows.as_ref(), (rows, 0))?;
             let intra = scale * self.intra / c as f32;
@@ -41,8 +50,8 @@ impl Dist {
     }
 }
 
-impl Distil for Dist {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Dist {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         self.apply(losses, term, weight, given.logits, given.teacher_logits()?)
     }
 }
@@ -51,7 +60,7 @@ impl Distil for Dist {
 pub(super) const DIST: Method = Method {
     name: "dist",
     weight: 2.0,
-    look: Look::Logits,
+    look: FeatureKind::Logits,
     tasks: CLASSES,
     keys: &[
         Key { name: "temperature", default: 1.0, domain: Domain::Positive },

@@ -1,9 +1,9 @@
 //! Decoupled distillation.
 
-use super::method::{CLASSES, Distil, Domain, Given, Key, Look, Method};
+use super::method::{CLASSES, DistillInput, DistillLoss, Domain, FeatureKind, Key, Method};
 use crate::Result;
 use crate::kernels::dkd::{self, Settings};
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -24,7 +24,7 @@ impl Dkd {
     /// Adds `weight` times the loss of `student` `[n, c]` against `teacher` `[n, c]`, with `labels` `[n]` (`u32`), as term `term`.
     pub fn apply(
         &self,
-        losses: &mut Losses,
+        losses: &mut LossRecorder,
         term: usize,
         weight: f32,
         student: &Var,
@@ -38,8 +38,8 @@ impl Dkd {
     }
 }
 
-impl Distil for Dkd {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Dkd {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         self.apply(losses, term, weight, given.logits, (given.teacher_logits()?, given.labels))
     }
 }
@@ -48,7 +48,7 @@ impl Distil for Dkd {
 pub(super) const DKD: Method = Method {
     name: "dkd",
     weight: 1.0,
-    look: Look::Logits,
+    look: FeatureKind::Logits,
     tasks: CLASSES,
     keys: &[
         Key { name: "temperature", default: 4.0, domain: Domain::Positive },

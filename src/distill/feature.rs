@@ -1,11 +1,11 @@
 //! Distillation of feature maps through a 1x1 adaptor.
 
-use super::meet::meet;
-use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup};
-use super::tap::Tap;
+use super::method::{DistillInput, DistillLoss, EVERY, FeatureKind, Layers, Method, Setup};
+use super::site::FeatureSite;
+use super::spatial::match_spatial_size;
 use crate::gpu::Gpu;
 use crate::kernels::feature_loss;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::nn::{Context, Init, Initializer, Mode};
 use crate::params::{Builder, ParamId, Params};
 use crate::shape::Conv2d;
@@ -50,7 +50,7 @@ impl Adaptor {
         &self.params
     }
 
-    pub(super) fn forward(&self, losses: &mut Losses, map: &Var) -> Result<Var> {
+    pub(super) fn forward(&self, losses: &mut LossRecorder, map: &Var) -> Result<Var> {
         let &[n, h, w, c] = map.value().shape() else {
             return Err(Error::Shape(format!("an adaptor takes a feature map, not {:?}", map.value().shape())));
         };
@@ -71,7 +71,7 @@ impl FeatureLoss {
     /// [`Error::Shape`] where neither map is the smaller one in both directions.
     pub fn apply(
         &self,
-        losses: &mut Losses,
+        losses: &mut LossRecorder,
         term: usize,
         weight: f32,
         (map, adaptor): (&Var, &Adaptor),
@@ -80,7 +80,7 @@ impl FeatureLoss {
         if weight == 0.0 {
             return Ok(());
         }
-        let (map, teacher) = meet(losses, map, teacher)?;
+        let (map, teacher) = match_spatial_size(losses, map, teacher)?;
         let adapted = adaptor.forward(losses, &map)?;
         let s = adapted.value().clone();
         losses.add(term, weight, &adapted, s.rows(), |gpu, ds, rows| match self {
@@ -94,12 +94,12 @@ impl FeatureLoss {
 struct Hint {
     loss: FeatureLoss,
     adaptor: Adaptor,
-    student: Tap,
-    teacher: Tap,
+    student: FeatureSite,
+    teacher: FeatureSite,
 }
 
-impl Distil for Hint {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Hint {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         let map = given.student(self.student)?;
         self.loss.apply(losses, term, weight, (map, &self.adaptor), given.taught(self.teacher)?)
     }
@@ -109,7 +109,7 @@ impl Distil for Hint {
     }
 }
 
-fn make(setup: &Setup, loss: FeatureLoss) -> Result<Box<dyn Distil>> {
+fn make(setup: &Setup, loss: FeatureLoss) -> Result<Box<dyn DistillLoss>> {
     let ((student, from), (teacher, to)) = setup.layer()?;
     let adaptor = Adaptor::new(setup.gpu, setup.name, from, to, setup.seed)?;
     Ok(Box::new(Hint { loss, adaptor, student, teacher }))
@@ -119,7 +119,7 @@ fn make(setup: &Setup, loss: FeatureLoss) -> Result<Box<dyn Distil>> {
 pub(super) const FITNET: Method = Method {
     name: "fitnet",
     weight: 100.0,
-    look: Look::Layer(Layers::Middle),
+    look: FeatureKind::Layer(Layers::Middle),
     tasks: EVERY,
     keys: &[],
     make: |s| make(s, FeatureLoss::FitNet),
@@ -129,7 +129,7 @@ pub(super) const FITNET: Method = Method {
 pub(super) const NORMALISED: Method = Method {
     name: "normalised",
     weight: 1.0,
-    look: Look::Layer(Layers::Last),
+    look: FeatureKind::Layer(Layers::Last),
     tasks: EVERY,
     keys: &[],
     make: |s| make(s, FeatureLoss::Normalised),

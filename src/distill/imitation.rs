@@ -1,13 +1,13 @@
 //! Imitation of a detector's features where objects are.
 
 use super::feature::Adaptor;
-use super::meet::{map, meet};
-use super::method::{Distil, Given, Layers, Look, Method, Setup};
-use super::tap::Tap;
+use super::method::{DistillInput, DistillLoss, FeatureKind, Layers, Method, Setup};
+use super::site::FeatureSite;
+use super::spatial::{map, match_spatial_size};
 use crate::data::TaskKind;
 use crate::kernels::fcos::{Level, Pyramid};
 use crate::kernels::imitation::{self, Grid};
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -57,14 +57,14 @@ impl Imitation {
     /// [`Error::Shape`] where the maps cannot be brought together, or objects or answers are not those of as many images.
     pub fn apply(
         &self,
-        losses: &mut Losses,
+        losses: &mut LossRecorder,
         term: usize,
         weight: f32,
         (features, teacher): (&Var, &Tensor),
         seen: Whereabouts,
     ) -> Result<()> {
         let [n, h, w, _] = map(features.value().shape())?;
-        let (features, teacher) = meet(losses, features, teacher)?;
+        let (features, teacher) = match_spatial_size(losses, features, teacher)?;
         let [_, rows, columns, _] = map(features.value().shape())?;
         // Pooled places are that much farther apart.
         let apart = |before: usize, after: usize| self.stride * before as f32 / after as f32;
@@ -80,10 +80,10 @@ impl Imitation {
     }
 }
 
-struct Tapped(Imitation, Tap, Tap);
+struct Tapped(Imitation, FeatureSite, FeatureSite);
 
-impl Distil for Tapped {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Tapped {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         let seen = Whereabouts { objects: given.labels, taught: given.teacher_logits()? };
         self.0.apply(losses, term, weight, (given.student(self.1)?, given.taught(self.2)?), seen)
     }
@@ -93,11 +93,11 @@ impl Distil for Tapped {
     }
 }
 
-fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
+fn make(setup: &Setup) -> Result<Box<dyn DistillLoss>> {
     let ((student, from), (teacher, to)) = setup.layer()?;
     let stride = match student {
-        Tap::Stage(i) | Tap::Level(i) => setup.strides.get(i),
-        Tap::Pooled | Tap::Decoder | Tap::Logits => None,
+        FeatureSite::Stage(i) | FeatureSite::Level(i) => setup.strides.get(i),
+        FeatureSite::Pooled | FeatureSite::Decoder | FeatureSite::Logits => None,
     };
     let none = || Error::Invalid(format!("{} needs a map whose places are known, not {student}", setup.name));
     let stride = *stride.ok_or_else(none)? as f32;
@@ -107,5 +107,11 @@ fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
 
 /// Weight 0.01 at every level of the detector (the default of the authors' code, which they say is the paper's for a VGG-11; they advise
 /// to tune it).
-pub(super) const FGFI: Method =
-    Method { name: "fgfi", weight: 0.01, look: Look::Map(Layers::Levels), tasks: &[TaskKind::Boxes], keys: &[], make };
+pub(super) const FGFI: Method = Method {
+    name: "fgfi",
+    weight: 0.01,
+    look: FeatureKind::Map(Layers::Levels),
+    tasks: &[TaskKind::Boxes],
+    keys: &[],
+    make,
+};

@@ -1,12 +1,12 @@
 //! Soft-label distillation.
 
 use super::boxes::BoxKd;
-use super::method::{CLASSES, Distil, Domain, EVERY, Given, Key, Look, Method, Setup};
+use super::method::{CLASSES, DistillInput, DistillLoss, Domain, EVERY, FeatureKind, Key, Method, Setup};
 use super::sigmoid::SigmoidKd;
 use crate::Result;
 use crate::data::TaskKind;
 use crate::kernels::{distill_kl, feature_loss};
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -28,7 +28,14 @@ const EPS: f32 = 1e-7;
 
 impl Kd {
     /// Adds `weight` times the loss of `student` `[n, c]` against `teacher` `[n, c]` as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let z = student.value().clone();
         losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
             distill_kl::distill_kl(
@@ -70,8 +77,8 @@ struct Annealed {
     to: f32,
 }
 
-impl Distil for Annealed {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Annealed {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         let (student, teacher) = (given.logits, given.teacher_logits()?);
         match &self.soft {
             Soft::Classes(kd) => kd.apply(losses, term, weight, student, teacher),
@@ -92,8 +99,8 @@ impl Distil for Annealed {
 /// 2006; Ba and Caruana 2014, arXiv 1312.6184).
 struct Numbers;
 
-impl Distil for Numbers {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Numbers {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         let (z, teacher) = (given.logits.value().clone(), given.teacher_logits()?);
         losses.add(term, weight, given.logits, z.rows(), |gpu, dz, rows| {
             feature_loss::mse(gpu, &z, teacher, weight, dz, rows)
@@ -103,7 +110,7 @@ impl Distil for Numbers {
 
 /// What soft labels are depends on the task: probabilities of classes (of images or of pixels) or of attributes, numbers, or classes
 /// and boxes at the places of a detector.
-fn soft(setup: &Setup) -> Result<Box<dyn Distil>> {
+fn soft(setup: &Setup) -> Result<Box<dyn DistillLoss>> {
     let temperature = setup.number("temperature")?;
     match setup.task {
         TaskKind::Number | TaskKind::Depth => Ok(Box::new(Numbers)),
@@ -113,7 +120,7 @@ fn soft(setup: &Setup) -> Result<Box<dyn Distil>> {
     }
 }
 
-fn annealed(setup: &Setup, soft: Soft) -> Result<Box<dyn Distil>> {
+fn annealed(setup: &Setup, soft: Soft) -> Result<Box<dyn DistillLoss>> {
     let from = setup.number("temperature")?;
     let to = match setup.number("temperature_end")? {
         0.0 => from,
@@ -134,7 +141,7 @@ const fn keys(temperature: f64) -> [Key; 2] {
 pub(super) const KD: Method = Method {
     name: "kd",
     weight: 0.9,
-    look: Look::Logits,
+    look: FeatureKind::Logits,
     tasks: EVERY,
     keys: &[
         keys(4.0)[0],
@@ -149,7 +156,7 @@ pub(super) const KD: Method = Method {
 pub(super) const STANDARDISED: Method = Method {
     name: "standardised_kd",
     weight: 9.0,
-    look: Look::Logits,
+    look: FeatureKind::Logits,
     tasks: CLASSES,
     keys: &keys(2.0),
     make: |s| annealed(s, Soft::Classes(Kd { temperature: s.number("temperature")?, standardise: true })),

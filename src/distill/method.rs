@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::tap::{Spot, Tap, Taught};
+use super::site::{FeatureSite, TeacherOutputs, TeacherSite};
 use crate::data::TaskKind;
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::nn::{Features, HeadMaps, detector_stages};
 use crate::params::Params;
 use crate::tape::Var;
@@ -14,7 +14,7 @@ use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 /// A batch as one term of the loss sees it: one task, one teacher.
-pub struct Given<'a> {
+pub struct DistillInput<'a> {
     /// The student's logits of the task, `[n, classes]`.
     pub logits: &'a Var,
     /// The student's features.
@@ -25,12 +25,12 @@ pub struct Given<'a> {
     /// ([`fcos::assign`](crate::kernels::fcos::assign)).
     pub labels: &'a Tensor,
     /// The teacher.
-    pub teacher: &'a Taught,
+    pub teacher: &'a TeacherOutputs,
     /// The teacher's head for the task.
     pub head: usize,
 }
 
-impl Given<'_> {
+impl DistillInput<'_> {
     /// The teacher's logits of the task, `[n, classes]`.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Given<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] where there are none.
-    pub fn student(&self, tap: Tap) -> Result<&Var> {
+    pub fn student(&self, tap: FeatureSite) -> Result<&Var> {
         let Features { maps, pooled, .. } = self.features;
         let missing = || Error::Invalid(tap.missing("the student", maps.len(), self.maps));
         tap.among(maps, Some(pooled), self.maps).ok_or_else(missing)
@@ -54,27 +54,27 @@ impl Given<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] where they were not kept.
-    pub fn taught(&self, tap: Tap) -> Result<&Tensor> {
+    pub fn taught(&self, tap: FeatureSite) -> Result<&Tensor> {
         match tap {
             // Logits are always kept.
-            Tap::Logits => self.teacher_logits(),
-            _ => self.teacher.at(Spot::new(tap, self.head)),
+            FeatureSite::Logits => self.teacher_logits(),
+            _ => self.teacher.at(TeacherSite::new(tap, self.head)),
         }
     }
 }
 
 /// A loss against one teacher on one task, ready to be applied.
-pub trait Distil {
+pub trait DistillLoss {
     /// Adds `weight` times the loss as term `term`: its value to the ledger, its gradient to the tape.
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()>;
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()>;
 
     /// What it trains beside the student (adaptors): not part of the student, not exported with it.
     fn params(&self) -> Vec<&Params> {
         Vec::new()
     }
 
-    /// Keeps of the last [`Distil::apply`] what later steps need; part of a step, after its gradients.
-    fn remember(&self, _gpu: &Gpu) -> Result<()> {
+    /// Keeps of the last [`DistillLoss::apply`] what later steps need; part of a step, after its gradients.
+    fn update_memory(&self, _gpu: &Gpu) -> Result<()> {
         Ok(())
     }
 
@@ -96,9 +96,9 @@ pub struct Setup<'a> {
     /// Every setting of the method, by its key.
     pub settings: &'a BTreeMap<String, f64>,
     /// Where the student is tapped, and its channels there; one for each layer the method looks at.
-    pub student: &'a [(Tap, usize)],
+    pub student: &'a [(FeatureSite, usize)],
     /// The same of the teacher.
-    pub teacher: &'a [(Tap, usize)],
+    pub teacher: &'a [(FeatureSite, usize)],
     /// Pixels from one place to the next after each stage of the student.
     pub strides: &'a [usize],
     /// The levels of a teacher's detector.
@@ -121,7 +121,7 @@ impl Setup<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] unless there is one of each.
-    pub fn layer(&self) -> Result<((Tap, usize), (Tap, usize))> {
+    pub fn layer(&self) -> Result<((FeatureSite, usize), (FeatureSite, usize))> {
         match (self.student, self.teacher) {
             ([s], [t]) => Ok((*s, *t)),
             (s, t) => {
@@ -135,12 +135,12 @@ impl Setup<'_> {
 /// A loss between one layer of the student and one of the teacher, without parameters of its own.
 struct Between<F> {
     loss: F,
-    student: Tap,
-    teacher: Tap,
+    student: FeatureSite,
+    teacher: FeatureSite,
 }
 
-impl<F: Fn(&mut Losses, usize, f32, &Var, &Tensor) -> Result<()>> Distil for Between<F> {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl<F: Fn(&mut LossRecorder, usize, f32, &Var, &Tensor) -> Result<()>> DistillLoss for Between<F> {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         (self.loss)(losses, term, weight, given.student(self.student)?, given.taught(self.teacher)?)
     }
 }
@@ -148,15 +148,15 @@ impl<F: Fn(&mut Losses, usize, f32, &Var, &Tensor) -> Result<()>> Distil for Bet
 /// The method whose loss `loss(losses, term, weight, student, teacher)` adds, between the layers of `setup`.
 pub(super) fn between(
     setup: &Setup,
-    loss: impl Fn(&mut Losses, usize, f32, &Var, &Tensor) -> Result<()> + 'static,
-) -> Result<Box<dyn Distil>> {
+    loss: impl Fn(&mut LossRecorder, usize, f32, &Var, &Tensor) -> Result<()> + 'static,
+) -> Result<Box<dyn DistillLoss>> {
     let ((student, _), (teacher, _)) = setup.layer()?;
     Ok(Box::new(Between { loss, student, teacher }))
 }
 
 /// What a method looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum FeatureKind {
     /// Logits.
     Logits,
     /// One layer; the loss is a sum over layers where several are given. Without any these.
@@ -186,14 +186,14 @@ pub enum Layers {
 
 impl Layers {
     /// The taps of a trunk of `stages` stages.
-    pub fn taps(self, stages: usize) -> Vec<Tap> {
+    pub fn taps(self, stages: usize) -> Vec<FeatureSite> {
         match self {
-            Layers::Pooled => vec![Tap::Pooled],
-            Layers::Last => vec![Tap::Stage(stages.saturating_sub(1))],
-            Layers::Middle => vec![Tap::Stage(stages / 2)],
-            Layers::All => (0..stages).map(Tap::Stage).collect(),
-            Layers::Levels => detector_stages(stages).map(Tap::Level).collect(),
-            Layers::Whole => (0..stages).map(Tap::Stage).chain([Tap::Pooled]).collect(),
+            Layers::Pooled => vec![FeatureSite::Pooled],
+            Layers::Last => vec![FeatureSite::Stage(stages.saturating_sub(1))],
+            Layers::Middle => vec![FeatureSite::Stage(stages / 2)],
+            Layers::All => (0..stages).map(FeatureSite::Stage).collect(),
+            Layers::Levels => detector_stages(stages).map(FeatureSite::Level).collect(),
+            Layers::Whole => (0..stages).map(FeatureSite::Stage).chain([FeatureSite::Pooled]).collect(),
         }
     }
 }
@@ -254,13 +254,13 @@ pub struct Method {
     /// Its published weight.
     pub weight: f64,
     /// What it looks at.
-    pub look: Look,
+    pub look: FeatureKind,
     /// The kinds of tasks it can serve.
     pub tasks: &'static [TaskKind],
     /// Its settings.
     pub keys: &'static [Key],
     /// Makes the loss.
-    pub make: fn(&Setup) -> Result<Box<dyn Distil>>,
+    pub make: fn(&Setup) -> Result<Box<dyn DistillLoss>>,
 }
 
 /// Methods that look at features alone serve every kind of task.
@@ -279,9 +279,9 @@ impl Method {
     pub fn looks_at_all(&self) -> bool {
         matches!(
             self.look,
-            Look::Layer(Layers::All)
-                | Look::Map(Layers::All | Layers::Levels)
-                | Look::Together(Layers::All | Layers::Whole)
+            FeatureKind::Layer(Layers::All)
+                | FeatureKind::Map(Layers::All | Layers::Levels)
+                | FeatureKind::Together(Layers::All | Layers::Whole)
         )
     }
 }

@@ -12,7 +12,6 @@ mod dkd;
 mod feature;
 mod imitation;
 mod kd;
-mod meet;
 mod method;
 mod pkt;
 mod relation;
@@ -20,7 +19,8 @@ mod review;
 mod rkd;
 mod sigmoid;
 mod similarity;
-mod tap;
+mod site;
+mod spatial;
 mod vid;
 
 pub use attention::AttentionTransfer;
@@ -33,13 +33,13 @@ pub use dkd::Dkd;
 pub use feature::{Adaptor, FeatureLoss};
 pub use imitation::{Imitation, Whereabouts};
 pub use kd::Kd;
-pub use method::{Distil, Domain, Given, Key, Layers, Look, Method, Setup};
+pub use method::{DistillInput, DistillLoss, Domain, FeatureKind, Key, Layers, Method, Setup};
 pub use pkt::ProbabilisticTransfer;
 pub use review::Review;
 pub use rkd::{Relation, Rkd};
 pub use sigmoid::SigmoidKd;
 pub use similarity::SimilarityPreserving;
-pub use tap::{Spot, Tap, Taught};
+pub use site::{FeatureSite, TeacherOutputs, TeacherSite};
 pub use vid::Vid;
 
 /// Every method.

@@ -1,13 +1,13 @@
 //! Probabilistic knowledge transfer.
 
-use super::method::{EVERY, Layers, Look, Method, between};
+use super::method::{EVERY, FeatureKind, Layers, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::normalize::{normalize, normalize_grad};
 use crate::kernels::pkt;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// PKT (Passalis & Tefas 2018, arXiv 1803.10837): cosine similarities between the samples of the batch, shifted to 0..1 and each
 /// sample's divided by their sum, as probabilities; the mean over all pairs of `q log((q + ε) / (p + ε))`, q the teacher's.
@@ -19,7 +19,14 @@ const EPS: f32 = 1e-7;
 
 impl ProbabilisticTransfer {
     /// Adds `weight` times the loss of `student` `[n, ..]` against `teacher` `[n, ..]` as term `term`; only the batches must agree.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let gpu = losses.gpu;
         let f = rows(student.value())?;
         let unit = normalize(gpu, &f, EPS)?;
@@ -31,7 +38,7 @@ impl ProbabilisticTransfer {
             let ds = Tensor::empty(gpu, own.shape())?;
             pkt::pkt(gpu, &own, &taught, weight, Some(&ds), rows)?;
             let du = Tensor::empty(gpu, unit.shape())?;
-            products_grad(gpu, &unit, &ds, &Target::fresh(du.clone()))?;
+            products_grad(gpu, &unit, &ds, &GradTarget::fresh(du.clone()))?;
             normalize_grad(gpu, &f, &du, EPS, df)
         })
     }
@@ -41,7 +48,7 @@ impl ProbabilisticTransfer {
 pub(super) const PKT: Method = Method {
     name: "pkt",
     weight: 30_000.0,
-    look: Look::Layer(Layers::Pooled),
+    look: FeatureKind::Layer(Layers::Pooled),
     tasks: EVERY,
     keys: &[],
     make: |s| {

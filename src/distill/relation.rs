@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::{linear, relation};
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// Features as one row a sample, `[n, everything]`.
 pub(super) fn rows(f: &Tensor) -> Result<Tensor> {
@@ -17,7 +17,7 @@ pub(super) fn products(gpu: &Gpu, f: &Tensor) -> Result<Tensor> {
 }
 
 /// The gradient of `f` through [`products`]: `(dG + dGᵀ) F`.
-pub(super) fn products_grad(gpu: &Gpu, f: &Tensor, dg: &Tensor, df: &Target) -> Result<()> {
+pub(super) fn products_grad(gpu: &Gpu, f: &Tensor, dg: &Tensor, df: &GradTarget) -> Result<()> {
     let both = relation::symmetric(gpu, dg)?;
     // As a layer whose weight is F: dx = dy W.
     linear::input_grad(gpu, f, &both, f, df)

@@ -1,12 +1,12 @@
 //! Knowledge review.
 
-use super::meet::{map, resize, shrink};
-use super::method::{Distil, EVERY, Given, Layers, Look, Method, Setup};
-use super::tap::Tap;
+use super::method::{DistillInput, DistillLoss, EVERY, FeatureKind, Layers, Method, Setup};
+use super::site::FeatureSite;
+use super::spatial::{map, resize, shrink};
 use crate::gpu::Gpu;
 use crate::kernels::fuse::{Attention, FuseTargets, fuse, fuse_grad};
 use crate::kernels::{adaptive_pool, feature_loss};
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::nn::{Context, ConvNorm, Init, Initializer, Mode};
 use crate::params::{Builder, ParamId, Params};
 use crate::tape::Var;
@@ -70,7 +70,7 @@ impl Review {
         &self.params
     }
 
-    fn context<'a>(&'a self, losses: &'a mut Losses) -> Context<'a> {
+    fn context<'a>(&'a self, losses: &'a mut LossRecorder) -> Context<'a> {
         Context { gpu: losses.gpu, tape: losses.tape, params: &self.params, mode: Mode::Train }
     }
 
@@ -79,7 +79,13 @@ impl Review {
     ///
     /// # Errors
     /// [`Error::Shape`] where there are not as many layers as were announced.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, features: &[(&Var, &Tensor)]) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        features: &[(&Var, &Tensor)],
+    ) -> Result<()> {
         if features.len() != self.levels.len() {
             let (got, expected) = (features.len(), self.levels.len());
             return Err(Error::Shape(format!("a review of {expected} layers was given {got}")));
@@ -101,7 +107,7 @@ impl Review {
         Ok(())
     }
 
-    fn fuse(&self, losses: &mut Losses, own: &Var, below: &Var, attention: [ParamId; 3]) -> Result<Var> {
+    fn fuse(&self, losses: &mut LossRecorder, own: &Var, below: &Var, attention: [ParamId; 3]) -> Result<Var> {
         let [wx, wy, bias] = attention.map(|id| self.params.get(id).clone());
         let values = Attention { wx: &wx.value, wy: &wy.value, bias: &bias.value };
         let (z, gates) = fuse(losses.gpu, own.value(), below.value(), values)?;
@@ -119,11 +125,11 @@ impl Review {
 }
 
 /// The hierarchical loss between maps of one shape.
-fn compare(losses: &mut Losses, term: usize, weight: f32, s: &Var, t: &Tensor, first: bool) -> Result<()> {
+fn compare(losses: &mut LossRecorder, term: usize, weight: f32, s: &Var, t: &Tensor, first: bool) -> Result<()> {
     let [_, h, w, _] = map(t.shape())?;
     let parts: Vec<usize> = [4, 2, 1].into_iter().filter(|l| *l < h.min(w)).collect();
     let mut share = 1.0 / (2.0 - 0.5f32.powi(parts.len() as i32));
-    let add = |losses: &mut Losses, s: &Var, t: &Tensor, share: f32, first: bool| {
+    let add = |losses: &mut LossRecorder, s: &Var, t: &Tensor, share: f32, first: bool| {
         let value = s.value().clone();
         let fused =
             |gpu: &Gpu, ds: Option<&_>, rows: &Tensor| feature_loss::mse(gpu, &value, t, weight * share, ds, rows);
@@ -141,11 +147,12 @@ fn compare(losses: &mut Losses, term: usize, weight: f32, s: &Var, t: &Tensor, f
     Ok(())
 }
 
-struct Tapped(Review, Vec<(Tap, Tap)>);
+struct Tapped(Review, Vec<(FeatureSite, FeatureSite)>);
 
-impl Distil for Tapped {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
-        let pair = |(student, teacher): &(Tap, Tap)| Ok((given.student(*student)?, given.taught(*teacher)?));
+impl DistillLoss for Tapped {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
+        let pair =
+            |(student, teacher): &(FeatureSite, FeatureSite)| Ok((given.student(*student)?, given.taught(*teacher)?));
         let features = self.1.iter().map(pair).collect::<Result<Vec<_>>>()?;
         self.0.apply(losses, term, weight, &features)
     }
@@ -155,7 +162,7 @@ impl Distil for Tapped {
     }
 }
 
-fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
+fn make(setup: &Setup) -> Result<Box<dyn DistillLoss>> {
     let mut pairs: Vec<_> = setup.student.iter().zip(setup.teacher).collect();
     pairs.sort_by_key(|((student, _), _)| *student);
     let channels: Vec<_> = pairs.iter().map(|((_, student), (_, teacher))| (*student, *teacher)).collect();
@@ -165,4 +172,4 @@ fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
 
 /// Weight 1 on all stages and the pooled features (mdistiller, which reaches it over the first 20 of 240 epochs).
 pub(super) const REVIEW: Method =
-    Method { name: "reviewkd", weight: 1.0, look: Look::Together(Layers::Whole), tasks: EVERY, keys: &[], make };
+    Method { name: "reviewkd", weight: 1.0, look: FeatureKind::Together(Layers::Whole), tasks: EVERY, keys: &[], make };

@@ -1,11 +1,11 @@
 //! Relational distillation.
 
-use super::method::{Distil, EVERY, Layers, Look, Method, Setup, between};
+use super::method::{DistillLoss, EVERY, FeatureKind, Layers, Method, Setup, between};
 use super::relation::rows;
 use crate::Result;
 pub use crate::kernels::rkd::Relation;
 use crate::kernels::rkd::rkd;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -17,7 +17,14 @@ pub struct Rkd(pub Relation);
 
 impl Rkd {
     /// Adds `weight` times the loss of `student` `[n, ..]` against `teacher` `[n, ..]` as term `term`; only the batches must agree.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let (f, t) = (rows(student.value())?, rows(teacher)?);
         let student = student.reshape(f.shape())?;
         losses.add(term, weight, &student, self.0.losses(f.rows()), |gpu, df, rows| {
@@ -26,7 +33,7 @@ impl Rkd {
     }
 }
 
-fn make(setup: &Setup, relation: Relation) -> Result<Box<dyn Distil>> {
+fn make(setup: &Setup, relation: Relation) -> Result<Box<dyn DistillLoss>> {
     let rkd = Rkd(relation);
     between(setup, move |losses, term, weight, student, teacher| rkd.apply(losses, term, weight, student, teacher))
 }
@@ -35,7 +42,7 @@ fn make(setup: &Setup, relation: Relation) -> Result<Box<dyn Distil>> {
 pub(super) const DISTANCE: Method = Method {
     name: "rkd_distance",
     weight: 25.0,
-    look: Look::Layer(Layers::Pooled),
+    look: FeatureKind::Layer(Layers::Pooled),
     tasks: EVERY,
     keys: &[],
     make: |s| make(s, Relation::Distance),
@@ -45,7 +52,7 @@ pub(super) const DISTANCE: Method = Method {
 pub(super) const ANGLE: Method = Method {
     name: "rkd_angle",
     weight: 50.0,
-    look: Look::Layer(Layers::Pooled),
+    look: FeatureKind::Layer(Layers::Pooled),
     tasks: EVERY,
     keys: &[],
     make: |s| make(s, Relation::Angle),

@@ -1,10 +1,10 @@
 //! Distillation of independent attributes.
 
-use super::method::{Distil, Domain, Given, Key, Look, Method};
+use super::method::{DistillInput, DistillLoss, Domain, FeatureKind, Key, Method};
 use crate::Result;
 use crate::data::TaskKind;
 use crate::kernels::sigmoid_kl;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -19,7 +19,14 @@ pub struct SigmoidKd {
 
 impl SigmoidKd {
     /// Adds `weight` times the loss of `student` `[n, a]` against `teacher` `[n, a]` as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let z = student.value().clone();
         losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
             sigmoid_kl::sigmoid_kl(gpu, (&z, teacher), self.temperature, weight, dz, rows)
@@ -27,8 +34,8 @@ impl SigmoidKd {
     }
 }
 
-impl Distil for SigmoidKd {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for SigmoidKd {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         self.apply(losses, term, weight, given.logits, given.teacher_logits()?)
     }
 }
@@ -37,7 +44,7 @@ impl Distil for SigmoidKd {
 pub(super) const SIGMOID_KD: Method = Method {
     name: "sigmoid_kd",
     weight: 1.0,
-    look: Look::Logits,
+    look: FeatureKind::Logits,
     // Classes too, each against its absence.
     tasks: &[TaskKind::Attributes, TaskKind::Class, TaskKind::Mask],
     keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Positive }],

@@ -1,12 +1,12 @@
 //! Similarity-preserving distillation.
 
-use super::method::{EVERY, Layers, Look, Method, between};
+use super::method::{EVERY, FeatureKind, Layers, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::feature_loss;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::tape::Var;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// SP (Tung & Mori 2019, arXiv 1907.09682): `‖G_s − G_t‖² / n²` with `G = F Fᵀ` between the samples of the batch, its rows at
 /// length 1.
@@ -18,7 +18,14 @@ const EPS: f32 = 1e-12;
 
 impl SimilarityPreserving {
     /// Adds `weight` times the loss of `student` `[n, ..]` against `teacher` `[n, ..]` as term `term`; only the batches must agree.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, student: &Var, teacher: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        student: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
         let gpu = losses.gpu;
         let (f, t) = (rows(student.value())?, rows(teacher)?);
         let (own, taught) = (products(gpu, &f)?, products(gpu, &t)?);
@@ -28,7 +35,7 @@ impl SimilarityPreserving {
             let mean = weight / n as f32;
             let Some(df) = df else { return feature_loss::normalised(gpu, &own, &taught, EPS, mean, None, rows) };
             let dg = Tensor::empty(gpu, own.shape())?;
-            feature_loss::normalised(gpu, &own, &taught, EPS, mean, Some(&Target::fresh(dg.clone())), rows)?;
+            feature_loss::normalised(gpu, &own, &taught, EPS, mean, Some(&GradTarget::fresh(dg.clone())), rows)?;
             products_grad(gpu, &f, &dg, df)
         })
     }
@@ -38,7 +45,7 @@ impl SimilarityPreserving {
 pub(super) const SP: Method = Method {
     name: "sp",
     weight: 3000.0,
-    look: Look::Layer(Layers::Last),
+    look: FeatureKind::Layer(Layers::Last),
     tasks: EVERY,
     keys: &[],
     make: |s| {

@@ -1,13 +1,13 @@
 //! Variational information distillation.
 
 use super::feature::Adaptor;
-use super::meet::meet;
-use super::method::{Distil, Domain, EVERY, Given, Key, Layers, Look, Method, Setup};
-use super::tap::Tap;
+use super::method::{DistillInput, DistillLoss, Domain, EVERY, FeatureKind, Key, Layers, Method, Setup};
+use super::site::FeatureSite;
+use super::spatial::match_spatial_size;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::vid;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::params::{Builder, ParamId, Params};
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -44,8 +44,15 @@ impl Vid {
     }
 
     /// Adds `weight` times the loss of the student's `map` against the teacher's as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, map: &Var, teacher: &Tensor) -> Result<()> {
-        let (map, teacher) = meet(losses, map, teacher)?;
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        map: &Var,
+        teacher: &Tensor,
+    ) -> Result<()> {
+        let (map, teacher) = match_spatial_size(losses, map, teacher)?;
         let mean = self.adaptor.forward(losses, &map)?;
         let m = mean.value().clone();
         let rho = self.spread.get(self.rho).clone();
@@ -58,10 +65,10 @@ impl Vid {
     }
 }
 
-struct Tapped(Vid, Tap, Tap);
+struct Tapped(Vid, FeatureSite, FeatureSite);
 
-impl Distil for Tapped {
-    fn apply(&self, losses: &mut Losses, term: usize, weight: f32, given: &Given) -> Result<()> {
+impl DistillLoss for Tapped {
+    fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         self.0.apply(losses, term, weight, given.student(self.1)?, given.taught(self.2)?)
     }
 
@@ -70,7 +77,7 @@ impl Distil for Tapped {
     }
 }
 
-fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
+fn make(setup: &Setup) -> Result<Box<dyn DistillLoss>> {
     let ((student, from), (teacher, to)) = setup.layer()?;
     let vid = Vid::new(setup.gpu, setup.name, (from, to), setup.number("variance")?, setup.seed)?;
     Ok(Box::new(Tapped(vid, student, teacher)))
@@ -80,7 +87,7 @@ fn make(setup: &Setup) -> Result<Box<dyn Distil>> {
 pub(super) const VID: Method = Method {
     name: "vid",
     weight: 1.0,
-    look: Look::Layer(Layers::All),
+    look: FeatureKind::Layer(Layers::All),
     tasks: EVERY,
     keys: &[Key { name: "variance", default: 5.0, domain: Domain::Moderate }],
     make,

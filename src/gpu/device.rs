@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::adapter::{self, Profile};
-use super::choices::Choices;
 use super::clock::Stamps;
 use super::matrix;
 use super::memory::NAN_BYTES;
@@ -11,7 +10,8 @@ use super::pipeline::{Cache, Kernel};
 use super::pipeline_store::Store;
 use super::pool::{Buffer, Pool, PoolStats};
 use super::record::{Command, Recording, SLOT, SLOTS, View};
-use super::spare::Spares;
+use super::tuned_variants::TunedVariants;
+use super::warmup::WarmupDevices;
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
 
@@ -98,7 +98,7 @@ pub(super) struct Inner {
     pub recording: Mutex<Recording>,
     counts: Mutex<Counts>,
     stamps: Stamps,
-    choices: Choices,
+    choices: TunedVariants,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -184,9 +184,9 @@ impl Gpu {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let choices = if options.tuned { Choices::load(&profile) } else { Choices::default() };
+        let choices = if options.tuned { TunedVariants::load(&profile) } else { TunedVariants::default() };
         let store = Store::open(&device, &adapter.get_info());
-        let spares = Spares::new(adapter, &profile, features);
+        let spares = WarmupDevices::new(adapter, &profile, features);
         let inner = Inner {
             device,
             queue,
@@ -233,7 +233,7 @@ impl Gpu {
     }
 
     /// The variants that were measured to be best here; empty unless [`Options::tuned`].
-    pub fn choices(&self) -> &Choices {
+    pub fn choices(&self) -> &TunedVariants {
         &self.inner.choices
     }
 

@@ -8,7 +8,7 @@ use super::adapter::Profile;
 use super::builders::Builders;
 use super::pipeline_store::Store;
 use super::reflect::{self, Interface};
-use super::spare::Spares;
+use super::warmup::WarmupDevices;
 use super::wgsl::{Defines, Source};
 use crate::{Error, Result};
 
@@ -49,7 +49,7 @@ pub(super) struct Cache {
     kernels: Mutex<HashMap<Key, Arc<Kernel>>>,
     builders: Builders,
     store: Option<Store>,
-    spares: Option<Arc<Spares>>,
+    spares: Option<Arc<WarmupDevices>>,
 }
 
 impl Drop for Cache {
@@ -62,7 +62,7 @@ impl Drop for Cache {
 }
 
 impl Cache {
-    pub(super) fn new(store: Option<Store>, spares: Option<Arc<Spares>>) -> Self {
+    pub(super) fn new(store: Option<Store>, spares: Option<Arc<WarmupDevices>>) -> Self {
         Cache { kernels: Mutex::default(), builders: Builders::default(), store, spares }
     }
 

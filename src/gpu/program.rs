@@ -205,11 +205,11 @@ impl Gpu {
 /// # Ok::<(), limbeck::Error>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct Repeat {
+pub struct ReplayedStep {
     program: Option<Program>,
 }
 
-impl Repeat {
+impl ReplayedStep {
     /// Does `step` once more and submits it, without waiting. It must do the same each time it is called.
     pub fn run(&mut self, gpu: &Gpu, step: impl FnOnce() -> Result<()>) -> Result<()> {
         match &self.program {

@@ -3,8 +3,8 @@
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "adaptive_pool", text: include_str!("../../shaders/adaptive_pool.wgsl") };
 
@@ -31,7 +31,7 @@ pub fn adaptive_pool(gpu: &Gpu, x: &Tensor, out: [usize; 2]) -> Result<Tensor> {
 }
 
 /// The gradient of [`adaptive_pool`] with respect to `x`, from `dy` `[n, oh, ow, c]`.
-pub fn adaptive_pool_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
+pub fn adaptive_pool_grad(gpu: &Gpu, dy: &Tensor, dx: &GradTarget) -> Result<()> {
     let &[n, oh, ow, c] = dy.shape() else {
         return Err(Error::Shape(format!("adaptive_pool: the gradient of a map is no {:?}", dy.shape())));
     };
@@ -67,8 +67,8 @@ pub fn cases() -> Vec<Case> {
 fn run(gpu: &Gpu, size: [usize; 4], out: [usize; 2]) -> Result<Vec<Check>> {
     let [n, _, _, c] = size;
     let (x, dy) = (values(1, size.iter().product()), values(2, n * out[0] * out[1] * c));
-    let want = twin::adaptive_pool::forward(&f64s(&x), size, out);
-    let grad = twin::adaptive_pool::grad(&f64s(&dy), size, out);
+    let want = reference::adaptive_pool::forward(&f64s(&x), size, out);
+    let grad = reference::adaptive_pool::grad(&f64s(&dy), size, out);
     let (x, dy) = (Tensor::from_f32(gpu, &x, &size)?, Tensor::from_f32(gpu, &dy, &[n, out[0], out[1], c])?);
     let mut checks = vec![Check::sum("y", adaptive_pool(gpu, &x, out)?.to_f32(gpu)?, want, 16)];
     for accumulate in [false, true] {

@@ -5,7 +5,7 @@ use super::rows::expect;
 use crate::geometry::Warp;
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Error, Result, defines, twin};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "augment", text: include_str!("../../shaders/augment.wgsl") };
 
@@ -19,7 +19,7 @@ pub fn normalise(gpu: &Gpu, pixels: &Tensor, shape: [usize; 4], mean: &[f32], st
 
 /// How images move.
 #[derive(Debug, Clone, Copy)]
-pub struct Moves<'a> {
+pub struct WarpParams<'a> {
     /// `[n, 16]` words, a [`Warp`] a row.
     pub warps: &'a Tensor,
     /// Blend the four pixels around a point; without it the one it lies in is taken, which is the same where pixels move by whole ones.
@@ -31,7 +31,7 @@ pub fn augment(
     gpu: &Gpu,
     pixels: &Tensor,
     shape: [usize; 4],
-    moves: Moves,
+    moves: WarpParams,
     mean: &[f32],
     std: &[f32],
     noise: f32,
@@ -48,7 +48,7 @@ fn run(
     gpu: &Gpu,
     pixels: &Tensor,
     shape: [usize; 4],
-    moves: Option<Moves>,
+    moves: Option<WarpParams>,
     mean: &[f32],
     std: &[f32],
     noise: f32,
@@ -80,7 +80,7 @@ fn run(
         launch = launch.f32(m, mean.get(at).copied().unwrap_or(0.0));
         launch = launch.f32(s, std.get(at).map_or(1.0, |s| 1.0 / s));
     }
-    if let Some(Moves { warps, .. }) = moves {
+    if let Some(WarpParams { warps, .. }) = moves {
         expect("augment", "warps", warps, &[n, Warp::WORDS])?;
         launch = launch.bind("warps", warps);
     }
@@ -143,25 +143,25 @@ fn try_one(gpu: &Gpu, shape: [usize; 4], noise: f32) -> Result<Vec<Check>> {
     let pixels: Vec<u8> = (0..n * h * w * c).map(|i| (i * 37 + i / 7 * 11) as u8).collect();
     let (mean, std) = ([0.5, 0.4, 0.3, 0.2], [0.25, 0.5, 0.3, 0.2]);
     let (mean, std): (&[f32], &[f32]) = (&mean[..c], &std[..c]);
-    let twin = |warps: &[Warp], bilinear| {
-        twin::augment::forward(&pixels, [h, w, c], warps, &f64s(mean), &f64s(std), noise.into(), bilinear)
+    let reference = |warps: &[Warp], bilinear| {
+        reference::augment::forward(&pixels, [h, w, c], warps, &f64s(mean), &f64s(std), noise.into(), bilinear)
     };
     let pixels_gpu = Tensor::from_bytes(gpu, &pixels)?;
     let mut checks = Vec::new();
     for (name, warps) in [("shifted", shifted(n, w)), ("turned", turned(n, [h, w]))] {
         let warps_gpu = upload(gpu, &warps)?;
         for bilinear in [false, true] {
-            let moves = Moves { warps: &warps_gpu, bilinear };
+            let moves = WarpParams { warps: &warps_gpu, bilinear };
             let got = augment(gpu, &pixels_gpu, shape, moves, mean, std, noise)?.to_f32(gpu)?;
             // Weights of the blend lose bits where the coordinates they come from are large.
             let terms = if bilinear { 64 } else { 1 };
-            checks.push(Check::sum(format!("{name}, bilinear {bilinear}"), got, twin(&warps, bilinear), terms));
+            checks.push(Check::sum(format!("{name}, bilinear {bilinear}"), got, reference(&warps, bilinear), terms));
         }
     }
     if noise == 0.0 {
         let got = normalise(gpu, &pixels_gpu, shape, mean, std)?.to_f32(gpu)?;
         let still: Vec<Warp> = (0..n as u32).map(Warp::still).collect();
-        checks.push(Check::sum("normalised", got, twin(&still, false), 1));
+        checks.push(Check::sum("normalised", got, reference(&still, false), 1));
     }
     Ok(checks)
 }
@@ -196,12 +196,12 @@ fn prepare(gpu: &Gpu, shape: [usize; 4], bilinear: bool) -> Result<Prepared> {
     let again = (pixels.clone(), warps.clone());
     Ok(Prepared {
         run: Box::new(move |gpu| {
-            augment(gpu, &pixels, shape, Moves { warps: &warps, bilinear }, &MEAN, &STD, 0.0).map(|_| ())
+            augment(gpu, &pixels, shape, WarpParams { warps: &warps, bilinear }, &MEAN, &STD, 0.0).map(|_| ())
         }),
         check: Box::new(move |gpu| {
-            let moves = Moves { warps: &again.1, bilinear };
+            let moves = WarpParams { warps: &again.1, bilinear };
             let got = augment(gpu, &again.0, shape, moves, &MEAN, &STD, 0.0)?.to_f32(gpu)?;
-            let want = twin::augment::forward(&bytes, [h, w, c], &all, &f64s(&MEAN), &f64s(&STD), 0.0, bilinear);
+            let want = reference::augment::forward(&bytes, [h, w, c], &all, &f64s(&MEAN), &f64s(&STD), 0.0, bilinear);
             // As in the cases: weights of the blend lose bits where the coordinates they come from are large.
             Ok(vec![Check::sum("augmented", got, want, if bilinear { 64 } else { 1 })])
         }),

@@ -4,7 +4,7 @@ use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::expect;
 use crate::gpu::{Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Error, Result, defines, twin};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "bank", text: include_str!("../../shaders/bank.wgsl") };
 
@@ -70,7 +70,7 @@ fn run(gpu: &Gpu, n: usize, d: usize, k: usize) -> Result<Vec<Check>> {
     for batch in 0..3 {
         let x = values(batch, n * d);
         let labels: Vec<u32> = (0..n as u32).map(|i| if i % 5 == 4 { u32::MAX } else { i + batch as u32 }).collect();
-        cursor64 = twin::bank::put((&f64s(&x), &labels), &mut bank64, &mut classes64, cursor64);
+        cursor64 = reference::bank::put((&f64s(&x), &labels), &mut bank64, &mut classes64, cursor64);
         put(gpu, &Tensor::from_f32(gpu, &x, &[n, d])?, &bank, ring)?;
         close(gpu, &Tensor::from_u32(gpu, &labels, &[n])?, ring)?;
     }

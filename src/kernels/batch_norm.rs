@@ -9,8 +9,8 @@ use super::PART;
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "batch_norm", text: include_str!("../../shaders/batch_norm.wgsl") };
 
@@ -35,13 +35,13 @@ pub struct Norm {
 /// Where the gradients of a layer go.
 pub struct NormTargets<'a> {
     /// `[n, h, w, c]`.
-    pub dx: Option<&'a Target>,
+    pub dx: Option<&'a GradTarget>,
     /// `[c]`.
-    pub dgamma: &'a Target,
+    pub dgamma: &'a GradTarget,
     /// `[c]`.
-    pub dbeta: &'a Target,
+    pub dbeta: &'a GradTarget,
     /// `[n, h, w, c]`.
-    pub dresidual: Option<&'a Target>,
+    pub dresidual: Option<&'a GradTarget>,
 }
 
 fn vec(channels: usize) -> usize {
@@ -214,7 +214,7 @@ pub fn backward(
         (None, None) => return Ok(()),
         (Some(dx), _) => dx,
         (None, Some(_)) => {
-            scratch = Target::fresh(Tensor::empty(gpu, x.shape())?);
+            scratch = GradTarget::fresh(Tensor::empty(gpu, x.shape())?);
             &scratch
         }
     };
@@ -229,7 +229,7 @@ pub fn backward(
         .u32("vectors", c / vec(c))
         .u32("blocks", blocks)
         .u32("accumulate", dx.flag())
-        .u32("accumulate_residual", out.dresidual.map_or(0, Target::flag));
+        .u32("accumulate_residual", out.dresidual.map_or(0, GradTarget::flag));
     if relu && !mask {
         launch = launch.bind("out", y);
     }
@@ -310,13 +310,13 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
     for training in [false, true] {
         let name = |what: &str| format!("{what}, training {training}");
         let stats = if training { batch_stats(gpu, &x, &norm, None)? } else { running_stats(gpu, &norm)? };
-        let (mean64, var64) = if training { twin::batch_norm::stats(&x64, c) } else { (f64s(&mean), f64s(&var)) };
-        let y64 = twin::batch_norm::forward(&x64, c, &mean64, &var64, &gamma64, &beta64, eps, r64, relu);
+        let (mean64, var64) = if training { reference::batch_norm::stats(&x64, c) } else { (f64s(&mean), f64s(&var)) };
+        let y64 = reference::batch_norm::forward(&x64, c, &mean64, &var64, &gamma64, &beta64, eps, r64, relu);
         let y = normalise(gpu, &x, &stats, &norm, r.as_ref(), relu)?;
         checks.push(Check::sum(name("y"), y.to_f32(gpu)?, y64, m));
         if training {
             let (mut running_mean, mut running_var) = (f64s(&mean), f64s(&var));
-            twin::batch_norm::update_running(
+            reference::batch_norm::update_running(
                 &mut running_mean,
                 &mut running_var,
                 &mean64,
@@ -334,7 +334,8 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
         }
         // The mask comes from the GPU's own output: a value within rounding of zero may fall on either side.
         let mask = f64s(&y.to_f32(gpu)?);
-        let want = twin::batch_norm::backward(&dy64, &mask, &x64, c, &mean64, &var64, &gamma64, eps, relu, training);
+        let want =
+            reference::batch_norm::backward(&dy64, &mask, &x64, c, &mean64, &var64, &gamma64, eps, relu, training);
         for accumulate in [false, true] {
             let full = || destination(gpu, &[m, c], accumulate);
             let ((dx, dx0), (dr, dr0)) = (full()?, full()?);
@@ -342,7 +343,7 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
                 (destination(gpu, &[c], accumulate)?, destination(gpu, &[c], accumulate)?);
             let out = NormTargets { dx: Some(&dx), dgamma: &dgamma, dbeta: &dbeta, dresidual: residual.then_some(&dr) };
             backward(gpu, (&dy, &x, &y), &stats, &norm, (residual, relu), training, out)?;
-            let mut push = |what: &str, target: &Target, there: &[f64], gradient: &[f64]| {
+            let mut push = |what: &str, target: &GradTarget, there: &[f64], gradient: &[f64]| {
                 let what = name(&format!("{what}, accumulate {accumulate}"));
                 target.tensor.to_f32(gpu).map(|got| checks.push(Check::sum(what, got, added(there, 1.0, gradient), m)))
             };
@@ -357,7 +358,8 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
     // The running values have moved by now; the fold must use what they are.
     let running = f64s(&norm.running.to_f32(gpu)?);
     let w = values(8, c * 9);
-    let (w64, b64) = twin::batch_norm::fold(&f64s(&w), c, None, &running[..c], &running[c..], &gamma64, &beta64, eps);
+    let (w64, b64) =
+        reference::batch_norm::fold(&f64s(&w), c, None, &running[..c], &running[c..], &gamma64, &beta64, eps);
     let (folded, bias) = fold(gpu, &Tensor::from_f32(gpu, &w, &[c, 3, 3, 1])?, &norm)?;
     checks.push(Check::sum("folded weight", folded.to_f32(gpu)?, w64, 1));
     checks.push(Check::sum("folded bias", bias.to_f32(gpu)?, b64, 4));

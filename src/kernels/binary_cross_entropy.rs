@@ -1,10 +1,10 @@
 //! Binary cross entropy on logits, fused with its gradient.
 
 use super::case::{Case, Check, Permutation, Prepared, Size, Workload, values};
-use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag, fused, timed};
+use super::rows::{Counting, RowParallelism, bind_gradient, counted, expect, flag, fused, timed};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source =
     Source { name: "binary_cross_entropy", text: include_str!("../../shaders/binary_cross_entropy.wgsl") };
@@ -25,14 +25,15 @@ pub fn binary_cross_entropy(
     targets: &Tensor,
     positive_weights: Option<&Tensor>,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let variant = (Rows::choose(z.columns(), gpu.profile().class), Counting::choose(z.len(), gpu.profile().class));
+    let variant =
+        (RowParallelism::choose(z.columns(), gpu.profile().class), Counting::choose(z.len(), gpu.profile().class));
     binary_cross_entropy_with(gpu, z, targets, positive_weights, weight, dz, row_loss, variant)
 }
 
-fn variant_defines((rows, counting): (Rows, Counting), positive: bool, grad: bool) -> Defines {
+fn variant_defines((rows, counting): (RowParallelism, Counting), positive: bool, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), FUSED = counting.fused(), POSITIVE = positive, GRAD = grad }
 }
 
@@ -43,9 +44,9 @@ pub fn binary_cross_entropy_with<'a>(
     targets: &Tensor,
     positive_weights: Option<&Tensor>,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
-    variant: (Rows, Counting),
+    variant: (RowParallelism, Counting),
 ) -> Result<()> {
     expect("binary_cross_entropy", "targets", targets, z.shape())?;
     expect("binary_cross_entropy", "row_loss", row_loss, &[z.rows()])?;
@@ -77,8 +78,8 @@ pub fn binary_cross_entropy_with<'a>(
 }
 
 /// Every variant.
-fn variants() -> Vec<(Rows, Counting)> {
-    Rows::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
+fn variants() -> Vec<(RowParallelism, Counting)> {
+    RowParallelism::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
 }
 
 /// Every way the shader is compiled.
@@ -100,18 +101,21 @@ fn case(b: usize, c: usize, which: &str, missing: fn(usize) -> bool) -> Case {
     Case::new(format!("[{b}, {c}], {which}"), move |gpu| run(gpu, b, c, missing))
 }
 
-/// The loss and its gradient as the twin has them, which knows the elements that have a target only.
+/// The loss and its gradient as the reference has them, which knows the elements that have a target only.
 fn definition(z: &[f32], targets: &[f32], positive_weights: Option<&[f32]>) -> (f64, Vec<f64>) {
     let present: Vec<usize> = (0..z.len()).filter(|&i| targets[i] >= 0.0).collect();
     let pick = |all: &[f32]| present.iter().map(|&i| f64::from(all[i])).collect::<Vec<f64>>();
     let (said, wanted) = (pick(z), pick(targets));
     let (loss, grad) = match positive_weights {
-        None => (twin::binary_cross_entropy::forward(&said, &wanted), twin::binary_cross_entropy::grad(&said, &wanted)),
+        None => (
+            reference::binary_cross_entropy::forward(&said, &wanted),
+            reference::binary_cross_entropy::grad(&said, &wanted),
+        ),
         Some(weights) => {
             let each: Vec<f64> = present.iter().map(|i| f64::from(weights[i % weights.len()])).collect();
             (
-                twin::binary_cross_entropy::forward_weighted(&said, &wanted, &each),
-                twin::binary_cross_entropy::grad_weighted(&said, &wanted, &each),
+                reference::binary_cross_entropy::forward_weighted(&said, &wanted, &each),
+                reference::binary_cross_entropy::grad_weighted(&said, &wanted, &each),
             )
         }
     };
@@ -165,7 +169,7 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize, positive: bool) -> Result<Prepared>
     let weights: Vec<f32> = (0..c).map(|j| 0.5 + j as f32 / c as f32).collect();
     let (z, targets) = (Tensor::from_f32(gpu, &logits, &[rows, c])?, Tensor::from_f32(gpu, &wanted, &[rows, c])?);
     let on_gpu = Tensor::from_f32(gpu, &weights, &[c])?;
-    let run = move |gpu: &Gpu, dz: Option<&Target>, shares: &Tensor| {
+    let run = move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| {
         binary_cross_entropy(gpu, &z, &targets, positive.then_some(&on_gpu), 1.0, dz, shares)
     };
     timed(gpu, (&[rows, c], rows), c, run, move || definition(&logits, &wanted, positive.then_some(&weights)))

@@ -4,14 +4,14 @@
 use crate::Result;
 use crate::gpu::{Defines, Gpu, Source};
 
-/// A result of the GPU beside the twin's.
+/// A result of the GPU beside the reference's.
 #[derive(Debug, Clone)]
 pub struct Check {
     /// Which output or gradient, and which variant made it.
     pub what: String,
     /// The GPU's values.
     pub got: Vec<f32>,
-    /// The twin's values.
+    /// The reference's values.
     pub want: Vec<f64>,
     /// Largest relative error allowed.
     pub tolerance: f64,
@@ -46,7 +46,7 @@ type Run = Box<dyn Fn(&Gpu) -> Result<Vec<Check>>>;
 pub struct Case {
     /// What it is, for messages.
     pub name: String,
-    /// Runs it on the GPU and on the twin.
+    /// Runs it on the GPU and on the reference.
     pub run: Run,
 }
 
@@ -93,7 +93,7 @@ type Record = Box<dyn Fn(&Gpu) -> Result<()>>;
 pub struct Prepared {
     /// Records one run.
     pub run: Record,
-    /// Runs it once and holds the result, or a sample of it, against the twin.
+    /// Runs it once and holds the result, or a sample of it, against the reference.
     pub check: Run,
 }
 
@@ -152,7 +152,7 @@ pub fn values(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| 2.0 * (uniform() + uniform() + uniform() - 1.5)).collect()
 }
 
-/// The same numbers for the twin.
+/// The same numbers for the reference.
 pub fn f64s(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(*v)).collect()
 }

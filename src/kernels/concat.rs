@@ -7,8 +7,8 @@ pub use workloads::workloads;
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "concat", text: include_str!("../../shaders/concat.wgsl") };
 
@@ -35,7 +35,7 @@ pub fn concat(gpu: &Gpu, parts: &[&Tensor]) -> Result<Tensor> {
 
 /// The gradient of [`concat()`] with respect to the part whose rows begin at `offset`, from `dy` `[n, total, c]`; `dx` has the part's
 /// shape `[n, rows, c]`.
-pub fn concat_grad(gpu: &Gpu, dy: &Tensor, offset: usize, dx: &Target) -> Result<()> {
+pub fn concat_grad(gpu: &Gpu, dy: &Tensor, offset: usize, dx: &GradTarget) -> Result<()> {
     match (dy.shape(), dx.tensor.shape()) {
         (&[n, total, c], &[m, rows, d]) if (n, c) == (m, d) && offset + rows <= total => {
             let launch = gpu.launch(SOURCE, "concat_grad", &defines! {})?;
@@ -68,9 +68,9 @@ fn run(gpu: &Gpu, n: usize, c: usize, rows: &[usize]) -> Result<Vec<Check>> {
     let on_gpu = parts.iter().zip(rows).map(|(p, r)| Tensor::from_f32(gpu, p, &[n, *r, c]));
     let on_gpu = on_gpu.collect::<Result<Vec<_>>>()?;
     let wide: Vec<Vec<f64>> = parts.iter().map(|p| f64s(p)).collect();
-    let twins: Vec<(&[f64], usize)> = wide.iter().map(Vec::as_slice).zip(rows.iter().copied()).collect();
+    let references: Vec<(&[f64], usize)> = wide.iter().map(Vec::as_slice).zip(rows.iter().copied()).collect();
     let got = concat(gpu, &on_gpu.iter().collect::<Vec<_>>())?.to_f32(gpu)?;
-    let mut checks = vec![Check::sum("whole", got, twin::concat::forward(&twins, n, c), 1)];
+    let mut checks = vec![Check::sum("whole", got, reference::concat::forward(&references, n, c), 1)];
     let dy = values(99, n * total * c);
     let dy_gpu = Tensor::from_f32(gpu, &dy, &[n, total, c])?;
     let mut offset = 0;
@@ -78,7 +78,7 @@ fn run(gpu: &Gpu, n: usize, c: usize, rows: &[usize]) -> Result<Vec<Check>> {
         for accumulate in [false, true] {
             let (out, there) = destination(gpu, &[n, *r, c], accumulate)?;
             concat_grad(gpu, &dy_gpu, offset, &out)?;
-            let want = added(&there, 1.0, &twin::concat::grad(&f64s(&dy), n, c, (offset, *r, total)));
+            let want = added(&there, 1.0, &reference::concat::grad(&f64s(&dy), n, c, (offset, *r, total)));
             checks.push(Check::sum(format!("part at {offset}, {accumulate}"), out.tensor.to_f32(gpu)?, want, 1));
         }
         offset += r;

@@ -4,7 +4,7 @@ use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, valu
 use super::rows::expect;
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Error, Result, twin};
+use crate::{Error, Result, reference};
 
 const SOURCE: Source = Source { name: "confusion", text: include_str!("../../shaders/confusion.wgsl") };
 
@@ -71,7 +71,7 @@ fn run(gpu: &Gpu, b: usize, c: usize, valid: usize) -> Result<Vec<Check>> {
     let labels: Vec<u32> = (0..b).map(|i| if i % 4 == 3 { u32::MAX } else { (i * 7 % c) as u32 }).collect();
     let there: Vec<u32> = (0..c * c).map(|i| (i % 5) as u32).collect();
     let mut want = there.clone();
-    let counted = twin::confusion::counts(&f64s(&z)[..valid * c], &labels[..valid], c);
+    let counted = reference::confusion::counts(&f64s(&z)[..valid * c], &labels[..valid], c);
     want.iter_mut().zip(counted).for_each(|(w, n)| *w += n as u32);
     let best = largest(&z, c);
     let z = Tensor::from_f32(gpu, &z, &[b, c])?;
@@ -108,7 +108,7 @@ fn counts(gpu: &Gpu, rows: usize, c: usize) -> Result<Prepared> {
             // Of their own, as the others are added to with every run.
             let counts = Tensor::from_u32(gpu, &vec![0; c * c], &[c, c])?;
             confusion(gpu, &again.0, &again.1, rows, &counts)?;
-            let want = twin::confusion::counts(&f64s(&logits), &truth, c).into_iter().map(|n| n as u32).collect();
+            let want = reference::confusion::counts(&f64s(&logits), &truth, c).into_iter().map(|n| n as u32).collect();
             Ok(vec![exact("counts", counts.to_u32(gpu)?, want)])
         }),
     })

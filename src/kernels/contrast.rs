@@ -1,10 +1,10 @@
 //! Contrastive distillation (Tian et al. 2020), fused with its gradients.
 
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, added, bind_gradient, destination, expect, flag, total};
+use super::rows::{RowParallelism, added, bind_gradient, destination, expect, flag, total};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "contrast", text: include_str!("../../shaders/contrast.wgsl") };
 
@@ -31,14 +31,14 @@ pub fn contrast(
     gpu: &Gpu,
     what: Contrast,
     weight: f32,
-    targets: Option<(&Tensor, &Target)>,
+    targets: Option<(&Tensor, &GradTarget)>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let rows = Rows::choose(what.scores.columns(), gpu.profile().class);
+    let rows = RowParallelism::choose(what.scores.columns(), gpu.profile().class);
     contrast_with(gpu, what, weight, targets, row_loss, rows)
 }
 
-fn variant(rows: Rows, grad: bool) -> Defines {
+fn variant(rows: RowParallelism, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), GRAD = grad }
 }
 
@@ -47,9 +47,9 @@ pub fn contrast_with(
     gpu: &Gpu,
     what: Contrast,
     weight: f32,
-    targets: Option<(&Tensor, &Target)>,
+    targets: Option<(&Tensor, &GradTarget)>,
     row_loss: &Tensor,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     let Contrast { anchors, positives, scores, labels, classes, tau } = what;
     let (n, d, k) = (anchors.rows(), anchors.columns(), classes.len());
@@ -84,7 +84,7 @@ pub fn contrast_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    let all = RowParallelism::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -105,7 +105,7 @@ fn run(gpu: &Gpu, n: usize, d: usize, k: usize) -> Result<Vec<Check>> {
     let classes: Vec<f32> = (0..k).map(|j| if k == 1 { 0.0 } else { (j % 5) as f32 - 1.0 }).collect();
     let tau = 0.3;
     let [s64, t64, scores64, classes64] = [&s, &t, &scores, &classes].map(|v| f64s(v));
-    let what = twin::contrast::Contrast {
+    let what = reference::contrast::Contrast {
         anchors: &s64,
         positives: &t64,
         scores: &scores64,
@@ -113,13 +113,13 @@ fn run(gpu: &Gpu, n: usize, d: usize, k: usize) -> Result<Vec<Check>> {
         classes: &classes64,
         tau: f64::from(tau),
     };
-    let (loss, (dscores, ds)) = (twin::contrast::forward(&what), twin::contrast::grad(&what));
+    let (loss, (dscores, ds)) = (reference::contrast::forward(&what), reference::contrast::grad(&what));
     let (s, t) = (Tensor::from_f32(gpu, &s, &[n, d])?, Tensor::from_f32(gpu, &t, &[n, d])?);
     let (scores, classes) = (Tensor::from_f32(gpu, &scores, &[n, k])?, Tensor::from_f32(gpu, &classes, &[k])?);
     let labels = Tensor::from_u32(gpu, &labels, &[n])?;
     let what = Contrast { anchors: &s, positives: &t, scores: &scores, labels: &labels, classes: &classes, tau };
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
+    for rows in RowParallelism::ALL {
         for gradient in [None, Some(false), Some(true)] {
             let name = format!("{rows:?}, accumulate {gradient:?}");
             let (out, there) = destination(gpu, &[n, d], gradient == Some(true))?;

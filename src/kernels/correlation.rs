@@ -1,10 +1,10 @@
 //! One minus Pearson's correlation of the rows, or of the columns, of two matrices, fused with its gradient.
 
 use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
-use super::rows::{Rows, bind_gradient, expect, flag, fused, timed};
+use super::rows::{RowParallelism, bind_gradient, expect, flag, fused, timed};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "correlation", text: include_str!("../../shaders/correlation.wgsl") };
 
@@ -40,15 +40,15 @@ pub fn correlation(
     (a, b): (&Tensor, &Tensor),
     of: Of,
     weight: f32,
-    da: Option<&Target>,
+    da: Option<&GradTarget>,
     (row_loss, first): (&Tensor, usize),
 ) -> Result<()> {
     let (_, values) = of.size(a.rows(), a.columns());
-    let rows = Rows::choose(values, gpu.profile().class);
+    let rows = RowParallelism::choose(values, gpu.profile().class);
     correlation_with(gpu, (a, b), of, weight, da, (row_loss, first), rows)
 }
 
-fn variant(rows: Rows, grad: bool) -> Defines {
+fn variant(rows: RowParallelism, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), GRAD = grad }
 }
 
@@ -58,9 +58,9 @@ pub fn correlation_with(
     (a, b): (&Tensor, &Tensor),
     of: Of,
     weight: f32,
-    da: Option<&Target>,
+    da: Option<&GradTarget>,
     (row_loss, first): (&Tensor, usize),
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     expect("correlation", "b", b, a.shape())?;
     if let Some(da) = da {
@@ -91,7 +91,7 @@ pub fn correlation_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    let all = RowParallelism::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -102,16 +102,16 @@ pub fn cases() -> Vec<Case> {
     all.map(|((b, c), of)| Case::new(format!("[{b}, {c}] {of:?}"), move |g| run(g, b, c, of))).collect()
 }
 
-/// The loss of each correlation and the gradient of their sum by `x`, as the twin has them.
+/// The loss of each correlation and the gradient of their sum by `x`, as the reference has them.
 fn definition(x: &[f32], y: &[f32], [b, c]: [usize; 2], of: Of) -> (Vec<f64>, Vec<f64>) {
     let (_, len) = of.size(b, c);
     let turn = |v: Vec<f64>, columns: usize| match of {
-        Of::Columns => twin::correlation::transpose(&v, columns),
+        Of::Columns => reference::correlation::transpose(&v, columns),
         _ => v,
     };
     let (x, y) = (turn(f64s(x), c), turn(f64s(y), c));
-    let losses = twin::correlation::forward(&x, &y, len, EPS.into());
-    (losses, turn(twin::correlation::grad(&x, &y, len, EPS.into()), b))
+    let losses = reference::correlation::forward(&x, &y, len, EPS.into());
+    (losses, turn(reference::correlation::grad(&x, &y, len, EPS.into()), b))
 }
 
 fn run(gpu: &Gpu, b: usize, c: usize, of: Of) -> Result<Vec<Check>> {
@@ -121,7 +121,7 @@ fn run(gpu: &Gpu, b: usize, c: usize, of: Of) -> Result<Vec<Check>> {
     let loss = losses.iter().sum();
     let (x, y) = (Tensor::from_f32(gpu, &x, &[b, c])?, Tensor::from_f32(gpu, &y, &[b, c])?);
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
+    for rows in RowParallelism::ALL {
         checks.extend(fused(
             gpu,
             &format!("{rows:?}"),
@@ -164,7 +164,7 @@ fn prepare(gpu: &Gpu, b: usize, c: usize, of: Of) -> Result<Prepared> {
     let (x, y) = (values(1, b * c), values(2, b * c));
     let (count, len) = of.size(b, c);
     let on_gpu = (Tensor::from_f32(gpu, &x, &[b, c])?, Tensor::from_f32(gpu, &y, &[b, c])?);
-    let run = move |gpu: &Gpu, da: Option<&Target>, shares: &Tensor| {
+    let run = move |gpu: &Gpu, da: Option<&GradTarget>, shares: &Tensor| {
         correlation(gpu, (&on_gpu.0, &on_gpu.1), of, 1.0, da, (shares, 0))
     };
     timed(gpu, (&[b, c], count), len, run, move || {

@@ -1,10 +1,10 @@
 //! Cross entropy with label smoothing on logits, fused with its gradient.
 
 use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
-use super::rows::{Counting, Rows, added, bind_gradient, counted, destination, expect, flag, timed, total};
+use super::rows::{Counting, RowParallelism, added, bind_gradient, counted, destination, expect, flag, timed, total};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "cross_entropy", text: include_str!("../../shaders/cross_entropy.wgsl") };
 
@@ -21,14 +21,15 @@ pub fn cross_entropy(
     labels: &Tensor,
     smoothing: f32,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let variant = (Rows::choose(z.columns(), gpu.profile().class), Counting::choose(z.rows(), gpu.profile().class));
+    let variant =
+        (RowParallelism::choose(z.columns(), gpu.profile().class), Counting::choose(z.rows(), gpu.profile().class));
     cross_entropy_with(gpu, z, labels, smoothing, weight, dz, row_loss, variant)
 }
 
-fn variant_defines((rows, counting): (Rows, Counting), grad: bool) -> Defines {
+fn variant_defines((rows, counting): (RowParallelism, Counting), grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), FUSED = counting.fused(), GRAD = grad }
 }
 
@@ -39,9 +40,9 @@ pub fn cross_entropy_with<'a>(
     labels: &Tensor,
     smoothing: f32,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
-    variant: (Rows, Counting),
+    variant: (RowParallelism, Counting),
 ) -> Result<()> {
     if !(0.0..=1.0).contains(&smoothing) {
         return Err(Error::Invalid(format!("cross_entropy: the label smoothing is {smoothing}; it must lie in 0..=1")));
@@ -73,8 +74,8 @@ pub fn cross_entropy_with<'a>(
 }
 
 /// Every variant.
-fn variants() -> Vec<(Rows, Counting)> {
-    Rows::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
+fn variants() -> Vec<(RowParallelism, Counting)> {
+    RowParallelism::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
 }
 
 /// Every way the shader is compiled.
@@ -100,8 +101,8 @@ fn run(gpu: &Gpu, b: usize, c: usize, smoothing: f32, missing: fn(usize) -> bool
     let z: Vec<f32> = values(1, b * c).iter().map(|v| 3.0 * v).collect();
     let labels: Vec<u32> = (0..b).map(|i| if missing(i) { MISSING } else { (i * 7 % c) as u32 }).collect();
     let weight = 0.75;
-    let loss = twin::cross_entropy::forward(&f64s(&z), &labels, c, smoothing.into());
-    let dz = twin::cross_entropy::grad(&f64s(&z), &labels, c, smoothing.into());
+    let loss = reference::cross_entropy::forward(&f64s(&z), &labels, c, smoothing.into());
+    let dz = reference::cross_entropy::grad(&f64s(&z), &labels, c, smoothing.into());
     let (z, labels) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_u32(gpu, &labels, &[b])?);
     let mut checks = Vec::new();
     for variant in variants() {
@@ -144,11 +145,14 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize, smoothing: f32) -> Result<Prepared>
     let logits: Vec<f32> = values(1, rows * c).iter().map(|v| 3.0 * v).collect();
     let labels: Vec<u32> = (0..rows).map(|i| if i % 16 == 3 { MISSING } else { (i * 7 % c) as u32 }).collect();
     let (z, truth) = (Tensor::from_f32(gpu, &logits, &[rows, c])?, Tensor::from_u32(gpu, &labels, &[rows])?);
-    let run = move |gpu: &Gpu, dz: Option<&Target>, shares: &Tensor| {
+    let run = move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| {
         cross_entropy(gpu, &z, &truth, smoothing, 1.0, dz, shares)
     };
     timed(gpu, (&[rows, c], rows), c, run, move || {
         let (z, smoothing) = (f64s(&logits), f64::from(smoothing));
-        (twin::cross_entropy::forward(&z, &labels, c, smoothing), twin::cross_entropy::grad(&z, &labels, c, smoothing))
+        (
+            reference::cross_entropy::forward(&z, &labels, c, smoothing),
+            reference::cross_entropy::grad(&z, &labels, c, smoothing),
+        )
     })
 }

@@ -6,10 +6,10 @@ pub use workloads::workloads;
 
 use super::PART;
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, expect, fused};
+use super::rows::{RowParallelism, expect, fused};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "dice", text: include_str!("../../shaders/dice.wgsl") };
 
@@ -30,14 +30,14 @@ pub fn dice(
     class_weights: &Tensor,
     smoothing: f32,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     class_loss: &Tensor,
 ) -> Result<()> {
-    let rows = Rows::choose(z.columns(), gpu.profile().class);
+    let rows = RowParallelism::choose(z.columns(), gpu.profile().class);
     dice_with(gpu, z, labels, class_weights, smoothing, weight, dz, class_loss, rows)
 }
 
-fn variant_defines(rows: Rows) -> Defines {
+fn variant_defines(rows: RowParallelism) -> Defines {
     defines! { WIDE = rows.wide() }
 }
 
@@ -56,9 +56,9 @@ pub fn dice_with(
     class_weights: &Tensor,
     smoothing: f32,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     class_loss: &Tensor,
-    variant: Rows,
+    variant: RowParallelism,
 ) -> Result<()> {
     if !(smoothing.is_finite() && smoothing >= 0.0) {
         return Err(Error::Invalid(format!("dice: the smoothing is {smoothing}; it must be 0 or more")));
@@ -78,7 +78,7 @@ pub fn dice_with(
     let launch = |entry: &'static str| -> Result<Launch> {
         let launch = gpu.launch(SOURCE, entry, &variant_defines(variant))?;
         let launch = launch.u32("rows", rows).u32("columns", columns).u32("chunk", chunk).u32("chunks", chunks);
-        let accumulate = dz.map_or(0, Target::flag);
+        let accumulate = dz.map_or(0, GradTarget::flag);
         Ok(launch.u32("accumulate", accumulate).f32("smoothing", smoothing).f32("weight", weight))
     };
     let empty = |shape: &[usize]| Tensor::empty(gpu, shape);
@@ -100,7 +100,7 @@ pub fn dice_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    Rows::ALL.map(|rows| Permutation { source: SOURCE, defines: variant_defines(rows) }).into()
+    RowParallelism::ALL.map(|rows| Permutation { source: SOURCE, defines: variant_defines(rows) }).into()
 }
 
 /// Odd and even pixels and classes, chunks of many lengths, without smoothing and with; every fourth pixel without a label, or all of
@@ -140,11 +140,11 @@ fn run(gpu: &Gpu, b: usize, c: usize, smoothing: f32, label: fn(usize, usize) ->
         let said = values(1, b * c).into_iter().enumerate();
         let z: Vec<f32> = said.map(|(i, v)| 3.0 * v + if hit(i) { right } else { 0.0 }).collect();
         let (loss, grad) = (
-            twin::dice::forward(&f64s(&z), &labels, &ws, smoothing.into()),
-            twin::dice::grad(&f64s(&z), &labels, &ws, smoothing.into()),
+            reference::dice::forward(&f64s(&z), &labels, &ws, smoothing.into()),
+            reference::dice::grad(&f64s(&z), &labels, &ws, smoothing.into()),
         );
         let z = Tensor::from_f32(gpu, &z, &[b, c])?;
-        for variant in Rows::ALL {
+        for variant in RowParallelism::ALL {
             let what = format!("{variant:?}, right by {right}");
             checks.extend(fused(gpu, &what, (&[b, c], c), weight, (loss, &grad), c, |out, class_loss| {
                 dice_with(gpu, &z, &truth, &class_weights, smoothing, weight, out, class_loss, variant)

@@ -2,11 +2,11 @@
 //! fused with its gradient.
 
 use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
-use super::rows::{Rows, added, bind_gradient, destination, expect, flag, timed, total};
+use super::rows::{RowParallelism, added, bind_gradient, destination, expect, flag, timed, total};
 use super::softmax::check_temperature;
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "distill_kl", text: include_str!("../../shaders/distill_kl.wgsl") };
 
@@ -21,7 +21,7 @@ pub fn distill_kl(
     temperature: f32,
     standardise: Option<f32>,
     weight: f32,
-    dzs: Option<&Target>,
+    dzs: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
     distill_kl_with(
@@ -33,11 +33,11 @@ pub fn distill_kl(
         weight,
         dzs,
         row_loss,
-        Rows::choose(zs.columns(), gpu.profile().class),
+        RowParallelism::choose(zs.columns(), gpu.profile().class),
     )
 }
 
-fn variant_defines(rows: Rows, standardise: bool, grad: bool) -> Defines {
+fn variant_defines(rows: RowParallelism, standardise: bool, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), STANDARDISE = standardise, GRAD = grad }
 }
 
@@ -49,9 +49,9 @@ pub fn distill_kl_with(
     temperature: f32,
     standardise: Option<f32>,
     weight: f32,
-    dzs: Option<&Target>,
+    dzs: Option<&GradTarget>,
     row_loss: &Tensor,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     check_temperature("distill_kl", temperature)?;
     expect("distill_kl", "the teacher's logits", zt, zs.shape())?;
@@ -79,8 +79,9 @@ pub fn distill_kl_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all =
-        Rows::ALL.iter().flat_map(|r| [(false, false), (false, true), (true, false), (true, true)].map(|p| (*r, p)));
+    let all = RowParallelism::ALL
+        .iter()
+        .flat_map(|r| [(false, false), (false, true), (true, false), (true, true)].map(|p| (*r, p)));
     all.map(|(rows, (std, grad))| Permutation { source: SOURCE, defines: variant_defines(rows, std, grad) }).collect()
 }
 
@@ -101,11 +102,11 @@ fn run(gpu: &Gpu, b: usize, c: usize, temperature: f32, standardise: Option<f32>
     let (zs, zt) = (scaled(1), scaled(2));
     let weight = 0.75;
     let (t, eps) = (f64::from(temperature), standardise.map(f64::from));
-    let loss = twin::distill_kl::forward(&f64s(&zs), &f64s(&zt), c, t, eps);
-    let dzs = twin::distill_kl::grad(&f64s(&zs), &f64s(&zt), c, t, eps);
+    let loss = reference::distill_kl::forward(&f64s(&zs), &f64s(&zt), c, t, eps);
+    let dzs = reference::distill_kl::grad(&f64s(&zs), &f64s(&zt), c, t, eps);
     let (zs, zt) = (Tensor::from_f32(gpu, &zs, &[b, c])?, Tensor::from_f32(gpu, &zt, &[b, c])?);
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
+    for rows in RowParallelism::ALL {
         for gradient in [None, Some(false), Some(true)] {
             let what = format!("{rows:?}, accumulate {gradient:?}");
             let (out, there) = destination(gpu, &[b, c], gradient == Some(true))?;
@@ -147,11 +148,11 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize, standardise: Option<f32>) -> Result
     let scaled = |seed| values(seed, rows * c).iter().map(|v| 3.0 * v + 1.0).collect::<Vec<f32>>();
     let (student, teacher) = (scaled(1), scaled(2));
     let (zs, zt) = (Tensor::from_f32(gpu, &student, &[rows, c])?, Tensor::from_f32(gpu, &teacher, &[rows, c])?);
-    let run = move |gpu: &Gpu, dzs: Option<&Target>, shares: &Tensor| {
+    let run = move |gpu: &Gpu, dzs: Option<&GradTarget>, shares: &Tensor| {
         distill_kl(gpu, &zs, &zt, 4.0, standardise, 1.0, dzs, shares)
     };
     timed(gpu, (&[rows, c], rows), c, run, move || {
         let (zs, zt, eps) = (f64s(&student), f64s(&teacher), standardise.map(f64::from));
-        (twin::distill_kl::forward(&zs, &zt, c, 4.0, eps), twin::distill_kl::grad(&zs, &zt, c, 4.0, eps))
+        (reference::distill_kl::forward(&zs, &zt, c, 4.0, eps), reference::distill_kl::grad(&zs, &zt, c, 4.0, eps))
     })
 }

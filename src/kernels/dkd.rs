@@ -1,11 +1,11 @@
 //! Decoupled distillation (Zhao et al. 2022), fused with its gradient.
 
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, bind_gradient, expect, flag, fused};
+use super::rows::{RowParallelism, bind_gradient, expect, flag, fused};
 use super::softmax::check_temperature;
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "dkd", text: include_str!("../../shaders/dkd.wgsl") };
 
@@ -27,14 +27,14 @@ pub fn dkd(
     (zs, zt, labels): (&Tensor, &Tensor, &Tensor),
     settings: Settings,
     weight: f32,
-    dzs: Option<&Target>,
+    dzs: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let rows = Rows::choose(zs.columns(), gpu.profile().class);
+    let rows = RowParallelism::choose(zs.columns(), gpu.profile().class);
     dkd_with(gpu, (zs, zt, labels), settings, weight, dzs, row_loss, rows)
 }
 
-fn variant(rows: Rows, grad: bool) -> Defines {
+fn variant(rows: RowParallelism, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), GRAD = grad }
 }
 
@@ -44,9 +44,9 @@ pub fn dkd_with(
     (zs, zt, labels): (&Tensor, &Tensor, &Tensor),
     settings: Settings,
     weight: f32,
-    dzs: Option<&Target>,
+    dzs: Option<&GradTarget>,
     row_loss: &Tensor,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     check_temperature("dkd", settings.temperature)?;
     expect("dkd", "the teacher's logits", zt, zs.shape())?;
@@ -77,7 +77,7 @@ pub fn dkd_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    let all = RowParallelism::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -94,12 +94,12 @@ fn run(gpu: &Gpu, b: usize, c: usize, scale: f32) -> Result<Vec<Check>> {
     let labels: Vec<u32> = (0..b).map(|i| if i % 3 == 2 { u32::MAX } else { (7 * i % c) as u32 }).collect();
     let settings = Settings { temperature: 4.0, alpha: 1.0, beta: 8.0 };
     let (zs64, zt64) = (f64s(&zs), f64s(&zt));
-    let loss = twin::dkd::forward(&zs64, &zt64, &labels, c, 4.0, 1.0, 8.0);
-    let grad = twin::dkd::grad(&zs64, &zt64, &labels, c, 4.0, 1.0, 8.0);
+    let loss = reference::dkd::forward(&zs64, &zt64, &labels, c, 4.0, 1.0, 8.0);
+    let grad = reference::dkd::grad(&zs64, &zt64, &labels, c, 4.0, 1.0, 8.0);
     let (zs, zt) = (Tensor::from_f32(gpu, &zs, &[b, c])?, Tensor::from_f32(gpu, &zt, &[b, c])?);
     let labels = Tensor::from_u32(gpu, &labels, &[b])?;
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
+    for rows in RowParallelism::ALL {
         checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &grad), c, |target, row_loss| {
             dkd_with(gpu, (&zs, &zt, &labels), settings, 0.75, target, row_loss, rows)
         })?);

@@ -3,8 +3,8 @@
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "elementwise", text: include_str!("../../shaders/elementwise.wgsl") };
 
@@ -14,7 +14,7 @@ fn pass(
     alpha: f32,
     x: Option<&Tensor>,
     out: Option<&Tensor>,
-    y: &Target,
+    y: &GradTarget,
 ) -> Result<()> {
     let length = y.tensor.len();
     if let Some(other) = x.iter().chain(&out).find(|t| t.len() != length) {
@@ -36,25 +36,25 @@ fn pass(
 }
 
 /// `y (+)= alpha · x`.
-pub fn axpy(gpu: &Gpu, alpha: f32, x: &Tensor, y: &Target) -> Result<()> {
+pub fn axpy(gpu: &Gpu, alpha: f32, x: &Tensor, y: &GradTarget) -> Result<()> {
     pass(gpu, "axpy", alpha, Some(x), None, y)
 }
 
 /// `max(0, x)`.
 pub fn relu(gpu: &Gpu, x: &Tensor) -> Result<Tensor> {
     let y = Tensor::empty(gpu, x.shape())?;
-    pass(gpu, "relu", 0.0, Some(x), None, &Target::fresh(y.clone()))?;
+    pass(gpu, "relu", 0.0, Some(x), None, &GradTarget::fresh(y.clone()))?;
     Ok(y)
 }
 
 /// `dx (+)= dy · [y > 0]`, from the output `y`.
-pub fn relu_grad(gpu: &Gpu, dy: &Tensor, y: &Tensor, dx: &Target) -> Result<()> {
+pub fn relu_grad(gpu: &Gpu, dy: &Tensor, y: &Tensor, dx: &GradTarget) -> Result<()> {
     pass(gpu, "relu_grad", 0.0, Some(dy), Some(y), dx)
 }
 
 /// Sets every value.
 pub fn fill(gpu: &Gpu, y: &Tensor, value: f32) -> Result<()> {
-    pass(gpu, "fill", value, None, None, &Target::fresh(y.clone()))
+    pass(gpu, "fill", value, None, None, &GradTarget::fresh(y.clone()))
 }
 
 /// Every way the shader is compiled.
@@ -71,15 +71,15 @@ fn run(gpu: &Gpu, n: usize) -> Result<Vec<Check>> {
     let (x, y) = (values(1, n), values(2, n));
     let (x64, y64) = (f64s(&x), f64s(&y));
     let (x, y) = (Tensor::from_f32(gpu, &x, &[n])?, Tensor::from_f32(gpu, &y, &[n])?);
-    let mut checks = vec![Check::sum("relu", relu(gpu, &x)?.to_f32(gpu)?, twin::elementwise::relu(&x64), 1)];
+    let mut checks = vec![Check::sum("relu", relu(gpu, &x)?.to_f32(gpu)?, reference::elementwise::relu(&x64), 1)];
     for accumulate in [false, true] {
         let (out, there) = destination(gpu, &[n], accumulate)?;
         axpy(gpu, -1.5, &x, &out)?;
-        let want = twin::elementwise::axpy(-1.5, &x64, &there);
+        let want = reference::elementwise::axpy(-1.5, &x64, &there);
         checks.push(Check::sum(format!("axpy, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, 1));
         let (out, there) = destination(gpu, &[n], accumulate)?;
         relu_grad(gpu, &x, &y, &out)?;
-        let want = added(&there, 1.0, &twin::elementwise::relu_grad(&y64, &x64));
+        let want = added(&there, 1.0, &reference::elementwise::relu_grad(&y64, &x64));
         checks.push(Check::sum(format!("relu_grad, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, 1));
     }
     let filled = Tensor::empty(gpu, &[n])?;

@@ -8,7 +8,7 @@ pub use workloads::workloads;
 
 use super::rows::{bind_gradient, expect, flag};
 use crate::gpu::{Defines, Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "fcos", text: include_str!("../../shaders/fcos.wgsl") };
@@ -179,7 +179,7 @@ pub fn soft(
     z: &Tensor,
     (targets, norms): (&Tensor, &Tensor),
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
     let rows = check_said(pyramid, z)?;
@@ -213,7 +213,7 @@ pub fn loss(
     z: &Tensor,
     (targets, norms): (&Tensor, &Tensor),
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
     let (rows, columns) = (check_said(pyramid, z)?, z.columns());

@@ -2,10 +2,10 @@
 //! channel-normalised (KD4MTL, Li and Bilen 2020).
 
 use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
-use super::rows::{Rows, added, bind_gradient, destination, expect, flag, timed, total};
+use super::rows::{RowParallelism, added, bind_gradient, destination, expect, flag, timed, total};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "feature_loss", text: include_str!("../../shaders/feature_loss.wgsl") };
 
@@ -22,7 +22,7 @@ pub enum Distance {
 }
 
 /// `weight · mean (s − t)²`; `s`, `t` and `ds` `[n, h, w, c]`, `row_loss` `[n·h·w]` (its sum is the loss).
-pub fn mse(gpu: &Gpu, s: &Tensor, t: &Tensor, weight: f32, ds: Option<&Target>, row_loss: &Tensor) -> Result<()> {
+pub fn mse(gpu: &Gpu, s: &Tensor, t: &Tensor, weight: f32, ds: Option<&GradTarget>, row_loss: &Tensor) -> Result<()> {
     feature_loss_with(gpu, s, t, Distance::Squared, weight, ds, row_loss, choose(s.columns(), gpu.profile().class))
 }
 
@@ -33,7 +33,7 @@ pub fn normalised(
     t: &Tensor,
     eps: f32,
     weight: f32,
-    ds: Option<&Target>,
+    ds: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
     feature_loss_with(
@@ -49,12 +49,12 @@ pub fn normalised(
 }
 
 /// Channels per load (4 or 1), and who works through a row.
-pub fn choose(channels: usize, class: AdapterClass) -> (usize, Rows) {
+pub fn choose(channels: usize, class: AdapterClass) -> (usize, RowParallelism) {
     let vec = if channels.is_multiple_of(4) { 4 } else { 1 };
-    (vec, Rows::choose(channels / vec, class))
+    (vec, RowParallelism::choose(channels / vec, class))
 }
 
-fn variant_defines(distance: Distance, (vec, rows): (usize, Rows), grad: bool) -> Defines {
+fn variant_defines(distance: Distance, (vec, rows): (usize, RowParallelism), grad: bool) -> Defines {
     defines! { MODE = distance != Distance::Squared, VEC = vec, WIDE = rows.wide(), GRAD = grad }
 }
 
@@ -65,9 +65,9 @@ pub fn feature_loss_with(
     t: &Tensor,
     distance: Distance,
     weight: f32,
-    ds: Option<&Target>,
+    ds: Option<&GradTarget>,
     row_loss: &Tensor,
-    variant: (usize, Rows),
+    variant: (usize, RowParallelism),
 ) -> Result<()> {
     expect("feature_loss", "the teacher's features", t, s.shape())?;
     expect("feature_loss", "row_loss", row_loss, &[s.rows()])?;
@@ -93,8 +93,8 @@ pub fn feature_loss_with(
 }
 
 /// Every variant that can serve `channels`.
-fn variants(channels: usize) -> Vec<(usize, Rows)> {
-    let all = [1, 4].iter().flat_map(|vec| Rows::ALL.map(|rows| (*vec, rows)));
+fn variants(channels: usize) -> Vec<(usize, RowParallelism)> {
+    let all = [1, 4].iter().flat_map(|vec| RowParallelism::ALL.map(|rows| (*vec, rows)));
     all.filter(|(vec, _)| channels.is_multiple_of(*vec)).collect()
 }
 
@@ -118,14 +118,17 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// The loss and its gradient as the twin has them.
+/// The loss and its gradient as the reference has them.
 fn definition(s: &[f32], t: &[f32], c: usize, distance: Distance) -> (f64, Vec<f64>) {
     let (s, t) = (f64s(s), f64s(t));
     match distance {
-        Distance::Squared => (twin::feature_loss::mse(&s, &t), twin::feature_loss::mse_grad(&s, &t)),
+        Distance::Squared => (reference::feature_loss::mse(&s, &t), reference::feature_loss::mse_grad(&s, &t)),
         Distance::Normalised { eps } => {
             let eps = f64::from(eps);
-            (twin::feature_loss::normalised(&s, &t, c, eps), twin::feature_loss::normalised_grad(&s, &t, c, eps))
+            (
+                reference::feature_loss::normalised(&s, &t, c, eps),
+                reference::feature_loss::normalised_grad(&s, &t, c, eps),
+            )
         }
     }
 }
@@ -189,7 +192,7 @@ fn prepare(gpu: &Gpu, shape: [usize; 4], distance: Distance) -> Result<Prepared>
     let [n, h, w, c] = shape;
     let (student, teacher) = (values(1, n * h * w * c), values(2, n * h * w * c));
     let (s, t) = (Tensor::from_f32(gpu, &student, &shape)?, Tensor::from_f32(gpu, &teacher, &shape)?);
-    let run = move |gpu: &Gpu, ds: Option<&Target>, shares: &Tensor| match distance {
+    let run = move |gpu: &Gpu, ds: Option<&GradTarget>, shares: &Tensor| match distance {
         Distance::Squared => mse(gpu, &s, &t, 1.0, ds, shares),
         Distance::Normalised { eps } => normalised(gpu, &s, &t, eps, 1.0, ds, shares),
     };

@@ -5,10 +5,10 @@ mod workloads;
 pub use workloads::workloads;
 
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag, fused};
+use super::rows::{Counting, RowParallelism, bind_gradient, counted, expect, flag, fused};
 use crate::gpu::{Defines, Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "focal", text: include_str!("../../shaders/focal.wgsl") };
 
@@ -28,14 +28,15 @@ pub fn focal(
     class_weights: &Tensor,
     gamma: f32,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let variant = (Rows::choose(z.columns(), gpu.profile().class), Counting::choose(z.rows(), gpu.profile().class));
+    let variant =
+        (RowParallelism::choose(z.columns(), gpu.profile().class), Counting::choose(z.rows(), gpu.profile().class));
     focal_with(gpu, z, labels, class_weights, gamma, weight, dz, row_loss, variant)
 }
 
-fn variant_defines((rows, counting): (Rows, Counting), grad: bool) -> Defines {
+fn variant_defines((rows, counting): (RowParallelism, Counting), grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), FUSED = counting.fused(), GRAD = grad }
 }
 
@@ -47,9 +48,9 @@ pub fn focal_with<'a>(
     class_weights: &Tensor,
     gamma: f32,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
-    variant: (Rows, Counting),
+    variant: (RowParallelism, Counting),
 ) -> Result<()> {
     if !(gamma == 0.0 || (gamma.is_finite() && gamma >= 1.0)) {
         return Err(Error::Invalid(format!("focal: gamma is {gamma}; it must be 0 or at least 1")));
@@ -83,8 +84,8 @@ pub fn focal_with<'a>(
 }
 
 /// Every variant.
-fn variants() -> Vec<(Rows, Counting)> {
-    Rows::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
+fn variants() -> Vec<(RowParallelism, Counting)> {
+    RowParallelism::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
 }
 
 /// Every way the shader is compiled.
@@ -114,8 +115,8 @@ fn run(gpu: &Gpu, b: usize, c: usize, gamma: f32, missing: fn(usize) -> bool) ->
     let class_weights: Vec<f32> = (0..c).map(|j| if j % 5 == 4 { 0.0 } else { 0.5 + j as f32 / c as f32 }).collect();
     let weight = 0.75;
     let (zs, ws) = (f64s(&z), f64s(&class_weights));
-    let loss = twin::focal::forward(&zs, &labels, &ws, gamma.into());
-    let dz = twin::focal::grad(&zs, &labels, &ws, gamma.into());
+    let loss = reference::focal::forward(&zs, &labels, &ws, gamma.into());
+    let dz = reference::focal::grad(&zs, &labels, &ws, gamma.into());
     let (z, labels) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_u32(gpu, &labels, &[b])?);
     let class_weights = Tensor::from_f32(gpu, &class_weights, &[c])?;
     let mut checks = Vec::new();

@@ -1,11 +1,11 @@
 //! Two maps into one by an attention over both (ReviewKD's fusion: Chen et al. 2021), and its gradients.
 
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, added, destination, expect};
+use super::rows::{RowParallelism, added, destination, expect};
 use super::{linear, reduce};
 use crate::gpu::{Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "fuse", text: include_str!("../../shaders/fuse.wgsl") };
 
@@ -24,24 +24,30 @@ pub struct Attention<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct FuseTargets<'a> {
     /// Of the first map.
-    pub dx: &'a Target,
+    pub dx: &'a GradTarget,
     /// Of the second map.
-    pub dy: &'a Target,
+    pub dy: &'a GradTarget,
     /// Of the first map's weights.
-    pub dwx: &'a Target,
+    pub dwx: &'a GradTarget,
     /// Of the second map's weights.
-    pub dwy: &'a Target,
+    pub dwy: &'a GradTarget,
     /// Of the bias.
-    pub dbias: &'a Target,
+    pub dbias: &'a GradTarget,
 }
 
 /// `x σ(a_0) + y σ(a_1)` of maps `x` and `y` `[.., c]`, and both `σ`, `[rows, 2]`.
 pub fn fuse(gpu: &Gpu, x: &Tensor, y: &Tensor, attention: Attention) -> Result<(Tensor, Tensor)> {
-    fuse_with(gpu, x, y, attention, Rows::choose(x.columns(), gpu.profile().class))
+    fuse_with(gpu, x, y, attention, RowParallelism::choose(x.columns(), gpu.profile().class))
 }
 
 /// [`fuse`] with rows worked through in a given way.
-pub fn fuse_with(gpu: &Gpu, x: &Tensor, y: &Tensor, attention: Attention, rows: Rows) -> Result<(Tensor, Tensor)> {
+pub fn fuse_with(
+    gpu: &Gpu,
+    x: &Tensor,
+    y: &Tensor,
+    attention: Attention,
+    rows: RowParallelism,
+) -> Result<(Tensor, Tensor)> {
     let size = [x.rows(), x.columns()];
     expect("fuse", "y", y, x.shape())?;
     expect("fuse", "wx", attention.wx, &[2, size[1]])?;
@@ -75,7 +81,7 @@ pub fn fuse_grad(
     dz: &Tensor,
     out: FuseTargets,
 ) -> Result<()> {
-    let rows = Rows::choose(dz.columns(), gpu.profile().class);
+    let rows = RowParallelism::choose(dz.columns(), gpu.profile().class);
     fuse_grad_with(gpu, maps, attention, gates, dz, out, rows)
 }
 
@@ -87,7 +93,7 @@ pub fn fuse_grad_with(
     gates: &Tensor,
     dz: &Tensor,
     out: FuseTargets,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     let size = [x.rows(), x.columns()];
     for (what, tensor) in [("dz", dz), ("dx", &out.dx.tensor), ("dy", &out.dy.tensor)] {
@@ -123,7 +129,7 @@ pub fn fuse_grad_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    Rows::ALL.iter().map(|r| Permutation { source: SOURCE, defines: defines! { WIDE = r.wide() } }).collect()
+    RowParallelism::ALL.iter().map(|r| Permutation { source: SOURCE, defines: defines! { WIDE = r.wide() } }).collect()
 }
 
 /// Odd and even rows and channels.
@@ -137,15 +143,15 @@ fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
     let (x, y, dz) = (values(1, m * c), values(2, m * c), values(3, m * c));
     let (wx, wy, bias) = (small(4, 2 * c), small(5, 2 * c), values(6, 2));
     let all = [&x, &y, &wx, &wy, &bias].map(|v| f64s(v));
-    let (want, _) = twin::fuse::forward([&all[0], &all[1], &all[2], &all[3], &all[4]]);
-    let grads = twin::fuse::grad([&all[0], &all[1], &all[2], &all[3], &all[4]], &f64s(&dz));
+    let (want, _) = reference::fuse::forward([&all[0], &all[1], &all[2], &all[3], &all[4]]);
+    let grads = reference::fuse::grad([&all[0], &all[1], &all[2], &all[3], &all[4]], &f64s(&dz));
     let [x, y, dz] = [&x, &y, &dz].map(|v| Tensor::from_f32(gpu, v, &[m, c]));
     let (x, y, dz) = (x?, y?, dz?);
     let (wx, wy) = (Tensor::from_f32(gpu, &wx, &[2, c])?, Tensor::from_f32(gpu, &wy, &[2, c])?);
     let bias = Tensor::from_f32(gpu, &bias, &[2])?;
     let attention = Attention { wx: &wx, wy: &wy, bias: &bias };
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
+    for rows in RowParallelism::ALL {
         let (z, gates) = fuse_with(gpu, &x, &y, attention, rows)?;
         checks.push(Check::sum(format!("z, {rows:?}"), z.to_f32(gpu)?, want.clone(), c));
         for accumulate in [false, true] {

@@ -3,7 +3,7 @@
 use super::case::{Case, Check, Permutation, f64s, values};
 use crate::gpu::{Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Result, defines, twin};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "gradient_norm", text: include_str!("../../shaders/gradient_norm.wgsl") };
 
@@ -40,8 +40,8 @@ pub fn cases() -> Vec<Case> {
 
 fn run(gpu: &Gpu, n: usize, max: f32) -> Result<Vec<Check>> {
     let g = values(3, n);
-    let norm = twin::gradient_norm::norm(&f64s(&g));
-    let want = [norm, twin::gradient_norm::clip_factor(norm, max.into())];
+    let norm = reference::gradient_norm::norm(&f64s(&g));
+    let want = [norm, reference::gradient_norm::clip_factor(norm, max.into())];
     let got = clip(gpu, &Tensor::from_f32(gpu, &g, &[n])?, max)?.to_f32(gpu)?;
     let one = |what: &str, i: usize| Check::sum(what, vec![got[i]], vec![want[i]], 16);
     Ok(vec![one("norm", 0), one("factor", 1)])

@@ -8,8 +8,8 @@ use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::destination;
 use super::{PART, elementwise};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "gramian", text: include_str!("../../shaders/gramian.wgsl") };
 
@@ -18,18 +18,18 @@ const ALIGN: usize = 64;
 
 /// One gradient of `len` values for each of several tasks, in one piece of memory.
 #[derive(Debug, Clone)]
-pub struct Rows {
+pub struct GradientRows {
     all: Tensor,
     tasks: usize,
     len: usize,
 }
 
-impl Rows {
+impl GradientRows {
     /// Zeros. A row that nobody writes stays so.
     pub fn new(gpu: &Gpu, tasks: usize, len: usize) -> Result<Self> {
         let all = Tensor::empty(gpu, &[tasks, len.next_multiple_of(ALIGN)])?;
         elementwise::fill(gpu, &all, 0.0)?;
-        Ok(Rows { all, tasks, len })
+        Ok(GradientRows { all, tasks, len })
     }
 
     /// The number of rows.
@@ -47,13 +47,13 @@ impl Rows {
     }
 
     /// `gramian` (+)= the products of the rows with each other, `[tasks, tasks]`.
-    pub fn products(&self, gpu: &Gpu, gramian: &Target) -> Result<()> {
+    pub fn products(&self, gpu: &Gpu, gramian: &GradTarget) -> Result<()> {
         let tile = self.tasks.min(4);
         self.products_with(gpu, gramian, tile)
     }
 
-    /// [`Rows::products`] in blocks of `tile` x `tile` tasks.
-    pub fn products_with(&self, gpu: &Gpu, gramian: &Target, tile: usize) -> Result<()> {
+    /// [`GradientRows::products`] in blocks of `tile` x `tile` tasks.
+    pub fn products_with(&self, gpu: &Gpu, gramian: &GradTarget, tile: usize) -> Result<()> {
         if gramian.tensor.len() != self.tasks * self.tasks {
             let shape = gramian.tensor.shape();
             return Err(Error::Shape(format!("the products of {} gradients into {shape:?}", self.tasks)));
@@ -83,12 +83,12 @@ impl Rows {
     }
 
     /// `out (+)= Σ_k weights[k] · row k`; `weights` may have been written since the call was recorded.
-    pub fn combine(&self, gpu: &Gpu, weights: &Tensor, out: &Target) -> Result<()> {
+    pub fn combine(&self, gpu: &Gpu, weights: &Tensor, out: &GradTarget) -> Result<()> {
         self.combine_from(gpu, weights, 0, out)
     }
 
-    /// [`Rows::combine`] with the weights from `first` on.
-    pub fn combine_from(&self, gpu: &Gpu, weights: &Tensor, first: usize, out: &Target) -> Result<()> {
+    /// [`GradientRows::combine`] with the weights from `first` on.
+    pub fn combine_from(&self, gpu: &Gpu, weights: &Tensor, first: usize, out: &GradTarget) -> Result<()> {
         let quads = out.tensor.len().div_ceil(4);
         if out.tensor.len() != self.len || first + self.tasks > weights.len() {
             let (out, weights) = (out.tensor.shape(), weights.shape());
@@ -130,7 +130,7 @@ pub fn cases() -> Vec<Case> {
 
 fn run(gpu: &Gpu, k: usize, d: usize) -> Result<Vec<Check>> {
     let (j, w) = (values(1, k * d), values(2, k + 3));
-    let rows = Rows::new(gpu, k, d)?;
+    let rows = GradientRows::new(gpu, k, d)?;
     for (i, row) in j.chunks_exact(d).enumerate() {
         rows.row(i, &[d])?.copy_from(gpu, &Tensor::from_f32(gpu, row, &[d])?)?;
     }
@@ -141,13 +141,13 @@ fn run(gpu: &Gpu, k: usize, d: usize) -> Result<Vec<Check>> {
         for tile in 1..=k.min(4) {
             let (out, there) = destination(gpu, &[k, k], accumulate)?;
             rows.products_with(gpu, &out, tile)?;
-            let want = twin::gramian::products(&j, k).iter().zip(&there).map(|(a, b)| a + b).collect();
+            let want = reference::gramian::products(&j, k).iter().zip(&there).map(|(a, b)| a + b).collect();
             let what = format!("products, tile {tile}, accumulate {accumulate}");
             checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, want, 16));
         }
         let (out, there) = destination(gpu, &[d], accumulate)?;
         rows.combine_from(gpu, &w, 3, &out)?;
-        let want = twin::gramian::combine(&j, &w64[3..]).iter().zip(&there).map(|(a, b)| a + b).collect();
+        let want = reference::gramian::combine(&j, &w64[3..]).iter().zip(&there).map(|(a, b)| a + b).collect();
         checks.push(Check::sum(format!("combine, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, k));
     }
     Ok(checks)

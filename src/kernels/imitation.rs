@@ -6,10 +6,10 @@ pub use workloads::workloads;
 
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::fcos::{self, Level, MOST_LEVELS, OBJECT, Pyramid, TARGET};
-use super::rows::{Rows, bind_gradient, expect, flag, fused};
+use super::rows::{RowParallelism, bind_gradient, expect, flag, fused};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "imitation", text: include_str!("../../shaders/imitation.wgsl") };
 
@@ -47,7 +47,7 @@ pub fn mask(gpu: &Gpu, grid: &Grid, objects: &Tensor, pyramid: &Pyramid, taught:
     let rows = images * grid.places();
     let made = Tensor::empty(gpu, &[rows])?;
     let mut launch = gpu
-        .launch(SOURCE, "imitation_mask", &variant(Rows::Invocation, false))?
+        .launch(SOURCE, "imitation_mask", &variant(RowParallelism::Invocation, false))?
         .bind("objects", objects)
         .bind("targets", &targets)
         .bind("made", &made)
@@ -78,8 +78,10 @@ pub fn mask(gpu: &Gpu, grid: &Grid, objects: &Tensor, pyramid: &Pyramid, taught:
 /// The sum of a mask, `[1]`.
 pub fn total(gpu: &Gpu, mask: &Tensor) -> Result<Tensor> {
     let sum = Tensor::empty(gpu, &[1])?;
-    let launch =
-        gpu.launch(SOURCE, "mask_total", &variant(Rows::Invocation, false))?.bind("mask", mask).bind("sum", &sum);
+    let launch = gpu
+        .launch(SOURCE, "mask_total", &variant(RowParallelism::Invocation, false))?
+        .bind("mask", mask)
+        .bind("sum", &sum);
     let launch = launch.u32("rows", mask.len()).u32("columns", 1).u32("accumulate", 0).f32("weight", 0.0);
     launch.turns(mask.len().div_ceil(64)).groups(1)?;
     Ok(sum)
@@ -92,14 +94,14 @@ pub fn imitation(
     (s, t): (&Tensor, &Tensor),
     (mask, total): (&Tensor, &Tensor),
     weight: f32,
-    ds: Option<&Target>,
+    ds: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let rows = Rows::choose(s.columns(), gpu.profile().class);
+    let rows = RowParallelism::choose(s.columns(), gpu.profile().class);
     imitation_with(gpu, (s, t), (mask, total), weight, ds, row_loss, rows)
 }
 
-fn variant(rows: Rows, grad: bool) -> Defines {
+fn variant(rows: RowParallelism, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), GRAD = grad }
 }
 
@@ -109,9 +111,9 @@ pub fn imitation_with(
     (s, t): (&Tensor, &Tensor),
     (mask, total): (&Tensor, &Tensor),
     weight: f32,
-    ds: Option<&Target>,
+    ds: Option<&GradTarget>,
     row_loss: &Tensor,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     expect("imitation", "the teacher's features", t, s.shape())?;
     expect("imitation", "mask", mask, &[s.rows()])?;
@@ -137,7 +139,7 @@ pub fn imitation_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    let all = RowParallelism::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -158,10 +160,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Objects and a crowd, off the cells' edges; the second image of a batch has none, at the third nobody has looked.
-fn things(image: usize, [h, w]: [f64; 2]) -> Option<Vec<twin::fcos::Thing>> {
+fn things(image: usize, [h, w]: [f64; 2]) -> Option<Vec<reference::fcos::Thing>> {
     let thing = |edges: [f64; 4], ignored| {
         let edges = [edges[0] * w, edges[1] * h, edges[2] * w, edges[3] * h].map(|e| (e * 8.0).round() / 8.0 + 0.0625);
-        twin::fcos::Thing { edges, class: 0, ignored }
+        reference::fcos::Thing { edges, class: 0, ignored }
     };
     match image {
         1 => Some(Vec::new()),
@@ -175,7 +177,7 @@ fn things(image: usize, [h, w]: [f64; 2]) -> Option<Vec<twin::fcos::Thing>> {
 }
 
 /// Objects as the kernel reads them, `[images, boxes, 6]`; `None` for an image at which nobody has looked.
-fn packed(all: &[Option<Vec<twin::fcos::Thing>>], boxes: usize) -> Vec<f32> {
+fn packed(all: &[Option<Vec<reference::fcos::Thing>>], boxes: usize) -> Vec<f32> {
     let mut objects = vec![0.0; all.len() * boxes * OBJECT];
     for (image, things) in objects.chunks_mut(boxes * OBJECT).zip(all) {
         let Some(things) = things else {
@@ -190,18 +192,18 @@ fn packed(all: &[Option<Vec<twin::fcos::Thing>>], boxes: usize) -> Vec<f32> {
     objects
 }
 
-/// The mask as the twin has it, where a teacher says `taught` `[images, places, classes + 5]`.
+/// The mask as the reference has it, where a teacher says `taught` `[images, places, classes + 5]`.
 fn masked(
-    all: &[Option<Vec<twin::fcos::Thing>>],
+    all: &[Option<Vec<reference::fcos::Thing>>],
     (taught, classes): (&[f32], usize),
-    levels: &[twin::fcos::Level],
+    levels: &[reference::fcos::Level],
     grid: &Grid,
 ) -> Vec<f64> {
     let places = levels.iter().map(|l| l.size[0] * l.size[1]).sum();
-    let cells = twin::imitation::Grid { size: grid.size, step: grid.step.map(f64::from) };
-    let foreground = twin::fcos::foreground(&f64s(taught), classes);
+    let cells = reference::imitation::Grid { size: grid.size, step: grid.step.map(f64::from) };
+    let foreground = reference::fcos::foreground(&f64s(taught), classes);
     let each = all.iter().zip(foreground.chunks(places));
-    each.flat_map(|(things, seen)| twin::imitation::mask(things.as_deref(), seen, levels, &cells)).collect()
+    each.flat_map(|(things, seen)| reference::imitation::mask(things.as_deref(), seen, levels, &cells)).collect()
 }
 
 fn run(gpu: &Gpu, n: usize, grid: Grid, levels: usize, c: usize) -> Result<Vec<Check>> {
@@ -209,15 +211,15 @@ fn run(gpu: &Gpu, n: usize, grid: Grid, levels: usize, c: usize) -> Result<Vec<C
     let image = [h as f64 * f64::from(grid.step[0]), w as f64 * f64::from(grid.step[1])];
     let level = |k: usize| {
         let stride = f64::from(2u32 << k);
-        twin::fcos::Level { size: image.map(|side| (side / stride).ceil() as usize), stride }
+        reference::fcos::Level { size: image.map(|side| (side / stride).ceil() as usize), stride }
     };
-    let twins: Vec<twin::fcos::Level> = (0..levels).map(level).collect();
-    let gpu_level = |l: &twin::fcos::Level| Level { size: l.size, stride: l.stride as f32 };
-    let pyramid = Pyramid { levels: twins.iter().map(gpu_level).collect(), images: n };
+    let references: Vec<reference::fcos::Level> = (0..levels).map(level).collect();
+    let gpu_level = |l: &reference::fcos::Level| Level { size: l.size, stride: l.stride as f32 };
+    let pyramid = Pyramid { levels: references.iter().map(gpu_level).collect(), images: n };
     let (boxes, places) = (3, pyramid.places());
     let said = values(1, n * places * 7);
     let all: Vec<_> = (0..n).map(|i| things(i, image)).collect();
-    let (objects, want) = (packed(&all, boxes), masked(&all, (&said, 2), &twins, &grid));
+    let (objects, want) = (packed(&all, boxes), masked(&all, (&said, 2), &references, &grid));
     let objects = Tensor::from_f32(gpu, &objects, &[n, boxes, OBJECT])?;
     let taught = Tensor::from_f32(gpu, &said, &[n, places, 7])?;
     let made = mask(gpu, &grid, &objects, &pyramid, &taught)?;
@@ -229,10 +231,10 @@ fn run(gpu: &Gpu, n: usize, grid: Grid, levels: usize, c: usize) -> Result<Vec<C
     let (rows, shape) = (want.len(), [n, h, w, c]);
     let (s, t) = (values(2, rows * c), values(3, rows * c));
     let (s64, t64) = (f64s(&s), f64s(&t));
-    let loss = twin::imitation::forward(&s64, &t64, &want, c);
-    let grad = twin::imitation::grad(&s64, &t64, &want, c);
+    let loss = reference::imitation::forward(&s64, &t64, &want, c);
+    let grad = reference::imitation::grad(&s64, &t64, &want, c);
     let (s, t) = (Tensor::from_f32(gpu, &s, &shape)?, Tensor::from_f32(gpu, &t, &shape)?);
-    for how in Rows::ALL {
+    for how in RowParallelism::ALL {
         let what = format!("{how:?}");
         checks.extend(fused(gpu, &what, (&shape, rows), 0.75, (loss, &grad), c, |ds, row_loss| {
             imitation_with(gpu, (&s, &t), (&made, &sum), 0.75, ds, row_loss, how)

@@ -10,8 +10,8 @@ use super::reduce;
 use super::rows::{added, destination};
 use crate::gpu::Gpu;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, reference};
 
 fn shape(x: &Tensor, w: &Tensor) -> Result<Conv2d> {
     match w.shape() {
@@ -27,17 +27,17 @@ pub fn forward(gpu: &Gpu, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, relu: b
 }
 
 /// `dx (+)= dy W`.
-pub fn input_grad(gpu: &Gpu, x: &Tensor, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
+pub fn input_grad(gpu: &Gpu, x: &Tensor, dy: &Tensor, w: &Tensor, out: &GradTarget) -> Result<()> {
     conv2d::input_grad(gpu, &shape(x, w)?, dy, w, out)
 }
 
 /// `dW (+)= dyᵀ x`.
-pub fn weight_grad(gpu: &Gpu, x: &Tensor, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
+pub fn weight_grad(gpu: &Gpu, x: &Tensor, dy: &Tensor, w: &Tensor, out: &GradTarget) -> Result<()> {
     conv2d::weight_grad(gpu, &shape(x, w)?, x, dy, out)
 }
 
 /// `db (+)= Σ_m dy`.
-pub fn bias_grad(gpu: &Gpu, dy: &Tensor, out: &Target) -> Result<()> {
+pub fn bias_grad(gpu: &Gpu, dy: &Tensor, out: &GradTarget) -> Result<()> {
     reduce::column_sum(gpu, dy, 1.0, out)
 }
 
@@ -60,25 +60,30 @@ fn run(gpu: &Gpu, m: usize, k: usize, n: usize) -> Result<Vec<Check>> {
     let (x64, w64, b64, dy64) = (f64s(&x), f64s(&w), f64s(&b), f64s(&dy));
     let (x, w) = (Tensor::from_f32(gpu, &x, &[m, k])?, Tensor::from_f32(gpu, &w, &[n, k])?);
     let (b, dy) = (Tensor::from_f32(gpu, &b, &[n])?, Tensor::from_f32(gpu, &dy, &[m, n])?);
-    let want = twin::linear::forward(&x64, &w64, Some(&b64), m, k, n);
+    let want = reference::linear::forward(&x64, &w64, Some(&b64), m, k, n);
     let mut checks = vec![
         Check::sum("y", forward(gpu, &x, &w, Some(&b), false)?.to_f32(gpu)?, want.clone(), k),
-        Check::sum("relu(y)", forward(gpu, &x, &w, Some(&b), true)?.to_f32(gpu)?, twin::elementwise::relu(&want), k),
+        Check::sum(
+            "relu(y)",
+            forward(gpu, &x, &w, Some(&b), true)?.to_f32(gpu)?,
+            reference::elementwise::relu(&want),
+            k,
+        ),
     ];
     for accumulate in [false, true] {
-        let mut push = |what: &str, target: &Target, want: Vec<f64>, terms| {
+        let mut push = |what: &str, target: &GradTarget, want: Vec<f64>, terms| {
             let what = format!("{what}, accumulate {accumulate}");
             target.tensor.to_f32(gpu).map(|got| checks.push(Check::sum(what, got, want, terms)))
         };
         let (out, there) = destination(gpu, &[m, k], accumulate)?;
         input_grad(gpu, &x, &dy, &w, &out)?;
-        push("dx", &out, added(&there, 1.0, &twin::linear::input_grad(&dy64, &w64, m, k, n)), n)?;
+        push("dx", &out, added(&there, 1.0, &reference::linear::input_grad(&dy64, &w64, m, k, n)), n)?;
         let (out, there) = destination(gpu, &[n, k], accumulate)?;
         weight_grad(gpu, &x, &dy, &w, &out)?;
-        push("dw", &out, added(&there, 1.0, &twin::linear::weight_grad(&x64, &dy64, m, k, n)), m)?;
+        push("dw", &out, added(&there, 1.0, &reference::linear::weight_grad(&x64, &dy64, m, k, n)), m)?;
         let (out, there) = destination(gpu, &[n], accumulate)?;
         bias_grad(gpu, &dy, &out)?;
-        push("db", &out, added(&there, 1.0, &twin::reduce::column_sum(&dy64, n)), m)?;
+        push("db", &out, added(&there, 1.0, &reference::reduce::column_sum(&dy64, n)), m)?;
     }
     Ok(checks)
 }

@@ -1,6 +1,6 @@
 //! Launchers of the handwritten WGSL kernels: parameters, choice of variant, dispatch, and each kernel's cases.
 //!
-//! `shaders/x.wgsl`, `kernels/x.rs` and `twin/x.rs` belong together; a row of [`TABLE`] brings a kernel to the tests,
+//! `shaders/x.wgsl`, `kernels/x.rs` and `reference/x.rs` belong together; a row of [`TABLE`] brings a kernel to the tests,
 //! the shader validation and the benchmark.
 
 /// Turns of loops that an invocation may spend on its part of a sum: half of [`MAX_TURNS`](crate::gpu::MAX_TURNS), so that there

@@ -1,20 +1,20 @@
 //! Rows of length 1, and the gradient through it.
 
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, added, destination, expect};
+use super::rows::{RowParallelism, added, destination, expect};
 use crate::gpu::{Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "normalize", text: include_str!("../../shaders/normalize.wgsl") };
 
 /// `x / max(‖x‖, eps)` by rows of `x` `[.., c]`.
 pub fn normalize(gpu: &Gpu, x: &Tensor, eps: f32) -> Result<Tensor> {
-    normalize_with(gpu, x, eps, Rows::choose(x.columns(), gpu.profile().class))
+    normalize_with(gpu, x, eps, RowParallelism::choose(x.columns(), gpu.profile().class))
 }
 
 /// [`normalize`] with rows worked through in a given way.
-pub fn normalize_with(gpu: &Gpu, x: &Tensor, eps: f32, rows: Rows) -> Result<Tensor> {
+pub fn normalize_with(gpu: &Gpu, x: &Tensor, eps: f32, rows: RowParallelism) -> Result<Tensor> {
     let y = Tensor::empty(gpu, x.shape())?;
     let launch = gpu
         .launch(SOURCE, "normalize_rows", &defines! { WIDE = rows.wide() })?
@@ -29,12 +29,19 @@ pub fn normalize_with(gpu: &Gpu, x: &Tensor, eps: f32, rows: Rows) -> Result<Ten
 }
 
 /// The gradient of [`normalize`] with respect to `x`, from `x` and `dy`.
-pub fn normalize_grad(gpu: &Gpu, x: &Tensor, dy: &Tensor, eps: f32, dx: &Target) -> Result<()> {
-    normalize_grad_with(gpu, x, dy, eps, dx, Rows::choose(x.columns(), gpu.profile().class))
+pub fn normalize_grad(gpu: &Gpu, x: &Tensor, dy: &Tensor, eps: f32, dx: &GradTarget) -> Result<()> {
+    normalize_grad_with(gpu, x, dy, eps, dx, RowParallelism::choose(x.columns(), gpu.profile().class))
 }
 
 /// [`normalize_grad`] with rows worked through in a given way.
-pub fn normalize_grad_with(gpu: &Gpu, x: &Tensor, dy: &Tensor, eps: f32, dx: &Target, rows: Rows) -> Result<()> {
+pub fn normalize_grad_with(
+    gpu: &Gpu,
+    x: &Tensor,
+    dy: &Tensor,
+    eps: f32,
+    dx: &GradTarget,
+    rows: RowParallelism,
+) -> Result<()> {
     expect("normalize", "dy", dy, x.shape())?;
     expect("normalize", "dx", &dx.tensor, x.shape())?;
     let launch = gpu
@@ -51,7 +58,7 @@ pub fn normalize_grad_with(gpu: &Gpu, x: &Tensor, dy: &Tensor, eps: f32, dx: &Ta
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    Rows::ALL.iter().map(|r| Permutation { source: SOURCE, defines: defines! { WIDE = r.wide() } }).collect()
+    RowParallelism::ALL.iter().map(|r| Permutation { source: SOURCE, defines: defines! { WIDE = r.wide() } }).collect()
 }
 
 /// Odd and even sizes; rows shorter than eps.
@@ -66,13 +73,13 @@ fn run(gpu: &Gpu, m: usize, c: usize, eps: f32) -> Result<Vec<Check>> {
     let (x64, dy64) = (f64s(&x), f64s(&dy));
     let (x, dy) = (Tensor::from_f32(gpu, &x, &[m, c])?, Tensor::from_f32(gpu, &dy, &[m, c])?);
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
-        let want = twin::normalize::forward(&x64, c, eps.into());
+    for rows in RowParallelism::ALL {
+        let want = reference::normalize::forward(&x64, c, eps.into());
         checks.push(Check::sum(format!("y, {rows:?}"), normalize_with(gpu, &x, eps, rows)?.to_f32(gpu)?, want, c));
         for accumulate in [false, true] {
             let (out, there) = destination(gpu, &[m, c], accumulate)?;
             normalize_grad_with(gpu, &x, &dy, eps, &out, rows)?;
-            let want = added(&there, 1.0, &twin::normalize::grad(&x64, &dy64, c, eps.into()));
+            let want = added(&there, 1.0, &reference::normalize::grad(&x64, &dy64, c, eps.into()));
             checks.push(Check::sum(format!("dx, {rows:?}, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, c));
         }
     }

@@ -7,7 +7,7 @@ pub use workloads::workloads;
 use super::case::{Case, Check, Permutation, f64s, values};
 use crate::gpu::{Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Error, Result, defines, twin};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "optimizer", text: include_str!("../../shaders/optimizer.wgsl") };
 
@@ -171,17 +171,21 @@ fn run(gpu: &Gpu, rule: Rule, n: usize, factor: Option<f32>) -> Result<Vec<Check
                 hyper.write_f32(gpu, &o.hyper(t))?;
                 sgd(gpu, &o, &hyper, &p, &g, &m, norm.as_ref())?;
                 let (lr, momentum) = (o.lr.into(), o.momentum.into());
-                let twin =
-                    twin::optimizer::Sgd { lr, momentum, nesterov: o.nesterov, weight_decay: o.weight_decay.into() };
-                twin.step(&mut p64, &g64, &mut m64, t == 1);
+                let reference = reference::optimizer::Sgd {
+                    lr,
+                    momentum,
+                    nesterov: o.nesterov,
+                    weight_decay: o.weight_decay.into(),
+                };
+                reference.step(&mut p64, &g64, &mut m64, t == 1);
             }
             Rule::Adam(o) => {
                 hyper.write_f32(gpu, &o.hyper(t))?;
                 adam(gpu, &o, &hyper, &p, &g, (&m, &v), norm.as_ref())?;
                 let betas = (o.betas.0.into(), o.betas.1.into());
                 let (lr, eps, weight_decay) = (o.lr.into(), o.eps.into(), o.weight_decay.into());
-                let twin = twin::optimizer::Adam { lr, betas, eps, weight_decay, decoupled: o.decoupled };
-                twin.step(&mut p64, &g64, &mut m64, &mut v64, t as u32);
+                let reference = reference::optimizer::Adam { lr, betas, eps, weight_decay, decoupled: o.decoupled };
+                reference.step(&mut p64, &g64, &mut m64, &mut v64, t as u32);
             }
         }
     }

@@ -4,8 +4,8 @@ use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination, expect};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::shape::Pool2d;
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "pool", text: include_str!("../../shaders/pool.wgsl") };
 
@@ -33,7 +33,7 @@ fn launch<'a>(
     entry: &'static str,
     s: &Pool2d,
     shape: &[usize],
-    out: Option<&Target>,
+    out: Option<&GradTarget>,
     vec: usize,
 ) -> Result<(Launch<'a>, usize)> {
     let total = shape.iter().product::<usize>() / vec;
@@ -57,7 +57,7 @@ fn launch<'a>(
         .u32("kernel", s.kernel)
         .u32("stride", s.stride)
         .u32("padding", s.padding)
-        .u32("accumulate", out.map_or(0, Target::flag))
+        .u32("accumulate", out.map_or(0, GradTarget::flag))
         .turns(turns)
         .cost((shape.iter().product::<usize>() * s.kernel * s.kernel) as u64 * 2);
     Ok((launch, total))
@@ -94,7 +94,7 @@ fn forward(gpu: &Gpu, entry: &'static str, s: &Pool2d, x: &Tensor, vec: usize) -
 
 /// The gradient of [`max`] with respect to `x`, from `x`, `y` and `dy`: each `dy` goes to the window's first maximum
 /// (row by row), as in PyTorch.
-pub fn max_grad(gpu: &Gpu, s: &Pool2d, x: &Tensor, y: &Tensor, dy: &Tensor, out: &Target) -> Result<()> {
+pub fn max_grad(gpu: &Gpu, s: &Pool2d, x: &Tensor, y: &Tensor, dy: &Tensor, out: &GradTarget) -> Result<()> {
     max_grad_with(gpu, s, x, y, dy, out, choose(s.c))
 }
 
@@ -105,7 +105,7 @@ pub fn max_grad_with(
     x: &Tensor,
     y: &Tensor,
     dy: &Tensor,
-    out: &Target,
+    out: &GradTarget,
     vec: usize,
 ) -> Result<()> {
     s.check()?;
@@ -118,12 +118,12 @@ pub fn max_grad_with(
 }
 
 /// The gradient of [`avg`] with respect to `x`, from `dy`.
-pub fn avg_grad(gpu: &Gpu, s: &Pool2d, dy: &Tensor, out: &Target) -> Result<()> {
+pub fn avg_grad(gpu: &Gpu, s: &Pool2d, dy: &Tensor, out: &GradTarget) -> Result<()> {
     avg_grad_with(gpu, s, dy, out, choose(s.c))
 }
 
 /// [`avg_grad`] with 4 channels or 1 an invocation.
-pub fn avg_grad_with(gpu: &Gpu, s: &Pool2d, dy: &Tensor, out: &Target, vec: usize) -> Result<()> {
+pub fn avg_grad_with(gpu: &Gpu, s: &Pool2d, dy: &Tensor, out: &GradTarget, vec: usize) -> Result<()> {
     s.check()?;
     expect("pool", "dy", dy, &y_shape(s))?;
     expect("pool", "dx", &out.tensor, &x_shape(s))?;
@@ -154,12 +154,12 @@ pub fn global_avg_with(gpu: &Gpu, x: &Tensor, vec: usize) -> Result<Tensor> {
 }
 
 /// The gradient of [`global_avg`] with respect to `x`, from `dy` `[n, c]`; `out` has the shape of `x`.
-pub fn global_avg_grad(gpu: &Gpu, dy: &Tensor, out: &Target) -> Result<()> {
+pub fn global_avg_grad(gpu: &Gpu, dy: &Tensor, out: &GradTarget) -> Result<()> {
     global_avg_grad_with(gpu, dy, out, choose(dy.columns()))
 }
 
 /// [`global_avg_grad`] with 4 channels or 1 an invocation.
-pub fn global_avg_grad_with(gpu: &Gpu, dy: &Tensor, out: &Target, vec: usize) -> Result<()> {
+pub fn global_avg_grad_with(gpu: &Gpu, dy: &Tensor, out: &GradTarget, vec: usize) -> Result<()> {
     let s = whole(out.tensor.shape())?;
     expect("pool", "dy", dy, &[s.n, s.c])?;
     let (launch, total) = launch(gpu, "global_avg_grad", &s, out.tensor.shape(), Some(out), vec)?;
@@ -198,12 +198,12 @@ fn run(gpu: &Gpu, s: &Pool2d, rounded: bool) -> Result<Vec<Check>> {
     let x: Vec<f32> = values(1, x_len).iter().map(|v| if rounded { v.round() } else { *v }).collect();
     let (dy, dg) = (values(2, y_len), values(3, s.n * s.c));
     let (x64, dy64) = (f64s(&x), f64s(&dy));
-    let max_want = twin::pool::max(s, &x64);
-    let avg_want = twin::pool::avg(s, &x64);
-    let global_want = twin::pool::global_avg(&x64, s.n, s.h * s.w, s.c);
-    let max_dx = twin::pool::max_grad(s, &x64, &dy64);
-    let avg_dx = twin::pool::avg_grad(s, &dy64);
-    let global_dx = twin::pool::global_avg_grad(&f64s(&dg), s.n, s.h * s.w, s.c);
+    let max_want = reference::pool::max(s, &x64);
+    let avg_want = reference::pool::avg(s, &x64);
+    let global_want = reference::pool::global_avg(&x64, s.n, s.h * s.w, s.c);
+    let max_dx = reference::pool::max_grad(s, &x64, &dy64);
+    let avg_dx = reference::pool::avg_grad(s, &dy64);
+    let global_dx = reference::pool::global_avg_grad(&f64s(&dg), s.n, s.h * s.w, s.c);
     let x = Tensor::from_f32(gpu, &x, &x_shape)?;
     let dy = Tensor::from_f32(gpu, &dy, &y_shape)?;
     let dg = Tensor::from_f32(gpu, &dg, &[s.n, s.c])?;

@@ -4,13 +4,13 @@ use super::PART;
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "reduce", text: include_str!("../../shaders/reduce.wgsl") };
 
 /// `out[c] (+)= scale · Σ_r x[r, c]`: the gradient of a bias.
-pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target) -> Result<()> {
+pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &GradTarget) -> Result<()> {
     let (rows, columns) = (x.rows(), x.columns());
     if out.tensor.len() != columns || x.is_empty() {
         return Err(Error::Shape(format!("column sum of {:?} into {:?}", x.shape(), out.tensor.shape())));
@@ -41,7 +41,7 @@ pub fn column_sum(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target) -> Result<()>
 }
 
 /// `out[cursor[0], column] (+)= scale · Σ x`, where `cursor` `[1]` holds the row (`u32`); nothing where there is no such row.
-pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &Target, cursor: &Tensor, column: usize) -> Result<()> {
+pub fn total(gpu: &Gpu, x: &Tensor, scale: f32, out: &GradTarget, cursor: &Tensor, column: usize) -> Result<()> {
     let table = &out.tensor;
     if column >= table.columns() || cursor.len() != 1 {
         let (out, cursor) = (table.shape(), cursor.shape());
@@ -84,17 +84,17 @@ fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
     for accumulate in [false, true] {
         let (out, there) = destination(gpu, &[c], accumulate)?;
         column_sum(gpu, &x, 0.5, &out)?;
-        let want = added(&there, 0.5, &twin::reduce::column_sum(&x64, c));
+        let want = added(&there, 0.5, &reference::reduce::column_sum(&x64, c));
         checks.push(Check::sum(format!("column_sum, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, m));
     }
     // The places beside the one that is written keep what they have; a row that is not there is not written.
     let places = Tensor::from_f32(gpu, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])?;
     let cursor = Tensor::from_u32(gpu, &[1], &[1])?;
-    total(gpu, &x, 2.0, &Target::fresh(places.clone()), &cursor, 1)?;
-    total(gpu, &x, 0.5, &Target { tensor: places.clone(), accumulate: true }, &cursor, 2)?;
+    total(gpu, &x, 2.0, &GradTarget::fresh(places.clone()), &cursor, 1)?;
+    total(gpu, &x, 0.5, &GradTarget { tensor: places.clone(), accumulate: true }, &cursor, 2)?;
     cursor.write_u32(gpu, &[2])?;
-    total(gpu, &x, 2.0, &Target::fresh(places.clone()), &cursor, 0)?;
-    let sum = twin::reduce::sum(&x64);
+    total(gpu, &x, 2.0, &GradTarget::fresh(places.clone()), &cursor, 0)?;
+    let sum = reference::reduce::sum(&x64);
     let want = vec![1.0, 2.0, 3.0, 4.0, 2.0 * sum, 6.0 + 0.5 * sum];
     checks.push(Check::sum("total", places.to_f32(gpu)?, want, m * c));
     Ok(checks)

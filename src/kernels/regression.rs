@@ -5,10 +5,10 @@ mod workloads;
 pub use workloads::workloads;
 
 use super::case::{Case, Check, Permutation, values};
-use super::rows::{Counting, Rows, bind_gradient, counted, expect, flag, fused};
+use super::rows::{Counting, RowParallelism, bind_gradient, counted, expect, flag, fused};
 use crate::gpu::{Defines, Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "regression", text: include_str!("../../shaders/regression.wgsl") };
 
@@ -56,15 +56,15 @@ pub fn regression(
     targets: &Tensor,
     loss: RegressionLoss,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
     let class = gpu.profile().class;
-    let variant = (Rows::choose(z.columns(), class), Counting::choose(z.len(), class));
+    let variant = (RowParallelism::choose(z.columns(), class), Counting::choose(z.len(), class));
     regression_with(gpu, z, targets, loss, weight, dz, row_loss, variant)
 }
 
-fn variant_defines(loss: RegressionLoss, (rows, counting): (Rows, Counting), grad: bool) -> Defines {
+fn variant_defines(loss: RegressionLoss, (rows, counting): (RowParallelism, Counting), grad: bool) -> Defines {
     defines! { KIND = loss.kind(), WIDE = rows.wide(), FUSED = counting.fused(), GRAD = grad }
 }
 
@@ -75,9 +75,9 @@ pub fn regression_with<'a>(
     targets: &Tensor,
     loss: RegressionLoss,
     weight: f32,
-    dz: Option<&Target>,
+    dz: Option<&GradTarget>,
     row_loss: &Tensor,
-    variant: (Rows, Counting),
+    variant: (RowParallelism, Counting),
 ) -> Result<()> {
     if let RegressionLoss::Huber { delta } = loss
         && !(delta.is_finite() && delta > 0.0)
@@ -111,8 +111,8 @@ pub fn regression_with<'a>(
 }
 
 /// Every variant.
-fn variants() -> Vec<(Rows, Counting)> {
-    Rows::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
+fn variants() -> Vec<(RowParallelism, Counting)> {
+    RowParallelism::ALL.iter().flat_map(|r| Counting::ALL.map(|c| (*r, c))).collect()
 }
 
 const LOSSES: [RegressionLoss; 3] = [RegressionLoss::L2, RegressionLoss::L1, RegressionLoss::Huber { delta: 0.7 }];
@@ -150,17 +150,19 @@ fn run(gpu: &Gpu, b: usize, c: usize, loss: RegressionLoss, missing: fn(usize) -
         };
     }
     let weight = 0.75;
-    // The twin knows the elements that have a target only.
+    // The reference knows the elements that have a target only.
     let present: Vec<usize> = (0..b * c).filter(|i| !missing(*i)).collect();
     let pick = |all: &[f32]| present.iter().map(|&i| f64::from(all[i])).collect::<Vec<f64>>();
     let (of, delta) = match loss {
-        RegressionLoss::L2 => (twin::regression::squared as fn(f64, f64) -> (f64, f64), 0.0),
-        RegressionLoss::L1 => (twin::regression::absolute as fn(f64, f64) -> (f64, f64), 0.0),
-        RegressionLoss::Huber { delta } => (twin::regression::huber as fn(f64, f64) -> (f64, f64), f64::from(delta)),
+        RegressionLoss::L2 => (reference::regression::squared as fn(f64, f64) -> (f64, f64), 0.0),
+        RegressionLoss::L1 => (reference::regression::absolute as fn(f64, f64) -> (f64, f64), 0.0),
+        RegressionLoss::Huber { delta } => {
+            (reference::regression::huber as fn(f64, f64) -> (f64, f64), f64::from(delta))
+        }
     };
-    let want = twin::regression::forward(of, &pick(&z), &pick(&targets), delta);
+    let want = reference::regression::forward(of, &pick(&z), &pick(&targets), delta);
     let mut dz = vec![0.0; b * c];
-    for (&i, g) in present.iter().zip(twin::regression::grad(of, &pick(&z), &pick(&targets), delta)) {
+    for (&i, g) in present.iter().zip(reference::regression::grad(of, &pick(&z), &pick(&targets), delta)) {
         dz[i] = g;
     }
     let (z, targets) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_f32(gpu, &targets, &[b, c])?);

@@ -10,7 +10,7 @@ use super::rows::expect;
 use crate::geometry::Warp;
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Result, defines, twin};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "relabel", text: include_str!("../../shaders/relabel.wgsl") };
 
@@ -90,11 +90,11 @@ fn try_one(gpu: &Gpu, shape: [usize; 3]) -> Result<Vec<Check>> {
         let uploaded = upload(gpu, &warps)?;
         let on_gpu = (name != "still").then_some(&uploaded);
         let got = classes(gpu, &bytes_gpu, shape, on_gpu)?.to_u32(gpu)?.into_iter().map(class).collect();
-        let want = twin::relabel::forward(&bytes, h, w, &warps, 255);
+        let want = reference::relabel::forward(&bytes, h, w, &warps, 255);
         let want = want.into_iter().map(|c| if c == 255 { -1.0 } else { f64::from(c) }).collect();
         checks.push(Check { tolerance: 0.0, ..Check::sum(format!("classes, {name}"), got, want, 1) });
         let got = numbers(gpu, &numbers_gpu, shape, on_gpu, -99.0)?.to_f32(gpu)?;
-        let want = twin::relabel::forward(&numbers_in, h, w, &warps, -99.0);
+        let want = reference::relabel::forward(&numbers_in, h, w, &warps, -99.0);
         let want = want.into_iter().map(f64::from).collect();
         checks.push(Check { tolerance: 0.0, ..Check::sum(format!("numbers, {name}"), got, want, 1) });
     }

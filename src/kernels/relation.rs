@@ -4,16 +4,16 @@ use super::case::{Case, Check, Permutation, f64s, values};
 use super::reduce;
 use super::rows::{added, destination, expect};
 use crate::gpu::{Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "relation", text: include_str!("../../shaders/relation.wgsl") };
 
 /// `y (+)= x − mean over the rows`, of `x` `[rows, c]`. Its gradient is the same, of the gradient.
-pub fn centre(gpu: &Gpu, x: &Tensor, y: &Target) -> Result<()> {
+pub fn centre(gpu: &Gpu, x: &Tensor, y: &GradTarget) -> Result<()> {
     expect("centre", "y", &y.tensor, x.shape())?;
     let mean = Tensor::empty(gpu, &[x.columns()])?;
-    reduce::column_sum(gpu, x, 1.0 / x.rows() as f32, &Target::fresh(mean.clone()))?;
+    reduce::column_sum(gpu, x, 1.0 / x.rows() as f32, &GradTarget::fresh(mean.clone()))?;
     gpu.launch(SOURCE, "centre", &defines! {})?
         .bind("x", x)
         .bind("mean", &mean)
@@ -58,11 +58,11 @@ fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
     let (x64, square64) = (f64s(&x), f64s(&square));
     let (x, square) = (Tensor::from_f32(gpu, &x, &[m, c])?, Tensor::from_f32(gpu, &square, &[m, m])?);
     let got = symmetric(gpu, &square)?.to_f32(gpu)?;
-    let mut checks = vec![Check::sum("symmetric", got, twin::relation::symmetric(&square64, m), 1)];
+    let mut checks = vec![Check::sum("symmetric", got, reference::relation::symmetric(&square64, m), 1)];
     for accumulate in [false, true] {
         let (out, there) = destination(gpu, &[m, c], accumulate)?;
         centre(gpu, &x, &out)?;
-        let want = added(&there, 1.0, &twin::relation::centre(&x64, c));
+        let want = added(&there, 1.0, &reference::relation::centre(&x64, c));
         checks.push(Check::sum(format!("centre, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, m));
     }
     Ok(checks)

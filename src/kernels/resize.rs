@@ -7,8 +7,8 @@ pub use workloads::workloads;
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination};
 use crate::gpu::{Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "resize", text: include_str!("../../shaders/resize.wgsl") };
 
@@ -71,17 +71,17 @@ pub fn resize_with(gpu: &Gpu, how: Interpolation, x: &Tensor, out: [usize; 2], v
 }
 
 /// The gradient of [`nearest`] with respect to `x`, from `dy` `[n, oh, ow, c]`.
-pub fn nearest_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
+pub fn nearest_grad(gpu: &Gpu, dy: &Tensor, dx: &GradTarget) -> Result<()> {
     grad_with(gpu, Interpolation::Nearest, dy, dx, choose(dy.columns()))
 }
 
 /// The gradient of [`bilinear`] with respect to `x`, from `dy` `[n, oh, ow, c]`.
-pub fn bilinear_grad(gpu: &Gpu, dy: &Tensor, dx: &Target) -> Result<()> {
+pub fn bilinear_grad(gpu: &Gpu, dy: &Tensor, dx: &GradTarget) -> Result<()> {
     grad_with(gpu, Interpolation::Bilinear, dy, dx, choose(dy.columns()))
 }
 
 /// [`nearest_grad`] or [`bilinear_grad`] with 4 channels or 1 an invocation.
-pub fn grad_with(gpu: &Gpu, how: Interpolation, dy: &Tensor, dx: &Target, vec: usize) -> Result<()> {
+pub fn grad_with(gpu: &Gpu, how: Interpolation, dy: &Tensor, dx: &GradTarget, vec: usize) -> Result<()> {
     let &[n, oh, ow, c] = dy.shape() else {
         return Err(Error::Shape(format!("resize: the gradient of a map is no {:?}", dy.shape())));
     };
@@ -125,22 +125,22 @@ pub fn cases() -> Vec<Case> {
 fn run(gpu: &Gpu, size: [usize; 4], out: [usize; 2]) -> Result<Vec<Check>> {
     let [n, _, _, c] = size;
     let (x, dy) = (values(1, size.iter().product()), values(2, n * out[0] * out[1] * c));
-    let twins = [
+    let references = [
         (
             Interpolation::Nearest,
-            twin::resize::nearest(&f64s(&x), size, out),
-            twin::resize::nearest_grad(&f64s(&dy), size, out),
+            reference::resize::nearest(&f64s(&x), size, out),
+            reference::resize::nearest_grad(&f64s(&dy), size, out),
         ),
         (
             Interpolation::Bilinear,
-            twin::resize::bilinear(&f64s(&x), size, out),
-            twin::resize::bilinear_grad(&f64s(&dy), size, out),
+            reference::resize::bilinear(&f64s(&x), size, out),
+            reference::resize::bilinear_grad(&f64s(&dy), size, out),
         ),
     ];
     let (x, dy) = (Tensor::from_f32(gpu, &x, &size)?, Tensor::from_f32(gpu, &dy, &[n, out[0], out[1], c])?);
     let mut checks = Vec::new();
     for vec in [1, 4].into_iter().filter(|vec| c.is_multiple_of(*vec)) {
-        for (how, want, grad) in &twins {
+        for (how, want, grad) in &references {
             let y = resize_with(gpu, *how, &x, out, vec)?;
             checks.push(Check::sum(format!("y, {how:?}, VEC {vec}"), y.to_f32(gpu)?, want.clone(), 4));
             for accumulate in [false, true] {

@@ -3,8 +3,8 @@
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{expect, fused};
 use crate::gpu::{Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "rkd", text: include_str!("../../shaders/rkd.wgsl") };
 
@@ -56,7 +56,7 @@ pub fn rkd(
     t: &Tensor,
     relation: Relation,
     weight: f32,
-    ds: Option<&Target>,
+    ds: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
     let n = s.rows();
@@ -106,21 +106,21 @@ pub fn permutations() -> Vec<Permutation> {
 pub fn cases() -> Vec<Case> {
     let shapes = [(2, 3, 5, false), (3, 8, 4, false), (17, 16, 33, false), (40, 64, 32, false), (6, 4, 4, true)];
     let all = shapes.into_iter().flat_map(|s| [Relation::Distance, Relation::Angle].map(|r| (s, r)));
-    all.map(|((n, c, d, twins), r)| {
-        Case::new(format!("[{n}, {c}] {r:?}, twins {twins}"), move |g| run(g, n, c, d, twins, r))
+    all.map(|((n, c, d, references), r)| {
+        Case::new(format!("[{n}, {c}] {r:?}, references {references}"), move |g| run(g, n, c, d, references, r))
     })
     .collect()
 }
 
-fn run(gpu: &Gpu, n: usize, c: usize, d: usize, twins: bool, relation: Relation) -> Result<Vec<Check>> {
+fn run(gpu: &Gpu, n: usize, c: usize, d: usize, references: bool, relation: Relation) -> Result<Vec<Check>> {
     let (mut s, t) = (values(1, n * c), values(2, n * d));
-    if twins {
+    if references {
         s.copy_within(0..c, c);
     }
     let (s64, t64) = (f64s(&s), f64s(&t));
     let (loss, grad) = match relation {
-        Relation::Distance => (twin::rkd::distance(&s64, &t64, n), twin::rkd::distance_grad(&s64, &t64, n)),
-        Relation::Angle => (twin::rkd::angle(&s64, &t64, n), twin::rkd::angle_grad(&s64, &t64, n)),
+        Relation::Distance => (reference::rkd::distance(&s64, &t64, n), reference::rkd::distance_grad(&s64, &t64, n)),
+        Relation::Angle => (reference::rkd::angle(&s64, &t64, n), reference::rkd::angle_grad(&s64, &t64, n)),
     };
     let (s, t) = (Tensor::from_f32(gpu, &s, &[n, c])?, Tensor::from_f32(gpu, &t, &[n, d])?);
     let shape = (&[n, c][..], relation.losses(n));

@@ -5,41 +5,41 @@ use std::rc::Rc;
 
 use super::case::{Check, Prepared, f64s, values};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Error, Result};
 
 /// Who works through a row of a `[rows, columns]` matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rows {
+pub enum RowParallelism {
     /// One invocation: nothing to synchronise.
     Invocation,
     /// A workgroup of 64, which folds its parts in a tree.
     Workgroup,
 }
 
-impl Rows {
+impl RowParallelism {
     /// Both of them.
-    pub const ALL: [Rows; 2] = [Rows::Invocation, Rows::Workgroup];
+    pub const ALL: [RowParallelism; 2] = [RowParallelism::Invocation, RowParallelism::Workgroup];
 
     /// A workgroup pays where each of its invocations has more than one column; on software adapters, whose barriers
     /// cost more than arithmetic, only where there are many more.
-    pub fn choose(columns: usize, class: AdapterClass) -> Rows {
+    pub fn choose(columns: usize, class: AdapterClass) -> RowParallelism {
         let alone = if class == AdapterClass::Software { 768 } else { 64 };
-        if columns > alone { Rows::Workgroup } else { Rows::Invocation }
+        if columns > alone { RowParallelism::Workgroup } else { RowParallelism::Invocation }
     }
 
     /// The define `WIDE`.
     pub(super) fn wide(self) -> i64 {
-        i64::from(self == Rows::Workgroup)
+        i64::from(self == RowParallelism::Workgroup)
     }
 
     /// Records `launch` over the rows of a `[rows, columns]` matrix, through which it goes six times at most.
     pub(super) fn dispatch(self, launch: Launch, [rows, columns]: [usize; 2]) -> Result<()> {
-        let step = if self == Rows::Workgroup { 64 } else { 1 };
+        let step = if self == RowParallelism::Workgroup { 64 } else { 1 };
         let launch = launch.turns(6 * columns.div_ceil(step));
         match self {
-            Rows::Invocation => launch.threads(rows),
-            Rows::Workgroup => launch.groups(rows),
+            RowParallelism::Invocation => launch.threads(rows),
+            RowParallelism::Workgroup => launch.groups(rows),
         }
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn expect(kernel: &str, what: &str, tensor: &Tensor, shape: &[usize])
 }
 
 /// Binds the gradient called `name` where one is asked for.
-pub(super) fn bind_gradient<'a>(launch: Launch<'a>, name: &str, target: Option<&Target>) -> Launch<'a> {
+pub(super) fn bind_gradient<'a>(launch: Launch<'a>, name: &str, target: Option<&GradTarget>) -> Launch<'a> {
     match target {
         Some(target) => launch.bind(name, &target.tensor),
         None => launch,
@@ -107,8 +107,8 @@ pub(super) fn bind_gradient<'a>(launch: Launch<'a>, name: &str, target: Option<&
 }
 
 /// The word `accumulate` of a gradient that may not be asked for.
-pub(super) fn flag(target: Option<&Target>) -> usize {
-    target.map_or(0, Target::flag)
+pub(super) fn flag(target: Option<&GradTarget>) -> usize {
+    target.map_or(0, GradTarget::flag)
 }
 
 /// Binds the number of samples that count where a dispatch of its own has found it.
@@ -120,13 +120,13 @@ pub(super) fn counted<'a>(launch: Launch<'a>, count: Option<&Tensor>) -> Launch<
 }
 
 /// A gradient's destination for a case, and what is in it already: the gradient must come out added to that.
-pub(super) fn destination(gpu: &Gpu, shape: &[usize], accumulate: bool) -> Result<(Target, Vec<f64>)> {
+pub(super) fn destination(gpu: &Gpu, shape: &[usize], accumulate: bool) -> Result<(GradTarget, Vec<f64>)> {
     let len = shape.iter().product();
     if !accumulate {
-        return Ok((Target::fresh(Tensor::empty(gpu, shape)?), vec![0.0; len]));
+        return Ok((GradTarget::fresh(Tensor::empty(gpu, shape)?), vec![0.0; len]));
     }
     let there = values(999, len);
-    let target = Target { tensor: Tensor::from_f32(gpu, &there, shape)?, accumulate };
+    let target = GradTarget { tensor: Tensor::from_f32(gpu, &there, shape)?, accumulate };
     Ok((target, f64s(&there)))
 }
 
@@ -149,7 +149,7 @@ pub(super) fn fused(
     weight: f32,
     (loss, grad): (f64, &[f64]),
     terms: usize,
-    run: impl Fn(Option<&Target>, &Tensor) -> Result<()>,
+    run: impl Fn(Option<&GradTarget>, &Tensor) -> Result<()>,
 ) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for gradient in [None, Some(false), Some(true)] {
@@ -168,15 +168,16 @@ pub(super) fn fused(
 }
 
 /// A loss fused with its gradient, ready for the clock: `run(target, shares)` adds the loss of weight 1 and its gradient; `shape` is the
-/// gradient's, `rows` the number of shares; `want()` gives both as the twin has them, to the digits of a sum of `terms`.
+/// gradient's, `rows` the number of shares; `want()` gives both as the reference has them, to the digits of a sum of `terms`.
 pub(super) fn timed(
     gpu: &Gpu,
     (shape, rows): (&[usize], usize),
     terms: usize,
-    run: impl Fn(&Gpu, Option<&Target>, &Tensor) -> Result<()> + 'static,
+    run: impl Fn(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()> + 'static,
     want: impl Fn() -> (f64, Vec<f64>) + 'static,
 ) -> Result<Prepared> {
-    let (run, out, shares) = (Rc::new(run), Target::fresh(Tensor::empty(gpu, shape)?), Tensor::empty(gpu, &[rows])?);
+    let (run, out, shares) =
+        (Rc::new(run), GradTarget::fresh(Tensor::empty(gpu, shape)?), Tensor::empty(gpu, &[rows])?);
     let (again, target, again_shares) = (run.clone(), out.clone(), shares.clone());
     Ok(Prepared {
         run: Box::new(move |gpu| run(gpu, Some(&out), &shares)),

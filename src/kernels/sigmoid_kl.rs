@@ -1,11 +1,11 @@
 //! Distillation of independent attributes, fused with its gradient.
 
 use super::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, values};
-use super::rows::{Rows, bind_gradient, expect, flag, fused, timed};
+use super::rows::{RowParallelism, bind_gradient, expect, flag, fused, timed};
 use super::softmax::check_temperature;
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "sigmoid_kl", text: include_str!("../../shaders/sigmoid_kl.wgsl") };
 
@@ -15,14 +15,14 @@ pub fn sigmoid_kl(
     (zs, zt): (&Tensor, &Tensor),
     temperature: f32,
     weight: f32,
-    dzs: Option<&Target>,
+    dzs: Option<&GradTarget>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    let rows = Rows::choose(zs.columns(), gpu.profile().class);
+    let rows = RowParallelism::choose(zs.columns(), gpu.profile().class);
     sigmoid_kl_with(gpu, (zs, zt), temperature, weight, dzs, row_loss, rows)
 }
 
-fn variant(rows: Rows, grad: bool) -> Defines {
+fn variant(rows: RowParallelism, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), GRAD = grad }
 }
 
@@ -32,9 +32,9 @@ pub fn sigmoid_kl_with(
     (zs, zt): (&Tensor, &Tensor),
     temperature: f32,
     weight: f32,
-    dzs: Option<&Target>,
+    dzs: Option<&GradTarget>,
     row_loss: &Tensor,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     check_temperature("sigmoid_kl", temperature)?;
     expect("sigmoid_kl", "the teacher's logits", zt, zs.shape())?;
@@ -58,7 +58,7 @@ pub fn sigmoid_kl_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    let all = RowParallelism::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -72,11 +72,11 @@ pub fn cases() -> Vec<Case> {
 fn run(gpu: &Gpu, b: usize, c: usize, scale: f32) -> Result<Vec<Check>> {
     let scaled = |seed| values(seed, b * c).iter().map(|v| scale * v).collect::<Vec<f32>>();
     let (zs, zt) = (scaled(1), scaled(2));
-    let loss = twin::sigmoid_kl::forward(&f64s(&zs), &f64s(&zt), c, 2.0);
-    let grad = twin::sigmoid_kl::grad(&f64s(&zs), &f64s(&zt), c, 2.0);
+    let loss = reference::sigmoid_kl::forward(&f64s(&zs), &f64s(&zt), c, 2.0);
+    let grad = reference::sigmoid_kl::grad(&f64s(&zs), &f64s(&zt), c, 2.0);
     let (zs, zt) = (Tensor::from_f32(gpu, &zs, &[b, c])?, Tensor::from_f32(gpu, &zt, &[b, c])?);
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
+    for rows in RowParallelism::ALL {
         checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &grad), c, |target, row_loss| {
             sigmoid_kl_with(gpu, (&zs, &zt), 2.0, 0.75, target, row_loss, rows)
         })?);
@@ -105,9 +105,9 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize) -> Result<Prepared> {
     let (student, teacher) = (scaled(1), scaled(2));
     let (zs, zt) = (Tensor::from_f32(gpu, &student, &[rows, c])?, Tensor::from_f32(gpu, &teacher, &[rows, c])?);
     let run =
-        move |gpu: &Gpu, dzs: Option<&Target>, shares: &Tensor| sigmoid_kl(gpu, (&zs, &zt), 2.0, 1.0, dzs, shares);
+        move |gpu: &Gpu, dzs: Option<&GradTarget>, shares: &Tensor| sigmoid_kl(gpu, (&zs, &zt), 2.0, 1.0, dzs, shares);
     timed(gpu, (&[rows, c], rows), c, run, move || {
         let (zs, zt) = (f64s(&student), f64s(&teacher));
-        (twin::sigmoid_kl::forward(&zs, &zt, c, 2.0), twin::sigmoid_kl::grad(&zs, &zt, c, 2.0))
+        (reference::sigmoid_kl::forward(&zs, &zt, c, 2.0), reference::sigmoid_kl::grad(&zs, &zt, c, 2.0))
     })
 }

@@ -5,10 +5,10 @@ mod workloads;
 pub use workloads::workloads;
 
 use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::{Rows, added, destination, expect};
+use super::rows::{RowParallelism, added, destination, expect};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "softmax", text: include_str!("../../shaders/softmax.wgsl") };
 
@@ -22,29 +22,37 @@ pub enum Form {
 }
 
 impl Form {
-    fn defines(self, form: Rows) -> Defines {
+    fn defines(self, form: RowParallelism) -> Defines {
         defines! { WIDE = form.wide(), LOG = self == Form::Logarithm }
     }
 }
 
 /// `softmax(z / temperature)` over the rows of `z` `[.., columns]`.
 pub fn softmax(gpu: &Gpu, z: &Tensor, temperature: f32) -> Result<Tensor> {
-    forward_with(gpu, z, temperature, Form::Probability, Rows::choose(z.columns(), gpu.profile().class))
+    forward_with(gpu, z, temperature, Form::Probability, RowParallelism::choose(z.columns(), gpu.profile().class))
 }
 
 /// `log softmax(z / temperature)` over the rows of `z` `[.., columns]`.
 pub fn log_softmax(gpu: &Gpu, z: &Tensor, temperature: f32) -> Result<Tensor> {
-    forward_with(gpu, z, temperature, Form::Logarithm, Rows::choose(z.columns(), gpu.profile().class))
+    forward_with(gpu, z, temperature, Form::Logarithm, RowParallelism::choose(z.columns(), gpu.profile().class))
 }
 
 /// The gradient with respect to `z` from `p = softmax(z / temperature)` and `dp`.
-pub fn softmax_grad(gpu: &Gpu, p: &Tensor, dp: &Tensor, temperature: f32, out: &Target) -> Result<()> {
-    grad_with(gpu, p, dp, temperature, out, Form::Probability, Rows::choose(p.columns(), gpu.profile().class))
+pub fn softmax_grad(gpu: &Gpu, p: &Tensor, dp: &Tensor, temperature: f32, out: &GradTarget) -> Result<()> {
+    grad_with(gpu, p, dp, temperature, out, Form::Probability, RowParallelism::choose(p.columns(), gpu.profile().class))
 }
 
 /// The gradient with respect to `z` from `logp = log softmax(z / temperature)` and `dlogp`.
-pub fn log_softmax_grad(gpu: &Gpu, logp: &Tensor, dlogp: &Tensor, temperature: f32, out: &Target) -> Result<()> {
-    grad_with(gpu, logp, dlogp, temperature, out, Form::Logarithm, Rows::choose(logp.columns(), gpu.profile().class))
+pub fn log_softmax_grad(gpu: &Gpu, logp: &Tensor, dlogp: &Tensor, temperature: f32, out: &GradTarget) -> Result<()> {
+    grad_with(
+        gpu,
+        logp,
+        dlogp,
+        temperature,
+        out,
+        Form::Logarithm,
+        RowParallelism::choose(logp.columns(), gpu.profile().class),
+    )
 }
 
 /// Refuses a temperature that is not a positive number.
@@ -56,7 +64,7 @@ pub(super) fn check_temperature(kernel: &str, temperature: f32) -> Result<()> {
 }
 
 /// [`softmax`] or [`log_softmax`] with rows worked through in a given way.
-pub fn forward_with(gpu: &Gpu, z: &Tensor, temperature: f32, form: Form, rows: Rows) -> Result<Tensor> {
+pub fn forward_with(gpu: &Gpu, z: &Tensor, temperature: f32, form: Form, rows: RowParallelism) -> Result<Tensor> {
     check_temperature("softmax", temperature)?;
     let y = Tensor::empty(gpu, z.shape())?;
     let launch = gpu
@@ -78,9 +86,9 @@ pub fn grad_with(
     y: &Tensor,
     dy: &Tensor,
     temperature: f32,
-    out: &Target,
+    out: &GradTarget,
     form: Form,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     check_temperature("softmax", temperature)?;
     expect("softmax", "the gradient of the output", dy, y.shape())?;
@@ -100,7 +108,7 @@ pub fn grad_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [Form::Probability, Form::Logarithm].map(|f| f.defines(*r)));
+    let all = RowParallelism::ALL.iter().flat_map(|r| [Form::Probability, Form::Logarithm].map(|f| f.defines(*r)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -119,14 +127,14 @@ fn run(gpu: &Gpu, b: usize, c: usize, temperature: f32) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for form in [Form::Probability, Form::Logarithm] {
         let want = match form {
-            Form::Probability => twin::softmax::softmax(&f64s(&z), c, t),
-            Form::Logarithm => twin::softmax::log_softmax(&f64s(&z), c, t),
+            Form::Probability => reference::softmax::softmax(&f64s(&z), c, t),
+            Form::Logarithm => reference::softmax::log_softmax(&f64s(&z), c, t),
         };
         let dz = match form {
-            Form::Probability => twin::softmax::softmax_grad(&want, &f64s(&dy), c, t),
-            Form::Logarithm => twin::softmax::log_softmax_grad(&want, &f64s(&dy), c, t),
+            Form::Probability => reference::softmax::softmax_grad(&want, &f64s(&dy), c, t),
+            Form::Logarithm => reference::softmax::log_softmax_grad(&want, &f64s(&dy), c, t),
         };
-        for rows in Rows::ALL {
+        for rows in RowParallelism::ALL {
             let y = forward_with(gpu, &z_gpu, temperature, form, rows)?;
             checks.push(Check::sum(format!("{form:?} by {rows:?}"), y.to_f32(gpu)?, want.clone(), c));
             for accumulate in [false, true] {

@@ -7,7 +7,7 @@ pub use workloads::workloads;
 use super::case::{Case, Check, Permutation, f64s, values};
 use crate::gpu::{Gpu, Source};
 use crate::tensor::Tensor;
-use crate::{Error, Result, defines, twin};
+use crate::{Error, Result, defines, reference};
 
 const SOURCE: Source = Source { name: "topk", text: include_str!("../../shaders/topk.wgsl") };
 
@@ -136,7 +136,7 @@ fn run(gpu: &Gpu, shape: [usize; 3], least: f32, most: usize, steps: f32) -> Res
     Ok(checks)
 }
 
-/// The pairs against the twin's, and what is told of them against what is said, bit for bit.
+/// The pairs against the reference's, and what is told of them against what is said, bit for bit.
 fn compare(what: &str, found: &[Pair], z: &[f32], classes: usize, (least, most): (f32, usize)) -> [Check; 2] {
     let exact = |name: &str, got: Vec<f32>, want: Vec<f64>| Check {
         what: format!("{name}, {what}"),
@@ -145,7 +145,7 @@ fn compare(what: &str, found: &[Pair], z: &[f32], classes: usize, (least, most):
         tolerance: 0.0,
     };
     let got = found.iter().map(|p| (p.place * classes + p.class) as f32).collect();
-    let want = twin::topk::select(&f64s(z), classes, least.into(), most).into_iter().map(|i| i as f64).collect();
+    let want = reference::topk::select(&f64s(z), classes, least.into(), most).into_iter().map(|i| i as f64).collect();
     let same = |p: &Pair| {
         let row = &z[p.place * (classes + 5)..(p.place + 1) * (classes + 5)];
         let own = [p.logit, p.centre].into_iter().chain(p.distances);

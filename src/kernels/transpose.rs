@@ -3,13 +3,13 @@
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::rows::{added, destination, expect};
 use crate::gpu::{Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "transpose", text: include_str!("../../shaders/transpose.wgsl") };
 
 /// `y (+)= xᵀ` for each matrix of `x` `[batch, rows, columns]`, `y` `[batch, columns, rows]`.
-pub fn transpose(gpu: &Gpu, x: &Tensor, [rows, columns]: [usize; 2], y: &Target) -> Result<()> {
+pub fn transpose(gpu: &Gpu, x: &Tensor, [rows, columns]: [usize; 2], y: &GradTarget) -> Result<()> {
     expect("transpose", "y", &y.tensor, x.shape())?;
     let batch = x.len() / (rows * columns).max(1);
     expect("transpose", "x", x, &[batch, rows, columns])?;
@@ -41,7 +41,7 @@ fn run(gpu: &Gpu, n: usize, r: usize, c: usize) -> Result<Vec<Check>> {
     for accumulate in [false, true] {
         let (out, there) = destination(gpu, &[n, c, r], accumulate)?;
         transpose(gpu, &on_gpu, [r, c], &out)?;
-        let want = added(&there, 1.0, &twin::transpose::matrices(&f64s(&x), [r, c]));
+        let want = added(&there, 1.0, &reference::transpose::matrices(&f64s(&x), [r, c]));
         checks.push(Check::sum(format!("y, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, 1));
     }
     Ok(checks)

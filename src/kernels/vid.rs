@@ -2,10 +2,10 @@
 
 use super::case::{Case, Check, Permutation, f64s, values};
 use super::reduce;
-use super::rows::{Rows, added, bind_gradient, destination, expect, flag, total};
+use super::rows::{RowParallelism, added, bind_gradient, destination, expect, flag, total};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source = Source { name: "vid", text: include_str!("../../shaders/vid.wgsl") };
 
@@ -18,13 +18,13 @@ pub fn vid(
     gpu: &Gpu,
     (m, t, rho): (&Tensor, &Tensor, &Tensor),
     weight: f32,
-    targets: Option<(&Target, &Target)>,
+    targets: Option<(&GradTarget, &GradTarget)>,
     row_loss: &Tensor,
 ) -> Result<()> {
-    vid_with(gpu, (m, t, rho), weight, targets, row_loss, Rows::choose(m.columns(), gpu.profile().class))
+    vid_with(gpu, (m, t, rho), weight, targets, row_loss, RowParallelism::choose(m.columns(), gpu.profile().class))
 }
 
-fn variant(rows: Rows, grad: bool) -> Defines {
+fn variant(rows: RowParallelism, grad: bool) -> Defines {
     defines! { WIDE = rows.wide(), GRAD = grad }
 }
 
@@ -33,9 +33,9 @@ pub fn vid_with(
     gpu: &Gpu,
     (m, t, rho): (&Tensor, &Tensor, &Tensor),
     weight: f32,
-    targets: Option<(&Target, &Target)>,
+    targets: Option<(&GradTarget, &GradTarget)>,
     row_loss: &Tensor,
-    rows: Rows,
+    rows: RowParallelism,
 ) -> Result<()> {
     expect("vid", "the teacher's features", t, m.shape())?;
     expect("vid", "rho", rho, &[m.columns()])?;
@@ -65,7 +65,7 @@ pub fn vid_with(
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = Rows::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
+    let all = RowParallelism::ALL.iter().flat_map(|r| [false, true].map(|grad| variant(*r, grad)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -79,12 +79,12 @@ fn run(gpu: &Gpu, n: usize, c: usize) -> Result<Vec<Check>> {
     let (m, t) = (values(1, n * c), values(2, n * c));
     let rho: Vec<f32> = values(3, c).iter().map(|v| 4.0 * v).collect();
     let (m64, t64, rho64) = (f64s(&m), f64s(&t), f64s(&rho));
-    let loss = twin::vid::forward(&m64, &t64, &rho64, EPS.into());
-    let (dm, drho) = twin::vid::grad(&m64, &t64, &rho64, EPS.into());
+    let loss = reference::vid::forward(&m64, &t64, &rho64, EPS.into());
+    let (dm, drho) = reference::vid::grad(&m64, &t64, &rho64, EPS.into());
     let (m, t) = (Tensor::from_f32(gpu, &m, &[n, c])?, Tensor::from_f32(gpu, &t, &[n, c])?);
     let rho = Tensor::from_f32(gpu, &rho, &[c])?;
     let mut checks = Vec::new();
-    for rows in Rows::ALL {
+    for rows in RowParallelism::ALL {
         for accumulate in [false, true] {
             let what = format!("{rows:?}, accumulate {accumulate}");
             let (out, there) = destination(gpu, &[n, c], accumulate)?;

@@ -1,6 +1,6 @@
 //! Binary cross entropy over independent attributes.
 
-use super::Losses;
+use super::LossRecorder;
 use crate::Result;
 use crate::kernels::binary_cross_entropy;
 use crate::tape::Var;
@@ -15,7 +15,14 @@ pub struct BinaryCrossEntropy {
 
 impl BinaryCrossEntropy {
     /// Adds `weight` times the loss of `logits` `[n, a]` on `targets` `[n, a]` in 0..1 (negative: no target).
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, logits: &Var, targets: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        logits: &Var,
+        targets: &Tensor,
+    ) -> Result<()> {
         let z = logits.value().clone();
         let positive = self.positive_weights.as_ref();
         losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {

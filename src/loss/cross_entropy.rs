@@ -1,6 +1,6 @@
 //! Cross entropy over class labels.
 
-use super::Losses;
+use super::LossRecorder;
 use crate::Result;
 use crate::kernels::cross_entropy;
 use crate::tape::Var;
@@ -16,7 +16,14 @@ pub struct CrossEntropy {
 
 impl CrossEntropy {
     /// Adds `weight` times the loss of `logits` `[n, c]` on `labels` `[n]` (`u32`; `u32::MAX`: no label) as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, logits: &Var, labels: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        logits: &Var,
+        labels: &Tensor,
+    ) -> Result<()> {
         let z = logits.value().clone();
         losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
             cross_entropy::cross_entropy(gpu, &z, labels, self.label_smoothing, weight, dz, rows)

@@ -1,6 +1,6 @@
 //! Losses of a detector.
 
-use super::Losses;
+use super::LossRecorder;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::fcos::{self, Level, Part, Pyramid};
@@ -36,7 +36,7 @@ impl Detection {
     /// Adds `weight` times the loss as term `term`.
     pub fn apply(
         &self,
-        losses: &mut Losses,
+        losses: &mut LossRecorder,
         term: usize,
         weight: f32,
         z: &Var,

@@ -1,6 +1,6 @@
 //! Dice loss over the classes of pixels.
 
-use super::Losses;
+use super::LossRecorder;
 use crate::Result;
 use crate::kernels::dice;
 use crate::tape::Var;
@@ -27,7 +27,14 @@ impl Dice {
     pub const SMOOTHING: f32 = 1e-5;
 
     /// Adds `weight` times the loss of `logits` `[N, H, W, C]` on `labels` `[N, H, W]` (`u32`; `u32::MAX`: no label) as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, logits: &Var, labels: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        logits: &Var,
+        labels: &Tensor,
+    ) -> Result<()> {
         let z = logits.value().clone();
         losses.add(term, weight, logits, z.columns(), |gpu, dz, classes| {
             dice::dice(gpu, &z, labels, &self.class_weights, self.smoothing, weight, dz, classes)

@@ -1,6 +1,6 @@
 //! Focal loss over class labels, with class weights.
 
-use super::Losses;
+use super::LossRecorder;
 use crate::Result;
 use crate::kernels::focal;
 use crate::tape::Var;
@@ -18,7 +18,14 @@ pub struct Focal {
 
 impl Focal {
     /// Adds `weight` times the loss of `logits` `[n, c]` on `labels` `[n]` (`u32`; `u32::MAX`: no label) as term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, logits: &Var, labels: &Tensor) -> Result<()> {
+    pub fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        logits: &Var,
+        labels: &Tensor,
+    ) -> Result<()> {
         let z = logits.value().clone();
         losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
             focal::focal(gpu, &z, labels, &self.class_weights, self.gamma, weight, dz, rows)

@@ -8,7 +8,7 @@ mod cross_entropy;
 mod detection;
 mod dice;
 mod focal;
-mod ledger;
+mod log;
 mod regression;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
@@ -16,26 +16,26 @@ pub use cross_entropy::CrossEntropy;
 pub use detection::Detection;
 pub use dice::Dice;
 pub use focal::Focal;
-pub use ledger::Ledger;
+pub use log::LossLog;
 pub use regression::Regression;
 
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::reduce;
 use crate::tape::{Tape, Var};
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 
 /// Where the losses of one step go: gradients onto the tape, values into the ledger.
-pub struct Losses<'a> {
+pub struct LossRecorder<'a> {
     /// The device.
     pub gpu: &'a Gpu,
     /// The tape of this step's forward pass.
     pub tape: &'a mut Tape,
     /// The run's ledger, at this step's row.
-    pub ledger: &'a Ledger,
+    pub ledger: &'a LossLog,
 }
 
-impl Losses<'_> {
+impl LossRecorder<'_> {
     /// Adds a term: `fused(target, row_loss)` writes the weighted loss of `rows` rows, whose sum is the term, and adds its
     /// gradient with respect to `var` to the target. The ledger keeps the term without its weight.
     pub fn add(
@@ -44,19 +44,19 @@ impl Losses<'_> {
         weight: f32,
         var: &Var,
         rows: usize,
-        fused: impl FnOnce(&Gpu, Option<&Target>, &Tensor) -> Result<()>,
+        fused: impl FnOnce(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()>,
     ) -> Result<()> {
         self.put(term, weight, var, rows, false, fused)
     }
 
-    /// Adds a further part of a term that [`Losses::add`] has begun in this step.
+    /// Adds a further part of a term that [`LossRecorder::add`] has begun in this step.
     pub fn add_part(
         &mut self,
         term: usize,
         weight: f32,
         var: &Var,
         rows: usize,
-        fused: impl FnOnce(&Gpu, Option<&Target>, &Tensor) -> Result<()>,
+        fused: impl FnOnce(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()>,
     ) -> Result<()> {
         self.put(term, weight, var, rows, true, fused)
     }
@@ -68,7 +68,7 @@ impl Losses<'_> {
         var: &Var,
         rows: usize,
         accumulate: bool,
-        fused: impl FnOnce(&Gpu, Option<&Target>, &Tensor) -> Result<()>,
+        fused: impl FnOnce(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()>,
     ) -> Result<()> {
         if weight == 0.0 {
             return Ok(());
@@ -77,7 +77,7 @@ impl Losses<'_> {
         let row_loss = Tensor::empty(self.gpu, &[rows])?;
         let target = self.tape.target(self.gpu, var)?;
         fused(self.gpu, target.as_ref(), &row_loss)?;
-        let cell = Target { tensor: self.ledger.ring().clone(), accumulate };
+        let cell = GradTarget { tensor: self.ledger.ring().clone(), accumulate };
         reduce::total(self.gpu, &row_loss, 1.0 / weight, &cell, self.ledger.cursor(), column)
     }
 }

@@ -1,6 +1,6 @@
 //! Losses of numbers.
 
-use super::Losses;
+use super::LossRecorder;
 use crate::Result;
 use crate::kernels::regression::{self, RegressionLoss};
 use crate::tape::Var;
@@ -16,7 +16,7 @@ pub struct Regression {
 impl Regression {
     /// Adds `weight` times the loss of `z` `[n, 1]` or `[n, h, w, 1]` on `targets` of the same shape (1e30 or more: no target) as
     /// term `term`.
-    pub fn apply(&self, losses: &mut Losses, term: usize, weight: f32, z: &Var, targets: &Tensor) -> Result<()> {
+    pub fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, z: &Var, targets: &Tensor) -> Result<()> {
         let value = z.value().clone();
         losses.add(term, weight, z, value.rows(), |gpu, dz, rows| {
             regression::regression(gpu, &value, targets, self.loss, weight, dz, rows)

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// What is kept of what a detector says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Keep {
+pub struct NmsConfig {
     /// Scores below it are nothing.
     pub score: f32,
     /// Places and classes that are looked at, the surest first.
@@ -20,10 +20,10 @@ pub struct Keep {
     pub most: usize,
 }
 
-impl Default for Keep {
+impl Default for NmsConfig {
     /// FCOS's values (Tian et al. 2019).
     fn default() -> Self {
-        Keep { score: 0.05, candidates: 1000, overlap: 0.6, most: 100 }
+        NmsConfig { score: 0.05, candidates: 1000, overlap: 0.6, most: 100 }
     }
 }
 
@@ -37,7 +37,7 @@ fn sigmoid(v: f32) -> f32 {
 ///
 /// # Errors
 /// [`Error::Shape`] where `said` does not fit the levels.
-pub fn decode(said: &[f32], levels: &[Level], size: [usize; 2], keep: &Keep) -> Result<Vec<Detection>> {
+pub fn decode(said: &[f32], levels: &[Level], size: [usize; 2], keep: &NmsConfig) -> Result<Vec<Detection>> {
     let places: usize = levels.iter().map(|l| l.size[0] * l.size[1]).sum();
     let columns = said.len() / places.max(1);
     if columns < 6 || columns * places != said.len() {
@@ -52,7 +52,7 @@ pub fn decode(said: &[f32], levels: &[Level], size: [usize; 2], keep: &Keep) -> 
     Ok(boxes(said.chunks_exact(columns).enumerate().flat_map(row), levels, size, keep))
 }
 
-/// [`decode`] for every image of `said` `[images, places, classes + 5]`, which stays on the GPU: only the [`Keep::candidates`] surest
+/// [`decode`] for every image of `said` `[images, places, classes + 5]`, which stays on the GPU: only the [`NmsConfig::candidates`] surest
 /// places and classes of each image are fetched. The same boxes, but that the GPU's exponential decides which of two scores within some
 /// 10⁻⁶ of each other is the last candidate.
 ///
@@ -63,7 +63,7 @@ pub fn detect(
     said: &Tensor,
     levels: &[Level],
     size: [usize; 2],
-    keep: &Keep,
+    keep: &NmsConfig,
 ) -> Result<Vec<Vec<Detection>>> {
     let (places, columns) = (levels.iter().map(|l| l.size[0] * l.size[1]).sum::<usize>(), said.columns());
     if places == 0 || columns < 6 || !said.rows().is_multiple_of(places) {
@@ -77,7 +77,12 @@ pub fn detect(
 }
 
 /// The boxes of the surest of these pairs, which come in the order of places and classes.
-fn boxes(pairs: impl IntoIterator<Item = Pair>, levels: &[Level], size: [usize; 2], keep: &Keep) -> Vec<Detection> {
+fn boxes(
+    pairs: impl IntoIterator<Item = Pair>,
+    levels: &[Level],
+    size: [usize; 2],
+    keep: &NmsConfig,
+) -> Vec<Detection> {
     let score = |pair: &Pair| (sigmoid(pair.logit) * sigmoid(pair.centre)).sqrt();
     let scored = pairs.into_iter().map(|pair| (score(&pair), pair));
     let mut candidates: Vec<(f32, Pair)> = scored.filter(|(score, _)| *score >= keep.score).collect();
@@ -107,7 +112,7 @@ fn middle(mut place: usize, levels: &[Level]) -> Option<(f32, f32, f32)> {
 }
 
 /// Class-wise non-maximum suppression of boxes that are sorted by their scores.
-fn suppress(sorted: Vec<Detection>, keep: &Keep) -> Vec<Detection> {
+fn suppress(sorted: Vec<Detection>, keep: &NmsConfig) -> Vec<Detection> {
     let mut kept: Vec<Detection> = Vec::new();
     for new in sorted {
         if kept.len() == keep.most {
@@ -143,7 +148,7 @@ mod tests {
     fn places_become_boxes_within_the_image() {
         // Place 4 is row 1, column 1 of the first level: (6, 6). Place 7 is column 1 of the second: (12, 4).
         let z = said(&[(4, 0, [2.0, 3.0, 1.0, 0.5], 0.9), (7, 1, [20.0, 1.0, 9.0, 2.0], 0.5)]);
-        let found = decode(&z, &LEVELS, [8, 12], &Keep::default()).unwrap();
+        let found = decode(&z, &LEVELS, [8, 12], &NmsConfig::default()).unwrap();
         assert_eq!(found.len(), 2);
         let near =
             |r: &Rect, e: [f32; 4]| [r.x0 - e[0], r.y0 - e[1], r.x1 - e[2], r.y1 - e[3]].iter().all(|d| d.abs() < 1e-4);
@@ -151,7 +156,7 @@ mod tests {
         assert!(found[1].class == 1 && near(&found[1].rect, [0.0, 3.0, 12.0, 6.0]), "{:?}", found[1]);
         let p = 1.0 / (1.0 + (-3.0f32).exp());
         assert!((found[0].score - (p * 0.9).sqrt()).abs() < 1e-5);
-        assert!(decode(&z[1..], &LEVELS, [8, 12], &Keep::default()).is_err());
+        assert!(decode(&z[1..], &LEVELS, [8, 12], &NmsConfig::default()).is_err());
     }
 
     #[test]
@@ -162,21 +167,21 @@ mod tests {
         z[8 * 7 + 6] = f32::INFINITY;
         let said = Tensor::from_f32(&gpu, &z, &[3, 8, 7]).unwrap();
         let all = [
-            Keep::default(),
-            Keep { score: 0.5, ..Keep::default() },
-            Keep { candidates: 4, ..Keep::default() },
-            Keep { candidates: 0, ..Keep::default() },
-            Keep { score: 0.0, overlap: 1.0, ..Keep::default() },
-            Keep { score: 1.1, ..Keep::default() },
+            NmsConfig::default(),
+            NmsConfig { score: 0.5, ..NmsConfig::default() },
+            NmsConfig { candidates: 4, ..NmsConfig::default() },
+            NmsConfig { candidates: 0, ..NmsConfig::default() },
+            NmsConfig { score: 0.0, overlap: 1.0, ..NmsConfig::default() },
+            NmsConfig { score: 1.1, ..NmsConfig::default() },
         ];
         for keep in all {
             let want: Vec<_> = z.chunks(8 * 7).map(|z| decode(z, &LEVELS, [20, 20], &keep).unwrap()).collect();
             assert_eq!(detect(&gpu, &said, &LEVELS, [20, 20], &keep).unwrap(), want, "{keep:?}");
         }
         let one = said.reshape(&[24, 7]).unwrap();
-        assert_eq!(detect(&gpu, &one, &LEVELS, [20, 20], &Keep::default()).unwrap().len(), 3);
-        assert!(detect(&gpu, &one, &[], [20, 20], &Keep::default()).is_err());
-        assert!(detect(&gpu, &said.reshape(&[28, 6]).unwrap(), &LEVELS, [20, 20], &Keep::default()).is_err());
+        assert_eq!(detect(&gpu, &one, &LEVELS, [20, 20], &NmsConfig::default()).unwrap().len(), 3);
+        assert!(detect(&gpu, &one, &[], [20, 20], &NmsConfig::default()).is_err());
+        assert!(detect(&gpu, &said.reshape(&[28, 6]).unwrap(), &LEVELS, [20, 20], &NmsConfig::default()).is_err());
     }
 
     #[test]
@@ -184,14 +189,14 @@ mod tests {
         let at = |place, class, centre| (place, class, [3.0, 3.0, 3.0, 3.0], centre);
         // Neighbouring places see boxes that overlap by a fifth; the same place twice is two classes.
         let z = said(&[at(0, 0, 0.9), at(1, 0, 0.8), at(3, 1, 0.7)]);
-        let keep = Keep { overlap: 0.1, ..Keep::default() };
-        let classes = |keep: &Keep| -> Vec<usize> {
+        let keep = NmsConfig { overlap: 0.1, ..NmsConfig::default() };
+        let classes = |keep: &NmsConfig| -> Vec<usize> {
             decode(&z, &LEVELS, [20, 20], keep).unwrap().iter().map(|d| d.class).collect()
         };
         assert_eq!(classes(&keep), [0, 1]);
-        assert_eq!(classes(&Keep::default()), [0, 0, 1]);
-        assert_eq!(classes(&Keep { most: 1, ..Keep::default() }), [0]);
-        assert_eq!(classes(&Keep { candidates: 2, ..Keep::default() }), [0, 0]);
-        assert_eq!(classes(&Keep { score: 0.99, ..Keep::default() }), [0; 0]);
+        assert_eq!(classes(&NmsConfig::default()), [0, 0, 1]);
+        assert_eq!(classes(&NmsConfig { most: 1, ..NmsConfig::default() }), [0]);
+        assert_eq!(classes(&NmsConfig { candidates: 2, ..NmsConfig::default() }), [0, 0]);
+        assert_eq!(classes(&NmsConfig { score: 0.99, ..NmsConfig::default() }), [0; 0]);
     }
 }

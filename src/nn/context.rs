@@ -16,7 +16,7 @@ pub enum Mode {
     /// The batch's own; the running values are updated.
     Train,
     /// The batch's own, as in training, but the running values stay: for a look, or a second pass over one batch.
-    Look,
+    TrainNoStats,
     /// The running values.
     Eval,
 }
@@ -74,7 +74,7 @@ impl Context<'_> {
 
     /// The norm as it is to update its running values.
     fn updating(&self, norm: &Norm) -> Norm {
-        let momentum = if self.mode == Mode::Look { 0.0 } else { norm.momentum };
+        let momentum = if self.mode == Mode::TrainNoStats { 0.0 } else { norm.momentum };
         Norm { momentum, ..norm.clone() }
     }
 
@@ -118,7 +118,9 @@ impl Context<'_> {
         relu: bool,
     ) -> Result<Var> {
         let stats = match self.mode {
-            Mode::Train | Mode::Look => batch_norm::batch_stats(self.gpu, x.value(), &self.updating(&norm), None)?,
+            Mode::Train | Mode::TrainNoStats => {
+                batch_norm::batch_stats(self.gpu, x.value(), &self.updating(&norm), None)?
+            }
             Mode::Eval => batch_norm::running_stats(self.gpu, &norm)?,
         };
         self.normalise(x, affine, norm, stats, residual, relu)
@@ -212,6 +214,6 @@ impl Context<'_> {
 
 fn relu_grad(gpu: &Gpu, dy: &Tensor, y: &Tensor) -> Result<Tensor> {
     let dz = Tensor::empty(gpu, dy.shape())?;
-    elementwise::relu_grad(gpu, dy, y, &crate::tensor::Target::fresh(dz.clone()))?;
+    elementwise::relu_grad(gpu, dy, y, &crate::tensor::GradTarget::fresh(dz.clone()))?;
     Ok(dz)
 }

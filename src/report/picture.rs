@@ -5,7 +5,7 @@ use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
 
 use crate::files::write_atomic;
 use crate::geometry::Rect;
-use crate::train::{Answer, Found, TaskPrediction};
+use crate::train::{DetectedObject, TaskOutput, TaskPrediction};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -90,12 +90,12 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
     }
     let mut taken = Vec::new();
     for prediction in predictions {
-        if let Answer::Boxes { objects } = &prediction.answer {
+        if let TaskOutput::Boxes { objects } = &prediction.answer {
             let mut names: Vec<&str> = objects.iter().map(|o| o.label.as_str()).collect();
             names.sort_unstable();
             names.dedup();
             let sure = || objects.iter().filter(|o| o.score >= SURE);
-            let colour = |found: &Found| {
+            let colour = |found: &DetectedObject| {
                 let number = names.iter().position(|n| *n == found.label).unwrap_or(0);
                 Rgb(COLOURS[number % COLOURS.len()])
             };
@@ -127,14 +127,14 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
 /// A mask's class at each pixel, and the colours of the classes.
 fn mask_of(prediction: &TaskPrediction) -> Option<(&Vec<u8>, Colours)> {
     match &prediction.answer {
-        Answer::Mask { classes, names, .. } => Some((classes, mask_colours(names))),
+        TaskOutput::Mask { classes, names, .. } => Some((classes, mask_colours(names))),
         _ => None,
     }
 }
 
 fn depth_of(prediction: &TaskPrediction) -> Option<&Vec<f32>> {
     match &prediction.answer {
-        Answer::Depth { values, .. } => Some(values),
+        TaskOutput::Depth { values, .. } => Some(values),
         _ => None,
     }
 }
@@ -164,7 +164,7 @@ fn words(predictions: &[TaskPrediction]) -> Vec<Vec<Piece>> {
     for prediction in predictions {
         let text = format!("{}: {}", prediction.task, prediction.answer);
         match &prediction.answer {
-            Answer::Mask { names, classes, .. } => {
+            TaskOutput::Mask { names, classes, .. } => {
                 let mut there = [false; 256];
                 classes.iter().for_each(|class| there[usize::from(*class)] = true);
                 let all = mask_colours(names).into_iter().zip(names).zip(there);
@@ -173,7 +173,7 @@ fn words(predictions: &[TaskPrediction]) -> Vec<Vec<Piece>> {
                 };
                 lines.push(plain(&format!("{}:", prediction.task)).into_iter().chain(all.filter_map(swatch)).collect());
             }
-            Answer::Boxes { .. } => {}
+            TaskOutput::Boxes { .. } => {}
             _ => lines.push(plain(&text)),
         }
     }
@@ -272,15 +272,15 @@ mod tests {
     use super::*;
 
     fn predictions() -> Vec<TaskPrediction> {
-        let named = |label: &str, score, rect| Found { label: label.into(), score, rect };
+        let named = |label: &str, score, rect| DetectedObject { label: label.into(), score, rect };
         let answers = [
             (
                 "class",
-                Answer::Class { label: "disc".into(), probability: 0.9, probabilities: vec![("disc".into(), 0.9)] },
+                TaskOutput::Class { label: "disc".into(), probability: 0.9, probabilities: vec![("disc".into(), 0.9)] },
             ),
             (
                 "boxes",
-                Answer::Boxes {
+                TaskOutput::Boxes {
                     objects: vec![
                         named("disc", 0.9, Rect::from_size(2.0, 3.0, 4.0, 4.0)),
                         named("cross", 0.1, Rect::from_size(0.0, 0.0, 10.0, 8.0)),
@@ -289,14 +289,14 @@ mod tests {
             ),
             (
                 "mask",
-                Answer::Mask {
+                TaskOutput::Mask {
                     size: [8, 10],
                     names: ["ground", "disc"].map(String::from).to_vec(),
                     classes: (0..80).map(|i| u8::from(i == 79)).collect(),
                 },
             ),
-            ("depth", Answer::Depth { size: [8, 10], values: (0..80).map(|i| i as f32).collect() }),
-            ("count – how many", Answer::Number { value: 2.5 }),
+            ("depth", TaskOutput::Depth { size: [8, 10], values: (0..80).map(|i| i as f32).collect() }),
+            ("count – how many", TaskOutput::Number { value: 2.5 }),
         ];
         answers.map(|(task, answer)| TaskPrediction { task: task.into(), answer }).into()
     }
@@ -328,7 +328,7 @@ mod tests {
         let names = ["person", "Background", "sky"].map(String::from);
         assert_eq!(mask_colours(&names), [Some(COLOURS[0]), None, Some(COLOURS[1])]);
         let mask = |names: &[String]| {
-            let answer = Answer::Mask { size: [2, 2], names: names.to_vec(), classes: vec![0, 0, 1, 1] };
+            let answer = TaskOutput::Mask { size: [2, 2], names: names.to_vec(), classes: vec![0, 0, 1, 1] };
             [TaskPrediction { task: "mask".into(), answer }]
         };
         let picture = draw(&[100; 2 * 2], [2, 2, 1], &mask(&names)).unwrap();

@@ -12,7 +12,7 @@ use crate::geometry::{Detection, Rect};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::kernels::{confusion, softmax};
-use crate::nn::boxes::{Keep, detect};
+use crate::nn::boxes::{NmsConfig, detect};
 use crate::tensor::Tensor;
 
 /// One task's answer.
@@ -22,13 +22,13 @@ pub struct TaskPrediction {
     pub task: String,
     /// What was asked for.
     #[serde(flatten)]
-    pub answer: Answer,
+    pub answer: TaskOutput,
 }
 
 /// An answer, by the task's kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum TaskOutput {
     /// One of several classes.
     Class {
         /// The most probable class.
@@ -67,13 +67,13 @@ pub enum Answer {
     /// Objects, the surest first.
     Boxes {
         /// They.
-        objects: Vec<Found>,
+        objects: Vec<DetectedObject>,
     },
 }
 
 /// An object that was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Found {
+pub struct DetectedObject {
     /// Its class.
     pub label: String,
     /// How sure it is, 0 to 1.
@@ -97,27 +97,31 @@ impl TaskPrediction {
             TaskKind::Class => {
                 let p = softmax::softmax(gpu, said, 1.0)?.to_f32(gpu)?;
                 let best = p.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
-                Answer::Class { label: task.classes[best.0].clone(), probability: best.1, probabilities: named(p) }
+                TaskOutput::Class { label: task.classes[best.0].clone(), probability: best.1, probabilities: named(p) }
             }
             TaskKind::Attributes => {
                 let p = said.to_f32(gpu)?.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
-                Answer::Attributes { attributes: named(p) }
+                TaskOutput::Attributes { attributes: named(p) }
             }
             TaskKind::Number => {
-                Answer::Number { value: said.to_f32(gpu)?.first().copied().unwrap_or(0.0) * std + mean }
+                TaskOutput::Number { value: said.to_f32(gpu)?.first().copied().unwrap_or(0.0) * std + mean }
             }
             TaskKind::Mask => {
                 let classes = confusion::argmax(gpu, said)?.to_u32(gpu)?.into_iter().map(|c| c as u8).collect();
-                Answer::Mask { size, names: task.classes.clone(), classes }
+                TaskOutput::Mask { size, names: task.classes.clone(), classes }
             }
             TaskKind::Depth => {
                 let values = said.to_f32(gpu)?.into_iter().map(|z| z * std + mean).collect();
-                Answer::Depth { size, values }
+                TaskOutput::Depth { size, values }
             }
             TaskKind::Boxes => {
-                let found = |d: Detection| Found { label: task.classes[d.class].clone(), score: d.score, rect: d.rect };
-                let all = detect(gpu, said, levels, size, &Keep::default())?;
-                Answer::Boxes { objects: all.into_iter().flatten().map(found).collect() }
+                let found = |d: Detection| DetectedObject {
+                    label: task.classes[d.class].clone(),
+                    score: d.score,
+                    rect: d.rect,
+                };
+                let all = detect(gpu, said, levels, size, &NmsConfig::default())?;
+                TaskOutput::Boxes { objects: all.into_iter().flatten().map(found).collect() }
             }
         };
         Ok(TaskPrediction { task: task.name.clone(), answer })
@@ -126,24 +130,26 @@ impl TaskPrediction {
     /// The most probable class, where the task names one.
     pub fn label(&self) -> Option<&str> {
         match &self.answer {
-            Answer::Class { label, .. } => Some(label),
+            TaskOutput::Class { label, .. } => Some(label),
             _ => None,
         }
     }
 }
 
-impl Answer {
+impl TaskOutput {
     /// An answer about a canvas, as one about the image that lies on it.
     pub(super) fn back(self, place: &Letterbox) -> Self {
         match self {
-            Answer::Mask { names, classes, .. } => {
-                Answer::Mask { size: place.from, names, classes: place.mask_back(&classes) }
+            TaskOutput::Mask { names, classes, .. } => {
+                TaskOutput::Mask { size: place.from, names, classes: place.mask_back(&classes) }
             }
-            Answer::Depth { values, .. } => Answer::Depth { size: place.from, values: place.mask_back(&values) },
-            Answer::Boxes { objects } => {
-                let moved = objects.into_iter().map(|o| Found { rect: place.back(&o.rect), ..o });
+            TaskOutput::Depth { values, .. } => {
+                TaskOutput::Depth { size: place.from, values: place.mask_back(&values) }
+            }
+            TaskOutput::Boxes { objects } => {
+                let moved = objects.into_iter().map(|o| DetectedObject { rect: place.back(&o.rect), ..o });
                 // What was found beside the image is not in it.
-                Answer::Boxes { objects: moved.filter(|o| o.rect.is_proper()).collect() }
+                TaskOutput::Boxes { objects: moved.filter(|o| o.rect.is_proper()).collect() }
             }
             other => other,
         }
@@ -160,26 +166,26 @@ impl Answer {
 }
 
 /// `3 (98.1 %)`, `red 97 %, blue 3 %`, `2.07`, `ground 81 %, disc 19 %`, `0.12 to 0.93`, `disc 91 %, cross 64 %`.
-impl fmt::Display for Answer {
+impl fmt::Display for TaskOutput {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let percents = |all: &[(String, f32)]| {
             let one = |(name, p): &(String, f32)| format!("{name} {:.0} %", 100.0 * p);
             all.iter().map(one).collect::<Vec<_>>().join(", ")
         };
         match self {
-            Answer::Class { label, probability, .. } => write!(f, "{label} ({:.1} %)", 100.0 * probability),
-            Answer::Attributes { attributes } => f.write_str(&percents(attributes)),
-            Answer::Number { value } => write!(f, "{value:.2}"),
-            Answer::Mask { names, classes, .. } => f.write_str(&percents(&Self::shares(names, classes))),
-            Answer::Depth { values, .. } => {
+            TaskOutput::Class { label, probability, .. } => write!(f, "{label} ({:.1} %)", 100.0 * probability),
+            TaskOutput::Attributes { attributes } => f.write_str(&percents(attributes)),
+            TaskOutput::Number { value } => write!(f, "{value:.2}"),
+            TaskOutput::Mask { names, classes, .. } => f.write_str(&percents(&Self::shares(names, classes))),
+            TaskOutput::Depth { values, .. } => {
                 let low = values.iter().copied().fold(f32::MAX, f32::min);
                 let high = values.iter().copied().fold(f32::MIN, f32::max);
                 write!(f, "{low:.2} to {high:.2}")
             }
             // What is more likely there than not.
-            Answer::Boxes { objects } => {
+            TaskOutput::Boxes { objects } => {
                 let sure = objects.iter().filter(|o| o.score >= 0.5);
-                let one = |o: &Found| format!("{} {:.0} %", o.label, 100.0 * o.score);
+                let one = |o: &DetectedObject| format!("{} {:.0} %", o.label, 100.0 * o.score);
                 let all: Vec<String> = sure.map(one).collect();
                 f.write_str(if all.is_empty() { "nothing" } else { "" })?;
                 f.write_str(&all.join(", "))
@@ -196,31 +202,31 @@ mod tests {
     fn places_are_those_of_the_file() {
         // Twice as large on its canvas as in its file, with two rows above and below.
         let place = Letterbox::new([2, 4], [8, 8]);
-        let found = |rect| Found { label: "disc".into(), score: 0.9, rect };
+        let found = |rect| DetectedObject { label: "disc".into(), score: 0.9, rect };
         let on_canvas = [Rect::from_size(2.0, 4.0, 4.0, 2.0), Rect::from_size(0.0, 0.0, 8.0, 1.0)];
-        let boxes = Answer::Boxes { objects: on_canvas.map(found).to_vec() }.back(&place);
-        assert_eq!(boxes, Answer::Boxes { objects: vec![found(Rect::from_size(1.0, 1.0, 2.0, 1.0))] });
+        let boxes = TaskOutput::Boxes { objects: on_canvas.map(found).to_vec() }.back(&place);
+        assert_eq!(boxes, TaskOutput::Boxes { objects: vec![found(Rect::from_size(1.0, 1.0, 2.0, 1.0))] });
         let classes = (0..64).map(|p| if (2..6).contains(&(p / 8)) { 1 + p as u8 % 8 / 4 } else { 9 }).collect();
-        let mask = Answer::Mask { size: [8, 8], names: Vec::new(), classes }.back(&place);
-        assert_eq!(mask, Answer::Mask { size: [2, 4], names: Vec::new(), classes: vec![1, 1, 2, 2, 1, 1, 2, 2] });
+        let mask = TaskOutput::Mask { size: [8, 8], names: Vec::new(), classes }.back(&place);
+        assert_eq!(mask, TaskOutput::Mask { size: [2, 4], names: Vec::new(), classes: vec![1, 1, 2, 2, 1, 1, 2, 2] });
     }
 
     #[test]
     fn in_words() {
         let named = |all: &[(&str, f32)]| all.iter().map(|(n, p)| (n.to_string(), *p)).collect::<Vec<_>>();
-        let class = Answer::Class { label: "3".into(), probability: 0.981, probabilities: named(&[("3", 0.981)]) };
+        let class = TaskOutput::Class { label: "3".into(), probability: 0.981, probabilities: named(&[("3", 0.981)]) };
         assert_eq!(class.to_string(), "3 (98.1 %)");
-        let attributes = Answer::Attributes { attributes: named(&[("red", 0.97), ("blue", 0.03)]) };
+        let attributes = TaskOutput::Attributes { attributes: named(&[("red", 0.97), ("blue", 0.03)]) };
         assert_eq!(attributes.to_string(), "red 97 %, blue 3 %");
-        assert_eq!(Answer::Number { value: 2.066 }.to_string(), "2.07");
+        assert_eq!(TaskOutput::Number { value: 2.066 }.to_string(), "2.07");
         let names = ["ground", "disc", "cross"].map(String::from).to_vec();
-        let mask = Answer::Mask { size: [2, 2], names, classes: vec![1, 1, 0, 1] };
+        let mask = TaskOutput::Mask { size: [2, 2], names, classes: vec![1, 1, 0, 1] };
         assert_eq!(mask.to_string(), "disc 75 %, ground 25 %");
-        let depth = Answer::Depth { size: [1, 2], values: vec![0.93, 0.12] };
+        let depth = TaskOutput::Depth { size: [1, 2], values: vec![0.93, 0.12] };
         assert_eq!(depth.to_string(), "0.12 to 0.93");
-        let found = |label: &str, score| Found { label: label.into(), score, rect: Rect::default() };
-        let boxes = Answer::Boxes { objects: vec![found("disc", 0.91), found("cross", 0.64), found("disc", 0.3)] };
+        let found = |label: &str, score| DetectedObject { label: label.into(), score, rect: Rect::default() };
+        let boxes = TaskOutput::Boxes { objects: vec![found("disc", 0.91), found("cross", 0.64), found("disc", 0.3)] };
         assert_eq!(boxes.to_string(), "disc 91 %, cross 64 %");
-        assert_eq!(Answer::Boxes { objects: vec![found("disc", 0.3)] }.to_string(), "nothing");
+        assert_eq!(TaskOutput::Boxes { objects: vec![found("disc", 0.3)] }.to_string(), "nothing");
     }
 }

@@ -1,8 +1,8 @@
 //! The balancing of a stage: which terms form a group, and a method that weights the groups.
 
+use super::balanced_step::Level;
 use super::config::{BalanceConfig, BalanceLevel, Over};
-use super::judge::Level;
-use super::objective::Objective;
+use super::terms::LossTerms;
 use crate::balance::{self, Balancer, Gramian, Needs, Seen};
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ impl Balancing {
     /// `None` where all weights are constants: nothing is to be balanced then.
     pub(super) fn new(
         config: &BalanceConfig,
-        objective: &Objective,
+        objective: &LossTerms,
         tasks: &[&str],
         seed: u64,
     ) -> Result<Option<Self>> {
@@ -77,7 +77,7 @@ impl Balancing {
     }
 
     /// The groups' losses from the terms' values.
-    fn losses(&self, objective: &Objective, row: &[f32]) -> Result<Vec<f64>> {
+    fn losses(&self, objective: &LossTerms, row: &[f32]) -> Result<Vec<f64>> {
         for (value, name) in row.iter().zip(objective.names()) {
             if !value.is_finite() {
                 return Err(Error::NonFinite {
@@ -107,7 +107,12 @@ impl Balancing {
     }
 
     /// The weights of this step's groups, from the terms' values and the products of the groups' gradients.
-    pub(super) fn weigh(&mut self, objective: &Objective, row: &[f32], products: Option<Vec<f64>>) -> Result<Vec<f32>> {
+    pub(super) fn compute_weights(
+        &mut self,
+        objective: &LossTerms,
+        row: &[f32],
+        products: Option<Vec<f64>>,
+    ) -> Result<Vec<f32>> {
         let losses = self.losses(objective, row)?;
         let gramian = products.map(|products| self.gramian(products)).transpose()?;
         let seen = Seen { step: self.step, losses: &losses, gramian: gramian.as_ref() };
@@ -122,13 +127,13 @@ impl Balancing {
     }
 
     /// The terms' values after the update, on the same batch.
-    pub(super) fn after(&mut self, objective: &Objective, row: &[f32]) -> Result<()> {
+    pub(super) fn after(&mut self, objective: &LossTerms, row: &[f32]) -> Result<()> {
         let losses = self.losses(objective, row)?;
         self.balancer.after(&losses)
     }
 
     /// Closes an epoch in which the terms' means were `means`, and gives the groups' mean weights by their names.
-    pub(super) fn end_epoch(&mut self, objective: &Objective, means: &[f64]) -> Result<Vec<(String, f64)>> {
+    pub(super) fn end_epoch(&mut self, objective: &LossTerms, means: &[f64]) -> Result<Vec<(String, f64)>> {
         let term = |i: &usize| means.get(*i).map_or(0.0, |v| v * f64::from(objective.terms()[*i].factor));
         let losses: Vec<f64> = self.groups.iter().map(|terms| terms.iter().map(term).sum()).collect();
         self.balancer.end_epoch(&losses)?;

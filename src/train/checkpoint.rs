@@ -34,7 +34,7 @@ pub struct TaskCard {
 
 /// What a stored network is and how images become its input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Card {
+pub struct ModelCard {
     /// Version of this form.
     pub schema: u32,
     /// Architecture's name.
@@ -76,7 +76,7 @@ fn is_none(dilate: &usize) -> bool {
     *dilate == 0
 }
 
-impl Card {
+impl ModelCard {
     /// The current version.
     pub const SCHEMA: u32 = SCHEMA;
 
@@ -85,20 +85,20 @@ impl Card {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a head of a task the data does not have, or heads of different hidden sizes.
-    pub fn new(spec: &NetworkSpec, data: &Dataset) -> Result<Card> {
+    pub fn new(spec: &NetworkSpec, data: &Dataset) -> Result<ModelCard> {
         let images = &data.train.images;
         let moments = data.train.labels.iter().map(Labels::moments);
         let targets: Vec<_> = data.tasks.iter().zip(moments).collect();
         Self::of(spec, &targets, [images.height, images.width, images.channels], data.channel_stats())
     }
 
-    /// [`Card::new`] from what it takes of the data: tasks with their labels' moments, image size, mean and standard deviation.
+    /// [`ModelCard::new`] from what it takes of the data: tasks with their labels' moments, image size, mean and standard deviation.
     pub(super) fn of(
         spec: &NetworkSpec,
         tasks: &[(&Task, (f32, f32))],
         image: [usize; 3],
         (mean, std): (Vec<f32>, Vec<f32>),
-    ) -> Result<Card> {
+    ) -> Result<ModelCard> {
         let pooled = spec.heads.iter().find_map(|h| match &h.kind {
             HeadKind::Pooled { hidden } => Some(hidden.clone()),
             HeadKind::Decoder { .. } | HeadKind::Detector { .. } => None,
@@ -125,7 +125,7 @@ impl Card {
                 _ => Err(Error::Invalid(format!("the data have no task {:?} of {} classes", head.task, head.outputs))),
             }
         };
-        Ok(Card {
+        Ok(ModelCard {
             schema: SCHEMA,
             arch: spec.trunk.arch.to_string(),
             width: spec.trunk.width,
@@ -300,7 +300,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be written; an earlier file of that name is then still there.
-pub fn save(gpu: &Gpu, path: &Path, network: &Network, card: &Card) -> Result<()> {
+pub fn save(gpu: &Gpu, path: &Path, network: &Network, card: &ModelCard) -> Result<()> {
     let mut bundle = Bundle::default();
     bundle.add_network(gpu, network)?;
     bundle.write(path, to_json(card)?)
@@ -310,10 +310,10 @@ pub fn save(gpu: &Gpu, path: &Path, network: &Network, card: &Card) -> Result<()
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Checkpoint`] where the file is damaged or of another form.
-pub fn load(gpu: &Gpu, path: &Path) -> Result<(Network, Card)> {
+pub fn load(gpu: &Gpu, path: &Path) -> Result<(Network, ModelCard)> {
     let bytes = read(path)?;
     let (stored, text) = Stored::parse(path, &bytes)?;
-    let card: Card = from_json(path, &text)?;
+    let card: ModelCard = from_json(path, &text)?;
     if card.schema != SCHEMA {
         return Err(Error::checkpoint(path, format!("has form {}, this version reads {SCHEMA}", card.schema)));
     }

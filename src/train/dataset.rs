@@ -98,7 +98,7 @@ pub fn load(config: &Config) -> Result<Dataset> {
 fn options(
     config: &Config,
     (size, channels): ([usize; 2], usize),
-    questions: &[objects::Question],
+    questions: &[objects::TaskChoice],
     masks: Option<&MasksConfig>,
     on_error: OnError,
 ) -> Result<objects::Options> {
@@ -186,7 +186,7 @@ fn voc_set(config: &Config, source: &VocSource) -> Result<Dataset> {
     }
     let names: HashMap<PathBuf, String> = found.images.iter().map(|a| a.path.clone()).zip(found.names).collect();
     let all = objects::present(found.images, &mut skipped)?;
-    let of = |list: &BTreeSet<String>| -> Vec<objects::Annotated> {
+    let of = |list: &BTreeSet<String>| -> Vec<objects::AnnotatedImage> {
         all.iter().filter(|a| names.get(&a.path).is_some_and(|name| list.contains(name))).cloned().collect()
     };
     let (seed, [val, test]) = (config.data.split_seed, [source.val_fraction, source.test_fraction]);
@@ -237,7 +237,7 @@ fn panoptic_set(config: &Config, source: &PanopticSource) -> Result<Dataset> {
 /// Images in `folder` that nothing is known of, and masks that belong to no image; not what stands in `skipped` already.
 fn unused<'a>(
     folder: Option<&Path>,
-    all: impl IntoIterator<Item = &'a objects::Annotated>,
+    all: impl IntoIterator<Item = &'a objects::AnnotatedImage>,
     skipped: &[Skipped],
     options: &objects::Options,
 ) -> Vec<Skipped> {
@@ -258,7 +258,7 @@ fn unused<'a>(
 }
 
 /// Classes, images and what was left out, of a source that does not say which image is for what.
-type Found<'a> = (&'a [String], &'a [objects::Annotated], Vec<Skipped>);
+type Found<'a> = (&'a [String], &'a [objects::AnnotatedImage], Vec<Skipped>);
 
 /// Cut into three, limited, read.
 fn one_set(
@@ -273,14 +273,23 @@ fn one_set(
 }
 
 /// For training, validation and the test.
-fn cut(images: &[objects::Annotated], [val, test]: [f64; 2], seed: u64) -> Result<[Vec<objects::Annotated>; 3]> {
+fn cut(
+    images: &[objects::AnnotatedImage],
+    [val, test]: [f64; 2],
+    seed: u64,
+) -> Result<[Vec<objects::AnnotatedImage>; 3]> {
     let [rest, test_images] = cut_one(images, test, seed, "test")?;
     let [train, val_images] = cut_one(&rest, val / (1.0 - test), seed, "val")?;
     Ok([train, val_images, test_images])
 }
 
 /// The rest, and a part of the images, which have no class by which they could be spread evenly.
-fn cut_one(all: &[objects::Annotated], part: f64, seed: u64, name: &str) -> Result<[Vec<objects::Annotated>; 2]> {
+fn cut_one(
+    all: &[objects::AnnotatedImage],
+    part: f64,
+    seed: u64,
+    name: &str,
+) -> Result<[Vec<objects::AnnotatedImage>; 2]> {
     let (rest, cut) = split::cut(&vec![0; all.len()], part, seed::derive(seed, name))?;
     Ok([pick(all, &rest), pick(all, &cut)])
 }
@@ -290,7 +299,7 @@ fn cut_one(all: &[objects::Annotated], part: f64, seed: u64, name: &str) -> Resu
 fn limited(
     config: &Config,
     (classes, skipped): (&[String], Vec<Skipped>),
-    parts: [Vec<objects::Annotated>; 3],
+    parts: [Vec<objects::AnnotatedImage>; 3],
     limit: &Limit,
     options: &objects::Options,
 ) -> Result<Dataset> {
@@ -312,7 +321,7 @@ fn limited(
     Ok(data)
 }
 
-fn pick(from: &[objects::Annotated], indices: &[u32]) -> Vec<objects::Annotated> {
+fn pick(from: &[objects::AnnotatedImage], indices: &[u32]) -> Vec<objects::AnnotatedImage> {
     indices.iter().map(|&i| from[i as usize].clone()).collect()
 }
 

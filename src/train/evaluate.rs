@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::config::EvaluateOn;
-use super::feed::Feed;
-use super::labels::Target;
-use super::objective::Objective;
+use super::feed::Inputs;
+use super::labels::TaskTarget;
 use super::tally::{Seen, Tally};
+use super::terms::LossTerms;
 use crate::Result;
 use crate::data::Split;
 use crate::data::loader::{Batch, Loader};
 use crate::gpu::Gpu;
-use crate::loss::{Ledger, Losses};
+use crate::loss::{LossLog, LossRecorder};
 use crate::metrics::TaskResult;
 use crate::nn::Frozen;
 use crate::tape::{Tape, Var};
@@ -19,17 +19,17 @@ use crate::tensor::Tensor;
 
 /// The loss on the labels of a split, as `objective` has it: the sum over the tasks of their weight times their loss, each a mean over the
 /// batches by the samples in them that have a label.
-struct LabelLoss<'a> {
-    objective: &'a Objective,
-    ledger: Ledger,
+struct ValidationLoss<'a> {
+    objective: &'a LossTerms,
+    ledger: LossLog,
     /// Samples with a label, by batch and task.
     samples: Vec<Vec<usize>>,
 }
 
-impl<'a> LabelLoss<'a> {
-    fn new(gpu: &Gpu, objective: &'a Objective, batches: usize) -> Result<Self> {
-        let ledger = Ledger::new(gpu, objective.names().to_vec(), batches)?;
-        Ok(LabelLoss { objective, ledger, samples: Vec::new() })
+impl<'a> ValidationLoss<'a> {
+    fn new(gpu: &Gpu, objective: &'a LossTerms, batches: usize) -> Result<Self> {
+        let ledger = LossLog::new(gpu, objective.names().to_vec(), batches)?;
+        Ok(ValidationLoss { objective, ledger, samples: Vec::new() })
     }
 
     /// Adds a batch of which the heads say `said`; `labels` as losses take them, `samples` with a label by task.
@@ -37,7 +37,7 @@ impl<'a> LabelLoss<'a> {
         self.ledger.prepare(gpu)?;
         let vars: Vec<Var> = said.iter().map(|said| Var::constant(said.clone())).collect();
         let mut tape = Tape::new();
-        self.objective.judge_labels(&mut Losses { gpu, tape: &mut tape, ledger: &self.ledger }, &vars, labels)?;
+        self.objective.judge_labels(&mut LossRecorder { gpu, tape: &mut tape, ledger: &self.ledger }, &vars, labels)?;
         self.ledger.advance();
         self.samples.push(samples);
         Ok(())
@@ -55,7 +55,7 @@ impl<'a> LabelLoss<'a> {
     }
 }
 
-impl Feed {
+impl Inputs {
     /// What `network` achieves over `split` at each of `tasks` (indices into the data's tasks; the network has one head for each,
     /// in that order).
     pub(super) fn evaluate(
@@ -69,7 +69,7 @@ impl Feed {
         Ok(self.look_through(gpu, network, split, tasks, batch, None)?.0)
     }
 
-    /// [`Feed::evaluate`], and the loss on the labels with the tasks' weights of `objective`, whose tasks are `tasks`.
+    /// [`Inputs::evaluate`], and the loss on the labels with the tasks' weights of `objective`, whose tasks are `tasks`.
     pub(super) fn evaluate_with_loss(
         &self,
         gpu: &Gpu,
@@ -77,9 +77,9 @@ impl Feed {
         split: &Arc<Split>,
         tasks: &[usize],
         batch: usize,
-        objective: &Objective,
+        objective: &LossTerms,
     ) -> Result<(Vec<TaskResult>, f64)> {
-        let loss = LabelLoss::new(gpu, objective, Loader::eval_steps(split.len(), batch))?;
+        let loss = ValidationLoss::new(gpu, objective, Loader::eval_steps(split.len(), batch))?;
         let (results, loss) = self.look_through(gpu, network, split, tasks, batch, Some(loss))?;
         Ok((results, loss.unwrap_or(f64::INFINITY)))
     }
@@ -91,9 +91,9 @@ impl Feed {
         split: &Arc<Split>,
         tasks: &[usize],
         batch: usize,
-        mut loss: Option<LabelLoss>,
+        mut loss: Option<ValidationLoss>,
     ) -> Result<(Vec<TaskResult>, Option<f64>)> {
-        let targets: Vec<&Target> = tasks.iter().map(|t| &self.targets[*t]).collect();
+        let targets: Vec<&TaskTarget> = tasks.iter().map(|t| &self.targets[*t]).collect();
         let mut tallies = targets.iter().map(|t| Tally::new(gpu, t)).collect::<Result<Vec<_>>>()?;
         let [h, w, _] = self.image();
         let levels = network.detector_levels([h, w]);
@@ -102,7 +102,7 @@ impl Feed {
             let batch = without_padding(batch, h * w);
             let outputs = network.infer(gpu, &self.plain_input(gpu, &batch)?)?;
             let rows = batch.indices.len();
-            let upload = |(task, target): (&usize, &&Target)| {
+            let upload = |(task, target): (&usize, &&TaskTarget)| {
                 let uploaded = target.upload(gpu, &batch.labels[*task], rows, [h, w])?;
                 target.moved(gpu, &uploaded, [rows, h, w], None)
             };

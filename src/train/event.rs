@@ -1,7 +1,7 @@
 //! What a run tells while it goes on. Nothing below the command line prints: the loop sends [`Event`]s, and whoever started it
 //! shows them, or not.
 
-use super::step::Pulls;
+use super::step::GradientStats;
 use crate::metrics::Scores;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ pub struct EpochRecord {
     pub weights: BTreeMap<String, f64>,
     /// Each term's gradient and the tasks' agreement at the epoch's first step, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pulls: Option<Pulls>,
+    pub pulls: Option<GradientStats>,
     /// The loss on the labels of the validation split, with the tasks' weights; `None` where it is no finite number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::config::{Config, EvaluateOn};
-use super::labels::Target;
+use super::labels::TaskTarget;
 use super::run::augmentation;
 use crate::Result;
 use crate::data::augment::Augment;
@@ -11,18 +11,18 @@ use crate::data::loader::Batch;
 use crate::data::{Dataset, Split, Task};
 use crate::geometry::Warp;
 use crate::gpu::Gpu;
-use crate::kernels::augment::{self, Moves};
+use crate::kernels::augment::{self, WarpParams};
 use crate::metrics::TaskResult;
 use crate::tensor::Tensor;
 
 /// The splits and what turns their bytes into a network's input.
 #[derive(Debug, Clone)]
-pub(super) struct Feed {
+pub(super) struct Inputs {
     pub train: Arc<Split>,
     pub val: Arc<Split>,
     pub test: Arc<Split>,
     pub tasks: Vec<Task>,
-    pub targets: Vec<Target>,
+    pub targets: Vec<TaskTarget>,
     pub mean: Vec<f32>,
     pub std: Vec<f32>,
     pub augment: Augment,
@@ -34,18 +34,18 @@ pub(super) struct Feed {
 
 /// Where training batches lie on the GPU, one after the other in the same memory, so that a recorded step finds them.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct BatchSlot {
     pixels: Tensor,
     warps: Tensor,
     /// One tensor a head, as they were uploaded.
     labels: Vec<Tensor>,
     tasks: Vec<usize>,
-    targets: Vec<Target>,
+    targets: Vec<TaskTarget>,
     rows: usize,
     size: [usize; 2],
 }
 
-impl Place {
+impl BatchSlot {
     /// Whether `batch` has its shape.
     pub(super) fn fits(&self, batch: &Batch) -> bool {
         batch.indices.len() == self.rows
@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-impl Feed {
+impl Inputs {
     /// Takes the data over; `augment` applies to training batches alone.
     pub(super) fn new(data: Dataset, augment: Augment) -> Self {
         let (mean, std) = data.channel_stats();
@@ -71,13 +71,13 @@ impl Feed {
             let splits = [(&data.train, images), (&data.val, 1), (&data.test, 1)];
             splits.iter().map(|(s, images)| images * s.labels[task].most_objects()).max().unwrap_or(0).max(1)
         };
-        let target = |(i, task): (usize, &Task)| Target {
+        let target = |(i, task): (usize, &Task)| TaskTarget {
             task: task.clone(),
             moments: data.train.labels[i].moments(),
             most: most(i),
             frequencies: data.train.labels[i].frequencies(task.classes.len()),
         };
-        Feed {
+        Inputs {
             targets: data.tasks.iter().enumerate().map(target).collect(),
             train: Arc::new(data.train),
             val: Arc::new(data.val),
@@ -94,7 +94,7 @@ impl Feed {
     /// The same for a run of this configuration.
     pub(super) fn of_run(config: &Config, data: Dataset) -> Self {
         let (letterbox, evaluate_on) = (config.letterboxed(), config.data.evaluate_on);
-        Feed { letterbox, evaluate_on, ..Feed::new(data, augmentation(config)) }
+        Inputs { letterbox, evaluate_on, ..Inputs::new(data, augmentation(config)) }
     }
 
     /// Whether images have pixels of their own beside those of the canvas, in which what is found can be measured.
@@ -133,12 +133,12 @@ impl Feed {
     }
 
     /// A place for training batches like this one, holding it; with the labels of `tasks`.
-    pub(super) fn place(&self, gpu: &Gpu, batch: &Batch, tasks: &[usize]) -> Result<Place> {
+    pub(super) fn place(&self, gpu: &Gpu, batch: &Batch, tasks: &[usize]) -> Result<BatchSlot> {
         let rows = batch.indices.len();
         let [h, w, _] = self.image();
-        let targets: Vec<Target> = tasks.iter().map(|t| self.targets[*t].clone()).collect();
+        let targets: Vec<TaskTarget> = tasks.iter().map(|t| self.targets[*t].clone()).collect();
         let labels = tasks.iter().zip(&targets).map(|(t, target)| target.upload(gpu, &batch.labels[*t], rows, [h, w]));
-        Ok(Place {
+        Ok(BatchSlot {
             pixels: Tensor::from_bytes(gpu, &batch.images)?,
             warps: Tensor::from_u32(gpu, bytemuck::cast_slice(&batch.warps([h, w])), &[rows, Warp::WORDS])?,
             size: [h, w],
@@ -150,17 +150,18 @@ impl Feed {
     }
 
     /// The training batch in `place` as the network sees it, `[n, h, w, c]`: normalised, and varied as each sample drew.
-    pub(super) fn training_input(&self, gpu: &Gpu, place: &Place) -> Result<Tensor> {
+    pub(super) fn training_input(&self, gpu: &Gpu, place: &BatchSlot) -> Result<Tensor> {
         let (mean, std, noise) = (&self.mean, &self.std, self.augment.noise);
-        let moves = Moves { warps: &place.warps, bilinear: self.augment.blends() };
+        let moves = WarpParams { warps: &place.warps, bilinear: self.augment.blends() };
         augment::augment(gpu, &place.pixels, self.shape(place.rows), moves, mean, std, noise)
     }
 
-    /// The labels of the batch in `place`, one tensor a head, moved as its images are in [`Feed::training_input`].
-    pub(super) fn training_labels(&self, gpu: &Gpu, place: &Place) -> Result<Vec<Tensor>> {
+    /// The labels of the batch in `place`, one tensor a head, moved as its images are in [`Inputs::training_input`].
+    pub(super) fn training_labels(&self, gpu: &Gpu, place: &BatchSlot) -> Result<Vec<Tensor>> {
         let [h, w, _] = self.image();
-        let moved =
-            |(target, labels): (&Target, &Tensor)| target.moved(gpu, labels, [place.rows, h, w], Some(&place.warps));
+        let moved = |(target, labels): (&TaskTarget, &Tensor)| {
+            target.moved(gpu, labels, [place.rows, h, w], Some(&place.warps))
+        };
         place.targets.iter().zip(&place.labels).map(moved).collect()
     }
 
@@ -176,21 +177,21 @@ mod tests {
     use super::*;
     use crate::data::Labels;
     use crate::data::loader::Loader;
-    use crate::data::scenes::{self, Question, Scenes};
+    use crate::data::scenes::{self, SceneTask, Scenes};
 
     #[test]
     fn all_objects_of_a_mosaic_have_room() {
         let samples = crate::data::compose::Samples { train: 40, val: 4, test: 4 };
-        let drawn = Scenes { size: [32, 32], samples, objects: 3, questions: vec![Question::Boxes], seed: 1 };
+        let drawn = Scenes { size: [32, 32], samples, objects: 3, questions: vec![SceneTask::Boxes], seed: 1 };
         let mut data = scenes::load(&drawn).unwrap();
         // What is held out has less.
         data.val.labels = vec![Labels::Boxes(vec![Some(Vec::new()); 4])];
         data.test.labels = data.val.labels.clone();
-        let feed = Feed::new(data, Augment { mosaic: 1.0, ..Augment::NONE });
+        let feed = Inputs::new(data, Augment { mosaic: 1.0, ..Augment::NONE });
         let alone = feed.train.labels[0].most_objects();
         let batches = Loader::train(feed.train.clone(), 8, 3, feed.augment, 0);
         let most = batches.map(|b| b.labels[0].most_objects()).max().unwrap();
         assert!(most > alone && most <= feed.targets[0].most, "{alone}, {most}, {}", feed.targets[0].most);
-        assert_eq!(Feed::new(scenes::load(&drawn).unwrap(), Augment::NONE).targets[0].most, alone);
+        assert_eq!(Inputs::new(scenes::load(&drawn).unwrap(), Augment::NONE).targets[0].most, alone);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::supervision::Assigned;
+use super::label_loss::Assigned;
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::loss::Losses;
+use crate::loss::LossRecorder;
 use crate::nn::{Features, HeadOutputs, Mode, Network};
 use crate::tape::{Tape, Var};
 
@@ -27,7 +27,12 @@ impl<'a> Heads<'a> {
     }
 
     /// What head `k` says, which runs on the losses' tape unless it has already.
-    pub(super) fn run(&mut self, losses: &mut Losses, k: usize, features: &Features<Var>) -> Result<HeadOutputs<Var>> {
+    pub(super) fn run(
+        &mut self,
+        losses: &mut LossRecorder,
+        k: usize,
+        features: &Features<Var>,
+    ) -> Result<HeadOutputs<Var>> {
         if let Some(said) = self.said.get(&k) {
             return Ok(said.clone());
         }
@@ -43,7 +48,7 @@ impl<'a> Heads<'a> {
         features: &Features<Var>,
     ) -> Result<HeadOutputs<Var>> {
         let first = self.seen.insert(k);
-        let mode = if first { self.mode } else { Mode::Look };
+        let mode = if first { self.mode } else { Mode::TrainNoStats };
         let said = self.network.head(gpu, tape, mode, k, features)?;
         self.said.insert(k, said.clone());
         Ok(said)

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// A task and what it takes to turn its labels into targets.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(super) struct TaskTarget {
     pub task: Task,
     /// Mean and standard deviation of the training labels, of tasks that ask for a number.
     pub moments: (f32, f32),
@@ -20,7 +20,7 @@ pub(super) struct Target {
     pub frequencies: Vec<u64>,
 }
 
-impl Target {
+impl TaskTarget {
     /// The bytes that are uploaded for a batch.
     fn bytes<'a>(&self, labels: &'a Labels) -> Result<Cow<'a, [u8]>> {
         let (mean, std) = self.moments;

@@ -1,16 +1,19 @@
 //! Which layers of a student and a teacher a term of the loss looks at, and how many channels they have.
 
 use super::teachers::Teacher;
-use crate::distill::{Look, Method, Tap};
+use crate::distill::{FeatureKind, FeatureSite, Method};
 use crate::nn::HeadMaps;
 use crate::{Error, Result};
 
 /// A method's terms: one for each pair of layers, called by the student's, and by the teacher's too where the student's is in several
 /// pairs; or one where it looks at logits or at all layers together.
-pub(super) fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec<(Tap, Tap)>)> {
+pub(super) fn parts(
+    method: &Method,
+    pairs: Vec<(FeatureSite, FeatureSite)>,
+) -> Vec<(String, Vec<(FeatureSite, FeatureSite)>)> {
     match method.look {
-        Look::Layer(_) | Look::Map(_) if pairs.len() > 1 => {
-            let name = |(s, t): &(Tap, Tap)| match pairs.iter().filter(|pair| pair.0 == *s).count() {
+        FeatureKind::Layer(_) | FeatureKind::Map(_) if pairs.len() > 1 => {
+            let name = |(s, t): &(FeatureSite, FeatureSite)| match pairs.iter().filter(|pair| pair.0 == *s).count() {
                 1 => format!("@{s}"),
                 _ => format!("@{s}:{t}"),
             };
@@ -21,16 +24,16 @@ pub(super) fn parts(method: &Method, pairs: Vec<(Tap, Tap)>) -> Vec<(String, Vec
 }
 
 /// Layers with their channels.
-pub(super) type Tapped = Vec<(Tap, usize)>;
+pub(super) type Tapped = Vec<(FeatureSite, usize)>;
 
 /// The channels at both ends of each pair, of a student of such stages and such a head, and of a teacher's head of that number.
 pub(super) fn channels(
     term: &str,
-    taps: &[(Tap, Tap)],
+    taps: &[(FeatureSite, FeatureSite)],
     (own, head, teacher, number): (&[usize], Option<&HeadMaps<usize>>, &Teacher, usize),
 ) -> Result<(Tapped, Tapped)> {
     let none = HeadMaps::none();
-    let at = |who: &str, tap: Tap, stages: &[usize], head: Option<&HeadMaps<usize>>| {
+    let at = |who: &str, tap: FeatureSite, stages: &[usize], head: Option<&HeadMaps<usize>>| {
         let head = head.unwrap_or(&none);
         let missing = || Error::Invalid(format!("{term}: {}", tap.missing(who, stages.len(), head)));
         tap.among(stages, stages.last(), head).copied().ok_or_else(missing)

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicBool;
 use super::config::Config;
 use super::dataset;
 use super::event::Event;
-use super::feed::Feed;
+use super::feed::Inputs;
 use super::overview::Overview;
-use super::stage::{Bench, Shelf};
+use super::stage::{StageContext, StageStore};
 use super::stages::Stages;
 use super::summary::{StageResult, Summary};
 use crate::data::augment::Augment;
@@ -55,8 +55,8 @@ pub fn run(
     let (overview, skipped) = (Overview::of(&data, &config.data.source), listed(&data));
     let joint = usize::from(!config.joint_is_single());
     let per_seed = config.trained_teachers() + data.tasks.len() + joint + 1;
-    let (shelf, data_fingerprint) = (Shelf::Run(out.to_path_buf()), data.fingerprint());
-    let bench = Bench { gpu, shelf, data_fingerprint, feed: Feed::of_run(config, data), stop };
+    let (shelf, data_fingerprint) = (StageStore::Run(out.to_path_buf()), data.fingerprint());
+    let bench = StageContext { gpu, shelf, data_fingerprint, feed: Inputs::of_run(config, data), stop };
     let given = bench.given_teachers(config)?;
     bench.check_layers(config, &given, &resolved)?;
     // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.
@@ -66,7 +66,7 @@ pub fn run(
     keep_overview(out, [names::DATA, names::SKIPPED], &overview, &skipped)?;
     let notes = overview.lines(names::SKIPPED);
     let journal = out.join(names::METRICS);
-    mend(&journal)?;
+    truncate_partial_line(&journal)?;
     let adapter = gpu.profile().to_string();
     on_event(Event::Run {
         name: &config.name,
@@ -143,7 +143,7 @@ fn check_claim(config: &Config, path: &Path) -> Result<()> {
 
 /// Cuts off the half line that a killed run or a full disk may have left at the journal's end: the next line would
 /// otherwise be glued to it. Its epoch is run again, as the state is only saved after the line.
-pub(super) fn mend(path: &Path) -> Result<()> {
+pub(super) fn truncate_partial_line(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }

@@ -9,16 +9,16 @@ use super::balancing::Balancing;
 use super::cache::TeacherCache;
 use super::checkpoint::{self, to_json};
 use super::event::{EpochRecord, Event};
-use super::objective::{Objective, Term};
-use super::progress::{Progress, Standing, Trainables};
-use super::stage::{Bench, Finished, Stage, rule, schedule};
-use super::step::{Cycle, Parts, Peer, Pulls};
+use super::stage::{Finished, Stage, StageContext, rule, schedule};
+use super::state::{ParamGroups, Progress, Standing};
+use super::step::{GradientStats, Parts, Peer, StepRecorder};
 use super::summary::StageResult;
+use super::terms::{LossTerms, Term};
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
-use crate::distill::Taught;
+use crate::distill::TeacherOutputs;
 use crate::files::write_atomic;
-use crate::loss::Ledger;
+use crate::loss::LossLog;
 use crate::metrics::TaskResult;
 use crate::nn::{Frozen, Network};
 use crate::optim::Schedule;
@@ -28,15 +28,15 @@ use crate::{Error, Result};
 pub(super) const LOOK: usize = 16;
 
 /// A stage, what it trains, and how far it is.
-pub(super) struct Session<'a> {
-    bench: &'a Bench<'a>,
+pub(super) struct StageTrainer<'a> {
+    bench: &'a StageContext<'a>,
     stage: &'a Stage<'a>,
     network: &'a Network,
-    objective: Objective,
+    objective: LossTerms,
     balancing: Option<Balancing>,
     journal: &'a mut dyn FnMut(Event) -> Result<()>,
-    parts: Trainables<'a>,
-    ledger: Ledger,
+    parts: ParamGroups<'a>,
+    ledger: LossLog,
     schedule: Schedule,
     /// What an epoch goes through: where nobody teaches, samples that have a label.
     samples: Vec<u32>,
@@ -44,18 +44,18 @@ pub(super) struct Session<'a> {
     steps: usize,
     progress: Progress,
     state: PathBuf,
-    cycle: Option<Cycle>,
+    cycle: Option<StepRecorder>,
     peers: Vec<Peer>,
     cache: Option<TeacherCache>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> StageTrainer<'a> {
     /// A session at the place where an interrupted run stopped, or at the start.
     pub(super) fn open(
-        bench: &'a Bench<'a>,
+        bench: &'a StageContext<'a>,
         stage: &'a Stage<'a>,
         network: &'a Network,
-        mut objective: Objective,
+        mut objective: LossTerms,
         peers: Vec<Peer>,
         journal: &'a mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Self> {
@@ -66,10 +66,10 @@ impl<'a> Session<'a> {
         };
         let steps = Loader::train_steps(samples.len(), train.batch);
         let adaptors =
-            std::iter::once(&objective).chain(peers.iter().map(|p| &p.objective)).flat_map(Objective::adaptors);
+            std::iter::once(&objective).chain(peers.iter().map(|p| &p.objective)).flat_map(LossTerms::adaptors);
         let adaptors = adaptors.map(|(_, params)| (params.clone(), stage.adaptor_lr_factor));
         let beside = adaptors.chain(peers.iter().map(|p| (p.network.params().clone(), 1.0))).collect();
-        let mut parts = Trainables::new(gpu, network, beside, rule(train), train.clip_norm)?;
+        let mut parts = ParamGroups::new(gpu, network, beside, rule(train), train.clip_norm)?;
         let state = bench.path(stage, ".state.safetensors");
         let fresh = Progress::new(bench.data_fingerprint, objective.fingerprints(), objective.names().len());
         let progress = fresh.resume(gpu, &state, &mut parts)?;
@@ -84,10 +84,10 @@ impl<'a> Session<'a> {
         }
         let cache = |config| TeacherCache::new(config, bench.shelf.cache(), bench.data_fingerprint);
         let cache = stage.cache.filter(|_| !objective.teachers().is_empty()).map(cache);
-        Ok(Session {
+        Ok(StageTrainer {
             cache,
             progress,
-            ledger: Ledger::new(gpu, objective.names().to_vec(), LOOK)?,
+            ledger: LossLog::new(gpu, objective.names().to_vec(), LOOK)?,
             schedule: schedule(train, steps),
             bench,
             stage,
@@ -134,7 +134,7 @@ impl<'a> Session<'a> {
         let all = std::iter::once(&mut self.objective).chain(peers);
         // Each of them is to be told, so nothing ends at the first that has changed.
         if all.map(|objective| objective.advance(epoch, epochs)).fold(false, |any, one| any | one) {
-            self.cycle.iter_mut().for_each(Cycle::forget);
+            self.cycle.iter_mut().for_each(StepRecorder::forget);
         }
         let epoch_seed = seed::derive_n(self.stage.data_seed, self.progress.epoch as u64);
         let first = self.progress.step;
@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
         let mut lr = self.schedule.at((self.progress.epoch * self.steps + first).saturating_sub(1));
         for batch in loader {
             if self.bench.stop.load(Ordering::Relaxed) {
-                self.look()?;
+                self.flush_losses()?;
                 self.progress.seconds += clock.elapsed().as_secs_f64();
                 self.save()?;
                 return Err(Error::Interrupted { at: self.place(self.progress.step) });
@@ -154,10 +154,10 @@ impl<'a> Session<'a> {
             self.peers.iter_mut().for_each(|p| p.ledger.advance());
             self.progress.step += 1;
             if self.ledger.full() {
-                self.look()?;
+                self.flush_losses()?;
             }
         }
-        self.look()?;
+        self.flush_losses()?;
         Ok(lr)
     }
 
@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
                 cycle.write(gpu, batch)?;
                 cycle
             }
-            _ => Cycle::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
+            _ => StepRecorder::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
         };
         let taught = self.teach(&mut cycle, batch)?;
         self.measure(&mut cycle, taught.as_deref())?;
@@ -198,14 +198,14 @@ impl<'a> Session<'a> {
     }
 
     /// The teachers' answers about the batch, where there is a cache.
-    fn teach(&mut self, cycle: &mut Cycle, batch: &Batch) -> Result<Option<Vec<Taught>>> {
+    fn teach(&mut self, cycle: &mut StepRecorder, batch: &Batch) -> Result<Option<Vec<TeacherOutputs>>> {
         let Some(cache) = &mut self.cache else { return Ok(None) };
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let (network, objective, trained, ledger) = (self.network, &self.objective, &self.parts, &self.ledger);
         let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[], taught: None };
         let size = (batch.indices.len(), feed.train.len(), self.stage.train.epochs);
         let journal = &mut *self.journal;
-        let mut open = |cache: &mut TeacherCache, taught: &[Taught]| {
+        let mut open = |cache: &mut TeacherCache, taught: &[TeacherOutputs]| {
             cache.open(objective, taught, size, &feed.augment, &mut |text| journal(Event::Note { text: &text }))
         };
         cycle.teach(&parts, cache, batch, &mut open).map(Some)
@@ -213,7 +213,7 @@ impl<'a> Session<'a> {
 
     /// What is measured at the first step of an epoch: the terms' gradients; and in the first epoch, as soon as it can be, the scales
     /// of those that are normalised. A batch may hold no label of a task.
-    fn measure(&mut self, cycle: &mut Cycle, taught: Option<&[Taught]>) -> Result<()> {
+    fn measure(&mut self, cycle: &mut StepRecorder, taught: Option<&[TeacherOutputs]>) -> Result<()> {
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let terms = self.objective.terms();
         let known = &self.progress.scales;
@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
             }
         }
         if probe {
-            let pulls = Pulls::of(&self.objective, &products);
+            let pulls = GradientStats::of(&self.objective, &products);
             self.progress.agree(&pulls);
             self.progress.pulls = Some(pulls);
         }
@@ -268,7 +268,7 @@ impl<'a> Session<'a> {
     }
 
     /// Brings the losses of the last steps back, refuses what is not finite, and tells of the progress.
-    fn look(&mut self) -> Result<()> {
+    fn flush_losses(&mut self) -> Result<()> {
         if self.ledger.is_empty() {
             return Ok(());
         }

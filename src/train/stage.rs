@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Card, head_spec};
+use super::checkpoint::{ModelCard, head_spec};
 use super::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
-use super::feed::Feed;
+use super::feed::Inputs;
 use super::stage_key::StageKey;
 use super::summary::StageResult;
 use crate::data::Task;
@@ -47,7 +47,7 @@ pub(super) struct Stage<'a> {
 
 /// Where stages keep their files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shelf {
+pub(super) enum StageStore {
     /// A run's folder: each stage under its name.
     Run(PathBuf),
     /// A store of several configurations' stages: each under its name and a hash of everything that makes it what it is, so
@@ -55,11 +55,11 @@ pub(super) enum Shelf {
     Store(PathBuf),
 }
 
-impl Shelf {
+impl StageStore {
     /// Where teachers' answers are kept.
     pub(super) fn cache(&self) -> PathBuf {
         match self {
-            Shelf::Run(out) | Shelf::Store(out) => super::cache::folder(out),
+            StageStore::Run(out) | StageStore::Store(out) => super::cache::folder(out),
         }
     }
 
@@ -67,17 +67,17 @@ impl Shelf {
     pub(super) fn path(&self, name: &str, key: StageKey, seed: u64, ending: &str) -> PathBuf {
         let file = name.replace('/', "-");
         match self {
-            Shelf::Run(out) => out.join(format!("seed-{seed}")).join(format!("{file}{ending}")),
-            Shelf::Store(out) => out.join(format!("{file}-{key}")).join(format!("seed-{seed}{ending}")),
+            StageStore::Run(out) => out.join(format!("seed-{seed}")).join(format!("{file}{ending}")),
+            StageStore::Store(out) => out.join(format!("{file}-{key}")).join(format!("seed-{seed}{ending}")),
         }
     }
 }
 
 /// What every stage of a run shares.
-pub(super) struct Bench<'a> {
+pub(super) struct StageContext<'a> {
     pub gpu: &'a Gpu,
-    pub shelf: Shelf,
-    pub feed: Feed,
+    pub shelf: StageStore,
+    pub feed: Inputs,
     pub data_fingerprint: u64,
     pub stop: &'a AtomicBool,
 }
@@ -100,7 +100,7 @@ fn on_canvas() -> EvaluateOn {
 
 impl Finished {
     /// Refuses a result of other data or other teachers: a summary must not mix them.
-    pub(super) fn check(&self, bench: &Bench, teachers: &[String], path: &Path) -> Result<()> {
+    pub(super) fn check(&self, bench: &StageContext, teachers: &[String], path: &Path) -> Result<()> {
         let what = match () {
             _ if self.data != format!("{:016x}", bench.data_fingerprint) => "was made from other data",
             _ if bench.feed.has_originals() && self.evaluate_on != bench.feed.evaluate_on => {
@@ -164,7 +164,7 @@ pub(super) fn rule(train: &TrainConfig) -> Rule {
     }
 }
 
-impl Bench<'_> {
+impl StageContext<'_> {
     /// The path of one of a stage's files.
     pub(super) fn path(&self, stage: &Stage, ending: &str) -> PathBuf {
         self.shelf.path(&stage.name, stage.key, stage.seed, ending)
@@ -181,11 +181,17 @@ impl Bench<'_> {
     }
 
     /// What is stored beside `network`.
-    pub(super) fn card(&self, stage: &Stage, network: &Network, epoch: usize, val_score: Option<f64>) -> Result<Card> {
+    pub(super) fn card(
+        &self,
+        stage: &Stage,
+        network: &Network,
+        epoch: usize,
+        val_score: Option<f64>,
+    ) -> Result<ModelCard> {
         let (mean, std) = (self.feed.mean.clone(), self.feed.std.clone());
         let targets: Vec<_> = self.feed.targets.iter().map(|t| (&t.task, t.moments)).collect();
-        let card = Card::of(network.spec(), &targets, self.feed.image(), (mean, std))?;
+        let card = ModelCard::of(network.spec(), &targets, self.feed.image(), (mean, std))?;
         let letterbox = self.feed.letterbox;
-        Ok(Card { stage: stage.name.clone(), seed: stage.seed, epoch, val_score, letterbox, ..card })
+        Ok(ModelCard { stage: stage.name.clone(), seed: stage.seed, epoch, val_score, letterbox, ..card })
     }
 }

@@ -13,7 +13,7 @@ use super::config::{
     AugmentConfig, BalanceConfig, CacheConfig, DistillConfig, EvaluateOn, NetConfig, Storage, TaskConfig,
     TeacherConfig, TeacherKind, TrainConfig,
 };
-use super::teachers::Lesson;
+use super::teachers::TeacherAssignment;
 use crate::Result;
 use crate::hash;
 
@@ -65,7 +65,7 @@ impl StageKey {
 /// How a student is taught, and by whom: hashes of its teachers, and which of them teaches each task.
 pub(super) fn taught(
     distill: &DistillConfig,
-    staff: (&[u64], &[Vec<Lesson>]),
+    staff: (&[u64], &[Vec<TeacherAssignment>]),
     teacher: &TeacherConfig,
     cache: &CacheConfig,
 ) -> Result<String> {
@@ -80,9 +80,11 @@ pub(super) fn taught(
 }
 
 /// Who teaches what, as the first version wrote it.
-fn lessons(lessons: &[Vec<Lesson>]) -> String {
-    let one = |l: &Lesson| format!("Lesson {{ teacher: {}, head: {}, weight: {:?} }}", l.teacher, l.head, l.weight);
-    let task = |all: &Vec<Lesson>| format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(", "));
+fn lessons(lessons: &[Vec<TeacherAssignment>]) -> String {
+    let one = |l: &TeacherAssignment| {
+        format!("Lesson {{ teacher: {}, head: {}, weight: {:?} }}", l.teacher, l.head, l.weight)
+    };
+    let task = |all: &Vec<TeacherAssignment>| format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(", "));
     format!("[{}]", lessons.iter().map(task).collect::<Vec<_>>().join(", "))
 }
 
@@ -128,7 +130,7 @@ width = 0.5
         let both = key(&config, &["first", "second"], image);
         let balanced = |taught: &str| both.balanced(&[1.0, 1.0], &config.balance, taught).unwrap().to_string();
         assert_eq!(balanced(""), "d5ebf384d451a772");
-        let lessons = [0, 1].map(|teacher| vec![Lesson { teacher, head: 0, weight: 1.0 }]);
+        let lessons = [0, 1].map(|teacher| vec![TeacherAssignment { teacher, head: 0, weight: 1.0 }]);
         let staff = (&[0x05be_762a_132d_b625, 0xf572_8449_793d_98be][..], &lessons[..]);
         let by = taught(&config.distill, staff, &config.teacher, &config.cache).unwrap();
         assert_eq!(balanced(&by), "b484a6a2f601a539");
@@ -136,7 +138,7 @@ width = 0.5
 
     #[test]
     fn lessons_are_written_as_they_were() {
-        let one = |teacher, weight| Lesson { teacher, head: 1, weight };
+        let one = |teacher, weight| TeacherAssignment { teacher, head: 1, weight };
         let all = vec![vec![one(0, 1.0), one(2, 0.25)], vec![]];
         assert_eq!(
             lessons(&all),

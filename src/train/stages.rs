@@ -5,27 +5,27 @@ use std::path::Path;
 use super::checkpoint::{self, to_json};
 use super::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use super::event::Event;
-use super::objective::{Goal, Objective, Teaching};
-use super::run::{append, mend};
-use super::session::{LOOK, Session};
-use super::stage::{Bench, Finished, Stage};
+use super::run::{append, truncate_partial_line};
+use super::session::{LOOK, StageTrainer};
+use super::stage::{Finished, Stage, StageContext};
 use super::stage_key::{self, Settings, StageKey};
 use super::step::Peer;
 use super::summary::StageResult;
-use super::teachers::{Staff, Teacher};
+use super::teachers::{Teacher, TeacherSet};
+use super::terms::{DistillPlan, LossTerms, TaskObjective};
 use crate::data::{Task, seed};
 use crate::files::write_atomic;
 use crate::kernels::fcos::Level;
-use crate::loss::Ledger;
+use crate::loss::LossLog;
 use crate::nn::Network;
 use crate::{Error, Result};
 
 /// Runs the stages of a configuration.
 pub(super) struct Stages<'a> {
     config: &'a Config,
-    bench: &'a Bench<'a>,
+    bench: &'a StageContext<'a>,
     /// Ready-made teachers.
-    given: Staff,
+    given: TeacherSet,
     on_event: &'a mut dyn FnMut(Event),
     /// One for all stages; without it each has its own.
     journal: Option<&'a Path>,
@@ -35,8 +35,8 @@ pub(super) struct Stages<'a> {
 impl<'a> Stages<'a> {
     pub(super) fn new(
         config: &'a Config,
-        bench: &'a Bench<'a>,
-        given: Staff,
+        bench: &'a StageContext<'a>,
+        given: TeacherSet,
         on_event: &'a mut dyn FnMut(Event),
         journal: Option<&'a Path>,
     ) -> Self {
@@ -89,9 +89,9 @@ impl<'a> Stages<'a> {
     }
 
     /// What a stage is to learn of its tasks; `weighted`: as the configuration weights them, otherwise all alike.
-    fn goals(&self, stage: &Stage, weighted: bool) -> Vec<Goal<'a>> {
+    fn goals(&self, stage: &Stage, weighted: bool) -> Vec<TaskObjective<'a>> {
         let (bench, configs, weights) = (self.bench, self.task_configs(), self.weights());
-        let goal = |t: &usize| Goal {
+        let goal = |t: &usize| TaskObjective {
             task: &bench.feed.tasks[*t],
             weight: if weighted { weights[*t] as f32 } else { 1.0 },
             config: configs[*t].clone(),
@@ -102,7 +102,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Trains the seed's teachers.
-    pub(super) fn teachers(&mut self, seed: u64, results: &mut Vec<StageResult>) -> Result<Staff> {
+    pub(super) fn teachers(&mut self, seed: u64, results: &mut Vec<StageResult>) -> Result<TeacherSet> {
         let (config, bench, open) = (self.config, self.bench, self.open_tasks());
         let groups: Vec<(String, Vec<usize>)> = match config.teacher.kind {
             TeacherKind::Single => open.iter().map(|t| (bench.feed.tasks[*t].name.clone(), vec![*t])).collect(),
@@ -155,7 +155,7 @@ impl<'a> Stages<'a> {
         &mut self,
         seed: u64,
         singles: &[StageResult],
-        staff: Option<&mut Staff>,
+        staff: Option<&mut TeacherSet>,
     ) -> Result<StageResult> {
         let (config, bench) = (self.config, self.bench);
         let stage = self.stage("joint".into(), seed, &config.student.net, &config.joint.train, self.all())?;
@@ -173,7 +173,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The student of all tasks with its teachers.
-    pub(super) fn distilled(&mut self, seed: u64, staff: &Staff) -> Result<StageResult> {
+    pub(super) fn distilled(&mut self, seed: u64, staff: &TeacherSet) -> Result<StageResult> {
         let (config, bench, distill) = (self.config, self.bench, &self.config.distill);
         let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all())?;
         let cache = (config.cache.storage != Storage::None).then_some(&config.cache);
@@ -183,11 +183,11 @@ impl<'a> Stages<'a> {
         let stage = self.balanced(stage, &how)?;
         let network = bench.network(&stage, student_seed(seed))?;
         let (tasks, goals) = (bench.task_names(&stage), self.goals(&stage, true));
-        let objective = |staff: &Staff, student: &Network, seed: u64| {
+        let objective = |staff: &TeacherSet, student: &Network, seed: u64| {
             let teaching =
-                Teaching { config: distill, teachers: staff.teachers.clone(), lessons: staff.lessons.clone(), seed };
+                DistillPlan { config: distill, teachers: staff.teachers.clone(), lessons: staff.lessons.clone(), seed };
             let [h, w, _] = bench.feed.image();
-            Objective::distilled(bench.gpu, &goals, &student.detector_levels([h, w]), teaching, student)
+            LossTerms::distilled(bench.gpu, &goals, &student.detector_levels([h, w]), teaching, student)
         };
         let adaptors = seed::derive(seed, "adaptors");
         if config.teacher.kind != TeacherKind::Mutual {
@@ -202,7 +202,7 @@ impl<'a> Stages<'a> {
         }
         let [h, w, _] = bench.feed.image();
         let teaching = |own: usize| {
-            let mut others = Staff::new(tasks.len());
+            let mut others = TeacherSet::new(tasks.len());
             for (k, network) in networks.iter().enumerate().filter(|(k, _)| *k != own) {
                 let number = others.add(Teacher::peer(network, k, &tasks, [h, w]));
                 (0..tasks.len()).for_each(|task| others.assign(task, number, task, 1.0));
@@ -212,8 +212,8 @@ impl<'a> Stages<'a> {
         let objectives = (0..networks.len()).map(teaching).collect::<Result<Vec<_>>>()?;
         let mut pairs = networks.into_iter().zip(objectives);
         let Some((network, own)) = pairs.next() else { return Err(Error::Invalid("there is no student".into())) };
-        let peer = |(network, objective): (Network, Objective)| {
-            let ledger = Ledger::new(bench.gpu, objective.names().to_vec(), LOOK)?;
+        let peer = |(network, objective): (Network, LossTerms)| {
+            let ledger = LossLog::new(bench.gpu, objective.names().to_vec(), LOOK)?;
             Ok(Peer { network, objective, ledger })
         };
         let peers = pairs.map(peer).collect::<Result<Vec<_>>>()?;
@@ -253,7 +253,7 @@ impl<'a> Stages<'a> {
     /// Trains a stage on labels alone.
     fn labels(&mut self, stage: &Stage, init: u64, weighted: bool) -> Result<StageResult> {
         let network = self.bench.network(stage, init)?;
-        let objective = Objective::labels(self.bench.gpu, &self.goals(stage, weighted), &self.levels(&network))?;
+        let objective = LossTerms::labels(self.bench.gpu, &self.goals(stage, weighted), &self.levels(&network))?;
         self.train(stage, &network, objective, Vec::new())
     }
 
@@ -295,7 +295,7 @@ impl<'a> Stages<'a> {
         &mut self,
         stage: &Stage,
         network: &Network,
-        objective: Objective,
+        objective: LossTerms,
         peers: Vec<Peer>,
     ) -> Result<StageResult> {
         self.index += 1;
@@ -305,7 +305,7 @@ impl<'a> Stages<'a> {
         }
         let own = self.bench.path(stage, ".jsonl");
         let (on_event, journal) = (&mut *self.on_event, self.journal.unwrap_or(&own));
-        mend(journal)?;
+        truncate_partial_line(journal)?;
         let mut tell = |event: Event| {
             if let Event::Epoch(record) = &event {
                 append(journal, &record.to_line()?)?;
@@ -313,7 +313,7 @@ impl<'a> Stages<'a> {
             on_event(event);
             Ok(())
         };
-        Session::open(self.bench, stage, network, objective, peers, &mut tell)?.run()
+        StageTrainer::open(self.bench, stage, network, objective, peers, &mut tell)?.run()
     }
 }
 

@@ -6,17 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use super::balanced_step::{BalancedStep, Level};
 use super::balancing::Balancing;
 use super::cache::TeacherCache;
-use super::feed::{Feed, Place};
+use super::feed::{BatchSlot, Inputs};
 use super::heads::Heads;
-use super::judge::{Judge, Level};
-use super::objective::Objective;
-use super::progress::Trainables;
+use super::state::ParamGroups;
+use super::terms::LossTerms;
 use crate::data::loader::Batch;
-use crate::distill::Taught;
-use crate::gpu::{Gpu, Program, Repeat};
-use crate::loss::{Ledger, Losses};
+use crate::distill::TeacherOutputs;
+use crate::gpu::{Gpu, Program, ReplayedStep};
+use crate::loss::{LossLog, LossRecorder};
 use crate::nn::{Mode, Network};
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
@@ -25,34 +25,34 @@ use crate::{Error, Result};
 /// What a step works on.
 pub(super) struct Parts<'a> {
     pub gpu: &'a Gpu,
-    pub feed: &'a Feed,
+    pub feed: &'a Inputs,
     pub network: &'a Network,
-    pub objective: &'a Objective,
-    pub trained: &'a Trainables<'a>,
-    pub ledger: &'a Ledger,
+    pub objective: &'a LossTerms,
+    pub trained: &'a ParamGroups<'a>,
+    pub ledger: &'a LossLog,
     /// Networks that learn along.
     pub peers: &'a [Peer],
     /// What the teachers say of the batch, where that is known beforehand; otherwise they are asked in the step.
-    pub taught: Option<&'a [Taught]>,
+    pub taught: Option<&'a [TeacherOutputs]>,
 }
 
 /// A network that learns along with the student, each from the other (deep mutual learning: Zhang et al. 2018, arXiv 1706.00384).
 pub(super) struct Peer {
     pub network: Network,
-    pub objective: Objective,
-    pub ledger: Ledger,
+    pub objective: LossTerms,
+    pub ledger: LossLog,
 }
 
 /// Steps that follow one another in the same memory.
-pub(super) struct Cycle {
-    place: Place,
+pub(super) struct StepRecorder {
+    place: BatchSlot,
     work: Work,
     /// The teachers' part, where it is a recording of its own, and where their answers lie.
-    lessons: Option<(Program, Vec<Taught>)>,
+    lessons: Option<(Program, Vec<TeacherOutputs>)>,
 }
 
 enum Work {
-    Whole(Repeat),
+    Whole(ReplayedStep),
     Halves(Option<Box<Halves>>),
 }
 
@@ -63,14 +63,14 @@ struct Halves {
     gramian: Tensor,
     weights: Tensor,
     own: Tensor,
-    after: Option<(Repeat, Ledger)>,
+    after: Option<(ReplayedStep, LossLog)>,
 }
 
-impl Cycle {
+impl StepRecorder {
     /// For batches like this one, which it holds already.
-    pub(super) fn new(gpu: &Gpu, feed: &Feed, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
-        let work = if balanced { Work::Halves(None) } else { Work::Whole(Repeat::default()) };
-        Ok(Cycle { place: feed.place(gpu, batch, tasks)?, work, lessons: None })
+    pub(super) fn new(gpu: &Gpu, feed: &Inputs, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
+        let work = if balanced { Work::Halves(None) } else { Work::Whole(ReplayedStep::default()) };
+        Ok(StepRecorder { place: feed.place(gpu, batch, tasks)?, work, lessons: None })
     }
 
     /// Whether `batch` has the shape of the others.
@@ -86,7 +86,7 @@ impl Cycle {
     /// Forgets what was recorded: something that was constant has changed.
     pub(super) fn forget(&mut self) {
         self.work = match self.work {
-            Work::Whole(_) => Work::Whole(Repeat::default()),
+            Work::Whole(_) => Work::Whole(ReplayedStep::default()),
             Work::Halves(_) => Work::Halves(None),
         };
     }
@@ -108,8 +108,8 @@ impl Cycle {
         parts: &Parts,
         cache: &mut TeacherCache,
         batch: &Batch,
-        open: &mut dyn FnMut(&mut TeacherCache, &[Taught]) -> Result<()>,
-    ) -> Result<Vec<Taught>> {
+        open: &mut dyn FnMut(&mut TeacherCache, &[TeacherOutputs]) -> Result<()>,
+    ) -> Result<Vec<TeacherOutputs>> {
         let gpu = parts.gpu;
         let place = &self.place;
         let ask = || {
@@ -140,7 +140,7 @@ impl Cycle {
     pub(super) fn probe(&self, parts: &Parts) -> Result<Vec<f64>> {
         let gpu = parts.gpu;
         let groups: Vec<Vec<usize>> = (0..parts.objective.terms().len()).map(|i| vec![i]).collect();
-        let ledger = Ledger::new(gpu, parts.objective.names().to_vec(), 1)?;
+        let ledger = LossLog::new(gpu, parts.objective.names().to_vec(), 1)?;
         let statistics = parts.network.params().statistics();
         let kept = Tensor::empty(gpu, statistics.shape())?;
         kept.copy_from(gpu, statistics)?;
@@ -151,13 +151,13 @@ impl Cycle {
 }
 
 impl Parts<'_> {
-    fn judge<'a>(&'a self, groups: &'a [Vec<usize>], level: Level) -> Judge<'a> {
+    fn judge<'a>(&'a self, groups: &'a [Vec<usize>], level: Level) -> BalancedStep<'a> {
         let Parts { gpu, feed, network, objective, taught, .. } = *self;
-        Judge { gpu, feed, network, objective, groups, level, taught }
+        BalancedStep { gpu, feed, network, objective, groups, level, taught }
     }
 
     /// Forward, losses, backward and update on the batch in `place`.
-    fn whole(&self, place: &Place) -> Result<()> {
+    fn whole(&self, place: &BatchSlot) -> Result<()> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
         if !self.peers.is_empty() {
@@ -173,7 +173,7 @@ impl Parts<'_> {
         let all: Vec<usize> = (0..self.objective.terms().len()).collect();
         let labels = self.feed.training_labels(gpu, place)?;
         let mut heads = Heads::new(self.network, Mode::Train);
-        let mut losses = Losses { gpu, tape: &mut tape, ledger: self.ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: self.ledger };
         self.objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels)?;
         // The tape holds what the way back needs; the rest may go.
         drop((features, taught, heads, labels));
@@ -186,11 +186,11 @@ impl Parts<'_> {
     fn close(&self) -> Result<()> {
         self.trained.apply(self.gpu)?;
         let peers = self.peers.iter().map(|p| &p.objective);
-        std::iter::once(self.objective).chain(peers).try_for_each(|o| o.remember(self.gpu))
+        std::iter::once(self.objective).chain(peers).try_for_each(|o| o.update_memory(self.gpu))
     }
 
     /// [`Parts::whole`] for networks that teach each other: each takes what the others say as given.
-    fn mutual(&self, place: &Place, x: Tensor) -> Result<()> {
+    fn mutual(&self, place: &BatchSlot, x: Tensor) -> Result<()> {
         let gpu = self.gpu;
         let peers = self.peers.iter().map(|p| (&p.network, &p.objective, &p.ledger));
         let all: Vec<_> = std::iter::once((self.network, self.objective, self.ledger)).chain(peers).collect();
@@ -203,16 +203,16 @@ impl Parts<'_> {
             let mut heads = Heads::new(network, Mode::Train);
             let all = 0..labels.len();
             let outputs = all.map(|k| heads.forward(gpu, &mut tape, k, &features)).collect::<Result<Vec<_>>>()?;
-            said.push(Taught::values(&outputs, &features));
+            said.push(TeacherOutputs::values(&outputs, &features));
             runs.push((tape, features, heads));
         }
         for (i, ((network, objective, ledger), (mut tape, features, mut heads))) in
             all.into_iter().zip(runs).enumerate()
         {
-            let others: Vec<Taught> =
+            let others: Vec<TeacherOutputs> =
                 said.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, taught)| taught.clone()).collect();
             let chosen: Vec<usize> = (0..objective.terms().len()).collect();
-            let mut losses = Losses { gpu, tape: &mut tape, ledger };
+            let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
             objective.apply_to(&mut losses, &chosen, &mut heads, &features, &others, &labels)?;
             drop((features, heads));
             let grads = tape.backward(gpu)?;
@@ -221,14 +221,14 @@ impl Parts<'_> {
         self.close()
     }
 
-    fn halves(&self, place: &Place, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
+    fn halves(&self, place: &BatchSlot, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
         let gpu = self.gpu;
         let groups = balancing.groups().to_vec();
         let judge = self.judge(&groups, balancing.level());
         match halves {
             Some(h) => {
                 h.first.replay()?;
-                self.weigh(&h.gramian, (&h.weights, &h.own), balancing)?;
+                self.compute_weights(&h.gramian, (&h.weights, &h.own), balancing)?;
                 h.second.replay()?;
             }
             None => {
@@ -236,13 +236,13 @@ impl Parts<'_> {
                 let gramian = judged.gramian.clone();
                 let weights = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
                 let own = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
-                self.weigh(&gramian, (&weights, &own), balancing)?;
+                self.compute_weights(&gramian, (&weights, &own), balancing)?;
                 let (second, ()) = gpu.capture(|| {
                     judge.combine(judged, &weights, &own)?;
                     self.close()
                 })?;
                 let after = match balancing.wants_losses_after() {
-                    true => Some((Repeat::default(), Ledger::new(gpu, self.objective.names().to_vec(), 1)?)),
+                    true => Some((ReplayedStep::default(), LossLog::new(gpu, self.objective.names().to_vec(), 1)?)),
                     false => None,
                 };
                 *halves = Some(Box::new(Halves { first, second, gramian, weights, own, after }));
@@ -259,14 +259,19 @@ impl Parts<'_> {
     }
 
     /// Finds the groups' weights and puts them where the second half reads them.
-    fn weigh(&self, gramian: &Tensor, (weights, own): (&Tensor, &Tensor), balancing: &mut Balancing) -> Result<()> {
+    fn compute_weights(
+        &self,
+        gramian: &Tensor,
+        (weights, own): (&Tensor, &Tensor),
+        balancing: &mut Balancing,
+    ) -> Result<()> {
         let gpu = self.gpu;
         let row = if balancing.wants_losses() { self.ledger.peek(gpu)? } else { Vec::new() };
         let products = match balancing.level() {
             Level::Nowhere => None,
             _ => Some(gramian.to_f32(gpu)?.into_iter().map(f64::from).collect()),
         };
-        let found = balancing.weigh(self.objective, &row, products)?;
+        let found = balancing.compute_weights(self.objective, &row, products)?;
         weights.write_f32(gpu, &found)?;
         if balancing.scales_heads() {
             own.write_f32(gpu, &found)?;
@@ -277,16 +282,16 @@ impl Parts<'_> {
 
 /// How strongly each term pulls, and how far the tasks agree, at one step.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Pulls {
+pub struct GradientStats {
     /// The norm of each term's weighted gradient at the trunk's output.
     pub norms: BTreeMap<String, f64>,
     /// The cosine between the tasks' gradients there, all terms of a task together; 0 where one vanishes.
     pub cosines: Vec<Vec<f64>>,
 }
 
-impl Pulls {
+impl GradientStats {
     /// From the products of the terms' gradients.
-    pub(super) fn of(objective: &Objective, products: &[f64]) -> Self {
+    pub(super) fn of(objective: &LossTerms, products: &[f64]) -> Self {
         let terms = objective.terms();
         let norm = |i: usize| products[i * (terms.len() + 1)].max(0.0).sqrt();
         let names = objective.names().iter().enumerate();
@@ -303,7 +308,7 @@ impl Pulls {
             if size > 0.0 { (between[a][b] / size).clamp(-1.0, 1.0) } else { 0.0 }
         };
         let cosines = (0..tasks).map(|a| (0..tasks).map(|b| cosine(a, b)).collect()).collect();
-        Pulls { norms, cosines }
+        GradientStats { norms, cosines }
     }
 }
 

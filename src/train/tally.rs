@@ -1,6 +1,6 @@
 //! What has been seen of one task over a split, each kind of task by its own measures.
 
-use super::labels::Target;
+use super::labels::TaskTarget;
 use crate::data::letterbox::Letterbox;
 use crate::data::loader::Batch;
 use crate::data::{IGNORED, Labels, MISSING, MaskRuns, Object, OriginalLabels, Originals, TaskKind};
@@ -10,13 +10,13 @@ use crate::kernels::{confusion, elementwise};
 use crate::metrics::{
     CalibrationTally, Confusion, DetectionTally, MultilabelTally, RegressionTally, TaskResult, Truth,
 };
-use crate::nn::boxes::{Keep, detect};
+use crate::nn::boxes::{NmsConfig, detect};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 /// A batch of a split under evaluation, as one task sees it.
 pub(super) struct Seen<'a> {
-    pub target: &'a Target,
+    pub target: &'a TaskTarget,
     pub batch: &'a Batch,
     pub labels: &'a Labels,
     /// The labels as losses take them.
@@ -139,7 +139,7 @@ fn softmax(z: &[f32]) -> Vec<f32> {
 }
 
 impl Tally {
-    pub(super) fn new(gpu: &Gpu, target: &Target) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, target: &TaskTarget) -> Result<Self> {
         let classes = target.task.classes.len();
         Ok(match target.task.kind {
             TaskKind::Class | TaskKind::Mask => Tally::Classes(Matrix::new(gpu, classes)?, Sure::new()),
@@ -188,7 +188,7 @@ impl Tally {
                 Ok(())
             }
             (Tally::Boxes(tally), Labels::Boxes(truth)) => {
-                let images = detect(gpu, said, levels, size, &Keep::default())?;
+                let images = detect(gpu, said, levels, size, &NmsConfig::default())?;
                 for (((place, sample), found), on_canvas) in seen.places().zip(images).zip(truth) {
                     let (truth, found) = match (seen.originals, place) {
                         (Some((_, Some(OriginalLabels::Boxes(own)))), Some(place)) => {
@@ -210,7 +210,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn result(self, gpu: &Gpu, target: &Target) -> Result<TaskResult> {
+    pub(super) fn result(self, gpu: &Gpu, target: &TaskTarget) -> Result<TaskResult> {
         let names = &target.task.classes;
         Ok(match self {
             Tally::Classes(mut matrix, mut sure) => {

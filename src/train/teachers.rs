@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::checkpoint::{self, Card};
+use super::checkpoint::{self, ModelCard};
 use super::config::{Config, NetConfig, TeacherKind, head_maps};
-use super::stage::Bench;
+use super::stage::StageContext;
 use crate::data::TaskKind;
-use crate::distill::{Layers, Look, Tap};
+use crate::distill::{FeatureKind, FeatureSite, Layers};
 use crate::gpu::Gpu;
 use crate::hash;
 use crate::kernels::fcos::Level;
@@ -34,7 +34,7 @@ pub(super) struct Teacher {
 
 /// Who teaches a task.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Lesson {
+pub(super) struct TeacherAssignment {
     /// The teacher, among all.
     pub teacher: usize,
     /// Its head for the task.
@@ -45,16 +45,16 @@ pub(super) struct Lesson {
 
 /// All teachers of a student, and who teaches what.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Staff {
+pub(super) struct TeacherSet {
     pub teachers: Vec<Teacher>,
     /// By task.
-    pub lessons: Vec<Vec<Lesson>>,
+    pub lessons: Vec<Vec<TeacherAssignment>>,
 }
 
-impl Staff {
+impl TeacherSet {
     /// A staff for so many tasks.
     pub(super) fn new(tasks: usize) -> Self {
-        Staff { teachers: Vec::new(), lessons: vec![Vec::new(); tasks] }
+        TeacherSet { teachers: Vec::new(), lessons: vec![Vec::new(); tasks] }
     }
 
     /// Adds a teacher, or finds it among the others, and gives its number. One file is loaded and run once, however many tasks
@@ -69,11 +69,11 @@ impl Staff {
 
     /// Lets `teacher` teach `task` with its head of that number.
     pub(super) fn assign(&mut self, task: usize, teacher: usize, head: usize, weight: f32) {
-        self.lessons[task].push(Lesson { teacher, head, weight });
+        self.lessons[task].push(TeacherAssignment { teacher, head, weight });
     }
 
     /// The stages of a lesson's teacher, and the maps of the head that gives it.
-    fn maps(&self, lesson: &Lesson) -> (usize, HeadMaps<()>) {
+    fn maps(&self, lesson: &TeacherAssignment) -> (usize, HeadMaps<()>) {
         let teacher = &self.teachers[lesson.teacher];
         let head = teacher.heads.get(lesson.head).map_or_else(HeadMaps::none, |head| HeadMaps {
             levels: vec![(); head.levels.len()],
@@ -113,10 +113,10 @@ impl Teacher {
     }
 }
 
-impl Bench<'_> {
+impl StageContext<'_> {
     /// The ready-made teachers of `[teacher.paths]`; read before any work starts.
-    pub(super) fn given_teachers(&self, config: &Config) -> Result<Staff> {
-        let mut staff = Staff::new(self.feed.tasks.len());
+    pub(super) fn given_teachers(&self, config: &Config) -> Result<TeacherSet> {
+        let mut staff = TeacherSet::new(self.feed.tasks.len());
         for (task, t) in self.feed.tasks.iter().enumerate() {
             for (i, path) in config.teacher.paths.get(&t.name).into_iter().flatten().enumerate() {
                 let (teacher, head) = self.given_teacher(path, task)?;
@@ -129,7 +129,7 @@ impl Bench<'_> {
     }
 
     /// Refuses, before any work, layers that a teacher has not, and methods that look at every layer of trunks that have not as many.
-    pub(super) fn check_layers(&self, config: &Config, given: &Staff, path: &Path) -> Result<()> {
+    pub(super) fn check_layers(&self, config: &Config, given: &TeacherSet, path: &Path) -> Result<()> {
         self.check_named(config, given, path)?;
         let student = trunk_stages(&config.student.net)?;
         let mut teachers: Vec<usize> = given.teachers.iter().map(|t| t.channels.len()).collect();
@@ -139,7 +139,7 @@ impl Bench<'_> {
         for (method, settings) in config.distill.used() {
             let Some(teacher) = teachers.iter().find(|t| **t != student) else { break };
             if settings.layers.is_empty() && method.looks_at_all() {
-                let kind = if method.look == Look::Map(Layers::Levels) { "level" } else { "layer" };
+                let kind = if method.look == FeatureKind::Map(Layers::Levels) { "level" } else { "layer" };
                 let what = match config.teacher.kind {
                     TeacherKind::Mutual => {
                         format!("give `layers` that both have, such as [\"{kind}{}\"]", student.min(*teacher))
@@ -161,7 +161,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn check_named(&self, config: &Config, given: &Staff, path: &Path) -> Result<()> {
+    fn check_named(&self, config: &Config, given: &TeacherSet, path: &Path) -> Result<()> {
         let trained = match config.teacher.kind {
             TeacherKind::Own => &config.student.net,
             _ => &config.teacher.net,
@@ -173,7 +173,9 @@ impl Bench<'_> {
                 false => ("teacher_layers", &settings.teacher_layers),
             };
             let used = self.feed.tasks.iter().enumerate().filter(|(_, t)| settings.serves(method, &t.name, t.kind));
-            for ((k, task), tap) in used.flat_map(|t| names.iter().filter_map(move |n| Some((t, Tap::parse(n)?)))) {
+            for ((k, task), tap) in
+                used.flat_map(|t| names.iter().filter_map(move |n| Some((t, FeatureSite::parse(n)?))))
+            {
                 let mut all: Vec<(usize, HeadMaps<()>)> = given.lessons[k].iter().map(|l| given.maps(l)).collect();
                 if !config.teacher.paths.contains_key(&task.name) {
                     all.push((trained, head_maps(task.kind, trained)));
@@ -200,7 +202,7 @@ impl Bench<'_> {
 
     /// A teacher from its file. What its heads say of numbers is standardised by the labels it was trained on; from here on by those of
     /// this run. A head is of the task of its name, or of task number `only`.
-    fn teacher_of(&self, path: &Path, network: &Network, card: &Card, only: Option<usize>) -> Result<Teacher> {
+    fn teacher_of(&self, path: &Path, network: &Network, card: &ModelCard, only: Option<usize>) -> Result<Teacher> {
         let gpu = self.gpu;
         let mut file_hash = hash::fnv1a(&checkpoint::read(path)?);
         let (channels, heads) = (network.stage_channels(), network.head_channels());

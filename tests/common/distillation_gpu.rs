@@ -6,15 +6,19 @@ use limbeck::distill::{
     Relation, Rkd, SigmoidKd, SimilarityPreserving, Vid, Whereabouts,
 };
 use limbeck::kernels::distill_kl::distill_kl;
-use limbeck::loss::{Ledger, Losses};
+use limbeck::loss::{LossLog, LossRecorder};
 use limbeck::nn::{Context, Mode};
 use limbeck::tape::{Tape, Var};
 
 /// A loss on the student's tensor through the tape: its value and its gradient.
-pub fn by_tape(case: &Case, apply: impl Fn(&mut Losses, &Var, &Tensor) -> Result<()>) -> Result<()> {
-    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu(), vec!["loss".into()], 1)?);
+pub fn by_tape(case: &Case, apply: impl Fn(&mut LossRecorder, &Var, &Tensor) -> Result<()>) -> Result<()> {
+    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu(), vec!["loss".into()], 1)?);
     let student = tape.leaf(upload(case, "input.student")?);
-    apply(&mut Losses { gpu: gpu(), tape: &mut tape, ledger: &ledger }, &student, &upload(case, "input.teacher")?)?;
+    apply(
+        &mut LossRecorder { gpu: gpu(), tape: &mut tape, ledger: &ledger },
+        &student,
+        &upload(case, "input.teacher")?,
+    )?;
     ledger.advance();
     let grads = tape.backward(gpu())?;
     case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
@@ -36,9 +40,9 @@ fn distill_features(case: &Case, loss: FeatureLoss) -> Result<()> {
     let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
     let adaptor = Adaptor::new(gpu(), "adaptor", ci, co, 0)?;
     adaptor.params().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
-    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu(), vec!["features".into()], 1)?);
+    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu(), vec!["features".into()], 1)?);
     let student = tape.leaf(upload(case, "input.student")?);
-    let mut losses = Losses { gpu: gpu(), tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu: gpu(), tape: &mut tape, ledger: &ledger };
     loss.apply(&mut losses, 0, 1.0, (&student, &adaptor), &upload(case, "input.teacher")?)?;
     ledger.advance();
     let grads = tape.backward(gpu())?;

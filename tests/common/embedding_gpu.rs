@@ -3,7 +3,7 @@
 use super::distillation::by_tape;
 use super::*;
 use limbeck::distill::{Crd, Review};
-use limbeck::loss::{Ledger, Losses};
+use limbeck::loss::{LossLog, LossRecorder};
 use limbeck::params::Params;
 use limbeck::tape::{Tape, Var};
 
@@ -52,7 +52,7 @@ pub fn crd(case: &Case) -> Result<()> {
     for grad in crd.params().export_grads(gpu())? {
         case.check(&format!("grad.{}", golden(&grad.name)), grad.data, TOLERANCE);
     }
-    crd.remember(gpu())?;
+    crd.update_memory(gpu())?;
     for buffer in crd.params().export(gpu())? {
         match buffer.name.as_str() {
             "crd.cursor" => assert_eq!(buffer.data, [((cursor as usize + n) % entries) as f32]),
@@ -63,7 +63,7 @@ pub fn crd(case: &Case) -> Result<()> {
         }
     }
     // What has been put is not put again.
-    crd.remember(gpu())?;
+    crd.update_memory(gpu())?;
     let cursor_now = crd.params().export(gpu())?.pop().expect("the cursor comes last");
     assert_eq!(cursor_now.data, [((cursor as usize + n) % entries) as f32]);
     Ok(())
@@ -94,14 +94,14 @@ pub fn review(case: &Case) -> Result<()> {
     let golden = |name: &str| names.iter().find(|(own, ..)| own == name).map(|(_, what, part)| (what.as_str(), *part));
     import(case, review.params(), golden)?;
 
-    let (mut tape, mut ledger) = (Tape::new(), Ledger::new(gpu(), vec!["loss".into()], 1)?);
+    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu(), vec!["loss".into()], 1)?);
     let both = (0..levels).map(|j| {
         let student = upload(case, &format!("input.student{j}"))?;
         Ok((tape.leaf(student), upload(case, &format!("input.teacher{j}"))?))
     });
     let both: Vec<(Var, Tensor)> = both.collect::<Result<_>>()?;
     let features: Vec<(&Var, &Tensor)> = both.iter().map(|(s, t)| (s, t)).collect();
-    review.apply(&mut Losses { gpu: gpu(), tape: &mut tape, ledger: &ledger }, 0, 1.0, &features)?;
+    review.apply(&mut LossRecorder { gpu: gpu(), tape: &mut tape, ledger: &ledger }, 0, 1.0, &features)?;
     ledger.advance();
     let grads = tape.backward(gpu())?;
     case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);

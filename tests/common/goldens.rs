@@ -70,7 +70,7 @@ impl<T: Copy> Tensor<T> {
 }
 
 impl Tensor<f32> {
-    /// The values as f64, for the twins.
+    /// The values as f64, for the references.
     pub fn f64(&self) -> Vec<f64> {
         self.data.iter().map(|&v| f64::from(v)).collect()
     }

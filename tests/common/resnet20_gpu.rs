@@ -2,7 +2,7 @@
 
 use super::*;
 use limbeck::distill::Kd;
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch};
 use limbeck::optim::{Optimizer, Rule};
 use limbeck::tape::{Tape, Var};
@@ -31,14 +31,14 @@ fn goldens_resnet20() -> Result<()> {
     let lr = 0.05;
     let sgd = Rule::Sgd(Sgd { lr, momentum: 0.9, nesterov: false, weight_decay: 5e-4 });
     let mut optimizer = Optimizer::new(gpu, net.params(), sgd, None)?;
-    let mut ledger = Ledger::new(gpu, vec!["cross entropy".into(), "distillation".into()], 2)?;
+    let mut ledger = LossLog::new(gpu, vec!["cross entropy".into(), "distillation".into()], 2)?;
     for step in 0..2 {
         let mut tape = Tape::new();
         let out = net.forward(gpu, &mut tape, Mode::Train, &Var::constant(upload(&format!("step{step}.x"))?))?;
         let logits = &out.logits[0];
         let labels = group.labels(&format!("step{step}.y"));
         let labels = Tensor::from_u32(gpu, &labels, &[labels.len()])?;
-        let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &ledger };
         CrossEntropy::default().apply(&mut losses, 0, 0.1, logits, &labels)?;
         let kd = Kd { temperature: 4.0, standardise: false };
         kd.apply(&mut losses, 1, 0.9, logits, &upload(&format!("step{step}.teacher"))?)?;

@@ -5,7 +5,7 @@ use limbeck::data::compose::{Pairing, Samples};
 use limbeck::data::digits;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::augment;
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
@@ -60,10 +60,10 @@ pub fn batch(gpu: &Gpu, n: usize) -> Sample {
 }
 
 /// Forward, cross entropy of each head with its weight, backward; the gradients lie in the arena afterwards.
-pub fn gradients(gpu: &Gpu, network: &Network, sample: &Sample, weights: [f32; 2], ledger: &mut Ledger) {
+pub fn gradients(gpu: &Gpu, network: &Network, sample: &Sample, weights: [f32; 2], ledger: &mut LossLog) {
     let mut tape = Tape::new();
     let outputs = network.forward(gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
-    let mut losses = Losses { gpu, tape: &mut tape, ledger };
+    let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
     for (task, weight) in weights.into_iter().enumerate() {
         CrossEntropy::default().apply(&mut losses, task, weight, &outputs.logits[task], &sample.labels[task]).unwrap();
     }
@@ -74,8 +74,8 @@ pub fn gradients(gpu: &Gpu, network: &Network, sample: &Sample, weights: [f32; 2
     ledger.advance();
 }
 
-pub fn ledger(gpu: &Gpu) -> Ledger {
-    Ledger::new(gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap()
+pub fn ledger(gpu: &Gpu) -> LossLog {
+    LossLog::new(gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap()
 }
 
 pub fn forward(gpu: &Gpu, network: &Network, mode: Mode, x: &Tensor) -> Outputs<Var> {

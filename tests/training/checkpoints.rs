@@ -5,12 +5,12 @@ use crate::{SGD, steps};
 use limbeck::Error;
 use limbeck::nn::{HeadSpec, Network, NetworkSpec, TrunkSpec};
 use limbeck::train::checkpoint;
-use limbeck::train::checkpoint::{Card, TaskCard};
+use limbeck::train::checkpoint::{ModelCard, TaskCard};
 use std::collections::HashMap;
 use std::path::Path;
 use tempfile::tempdir;
 
-fn card(network: &Network) -> Card {
+fn card(network: &Network) -> ModelCard {
     let spec = network.spec();
     let task = |h: &HeadSpec| TaskCard {
         name: h.task.clone(),
@@ -19,8 +19,8 @@ fn card(network: &Network) -> Card {
         moments: None,
     };
     let limbeck::nn::HeadKind::Pooled { hidden } = &spec.heads[0].kind else { panic!("a perceptron was expected") };
-    Card {
-        schema: Card::SCHEMA,
+    ModelCard {
+        schema: ModelCard::SCHEMA,
         arch: "resnet8".into(),
         width: spec.trunk.width,
         imagenet_stem: false,
@@ -101,7 +101,7 @@ fn a_checkpoint_remembers_dilated_stages() {
         assert_eq!(text.contains("dilate"), dilate > 0, "{text}");
     }
     let network = Network::new(&gpu, plain, 11).unwrap();
-    checkpoint::save(&gpu, &path, &network, &Card { dilate: 7, ..card(&network) }).unwrap();
+    checkpoint::save(&gpu, &path, &network, &ModelCard { dilate: 7, ..card(&network) }).unwrap();
     let error = checkpoint::load(&gpu, &path).unwrap_err();
     assert!(matches!(&error, Error::Checkpoint { path: p, .. } if *p == path), "{error:?}");
     assert!(error.to_string().contains("7 cannot be dilated"), "{error}");

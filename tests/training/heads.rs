@@ -4,7 +4,7 @@ use crate::support::*;
 use crate::{SGD, steps};
 use limbeck::distill::{Adaptor, FeatureLoss, Kd};
 use limbeck::kernels::optimizer::Sgd;
-use limbeck::loss::{CrossEntropy, Losses};
+use limbeck::loss::{CrossEntropy, LossRecorder};
 use limbeck::nn::{HeadSpec, Mode, Network, NetworkSpec};
 use limbeck::optim::{Optimizer, Rule};
 use limbeck::tape::{Tape, Var};
@@ -57,7 +57,7 @@ fn gradients_do_not_carry_over_to_the_next_step() {
         let mut tape = Tape::new();
         let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
         let taught = teacher.infer(&gpu, &sample.x).unwrap();
-        let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
         CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &sample.labels[0]).unwrap();
         for (adaptor, loss) in adaptors.iter().zip([FeatureLoss::FitNet, FeatureLoss::Normalised]) {
             let maps = (&outputs.features.maps[1], adaptor);
@@ -116,7 +116,7 @@ fn a_teacher_does_not_change_while_it_teaches() {
         let mut tape = Tape::new();
         let outputs = student.forward(&gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
         let taught = teacher.infer(&gpu, &sample.x).unwrap();
-        let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
         for (task, (z, t)) in outputs.logits.iter().zip(&taught.logits).enumerate() {
             Kd { temperature: 2.0, standardise: false }.apply(&mut losses, task, 1.0, z, t).unwrap();
         }

@@ -5,11 +5,11 @@ use crate::support::*;
 use limbeck::distill::Kd;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::elementwise;
-use limbeck::loss::{CrossEntropy, Ledger, Losses};
+use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{Mode, Network};
 use limbeck::optim::Optimizer;
 use limbeck::tape::{Tape, Var};
-use limbeck::tensor::{Target, Tensor};
+use limbeck::tensor::{GradTarget, Tensor};
 
 /// `relu(x)` through [`limbeck::tape::Grads::target`].
 fn relu(gpu: &Gpu, tape: &mut Tape, x: &Var) -> Var {
@@ -24,8 +24,8 @@ fn relu(gpu: &Gpu, tape: &mut Tape, x: &Var) -> Var {
 /// `a + b` through [`limbeck::tape::Grads::pass`].
 fn add(gpu: &Gpu, tape: &mut Tape, a: &Var, b: &Var) -> Var {
     let y = Tensor::empty(gpu, a.value().shape()).unwrap();
-    elementwise::axpy(gpu, 1.0, a.value(), &Target::fresh(y.clone())).unwrap();
-    elementwise::axpy(gpu, 1.0, b.value(), &Target { tensor: y.clone(), accumulate: true }).unwrap();
+    elementwise::axpy(gpu, 1.0, a.value(), &GradTarget::fresh(y.clone())).unwrap();
+    elementwise::axpy(gpu, 1.0, b.value(), &GradTarget { tensor: y.clone(), accumulate: true }).unwrap();
     let (a, b) = (a.slot(), b.slot());
     tape.push(y, move |gpu, dy, grads| {
         grads.pass(gpu, &a, dy)?;
@@ -129,7 +129,7 @@ fn inference_and_backward_return_their_buffers() {
     let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
     let forward = gpu.stats().pool.in_use - before;
     let ledger = ledger(&gpu);
-    let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
     CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &sample.labels[0]).unwrap();
     drop(outputs);
     drop(tape.backward(&gpu).unwrap());
@@ -155,7 +155,7 @@ fn from_the_third_step_on_nothing_is_created() {
     let teacher = Network::new(&gpu, spec("resnet14", 0.5, &[]), 3).unwrap().freeze(&gpu).unwrap();
     let mut optimizer = Optimizer::new(&gpu, network.params(), SGD, Some(1.0)).unwrap();
     let mut ledger = ledger(&gpu);
-    let mut pass = |ledger: &mut Ledger| {
+    let mut pass = |ledger: &mut LossLog| {
         // As in training: the batch is uploaded anew each time, and let go before the submission.
         let bytes = Tensor::from_bytes(&gpu, &[100; 16 * 144]).unwrap();
         let x = limbeck::kernels::augment::normalise(&gpu, &bytes, [16, 12, 12, 1], &[0.5], &[0.2]).unwrap();
@@ -163,7 +163,7 @@ fn from_the_third_step_on_nothing_is_created() {
         let mut tape = Tape::new();
         let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
         let taught = teacher.infer(&gpu, &x).unwrap();
-        let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger };
+        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger };
         CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &labels).unwrap();
         let kd = Kd { temperature: 4.0, standardise: false };
         kd.apply(&mut losses, 1, 1.0, &outputs.logits[1], &taught.logits[1]).unwrap();

@@ -74,7 +74,7 @@ pub fn fma(gpu: &Gpu, chains: Chains, rounds: usize, out: &Tensor) -> Result<()>
 }
 
 /// What invocation `i` must find, in closed form: `aₙ = bⁿ a₀ + d (1 − bⁿ) / (1 − b)`.
-fn twin(chains: Chains, rounds: usize, i: usize) -> f64 {
+fn reference(chains: Chains, rounds: usize, i: usize) -> f64 {
     let (b, d) = chains.constants();
     let (b, d) = (f64::from(b), f64::from(d));
     let power = b.powi((rounds * chains.unroll()) as i32);
@@ -92,7 +92,7 @@ pub fn check(gpu: &Gpu, chains: Chains, rounds: usize, out: &Tensor) -> Result<V
     fma(gpu, chains, rounds, out)?;
     let got = out.to_f32(gpu)?;
     let steps = rounds * chains.unroll();
-    let check = sampled(chains.to_string(), &got, &spread(got.len(), 1000), |i| twin(chains, rounds, i), steps);
+    let check = sampled(chains.to_string(), &got, &spread(got.len(), 1000), |i| reference(chains, rounds, i), steps);
     // Half precision has 11 bits, and the chain multiplies an error by 1 / (1 − 3/4).
     Ok(vec![if chains.half { Check { tolerance: 1e-2, ..check } } else { check }])
 }

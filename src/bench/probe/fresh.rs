@@ -30,7 +30,7 @@ pub fn fresh(gpu: &Gpu, nonce: u32, x: &Tensor, out: &Tensor) -> Result<()> {
 }
 
 /// `nonce + 136 Σ x` of each row: 136 = 1 + 2 + … + 16.
-fn twin(nonce: u32, x: &[f32]) -> Vec<f64> {
+fn reference(nonce: u32, x: &[f32]) -> Vec<f64> {
     let row = |x: &[f32]| f64::from(nonce) + 136.0 * x.iter().map(|v| f64::from(*v)).sum::<f64>();
     x.chunks_exact(ROW).map(row).collect()
 }
@@ -47,7 +47,7 @@ pub fn check(gpu: &Gpu, nonces: [u32; 2], rows: usize) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for nonce in nonces {
         fresh(gpu, nonce, &x, &out)?;
-        let want = twin(nonce, &values(1, rows * ROW));
+        let want = reference(nonce, &values(1, rows * ROW));
         checks.push(Check::sum(format!("nonce {nonce}"), out.to_f32(gpu)?, want, ROW));
     }
     Ok(checks)

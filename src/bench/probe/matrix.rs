@@ -79,7 +79,7 @@ pub fn matrix(gpu: &Gpu, chains: Chains, rounds: usize, out: &Tensor) -> Result<
 }
 
 /// What invocation `i` must find.
-fn twin(chains: Chains, rounds: usize, i: usize) -> f64 {
+fn reference(chains: Chains, rounds: usize, i: usize) -> f64 {
     let Matrix { edge, lanes } = chains.matrix;
     let steps = (rounds * chains.unroll()) as f64;
     let x = |row: usize, k: usize| ((3 * row + 5 * k) % 8) as f64 / 8.0 - 0.375;
@@ -94,7 +94,7 @@ pub fn check(gpu: &Gpu, chains: Chains, rounds: usize, out: &Tensor) -> Result<V
     matrix(gpu, chains, rounds, out)?;
     let got = out.to_f32(gpu)?;
     let steps = rounds * chains.unroll() * chains.matrix.edge;
-    Ok(vec![sampled(chains.to_string(), &got, &spread(got.len(), 1000), |i| twin(chains, rounds, i), steps)])
+    Ok(vec![sampled(chains.to_string(), &got, &spread(got.len(), 1000), |i| reference(chains, rounds, i), steps)])
 }
 
 /// Every way the shader is compiled.

@@ -156,7 +156,7 @@ fn stream_as(gpu: &Gpu, op: Op, form: Form, arrays: &Arrays) -> Result<()> {
 }
 
 /// What word `i` of the result must be.
-fn twin(op: Op, run: usize, i: usize) -> f64 {
+fn reference(op: Op, run: usize, i: usize) -> f64 {
     let counted = |vector: usize| (vector % 65_536) as f64;
     let vector = i / 4;
     match op {
@@ -185,7 +185,7 @@ fn check_as(gpu: &Gpu, op: Op, form: Form, arrays: &Arrays) -> Result<Vec<Check>
     let mut checks = Vec::new();
     for start in starts {
         let got = result.slice(start, &[len])?.to_f32(gpu)?;
-        let want = (start..start + len).map(|i| twin(op, form.run, i)).collect();
+        let want = (start..start + len).map(|i| reference(op, form.run, i)).collect();
         checks.push(Check { tolerance: 1e-7, ..Check::sum(format!("{op} from {start}"), got, want, 1) });
     }
     Ok(checks)

@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::{IGNORED, Labels, Object, TaskKind};
 use crate::geometry::{Rect, Warp};
-use crate::twin;
+use crate::reference;
 use proptest::prelude::*;
 
 #[test]
@@ -127,7 +127,7 @@ proptest! {
         let (masks, labels) = rectangles(&rects, size);
         let draws: Vec<Draw> = (0..rects.len()).map(|i| augment.draw(seed::derive_n(seed, i as u64))).collect();
         let warps: Vec<Warp> = draws.iter().enumerate().map(|(i, d)| d.warp(i, draws.len(), size)).collect();
-        let moved = twin::relabel::forward(&masks, h, w, &warps, IGNORED);
+        let moved = reference::relabel::forward(&masks, h, w, &warps, IGNORED);
         let Labels::Boxes(boxes) = labels.augmented(&draws, size) else { unreachable!() };
         for (row, (objects, draw)) in boxes.iter().zip(&draws).enumerate() {
             let objects = objects.as_deref().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! COCO's instances (<https://cocodataset.org/#format-data>): one JSON file of images, categories, and objects with a box and an
 //! outline each.
 
-use super::outline::{Outline, Outlined};
+use super::outline::{ObjectMask, Outlined};
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
@@ -199,12 +199,12 @@ fn object(
     let outline = match &annotation.segmentation {
         Segmentation::None => None,
         Segmentation::Polygons(flat) if flat.is_empty() => None,
-        Segmentation::Polygons(flat) => Some(Outline::polygons(flat)),
+        Segmentation::Polygons(flat) => Some(ObjectMask::polygons(flat)),
         Segmentation::Runs { size: own, .. } if *own != size => {
             return Err(format!("an outline of {}x{} in an image of {}x{}", own[0], own[1], size[0], size[1]));
         }
-        Segmentation::Runs { counts: Counts::Plain(counts), size } => Some(Outline::runs(*size, counts.clone())),
-        Segmentation::Runs { counts: Counts::Compressed(text), size } => Some(Outline::compressed(*size, text)),
+        Segmentation::Runs { counts: Counts::Plain(counts), size } => Some(ObjectMask::runs(*size, counts.clone())),
+        Segmentation::Runs { counts: Counts::Compressed(text), size } => Some(ObjectMask::compressed(*size, text)),
     };
     let outline = outline.transpose().map_err(|e| e.to_string())?;
     let area = annotation.area.filter(|a| a.is_finite() && *a > 0.0).unwrap_or(rect.area() as f32);
@@ -246,11 +246,11 @@ mod tests {
         assert_eq!((found.images[0].objects.len(), found.images[1].objects.len()), (2, 0));
         let (dog, outline) = &found.images[0].objects[0];
         assert_eq!((dog.class, dog.area, dog.ignored), (1, 3.5, false));
-        assert!(matches!(outline, Some(Outline::Polygons(p)) if p[0].len() == 4));
+        assert!(matches!(outline, Some(ObjectMask::Polygons(p)) if p[0].len() == 4));
         let (cat, outline) = &found.images[0].objects[1];
         // Cut off at the image's edge; its area is then that of its box.
         assert_eq!((cat.rect, cat.area, cat.ignored), (Rect::from_size(4.0, 0.0, 2.0, 2.0), 4.0, true));
-        assert!(matches!(outline, Some(Outline::Runs { size: [4, 6], .. })));
+        assert!(matches!(outline, Some(ObjectMask::Runs { size: [4, 6], .. })));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// What is asked of images with objects, each a task of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "train", derive(serde::Serialize), serde(rename_all = "lowercase"))]
-pub enum Question {
+pub enum TaskChoice {
     /// The objects: box and class.
     Boxes,
     /// The class at each pixel, or background.
@@ -27,10 +27,10 @@ pub enum Question {
     Count,
 }
 
-impl Question {
+impl TaskChoice {
     /// All of them with the names of their tasks.
-    pub const ALL: [(&'static str, Question); 3] =
-        [("boxes", Question::Boxes), ("mask", Question::Mask), ("count", Question::Count)];
+    pub const ALL: [(&'static str, TaskChoice); 3] =
+        [("boxes", TaskChoice::Boxes), ("mask", TaskChoice::Mask), ("count", TaskChoice::Count)];
 
     /// The task's name.
     pub fn name(self) -> &'static str {
@@ -40,20 +40,20 @@ impl Question {
     /// What kind of answer it asks for.
     pub fn kind(self) -> TaskKind {
         match self {
-            Question::Boxes => TaskKind::Boxes,
-            Question::Mask => TaskKind::Mask,
-            Question::Count => TaskKind::Number,
+            TaskChoice::Boxes => TaskKind::Boxes,
+            TaskChoice::Mask => TaskKind::Mask,
+            TaskChoice::Count => TaskKind::Number,
         }
     }
 
     fn task(self, classes: &[String], masks: &Masks) -> Task {
         let own = || classes.iter().map(String::as_str);
         let names: Vec<&str> = match (self, masks) {
-            (Question::Boxes, _) => own().collect(),
-            (Question::Mask, Masks::Files(files)) => files.classes().map(|(_, name)| name).collect(),
-            (Question::Mask, Masks::Segments(names)) => names.iter().map(String::as_str).collect(),
-            (Question::Mask, Masks::Drawn) => ["background"].into_iter().chain(own()).collect(),
-            (Question::Count, _) => Vec::new(),
+            (TaskChoice::Boxes, _) => own().collect(),
+            (TaskChoice::Mask, Masks::Files(files)) => files.classes().map(|(_, name)| name).collect(),
+            (TaskChoice::Mask, Masks::Segments(names)) => names.iter().map(String::as_str).collect(),
+            (TaskChoice::Mask, Masks::Drawn) => ["background"].into_iter().chain(own()).collect(),
+            (TaskChoice::Count, _) => Vec::new(),
         };
         Task::new(self.name(), self.kind(), &names)
     }
@@ -61,7 +61,7 @@ impl Question {
 
 /// An image file and what is in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Annotated {
+pub struct AnnotatedImage {
     /// The file.
     pub path: PathBuf,
     /// Height and width, as the annotation has them.
@@ -141,7 +141,7 @@ pub struct Options {
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
     /// What is asked.
-    pub questions: Vec<Question>,
+    pub questions: Vec<TaskChoice>,
     /// Where masks come from.
     pub masks: Masks,
     /// What is done with images that cannot be read.
@@ -149,8 +149,8 @@ pub struct Options {
 }
 
 /// The images of a COCO file, which lie in `folder`.
-pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<Annotated> {
-    let one = |entry: &super::coco::Entry| Annotated {
+pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<AnnotatedImage> {
+    let one = |entry: &super::coco::Entry| AnnotatedImage {
         path: folder.join(&entry.file),
         size: entry.size,
         objects: Some(entry.objects.clone()),
@@ -191,7 +191,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// [`Error::Data`] where none is there: then the folder is the wrong one.
-pub fn present(part: Vec<Annotated>, skipped: &mut Vec<Skipped>) -> Result<Vec<Annotated>> {
+pub fn present(part: Vec<AnnotatedImage>, skipped: &mut Vec<Skipped>) -> Result<Vec<AnnotatedImage>> {
     let (there, gone): (Vec<_>, Vec<_>) = part.into_iter().partition(|a| a.path.exists());
     if let (true, Some(first)) = (there.is_empty(), gone.first()) {
         let message = format!(
@@ -200,14 +200,14 @@ pub fn present(part: Vec<Annotated>, skipped: &mut Vec<Skipped>) -> Result<Vec<A
         );
         return Err(Error::data(&first.path, "", message));
     }
-    let told = |a: Annotated| Skipped::left_out(a.path, "is annotated, but there is no such file");
+    let told = |a: AnnotatedImage| Skipped::left_out(a.path, "is annotated, but there is no such file");
     skipped.extend(gone.into_iter().map(told));
     Ok(there)
 }
 
 /// Refuses masks that would be drawn of nothing.
-fn check_outlines(parts: &[Vec<Annotated>; 3], options: &Options) -> Result<()> {
-    if options.masks != Masks::Drawn || !options.questions.contains(&Question::Mask) {
+fn check_outlines(parts: &[Vec<AnnotatedImage>; 3], options: &Options) -> Result<()> {
+    if options.masks != Masks::Drawn || !options.questions.contains(&TaskChoice::Mask) {
         return Ok(());
     }
     let mut objects = parts.iter().flatten().filter_map(|a| a.objects.as_ref()).flatten().peekable();
@@ -227,7 +227,7 @@ fn check_outlines(parts: &[Vec<Annotated>; 3], options: &Options) -> Result<()> 
 /// [`Error::Io`] and [`Error::Data`] for an image that cannot be read, or has another size than its annotation, unless
 /// `options.on_error` says to skip it; [`Error::Data`] where no file of a part is there; [`Error::Invalid`] for masks to be drawn where no
 /// object has an outline, and for a data set that cannot be learnt from ([`Dataset::check`]).
-pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options: &Options) -> Result<Dataset> {
+pub fn load(name: &str, classes: &[String], parts: [Vec<AnnotatedImage>; 3], options: &Options) -> Result<Dataset> {
     load_some(name, classes, parts, [None; 3], options)
 }
 
@@ -236,7 +236,7 @@ pub fn load(name: &str, classes: &[String], parts: [Vec<Annotated>; 3], options:
 pub(crate) fn load_some(
     name: &str,
     classes: &[String],
-    parts: [Vec<Annotated>; 3],
+    parts: [Vec<AnnotatedImage>; 3],
     limits: [Option<usize>; 3],
     options: &Options,
 ) -> Result<Dataset> {
@@ -273,10 +273,10 @@ struct Placed {
 
 /// The first images of a part on their canvases, or why they cannot be: so many that can, or all there are.
 fn placed<'a>(
-    mut part: &'a [Annotated],
+    mut part: &'a [AnnotatedImage],
     limit: Option<usize>,
     options: &Options,
-) -> Vec<(&'a Annotated, Result<Placed>)> {
+) -> Vec<(&'a AnnotatedImage, Result<Placed>)> {
     let (mut all, mut lacking) = (Vec::new(), limit.unwrap_or(part.len()).min(part.len()));
     while lacking > 0 && !part.is_empty() {
         let (now, later) = part.split_at(lacking.min(part.len()));
@@ -289,7 +289,12 @@ fn placed<'a>(
     all
 }
 
-fn split(part: &[Annotated], limit: Option<usize>, options: &Options, skipped: &mut Vec<Skipped>) -> Result<Split> {
+fn split(
+    part: &[AnnotatedImage],
+    limit: Option<usize>,
+    options: &Options,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Split> {
     let mut images = Images::black(0, options.size, options.channels)?;
     let (mut masks, mut boxes) = (Vec::new(), Vec::new());
     let (mut files, mut places, mut own_masks, mut own_boxes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -317,25 +322,25 @@ fn split(part: &[Annotated], limit: Option<usize>, options: &Options, skipped: &
             Err(error) => return Err(error),
         }
     }
-    let answer = |question: &Question| match question {
-        Question::Boxes => Labels::Boxes(boxes.clone()),
-        Question::Mask => Labels::Mask(masks.clone()),
-        Question::Count => {
+    let answer = |question: &TaskChoice| match question {
+        TaskChoice::Boxes => Labels::Boxes(boxes.clone()),
+        TaskChoice::Mask => Labels::Mask(masks.clone()),
+        TaskChoice::Count => {
             let count = |objects: &Vec<Object>| objects.iter().filter(|o| !o.ignored).count() as f32;
             Labels::Number(boxes.iter().map(|all| all.as_ref().map_or(f32::NAN, count)).collect())
         }
     };
     let labels = options.questions.iter().map(answer).collect();
-    let original = |question: &Question| match question {
-        Question::Boxes => Some(OriginalLabels::Boxes(own_boxes.clone())),
-        Question::Mask => Some(OriginalLabels::Mask(own_masks.clone())),
-        Question::Count => None,
+    let original = |question: &TaskChoice| match question {
+        TaskChoice::Boxes => Some(OriginalLabels::Boxes(own_boxes.clone())),
+        TaskChoice::Mask => Some(OriginalLabels::Mask(own_masks.clone())),
+        TaskChoice::Count => None,
     };
     let originals = Originals { files, places, labels: options.questions.iter().map(original).collect() };
     Ok(Split { images, labels, originals: Some(originals) })
 }
 
-fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
+fn place(annotated: &AnnotatedImage, options: &Options) -> Result<Placed> {
     let (pixels, found, boxed) = image::read_boxed(&annotated.path, options.size, options.channels)?;
     if found != annotated.size {
         let ([h, w], [ah, aw]) = (found, annotated.size);
@@ -343,7 +348,7 @@ fn place(annotated: &Annotated, options: &Options) -> Result<Placed> {
         return Err(Error::data(&annotated.path, "", message));
     }
     let (mut mask, mut own_mask, mut missing) = (Vec::new(), None, None);
-    if options.questions.contains(&Question::Mask) {
+    if options.questions.contains(&TaskChoice::Mask) {
         let drawn = match &options.masks {
             Masks::Files(files) => files.read(&annotated.path, found)?,
             Masks::Segments(_) => annotated.segments.as_ref().map(|segments| segments.read(found)).transpose()?,

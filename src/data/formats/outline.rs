@@ -5,7 +5,7 @@ use crate::{Error, Result};
 
 /// Which pixels belong to an object.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outline {
+pub enum ObjectMask {
     /// Corners (x, y) of one or more polygons, in pixels.
     Polygons(Vec<Vec<[f32; 2]>>),
     /// Lengths of runs outside and inside in turn, column by column from the left upper corner (COCO's order).
@@ -18,9 +18,9 @@ pub enum Outline {
 }
 
 /// An object with its outline, where that is known.
-pub type Outlined = (Object, Option<Outline>);
+pub type Outlined = (Object, Option<ObjectMask>);
 
-impl Outline {
+impl ObjectMask {
     /// Polygons of coordinates `x, y, x, y, …`.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Outline {
         if flat.is_empty() {
             return Err(Error::Invalid("an outline without a polygon".into()));
         }
-        Ok(Outline::Polygons(flat.iter().map(one).collect::<Result<_>>()?))
+        Ok(ObjectMask::Polygons(flat.iter().map(one).collect::<Result<_>>()?))
     }
 
     /// Run lengths of an image of `size`.
@@ -59,7 +59,7 @@ impl Outline {
                 "run lengths of {sum} pixels for an image of {h}x{w}, which has {pixels}"
             )));
         }
-        Ok(Outline::Runs { size, counts })
+        Ok(ObjectMask::Runs { size, counts })
     }
 
     /// COCO's compressed run lengths: six bits a letter from `0` on, five of them of the number, lowest first, the sixth says whether
@@ -106,7 +106,7 @@ impl Outline {
     /// of it, as pycocotools merges them. A pixel belongs to a polygon if its middle is inside, by the even-odd rule.
     pub fn pixels(&self, [h, w]: [usize; 2], mut inside: impl FnMut(usize, usize)) {
         match self {
-            Outline::Runs { size, counts } => {
+            ObjectMask::Runs { size, counts } => {
                 let mut at = 0;
                 for (i, count) in counts.iter().enumerate() {
                     if i % 2 == 1 {
@@ -116,7 +116,7 @@ impl Outline {
                     at += count;
                 }
             }
-            Outline::Polygons(polygons) => {
+            ObjectMask::Polygons(polygons) => {
                 for y in 0..h {
                     let mut spans: Vec<[usize; 2]> = polygons.iter().flat_map(|p| spans(p, y as f32 + 0.5)).collect();
                     spans.sort_unstable();
@@ -151,7 +151,7 @@ fn spans(polygon: &[[f32; 2]], y: f32) -> Vec<[usize; 2]> {
 mod tests {
     use super::*;
 
-    fn drawn(outline: &Outline, size: [usize; 2]) -> Vec<u8> {
+    fn drawn(outline: &ObjectMask, size: [usize; 2]) -> Vec<u8> {
         let mut out = vec![0; size[0] * size[1]];
         outline.pixels(size, |y, x| out[y * size[1] + x] += 1);
         out
@@ -159,16 +159,16 @@ mod tests {
 
     #[test]
     fn runs_go_down_the_columns() {
-        let outline = Outline::runs([2, 3], vec![1, 2, 2, 1]).unwrap();
+        let outline = ObjectMask::runs([2, 3], vec![1, 2, 2, 1]).unwrap();
         #[rustfmt::skip]
         assert_eq!(drawn(&outline, [2, 3]), [
             0, 1, 0,
             1, 0, 1,
         ]);
-        assert!(Outline::runs([2, 3], vec![1, 2]).unwrap_err().to_string().contains("3 pixels"));
+        assert!(ObjectMask::runs([2, 3], vec![1, 2]).unwrap_err().to_string().contains("3 pixels"));
         // Sums and products that do not fit are errors too.
-        assert!(Outline::runs([2, 3], vec![usize::MAX, 7]).unwrap_err().to_string().contains("beyond any image"));
-        assert!(Outline::runs([usize::MAX, 3], vec![6]).unwrap_err().to_string().contains("beyond any image"));
+        assert!(ObjectMask::runs([2, 3], vec![usize::MAX, 7]).unwrap_err().to_string().contains("beyond any image"));
+        assert!(ObjectMask::runs([usize::MAX, 3], vec![6]).unwrap_err().to_string().contains("beyond any image"));
     }
 
     /// Encoded by pycocotools 2.0.11 (`mask.frPyObjects`).
@@ -181,17 +181,17 @@ mod tests {
             ("352Q2b0", [10, 10], &[3, 5, 2, 70, 20]),
         ];
         for (text, size, counts) in cases {
-            let want = Outline::Runs { size, counts: counts.to_vec() };
-            assert_eq!(Outline::compressed(size, text).unwrap(), want, "{text}");
+            let want = ObjectMask::Runs { size, counts: counts.to_vec() };
+            assert_eq!(ObjectMask::compressed(size, text).unwrap(), want, "{text}");
         }
-        assert!(Outline::compressed([2, 3], "\u{1}").is_err());
-        assert!(Outline::compressed([2, 3], "P").is_err());
-        assert!(Outline::compressed([2, 3], "3").is_err());
+        assert!(ObjectMask::compressed([2, 3], "\u{1}").is_err());
+        assert!(ObjectMask::compressed([2, 3], "P").is_err());
+        assert!(ObjectMask::compressed([2, 3], "3").is_err());
     }
 
     #[test]
     fn polygons_hold_the_middles_of_their_pixels() {
-        let square = Outline::polygons(&[vec![1.0, 0.0, 3.0, 0.0, 3.0, 2.0, 1.0, 2.0]]).unwrap();
+        let square = ObjectMask::polygons(&[vec![1.0, 0.0, 3.0, 0.0, 3.0, 2.0, 1.0, 2.0]]).unwrap();
         #[rustfmt::skip]
         assert_eq!(drawn(&square, [3, 4]), [
             0, 1, 1, 0,
@@ -199,7 +199,7 @@ mod tests {
             0, 0, 0, 0,
         ]);
         // Parts that overlap, one of them with corners beyond the image; and one whose path crosses itself.
-        let parts = Outline::polygons(&[
+        let parts = ObjectMask::polygons(&[
             vec![-1.0, -1.0, 3.0, -1.0, 3.0, 2.0, -1.0, 2.0],
             vec![2.0, 1.0, 4.0, 1.0, 4.0, 3.0, 2.0, 3.0],
         ]);
@@ -212,15 +212,15 @@ mod tests {
         let ring =
             vec![0.0, 0.0, 4.0, 0.0, 4.0, 3.0, 0.0, 3.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 3.0, 2.0, 3.0, 1.0, 1.0, 1.0];
         #[rustfmt::skip]
-        assert_eq!(drawn(&Outline::polygons(&[ring]).unwrap(), [3, 4]), [
+        assert_eq!(drawn(&ObjectMask::polygons(&[ring]).unwrap(), [3, 4]), [
             1, 1, 1, 1,
             1, 0, 0, 1,
             1, 1, 1, 1,
         ]);
-        let area = drawn(&Outline::polygons(&[vec![0.0, 0.0, 40.0, 0.0, 0.0, 40.0]]).unwrap(), [40, 40]);
+        let area = drawn(&ObjectMask::polygons(&[vec![0.0, 0.0, 40.0, 0.0, 0.0, 40.0]]).unwrap(), [40, 40]);
         assert_eq!(area.iter().map(|v| usize::from(*v)).sum::<usize>(), 40 * 39 / 2);
         for bad in [vec![], vec![vec![0.0, 0.0, 1.0, 1.0]], vec![vec![0.0; 7]], vec![vec![f32::NAN; 6]]] {
-            assert!(Outline::polygons(&bad).is_err(), "{bad:?}");
+            assert!(ObjectMask::polygons(&bad).is_err(), "{bad:?}");
         }
     }
 }

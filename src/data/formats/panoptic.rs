@@ -3,7 +3,7 @@
 
 use super::coco::{Image, OnError, reason};
 use super::image::Picture;
-use super::objects::Annotated;
+use super::objects::AnnotatedImage;
 use crate::data::{IGNORED, Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 
 /// A file's images and categories.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scenes {
+pub struct PanopticFile {
     /// Names of the categories of things, by which objects are numbered: in the order of their numbers in the file.
     pub things: Vec<String>,
     /// Names of all categories, by which pixels are numbered, in the same order.
     pub classes: Vec<String>,
     /// The annotated images, in the order of their annotations.
-    pub images: Vec<Annotated>,
+    pub images: Vec<AnnotatedImage>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
 }
@@ -101,7 +101,7 @@ struct Segment {
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] with the line where it is no such JSON, and, unless `on_error` says to skip,
 /// with the annotation and the segment where a category or an image is unknown, a box has no area or lies outside its image, an image
 /// has two annotations, or something is of another type.
-pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> Result<Scenes> {
+pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> Result<PanopticFile> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let file: File = serde_json::from_slice(&bytes).map_err(|e| {
         let message = format!("no COCO panoptic annotations: {e}; expected `images`, `annotations` and `categories`");
@@ -165,9 +165,9 @@ pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> R
             objects.push((Object { rect, class: *thing, area, ignored: segment.iscrowd != 0 }, None));
         }
         let path = images.join(&image.file_name);
-        found.push(Annotated { path, size, objects: Some(objects), segments: Some(own) });
+        found.push(AnnotatedImage { path, size, objects: Some(objects), segments: Some(own) });
     }
-    Ok(Scenes {
+    Ok(PanopticFile {
         things: of_things().map(|c| c.name.clone()).collect(),
         classes: categories.values().map(|c| c.name.clone()).collect(),
         images: found,
@@ -179,7 +179,7 @@ pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> R
 mod tests {
     use super::*;
 
-    fn load(segments: &str, on_error: OnError) -> (tempfile::TempDir, Result<Scenes>) {
+    fn load(segments: &str, on_error: OnError) -> (tempfile::TempDir, Result<PanopticFile>) {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
             r#"{{"images": [{{"id": 7, "file_name": "a.jpg", "width": 4, "height": 2}}],

@@ -1,7 +1,7 @@
 //! Pascal VOC's annotations (Everingham et al. 2010): one XML file for each image, a box and a name for each object.
 
 use super::coco::OnError;
-use super::objects::Annotated;
+use super::objects::AnnotatedImage;
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
@@ -14,7 +14,7 @@ pub struct Annotations {
     /// The names of the objects, by which classes are numbered.
     pub classes: Vec<String>,
     /// The images, in the order of [`Annotations::names`].
-    pub images: Vec<Annotated>,
+    pub images: Vec<AnnotatedImage>,
     /// The names of the annotations' files without their endings, in byte order.
     pub names: Vec<String>,
     /// What was left out.
@@ -90,7 +90,7 @@ pub fn read(
             let class = classes.iter().position(|c| *c == name)? as u32;
             Some((Object { ignored, ..Object::new(rect, class) }, None))
         };
-        Annotated {
+        AnnotatedImage {
             path: images.join(p.image),
             size: p.size,
             objects: Some(p.objects.into_iter().filter_map(object).collect()),

@@ -2,8 +2,8 @@
 //! or the corners of a polygon, as parts of the image's width and height. Four numbers are a box, so no polygon has two corners.
 
 use super::coco::OnError;
-use super::objects::Annotated;
-use super::outline::{Outline, Outlined};
+use super::objects::AnnotatedImage;
+use super::outline::{ObjectMask, Outlined};
 use super::{folder, image};
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
@@ -17,7 +17,7 @@ pub struct Labelled {
     /// The names of the classes, in the order of their numbers in the files.
     pub classes: Vec<String>,
     /// The images, in byte order of their names. One without a file of labels has no objects that are known.
-    pub images: Vec<Annotated>,
+    pub images: Vec<AnnotatedImage>,
     /// What was left out, and images without labels.
     pub skipped: Vec<Skipped>,
 }
@@ -65,7 +65,7 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
                 None
             }
         };
-        found.push(Annotated { path, size, objects, segments: None });
+        found.push(AnnotatedImage { path, size, objects, segments: None });
     }
     let reason = format!("labels without an image of that name in {}", images.display());
     skipped.extend(files.into_values().map(|path| Skipped::left_out(path, reason.as_str())));
@@ -114,7 +114,7 @@ impl Sheet<'_> {
                 let flat: Vec<f32> =
                     corners.iter().enumerate().map(|(i, v)| v * if i % 2 == 0 { w } else { h }).collect();
                 let around = Rect::around(flat.chunks_exact(2).map(|p| [p[0], p[1]])).unwrap_or_default();
-                let outline = Outline::polygons(&[flat]).map_err(|_| {
+                let outline = ObjectMask::polygons(&[flat]).map_err(|_| {
                     let n = values.len();
                     format!("{n} numbers after the class; a box has 4, a polygon an even number of at least 6")
                 })?;
@@ -160,7 +160,7 @@ mod tests {
         let close = |a: Rect, b: Rect| a.iou(&b) > 0.999;
         assert!(close(objects[0].0.rect, Rect::from_size(8.0, 3.0, 4.0, 4.0)) && objects[0].0.class == 1);
         assert!(close(objects[1].0.rect, Rect::from_size(2.0, 2.0, 4.0, 4.0)) && objects[1].0.class == 0);
-        assert!(matches!(&objects[1].1, Some(Outline::Polygons(p)) if p[0].len() == 3));
+        assert!(matches!(&objects[1].1, Some(ObjectMask::Polygons(p)) if p[0].len() == 3));
         // b has no file, c no image: both are named.
         assert_eq!(found.images[1].objects, None);
         let named: Vec<&str> = found.skipped.iter().filter_map(|s| s.path.file_name()?.to_str()).collect();

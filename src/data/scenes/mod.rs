@@ -30,7 +30,7 @@ use shape::SHAPES;
 /// What may be asked of a scene, each a task of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "train", derive(serde::Serialize), serde(rename_all = "lowercase"))]
-pub enum Question {
+pub enum SceneTask {
     /// The shape of which most is to be seen.
     Class,
     /// Which colours are to be seen, of objects.
@@ -45,15 +45,15 @@ pub enum Question {
     Depth,
 }
 
-impl Question {
+impl SceneTask {
     /// All of them with the names of their tasks.
-    pub const ALL: [(&'static str, Question); 6] = [
-        ("class", Question::Class),
-        ("colours", Question::Colours),
-        ("boxes", Question::Boxes),
-        ("mask", Question::Mask),
-        ("count", Question::Count),
-        ("depth", Question::Depth),
+    pub const ALL: [(&'static str, SceneTask); 6] = [
+        ("class", SceneTask::Class),
+        ("colours", SceneTask::Colours),
+        ("boxes", SceneTask::Boxes),
+        ("mask", SceneTask::Mask),
+        ("count", SceneTask::Count),
+        ("depth", SceneTask::Depth),
     ];
 
     /// The task's name.
@@ -64,22 +64,22 @@ impl Question {
     /// What kind of answer it asks for.
     pub fn kind(self) -> TaskKind {
         match self {
-            Question::Class => TaskKind::Class,
-            Question::Colours => TaskKind::Attributes,
-            Question::Boxes => TaskKind::Boxes,
-            Question::Mask => TaskKind::Mask,
-            Question::Count => TaskKind::Number,
-            Question::Depth => TaskKind::Depth,
+            SceneTask::Class => TaskKind::Class,
+            SceneTask::Colours => TaskKind::Attributes,
+            SceneTask::Boxes => TaskKind::Boxes,
+            SceneTask::Mask => TaskKind::Mask,
+            SceneTask::Count => TaskKind::Number,
+            SceneTask::Depth => TaskKind::Depth,
         }
     }
 
     fn task(self) -> Task {
         let with_ground: Vec<&str> = ["ground"].into_iter().chain(SHAPES).collect();
         let classes: &[&str] = match self {
-            Question::Class | Question::Boxes => &SHAPES,
-            Question::Colours => &COLOURS.map(|(name, _)| name),
-            Question::Mask => &with_ground,
-            Question::Count | Question::Depth => &[],
+            SceneTask::Class | SceneTask::Boxes => &SHAPES,
+            SceneTask::Colours => &COLOURS.map(|(name, _)| name),
+            SceneTask::Mask => &with_ground,
+            SceneTask::Count | SceneTask::Depth => &[],
         };
         Task::new(self.name(), self.kind(), classes)
     }
@@ -95,7 +95,7 @@ pub struct Scenes {
     /// Objects in a scene at most; there is at least one.
     pub objects: usize,
     /// What is asked of them.
-    pub questions: Vec<Question>,
+    pub questions: Vec<SceneTask>,
     /// Decides everything. A scene depends on its split and its number alone, so that more of them begin with the same ones.
     pub seed: u64,
 }
@@ -144,46 +144,46 @@ fn split(scenes: &Scenes, name: &str, count: usize) -> Result<Split> {
 }
 
 /// No answer yet.
-fn none(question: Question) -> Labels {
+fn none(question: SceneTask) -> Labels {
     match question {
-        Question::Class => Labels::Class(Vec::new()),
-        Question::Colours => Labels::Attributes { count: COLOURS.len(), answers: Vec::new() },
-        Question::Boxes => Labels::Boxes(Vec::new()),
-        Question::Mask => Labels::Mask(Vec::new()),
-        Question::Count => Labels::Number(Vec::new()),
-        Question::Depth => Labels::Depth(Vec::new()),
+        SceneTask::Class => Labels::Class(Vec::new()),
+        SceneTask::Colours => Labels::Attributes { count: COLOURS.len(), answers: Vec::new() },
+        SceneTask::Boxes => Labels::Boxes(Vec::new()),
+        SceneTask::Mask => Labels::Mask(Vec::new()),
+        SceneTask::Count => Labels::Number(Vec::new()),
+        SceneTask::Depth => Labels::Depth(Vec::new()),
     }
 }
 
 /// The answer to one question about one picture.
-fn answer(question: Question, picture: &Picture) -> Labels {
+fn answer(question: SceneTask, picture: &Picture) -> Labels {
     match question {
-        Question::Class => {
+        SceneTask::Class => {
             let areas: Vec<usize> = (0..picture.things.len()).map(|i| picture.area(i)).collect();
             // The first of equals.
             let most = (0..areas.len()).fold(0, |best, i| if areas[i] > areas[best] { i } else { best });
             Labels::Class(picture.things.get(most).map(|t| t.shape as u32).into_iter().collect())
         }
-        Question::Colours => {
+        SceneTask::Colours => {
             let seen = |c: usize| f32::from(u8::from(picture.things.iter().any(|t| t.colour == c)));
             Labels::Attributes { count: COLOURS.len(), answers: (0..COLOURS.len()).map(seen).collect() }
         }
-        Question::Boxes => {
+        SceneTask::Boxes => {
             let object = |i: usize| {
                 let shape = picture.things[i].shape as u32;
                 Some(Object { area: picture.area(i) as f32, ..Object::new(picture.bounds(i)?, shape) })
             };
             Labels::Boxes(vec![Some((0..picture.things.len()).filter_map(object).collect())])
         }
-        Question::Mask => {
+        SceneTask::Mask => {
             let class = |owner: &u8| match owner.checked_sub(1) {
                 Some(i) => picture.things[usize::from(i)].shape as u8 + 1,
                 None => 0,
             };
             Labels::Mask(picture.owner.iter().map(class).collect())
         }
-        Question::Count => Labels::Number(vec![picture.things.len() as f32]),
-        Question::Depth => Labels::Depth(picture.depth.clone()),
+        SceneTask::Count => Labels::Number(vec![picture.things.len() as f32]),
+        SceneTask::Depth => Labels::Depth(picture.depth.clone()),
     }
 }
 

@@ -5,7 +5,7 @@ fn scenes(count: usize) -> Scenes {
         size: [40, 48],
         samples: Samples { train: count, val: 3, test: 3 },
         objects: 5,
-        questions: Question::ALL.map(|(_, q)| q).to_vec(),
+        questions: SceneTask::ALL.map(|(_, q)| q).to_vec(),
         seed: 3,
     }
 }
@@ -72,7 +72,7 @@ fn what_cannot_be_drawn_is_refused() {
     let refused = |s: Scenes| load(&s).unwrap_err().to_string();
     assert!(refused(Scenes { size: [8, 64], ..scenes(1) }).contains("16"));
     assert!(refused(Scenes { objects: 0, ..scenes(1) }).contains("objects"));
-    assert!(refused(Scenes { questions: vec![Question::Mask, Question::Mask], ..scenes(1) }).contains("twice"));
+    assert!(refused(Scenes { questions: vec![SceneTask::Mask, SceneTask::Mask], ..scenes(1) }).contains("twice"));
     assert!(refused(Scenes { questions: vec![], ..scenes(1) }).contains("no task"));
 }
 

@@ -6,8 +6,8 @@ use crate::gpu::{AdapterClass, Gpu, Launch, Source};
 use crate::kernels::PART;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, defines, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, defines, reference};
 
 const SOURCE: Source =
     Source { name: "batch_norm/finish", text: include_str!("../../../shaders/batch_norm/finish.wgsl") };
@@ -62,7 +62,7 @@ pub(super) fn grads(
     stats: &Tensor,
     norm: &Norm,
     training: bool,
-    (dgamma, dbeta): (&Target, &Target),
+    (dgamma, dbeta): (&GradTarget, &GradTarget),
     strands: usize,
 ) -> Result<Tensor> {
     let c = norm.gamma.len();
@@ -109,18 +109,18 @@ fn run(gpu: &Gpu, rows: usize, chunk: usize, c: usize) -> Result<Vec<Check>> {
     let order: Vec<usize> = (0..rows).collect();
     let chunks: Vec<Vec<usize>> = order.chunks(chunk).map(<[usize]>::to_vec).collect();
     let f32s = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-    let of_x = f32s(&twin::batch_norm::chunk_stats(&x, c, &chunks));
+    let of_x = f32s(&reference::batch_norm::chunk_stats(&x, c, &chunks));
     let of_dz = values(2, chunks.len() * 2 * c);
     let (gamma, beta, before) = (values(3, c), values(4, c), values(5, 2 * c));
     let up = |v: &[f32], shape: &[usize]| Tensor::from_f32(gpu, v, shape);
     let shape = [chunks.len(), 2, c];
     let (partials, part) = (Partials { part: up(&of_x, &shape)?, rows: chunk }, up(&of_dz, &shape)?);
 
-    let (mean, var) = twin::batch_norm::stats(&x, c);
+    let (mean, var) = reference::batch_norm::stats(&x, c);
     let rstd: Vec<f64> = var.iter().map(|v| 1.0 / (v + 1e-5).sqrt()).collect();
     let before64 = f64s(&before);
     let (mut running_mean, mut running_var) = (before64[..c].to_vec(), before64[c..].to_vec());
-    twin::batch_norm::update_running(&mut running_mean, &mut running_var, &mean, &var, rows, 0.1);
+    reference::batch_norm::update_running(&mut running_mean, &mut running_var, &mean, &var, rows, 0.1);
     let sum = |which: usize| -> Vec<f64> {
         let of = |j| of_dz.iter().skip(which * c + j).step_by(2 * c).map(|v| f64::from(*v)).sum();
         (0..c).map(of).collect()

@@ -3,8 +3,8 @@
 use super::{Norm, NormTargets, backward, batch_stats, normalise};
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
-use crate::tensor::{Target, Tensor};
-use crate::{Result, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Result, reference};
 
 const EPS: f32 = 1e-5;
 
@@ -54,7 +54,7 @@ struct Layer {
     dy: Tensor,
     stats: Tensor,
     y: Tensor,
-    grads: [Target; 4],
+    grads: [GradTarget; 4],
 }
 
 impl Layer {
@@ -66,7 +66,7 @@ impl Layer {
         let (x, residual, dy) = (up(1, &[rows, c])?, up(2, &[rows, c])?, up(6, &[rows, c])?);
         let stats = batch_stats(gpu, &x, &norm, None)?;
         let y = normalise(gpu, &x, &stats, &norm, Some(&residual), true)?;
-        let fresh = |shape: &[usize]| Tensor::empty(gpu, shape).map(Target::fresh);
+        let fresh = |shape: &[usize]| Tensor::empty(gpu, shape).map(GradTarget::fresh);
         let grads = [fresh(&[rows, c])?, fresh(&[c])?, fresh(&[c])?, fresh(&[rows, c])?];
         Ok(Layer { norm, x, residual, dy, stats, y, grads })
     }
@@ -98,7 +98,7 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize, part: Part) -> Result<Prepared> {
 fn check(gpu: &Gpu, layer: &Layer, rows: usize, c: usize, part: Part) -> Result<Vec<Check>> {
     let got = layer.compute(gpu, part)?.iter().map(|t| t.to_f32(gpu)).collect::<Result<Vec<_>>>()?;
     let x = f64s(&values(1, rows * c));
-    let (mean, var) = twin::batch_norm::stats(&x, c);
+    let (mean, var) = reference::batch_norm::stats(&x, c);
     if part == Part::Stats {
         let inverse = var.iter().map(|v| 1.0 / (v + f64::from(EPS)).sqrt());
         let want: Vec<f64> = mean.iter().copied().chain(inverse).collect();
@@ -106,12 +106,12 @@ fn check(gpu: &Gpu, layer: &Layer, rows: usize, c: usize, part: Part) -> Result<
     }
     let (gamma, beta) = (f64s(&values(3, c)), f64s(&values(4, c)));
     let residual = f64s(&values(2, rows * c));
-    let y = twin::batch_norm::forward(&x, c, &mean, &var, &gamma, &beta, EPS.into(), Some(&residual), true);
+    let y = reference::batch_norm::forward(&x, c, &mean, &var, &gamma, &beta, EPS.into(), Some(&residual), true);
     if part == Part::Normalise {
         return Ok(got.into_iter().map(|got| Check::sum("y", got, y.clone(), rows)).collect());
     }
     let dy = f64s(&values(6, rows * c));
-    let want = twin::batch_norm::backward(&dy, &y, &x, c, &mean, &var, &gamma, EPS.into(), true, true);
+    let want = reference::batch_norm::backward(&dy, &y, &x, c, &mean, &var, &gamma, EPS.into(), true, true);
     let names = ["dx", "dgamma", "dbeta", "dresidual"];
     let want = [want.dx, want.dgamma, want.dbeta, want.dresidual];
     Ok(names.into_iter().zip(got).zip(want).map(|((name, got), want)| Check::sum(name, got, want, rows)).collect())

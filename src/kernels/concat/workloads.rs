@@ -4,8 +4,8 @@ use super::{concat, concat_grad};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
-use crate::tensor::{Target, Tensor};
-use crate::twin;
+use crate::reference;
+use crate::tensor::{GradTarget, Tensor};
 
 /// Places of five levels over 256x256 pixels, strides 8 to 128.
 const LEVELS: [usize; 5] = [1024, 256, 64, 16, 4];
@@ -38,8 +38,11 @@ fn together(gpu: &Gpu, n: usize) -> Result<Prepared> {
         check: Box::new(move |gpu| {
             let got = concat(gpu, &again.iter().collect::<Vec<_>>())?.to_f32(gpu)?;
             let wide: Vec<Vec<f64>> = parts.iter().map(|p| f64s(p)).collect();
-            let twins: Vec<(&[f64], usize)> = wide.iter().map(Vec::as_slice).zip(LEVELS).collect();
-            Ok(vec![Check { tolerance: 0.0, ..Check::sum("whole", got, twin::concat::forward(&twins, n, COLUMNS), 1) }])
+            let references: Vec<(&[f64], usize)> = wide.iter().map(Vec::as_slice).zip(LEVELS).collect();
+            Ok(vec![Check {
+                tolerance: 0.0,
+                ..Check::sum("whole", got, reference::concat::forward(&references, n, COLUMNS), 1)
+            }])
         }),
     })
 }
@@ -47,7 +50,7 @@ fn together(gpu: &Gpu, n: usize) -> Result<Prepared> {
 fn apart(gpu: &Gpu, n: usize, total: usize) -> Result<Prepared> {
     let all = values(1, n * total * COLUMNS);
     let dy = Tensor::from_f32(gpu, &all, &[n, total, COLUMNS])?;
-    let empty = |rows: usize| Tensor::empty(gpu, &[n, rows, COLUMNS]).map(Target::fresh);
+    let empty = |rows: usize| Tensor::empty(gpu, &[n, rows, COLUMNS]).map(GradTarget::fresh);
     let parts = LEVELS.into_iter().map(empty).collect::<Result<Vec<_>>>()?;
     let (dy_again, parts_again) = (dy.clone(), parts.clone());
     Ok(Prepared {
@@ -56,7 +59,7 @@ fn apart(gpu: &Gpu, n: usize, total: usize) -> Result<Prepared> {
             split(gpu, &dy_again, &parts_again)?;
             let (mut offset, mut checks, all) = (0, Vec::new(), f64s(&all));
             for (part, rows) in parts_again.iter().zip(LEVELS) {
-                let want = twin::concat::grad(&all, n, COLUMNS, (offset, rows, total));
+                let want = reference::concat::grad(&all, n, COLUMNS, (offset, rows, total));
                 let check = Check::sum(format!("part at {offset}"), part.tensor.to_f32(gpu)?, want, 1);
                 checks.push(Check { tolerance: 0.0, ..check });
                 offset += rows;
@@ -66,7 +69,7 @@ fn apart(gpu: &Gpu, n: usize, total: usize) -> Result<Prepared> {
     })
 }
 
-fn split(gpu: &Gpu, dy: &Tensor, parts: &[Target]) -> Result<()> {
+fn split(gpu: &Gpu, dy: &Tensor, parts: &[GradTarget]) -> Result<()> {
     let mut offset = 0;
     for part in parts {
         concat_grad(gpu, dy, offset, part)?;

@@ -1,24 +1,24 @@
 //! What every variant of the convolution is tried with.
 
 use super::{
-    Epilogue, Pass, Variant, depthwise, forward_stats_with, forward_with, input_grad_with, lanes, matrix, padded,
-    register, tiled, turned, variants, weight_grad_with, winograd,
+    Epilogue, Pass, Variant, depthwise, flipped, forward_stats_with, forward_with, input_grad_with, matrix, padded,
+    register, subgroup, tiled, variants, weight_grad_with, winograd,
 };
 use crate::gpu::Gpu;
 use crate::kernels::batch_norm::Partials;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
 use crate::kernels::rows::{added, destination};
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
-use crate::{Error, Result, twin};
+use crate::tensor::{GradTarget, Tensor};
+use crate::{Error, Result, reference};
 
 /// Every way the shaders are compiled.
 pub fn permutations() -> Vec<Permutation> {
     [
         register::permutations(),
-        lanes::permutations(),
+        subgroup::permutations(),
         padded::permutations(),
-        turned::permutations(),
+        flipped::permutations(),
         winograd::permutations(),
         tiled::permutations(),
         matrix::permutations(),
@@ -82,11 +82,11 @@ pub fn cases() -> Vec<Case> {
 /// The weight gradient by every variant.
 fn run_long(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     let (x, dy) = (values(1, s.x_shape().iter().product()), values(2, s.y_shape().iter().product()));
-    let want = twin::conv2d::weight_grad(s, &f64s(&x), &f64s(&dy));
+    let want = reference::conv2d::weight_grad(s, &f64s(&x), &f64s(&dy));
     let (x, dy) = (Tensor::from_f32(gpu, &x, &s.x_shape())?, Tensor::from_f32(gpu, &dy, &s.y_shape())?);
     let mut checks = Vec::new();
     for variant in variants(Pass::WeightGrad, s, gpu.profile()) {
-        let dw = Target::fresh(Tensor::empty(gpu, &s.w_shape())?);
+        let dw = GradTarget::fresh(Tensor::empty(gpu, &s.w_shape())?);
         weight_grad_with(gpu, s, &x, &dy, &dw, variant)?;
         let (name, terms) = (format!("dw, {variant}"), s.n * s.oh() * s.ow());
         checks.push(sum(variant, name, dw.tensor.to_f32(gpu)?, want.clone(), terms));
@@ -105,13 +105,13 @@ fn run_batch(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     let each = |f: fn(&Conv2d, &[f64], &[f64]) -> Vec<f64>, a: &[f64], b: &[f64]| -> Vec<f64> {
         a.chunks(a.len() / 3).zip(b.chunks(b.len() / 3)).flat_map(|(a, b)| f(s, a, b)).collect()
     };
-    let y64 = each(|s, x, w| twin::conv2d::forward(s, x, w, None), &x64, &w64);
-    let dx64 = each(twin::conv2d::input_grad, &dy64, &w64);
-    let dw64 = each(twin::conv2d::weight_grad, &x64, &dy64);
+    let y64 = each(|s, x, w| reference::conv2d::forward(s, x, w, None), &x64, &w64);
+    let dx64 = each(reference::conv2d::input_grad, &dy64, &w64);
+    let dw64 = each(reference::conv2d::weight_grad, &x64, &dy64);
     let mut checks = Vec::new();
     for (tile, splits) in tiled::TILES.into_iter().flat_map(|t| [(t, 1), (t, 3)]) {
         let plan = |pass| tiled::Plan::new(pass, s, 3, tile, gpu.profile().class).in_parts(splits).in_rows_of(2);
-        let out = |len| Tensor::empty(gpu, &[len]).map(Target::fresh);
+        let out = |len| Tensor::empty(gpu, &[len]).map(GradTarget::fresh);
         let (y, dx, dw) = (out(y64.len())?, out(dx64.len())?, out(dw64.len())?);
         tiled::forward(gpu, &plan(Pass::Forward), (&x, &w), (Epilogue::default(), None), &y.tensor)?;
         tiled::input_grad(gpu, &plan(Pass::InputGrad), &dy, &w, &dx)?;
@@ -153,11 +153,13 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
     let ((b64, b), (r64, r)) = (random(3, &[s.co])?, random(4, &s.y_shape())?);
     let (dy64, dy) = random(5, &s.y_shape())?;
     let k = s.kh * s.kw * s.ci / s.groups;
-    let plain = twin::conv2d::forward(s, &x64, &w64, None);
-    let fused =
-        twin::elementwise::relu(&twin::elementwise::add(&twin::conv2d::forward(s, &x64, &w64, Some(&b64)), &r64));
-    let dx64 = twin::conv2d::input_grad(s, &dy64, &w64);
-    let dw64 = twin::conv2d::weight_grad(s, &x64, &dy64);
+    let plain = reference::conv2d::forward(s, &x64, &w64, None);
+    let fused = reference::elementwise::relu(&reference::elementwise::add(
+        &reference::conv2d::forward(s, &x64, &w64, Some(&b64)),
+        &r64,
+    ));
+    let dx64 = reference::conv2d::input_grad(s, &dy64, &w64);
+    let dw64 = reference::conv2d::weight_grad(s, &x64, &dy64);
     let mut checks = Vec::new();
     let profile = gpu.profile();
     for variant in variants(Pass::Forward, s, profile) {
@@ -171,7 +173,7 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
         let (y, partials) = forward_stats_with(gpu, s, &x, &w, variant)?;
         checks.push(sum(variant, format!("y beside its sums, {variant}"), y.to_f32(gpu)?, plain.clone(), k));
         if let Some(partials) = partials {
-            let want = twin::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, variant));
+            let want = reference::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, variant));
             checks.push(Check::sum(format!("sums, {variant}"), partials.part.to_f32(gpu)?, want, k));
         }
     }
@@ -183,7 +185,7 @@ fn run(gpu: &Gpu, s: &Conv2d) -> Result<Vec<Check>> {
         let part = Tensor::empty(gpu, &[(s.n * s.oh() * s.ow()).div_ceil(rows), 2, s.co])?;
         tiled::forward(gpu, &plan, (&x, &w), (Epilogue::default(), Some(&part)), &y)?;
         let partials = Partials { part, rows };
-        let want = twin::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, Variant::Tiled(tile)));
+        let want = reference::batch_norm::chunk_stats(&plain, s.co, &chunks(s, &partials, Variant::Tiled(tile)));
         let what = format!("sums, tiled-{}x{}, folded", tile.rows, tile.columns);
         checks.push(Check::sum(what, partials.part.to_f32(gpu)?, want, k));
     }

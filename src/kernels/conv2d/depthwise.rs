@@ -5,7 +5,7 @@ use super::{Epilogue, gap, reach};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Result, defines};
 
 const SOURCE: Source =
@@ -75,7 +75,7 @@ pub(super) fn forward(gpu: &Gpu, s: &Conv2d, x: &Tensor, w: &Tensor, epilogue: E
     dispatch(gpu, geometry(launch, s), rows * runs * s.co / vec(s), 1)
 }
 
-pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
+pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &GradTarget) -> Result<()> {
     let (rows, runs) = (s.n * s.h.div_ceil(s.stride), s.w.div_ceil(s.stride).div_ceil(PIXELS));
     let launch = gpu
         .launch(SOURCE, "depthwise_input", &with(s, &Epilogue::default()))?
@@ -89,7 +89,7 @@ pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &T
     dispatch(gpu, geometry(launch, s), rows * runs * s.ci / vec(s), s.stride * s.stride)
 }
 
-pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target) -> Result<()> {
+pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &GradTarget) -> Result<()> {
     let rows = s.n * s.oh();
     let lanes = s.kh * s.kw * s.co / vec(s);
     // Enough invocations to fill the adapter, of at least eight rows each.

@@ -11,7 +11,7 @@ use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Matrix, Profile, Source};
 use crate::kernels::PART;
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Error, Result, defines};
 
 const GATHER: Source = Source { name: "conv2d/matrix", text: include_str!("../../../shaders/conv2d/matrix.wgsl") };
@@ -107,15 +107,15 @@ impl<'a> Plan<'a> {
     }
 
     /// Where a pass writes: to `out` itself, or each part to its own values.
-    fn parts(&self, gpu: &Gpu, out: &Target) -> Result<Target> {
+    fn parts(&self, gpu: &Gpu, out: &GradTarget) -> Result<GradTarget> {
         match self.splits {
             1 => Ok(out.clone()),
-            splits => Ok(Target::fresh(Tensor::empty(gpu, &[splits, out.tensor.len()])?)),
+            splits => Ok(GradTarget::fresh(Tensor::empty(gpu, &[splits, out.tensor.len()])?)),
         }
     }
 
     /// Sets what the passes share, and records the grid: tiles folded over two dimensions; remainders and parts in the third.
-    fn dispatch(&self, gpu: &Gpu, launch: Launch, part: &Target) -> Result<()> {
+    fn dispatch(&self, gpu: &Gpu, launch: Launch, part: &GradTarget) -> Result<()> {
         let p = &self.product;
         let tiles = p.columns.div_ceil(self.layout.tile.columns);
         let groups = tiles * p.groups * p.rows.div_ceil(self.layout.tile.rows);
@@ -142,7 +142,7 @@ pub(super) fn forward(gpu: &Gpu, plan: &Plan, x: &Tensor, w: &Tensor, epilogue: 
     let s = plan.s;
     // Parts are plain sums: what follows them follows in the second pass.
     let within = if plan.splits == 1 { epilogue } else { Epilogue::default() };
-    let out = Target::fresh(y.clone());
+    let out = GradTarget::fresh(y.clone());
     let part = plan.parts(gpu, &out)?;
     let defines = gather_defines(plan.layout, plan.matrix, false, &within);
     let mut launch = gpu.launch(GATHER, "matrix", &defines)?.bind("source", x).bind("w", w).bind("out", &part.tensor);
@@ -157,7 +157,7 @@ pub(super) fn forward(gpu: &Gpu, plan: &Plan, x: &Tensor, w: &Tensor, epilogue: 
     if plan.splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, plan.splits, s.co, epilogue, &out) }
 }
 
-pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
+pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &GradTarget) -> Result<()> {
     let s = plan.s;
     let part = plan.parts(gpu, out)?;
     let launch = gpu
@@ -174,7 +174,7 @@ pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &
     if plan.splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, plan.splits, s.ci, Epilogue::default(), out) }
 }
 
-pub(super) fn weight_grad(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, out: &Target) -> Result<()> {
+pub(super) fn weight_grad(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, out: &GradTarget) -> Result<()> {
     let (s, part) = (plan.s, plan.parts(gpu, out)?);
     let launch = gpu
         .launch(WEIGHT, "matrix_weight", &plan.layout.defines(plan.matrix))?

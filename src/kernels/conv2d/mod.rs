@@ -2,33 +2,33 @@
 //!
 //! [`choose`] names the variant for a shape on an adapter, [`chosen`] what a measurement found better, if one was made
 //! (`limbeck bench --tune`); the `_with` functions take one by name. Every variant is
-//! held against the same twin by the same cases.
+//! held against the same reference by the same cases.
 
 mod cases;
 mod depthwise;
-mod lanes;
+mod flipped;
 mod matrix;
 mod padded;
 mod products;
 mod register;
+mod subgroup;
 mod tiled;
 mod tuned;
-mod turned;
 mod variant;
 mod winograd;
 mod workloads;
 
 pub use cases::{cases, permutations};
-use lanes::Batch;
 pub use register::Tile;
-pub use tuned::{candidates, chosen, key};
+use subgroup::Batch;
+pub use tuned::{candidates, key, select};
 pub use variant::{Pass, Variant, choose, variants};
 pub use workloads::{Timed, distinct, workloads};
 
 use super::batch_norm::Partials;
 use crate::gpu::Gpu;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Error, Result};
 
 /// What follows the sum in the same pass.
@@ -59,7 +59,7 @@ fn check_variant(gpu: &Gpu, pass: Pass, s: &Conv2d, variant: Variant) -> Result<
 
 /// `y = relu(conv(x, w) + bias + residual)`, `[n, oh, ow, co]`; see [`Epilogue`] for the optional parts.
 pub fn forward(gpu: &Gpu, s: &Conv2d, x: &Tensor, w: &Tensor, epilogue: Epilogue) -> Result<Tensor> {
-    forward_with(gpu, s, x, w, epilogue, chosen(gpu, Pass::Forward, s))
+    forward_with(gpu, s, x, w, epilogue, select(gpu, Pass::Forward, s))
 }
 
 /// [`forward`] in a given variant.
@@ -83,7 +83,7 @@ pub fn forward_with(
 /// [`forward`] without an epilogue, for a batch norm that follows: where the variant can, it leaves the partial sums of the
 /// norm's statistics, which then need no pass over `y`.
 pub fn forward_stats(gpu: &Gpu, s: &Conv2d, x: &Tensor, w: &Tensor) -> Result<(Tensor, Option<Partials>)> {
-    forward_stats_with(gpu, s, x, w, chosen(gpu, Pass::Forward, s))
+    forward_stats_with(gpu, s, x, w, select(gpu, Pass::Forward, s))
 }
 
 /// [`forward_stats`] in a given variant.
@@ -123,12 +123,14 @@ fn run_forward(
     match variant {
         Variant::Register(tile) => register::forward(gpu, s, x, w, epilogue, &y, tile)?,
         Variant::Lanes(tile) => {
-            lanes::forward(gpu, s, Batch(1), (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?
+            subgroup::forward(gpu, s, Batch(1), (x, w), (epilogue, sums), &GradTarget::fresh(y.clone()), tile)?
         }
         Variant::Winograd(size) => {
             winograd::forward(gpu, s, x, w, (epilogue, sums), &y, (size, winograd::scratch(gpu)))?
         }
-        Variant::Padded(tile) => padded::forward(gpu, s, (x, w), (epilogue, sums), &Target::fresh(y.clone()), tile)?,
+        Variant::Padded(tile) => {
+            padded::forward(gpu, s, (x, w), (epilogue, sums), &GradTarget::fresh(y.clone()), tile)?
+        }
         Variant::Turned(_) => return Err(unserved(s, Pass::Forward, variant)),
         Variant::Depthwise => depthwise::forward(gpu, s, x, w, epilogue, &y)?,
         Variant::Matrix(tile) => {
@@ -142,12 +144,19 @@ fn run_forward(
 }
 
 /// The gradient with respect to `x` from `dy` `[n, oh, ow, co]`.
-pub fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
-    input_grad_with(gpu, s, dy, w, out, chosen(gpu, Pass::InputGrad, s))
+pub fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &GradTarget) -> Result<()> {
+    input_grad_with(gpu, s, dy, w, out, select(gpu, Pass::InputGrad, s))
 }
 
 /// [`input_grad`] in a given variant.
-pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target, variant: Variant) -> Result<()> {
+pub fn input_grad_with(
+    gpu: &Gpu,
+    s: &Conv2d,
+    dy: &Tensor,
+    w: &Tensor,
+    out: &GradTarget,
+    variant: Variant,
+) -> Result<()> {
     s.check()?;
     check(s, "dy", dy, s.y_shape())?;
     check(s, "w", w, s.w_shape())?;
@@ -155,9 +164,9 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
     check_variant(gpu, Pass::InputGrad, s, variant)?;
     match variant {
         Variant::Register(tile) => register::input_grad(gpu, s, dy, w, out, tile),
-        Variant::Lanes(tile) => lanes::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
+        Variant::Lanes(tile) => subgroup::input_grad(gpu, s, Batch(1), (dy, w), out, tile),
         Variant::Padded(_) => Err(unserved(s, Pass::InputGrad, variant)),
-        Variant::Turned(tile) => turned::input_grad(gpu, s, dy, w, out, tile),
+        Variant::Turned(tile) => flipped::input_grad(gpu, s, dy, w, out, tile),
         Variant::Winograd(size) => winograd::input_grad(gpu, s, dy, w, out, (size, winograd::scratch(gpu))),
         Variant::Depthwise => depthwise::input_grad(gpu, s, dy, w, out),
         Variant::Matrix(tile) => {
@@ -168,12 +177,19 @@ pub fn input_grad_with(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Tar
 }
 
 /// The gradient with respect to `w` from `x` and `dy`.
-pub fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target) -> Result<()> {
-    weight_grad_with(gpu, s, x, dy, out, chosen(gpu, Pass::WeightGrad, s))
+pub fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &GradTarget) -> Result<()> {
+    weight_grad_with(gpu, s, x, dy, out, select(gpu, Pass::WeightGrad, s))
 }
 
 /// [`weight_grad`] in a given variant.
-pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, variant: Variant) -> Result<()> {
+pub fn weight_grad_with(
+    gpu: &Gpu,
+    s: &Conv2d,
+    x: &Tensor,
+    dy: &Tensor,
+    out: &GradTarget,
+    variant: Variant,
+) -> Result<()> {
     s.check()?;
     check(s, "x", x, s.x_shape())?;
     check(s, "dy", dy, s.y_shape())?;
@@ -181,7 +197,7 @@ pub fn weight_grad_with(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Ta
     check_variant(gpu, Pass::WeightGrad, s, variant)?;
     match variant {
         Variant::Register(tile) => register::weight_grad(gpu, s, x, dy, out, tile),
-        Variant::Lanes(tile) => lanes::weight_grad(gpu, s, x, dy, out, tile),
+        Variant::Lanes(tile) => subgroup::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Padded(tile) => padded::weight_grad(gpu, s, x, dy, out, tile),
         Variant::Turned(_) => Err(unserved(s, Pass::WeightGrad, variant)),
         Variant::Winograd(size) => winograd::weight_grad(gpu, s, x, dy, out, size),

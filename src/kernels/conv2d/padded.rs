@@ -1,12 +1,12 @@
 //! The lanes family on input channels that are no multiple of four: padded with zeros first.
 
-use super::lanes::{self, Batch};
 use super::register::Tile;
+use super::subgroup::{self, Batch};
 use super::{Epilogue, Pass};
 use crate::gpu::{Gpu, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Result, defines};
 
 const SOURCE: Source = Source { name: "conv2d/pad", text: include_str!("../../../shaders/conv2d/pad.wgsl") };
@@ -19,13 +19,13 @@ fn padded(s: &Conv2d) -> Option<Conv2d> {
 
 /// Whether `tile` may compute `pass` of `s` this way. An input gradient has nothing to pad: it sums over output channels.
 pub(super) fn serves(pass: Pass, s: &Conv2d, tile: Tile, profile: &Profile) -> bool {
-    pass != Pass::InputGrad && padded(s).is_some_and(|p| lanes::serves(pass, &p, tile, profile))
+    pass != Pass::InputGrad && padded(s).is_some_and(|p| subgroup::serves(pass, &p, tile, profile))
 }
 
 /// The tile for `pass` of `s`; `None` where another family is better. At three channels a quarter of the sums is in vain.
 pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> {
     let wide = padded(s).filter(|_| pass != Pass::InputGrad && s.ci >= 3 && s.kh > 1)?;
-    lanes::choose(pass, &wide, profile)
+    subgroup::choose(pass, &wide, profile)
 }
 
 /// `x` `[…, c]` with its channels padded.
@@ -48,18 +48,18 @@ pub(super) fn forward(
     s: &Conv2d,
     (x, w): (&Tensor, &Tensor),
     epilogue: (Epilogue, Option<&Tensor>),
-    y: &Target,
+    y: &GradTarget,
     tile: Tile,
 ) -> Result<()> {
     // `serves` has been asked.
     let Some(wide) = padded(s) else { return Ok(()) };
-    lanes::forward(gpu, &wide, Batch(1), (&pad(gpu, x, s.ci)?, &pad(gpu, w, s.ci)?), epilogue, y, tile)
+    subgroup::forward(gpu, &wide, Batch(1), (&pad(gpu, x, s.ci)?, &pad(gpu, w, s.ci)?), epilogue, y, tile)
 }
 
-pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, tile: Tile) -> Result<()> {
+pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &GradTarget, tile: Tile) -> Result<()> {
     let Some(wide) = padded(s) else { return Ok(()) };
     let gradient = Tensor::empty(gpu, &wide.w_shape())?;
-    lanes::weight_grad(gpu, &wide, &pad(gpu, x, s.ci)?, dy, &Target::fresh(gradient.clone()), tile)?;
+    subgroup::weight_grad(gpu, &wide, &pad(gpu, x, s.ci)?, dy, &GradTarget::fresh(gradient.clone()), tile)?;
     gpu.launch(SOURCE, "trim", &defines! {})?
         .bind("wide", &gradient)
         .bind("y", &out.tensor)

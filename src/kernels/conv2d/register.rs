@@ -5,7 +5,7 @@ use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::kernels::PART;
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Result, defines};
 
 const FORWARD: Source = Source { name: "conv2d/forward", text: include_str!("../../../shaders/conv2d/forward.wgsl") };
@@ -148,7 +148,7 @@ fn input_grad_defines(s: &Conv2d, tile: Tile) -> Defines {
     defines! { TM = tile.rows, TN = tile.columns, VEC = vec, WVEC = wvec }
 }
 
-pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &Target, tile: Tile) -> Result<()> {
+pub(super) fn input_grad(gpu: &Gpu, s: &Conv2d, dy: &Tensor, w: &Tensor, out: &GradTarget, tile: Tile) -> Result<()> {
     let (rows, columns) = (s.h.div_ceil(s.stride), s.w.div_ceil(s.stride));
     let pixels = s.n * rows * columns;
     let tiles = s.groups * (s.ci / s.groups).div_ceil(tile.columns);
@@ -178,7 +178,7 @@ fn weight_grad_defines(s: &Conv2d, tile: Tile) -> Defines {
     defines! { TI = tile.rows, TO = tile.columns, IVEC = ivec, OVEC = ovec }
 }
 
-pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, tile: Tile) -> Result<()> {
+pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &GradTarget, tile: Tile) -> Result<()> {
     weight_grad_split(gpu, s, x, dy, out, tile, weight_splits(s, tile, gpu.profile().class))
 }
 
@@ -188,7 +188,7 @@ pub(super) fn weight_grad_split(
     s: &Conv2d,
     x: &Tensor,
     dy: &Tensor,
-    out: &Target,
+    out: &GradTarget,
     tile: Tile,
     splits: usize,
 ) -> Result<()> {
@@ -222,7 +222,7 @@ pub(super) fn weight_grad_split(
 }
 
 /// `out (+)= Σ part[z]`, `[splits, …]` → `[…]`, in the order of z.
-pub(super) fn sum_parts(gpu: &Gpu, part: &Tensor, out: &Target) -> Result<()> {
+pub(super) fn sum_parts(gpu: &Gpu, part: &Tensor, out: &GradTarget) -> Result<()> {
     let size = out.tensor.len();
     gpu.launch(WEIGHT_GRAD, "sum_parts", &defines! { TI = 1, TO = 1, IVEC = 0, OVEC = 0 })?
         .bind("parts", part)

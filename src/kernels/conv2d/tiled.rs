@@ -10,7 +10,7 @@ use plan::{SHAPES, Shape};
 use super::{Epilogue, gap, geometry, reach};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::kernels::case::Permutation;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Result, defines};
 
 const GATHER: Source = Source { name: "conv2d/tiled", text: include_str!("../../../shaders/conv2d/tiled.wgsl") };
@@ -38,7 +38,7 @@ pub(super) fn forward(
     let s = plan.s;
     // Parts are plain sums: what follows them follows in the second pass.
     let within = if plan.splits == 1 { epilogue } else { Epilogue::default() };
-    let out = Target::fresh(y.clone());
+    let out = GradTarget::fresh(y.clone());
     let part = parts(gpu, plan, &out)?;
     let mut defines = gather_defines(plan.shape, false, s.ci / s.groups, s.co / s.groups, &within);
     defines.insert("STATS".into(), sums.is_some().into());
@@ -69,7 +69,7 @@ pub(super) fn stats_rows(plan: &Plan) -> Option<usize> {
     (plan.splits == 1 && plan.product.batch == 1).then_some(plan.shape.tile.rows)
 }
 
-pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &Target) -> Result<()> {
+pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &GradTarget) -> Result<()> {
     let s = plan.s;
     let part = parts(gpu, plan, out)?;
     let defines = gather_defines(plan.shape, true, s.co / s.groups, s.ci / s.groups, &Epilogue::default());
@@ -88,7 +88,7 @@ pub(super) fn input_grad(gpu: &Gpu, plan: &Plan, dy: &Tensor, w: &Tensor, out: &
     if plan.splits == 1 { Ok(()) } else { sum(gpu, &part.tensor, plan.splits, s.ci, Epilogue::default(), out) }
 }
 
-pub(super) fn weight_grad(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, out: &Target) -> Result<()> {
+pub(super) fn weight_grad(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, out: &GradTarget) -> Result<()> {
     let part = parts(gpu, plan, out)?;
     weight_grad_parts(gpu, plan, x, dy, &part)?;
     let channels = plan.s.ci / plan.s.groups;
@@ -96,7 +96,7 @@ pub(super) fn weight_grad(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, out: 
 }
 
 /// The weight gradient as `[splits, batch, co, kh, kw, ci]`, whose sum it is.
-pub(super) fn weight_grad_parts(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, part: &Target) -> Result<()> {
+pub(super) fn weight_grad_parts(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor, part: &GradTarget) -> Result<()> {
     let (s, terms) = (plan.s, plan.shape.terms);
     let (oh, ow) = (s.oh(), s.ow());
     let rest = defines! {
@@ -117,16 +117,16 @@ pub(super) fn weight_grad_parts(gpu: &Gpu, plan: &Plan, x: &Tensor, dy: &Tensor,
 }
 
 /// Where a pass writes: to `out` itself, or each part to its own values.
-fn parts(gpu: &Gpu, plan: &Plan, out: &Target) -> Result<Target> {
+fn parts(gpu: &Gpu, plan: &Plan, out: &GradTarget) -> Result<GradTarget> {
     match plan.splits {
         1 => Ok(out.clone()),
-        splits => Ok(Target::fresh(Tensor::empty(gpu, &[splits, out.tensor.len()])?)),
+        splits => Ok(GradTarget::fresh(Tensor::empty(gpu, &[splits, out.tensor.len()])?)),
     }
 }
 
 /// Sets what the three passes share, and records the grid: tiles folded over two dimensions; remainders, items and parts
 /// in the third.
-fn dispatch(gpu: &Gpu, launch: Launch, plan: &Plan, out: &Target) -> Result<()> {
+fn dispatch(gpu: &Gpu, launch: Launch, plan: &Plan, out: &GradTarget) -> Result<()> {
     let p = &plan.product;
     let tiles = p.columns.div_ceil(plan.shape.tile.columns);
     let groups = tiles * p.groups * p.rows.div_ceil(plan.shape.tile.rows);
@@ -162,7 +162,7 @@ pub(super) fn sum(
     parts: usize,
     channels: usize,
     epilogue: Epilogue,
-    out: &Target,
+    out: &GradTarget,
 ) -> Result<()> {
     let vec = if channels.is_multiple_of(4) && out.tensor.len().is_multiple_of(4) { 4 } else { 1 };
     let plain = epilogue.bias.is_none() && epilogue.residual.is_none() && !epilogue.relu;

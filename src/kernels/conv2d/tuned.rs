@@ -11,7 +11,7 @@ pub fn key(pass: Pass, s: &Conv2d) -> String {
 }
 
 /// The variant for `pass` of `s` on this device: what a measurement named, else what the rule says.
-pub fn chosen(gpu: &Gpu, pass: Pass, s: &Conv2d) -> Variant {
+pub fn select(gpu: &Gpu, pass: Pass, s: &Conv2d) -> Variant {
     let measured = gpu.choice(|| key(pass, s)).and_then(|name| name.parse().ok());
     measured.filter(|v: &Variant| v.serves(pass, s, gpu.profile())).unwrap_or_else(|| choose(pass, s, gpu.profile()))
 }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::depthwise;
-use super::lanes;
 use super::register::{self, TILES, Tile, WEIGHT_TILES};
-use super::{matrix, padded, tiled, turned, winograd};
+use super::subgroup;
+use super::{flipped, matrix, padded, tiled, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
@@ -57,11 +57,11 @@ impl Variant {
     /// All there are.
     pub fn all() -> Vec<Variant> {
         let register = TILES.into_iter().chain(WEIGHT_TILES).map(Variant::Register);
-        let lanes = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Lanes);
+        let lanes = subgroup::TILES.into_iter().chain(subgroup::WEIGHT_TILES).map(Variant::Lanes);
         // A tile that several passes are compiled for is one variant.
         let mut all = Vec::new();
-        let padded = lanes::TILES.into_iter().chain(lanes::WEIGHT_TILES).map(Variant::Padded);
-        let turned = lanes::TILES.map(Variant::Turned);
+        let padded = subgroup::TILES.into_iter().chain(subgroup::WEIGHT_TILES).map(Variant::Padded);
+        let turned = subgroup::TILES.map(Variant::Turned);
         for variant in register
             .chain(lanes)
             .chain(padded)
@@ -92,9 +92,9 @@ impl Variant {
     pub fn serves(self, pass: Pass, s: &Conv2d, profile: &Profile) -> bool {
         match self {
             Variant::Register(tile) => register::serves(pass, s, tile),
-            Variant::Lanes(tile) => lanes::serves(pass, s, tile, profile),
+            Variant::Lanes(tile) => subgroup::serves(pass, s, tile, profile),
             Variant::Padded(tile) => padded::serves(pass, s, tile, profile),
-            Variant::Turned(tile) => turned::serves(pass, s, tile, profile),
+            Variant::Turned(tile) => flipped::serves(pass, s, tile, profile),
             Variant::Winograd(size) => winograd::serves(pass, s, size, profile),
             Variant::Depthwise => depthwise::serves(s),
             Variant::Tiled(tile) => tiled::serves(s, tile),
@@ -141,9 +141,9 @@ pub fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Variant {
     }
     let winograd = winograd::choose(pass, s, profile).map(Variant::Winograd);
     let padded = || padded::choose(pass, s, profile).map(Variant::Padded);
-    let turned = || turned::choose(pass, s, profile).map(Variant::Turned);
+    let turned = || flipped::choose(pass, s, profile).map(Variant::Turned);
     let tiled = || tiled::choose(pass, s, profile.class).map(Variant::Tiled);
-    let lanes = || lanes::choose(pass, s, profile).map(Variant::Lanes);
+    let lanes = || subgroup::choose(pass, s, profile).map(Variant::Lanes);
     let any = || Variant::Register(register::choose(pass, s, profile.class));
     let matrix = matrix::choose(pass, s, profile).map(Variant::Matrix);
     matrix.or(winograd).or_else(tiled).or_else(padded).or_else(turned).or_else(lanes).unwrap_or_else(any)

@@ -6,7 +6,7 @@ use super::{Epilogue, Pass};
 use crate::gpu::{AdapterClass, Gpu, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
+use crate::tensor::{GradTarget, Tensor};
 use crate::{Result, defines};
 
 const SOURCE: Source = Source { name: "conv2d/winograd", text: include_str!("../../../shaders/conv2d/winograd.wgsl") };
@@ -137,7 +137,14 @@ fn transform(
 }
 
 /// The map from `m[f, tile, c]`.
-fn outputs(gpu: &Gpu, t: &Tiling, m: &Tensor, epilogue: Epilogue, sums: Option<&Tensor>, out: &Target) -> Result<()> {
+fn outputs(
+    gpu: &Gpu,
+    t: &Tiling,
+    m: &Tensor,
+    epilogue: Epilogue,
+    sums: Option<&Tensor>,
+    out: &GradTarget,
+) -> Result<()> {
     let channels = m.columns();
     let defines = defines! {
         M = t.size, FLIP = 0, INT64 = gpu.profile().int64,
@@ -215,7 +222,7 @@ pub(super) fn forward(
         products::forward(gpu, &product, &v, &u, &m)?;
         let residual = epilogue.residual.map(|r| images(r, group, s.y_shape())).transpose()?;
         let sums = sums.map(|all| all.slice(first * (t.tiles() / n) * 2 * s.co, &[t.tiles(), 2, s.co])).transpose()?;
-        let y = Target::fresh(images(y, group, s.y_shape())?);
+        let y = GradTarget::fresh(images(y, group, s.y_shape())?);
         outputs(gpu, &t, &m, Epilogue { residual: residual.as_ref(), ..epilogue }, sums.as_ref(), &y)?;
     }
     Ok(())
@@ -226,7 +233,7 @@ pub(super) fn input_grad(
     s: &Conv2d,
     dy: &Tensor,
     w: &Tensor,
-    out: &Target,
+    out: &GradTarget,
     (size, scratch): (usize, usize),
 ) -> Result<()> {
     // The gradient is a convolution of dy with the taps turned round.
@@ -239,13 +246,13 @@ pub(super) fn input_grad(
         let v = transform(gpu, "inputs", &t, &dy, (s.oh(), s.ow(), s.co), 2 - s.padding)?;
         let m = Tensor::empty(gpu, &[product.count, t.tiles(), s.ci])?;
         products::input_grad(gpu, &product, &v, &u, &m)?;
-        let dx = Target { tensor: images(&out.tensor, group, s.x_shape())?, accumulate: out.accumulate };
+        let dx = GradTarget { tensor: images(&out.tensor, group, s.x_shape())?, accumulate: out.accumulate };
         outputs(gpu, &t, &m, Epilogue::default(), None, &dx)?;
     }
     Ok(())
 }
 
-pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &Target, size: usize) -> Result<()> {
+pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &GradTarget, size: usize) -> Result<()> {
     let t = tiling(Pass::WeightGrad, s, size);
     let product = product(Pass::WeightGrad, s, size);
     let v = transform(gpu, "inputs", &t, x, (s.h, s.w, s.ci), s.padding)?;

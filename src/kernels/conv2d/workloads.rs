@@ -1,19 +1,19 @@
 //! What the convolution is timed on: every distinct one of ResNet-20 and of ResNet-18 for 32x32 images.
 
-use super::{Epilogue, Pass, Variant, chosen, forward_with, input_grad_with, weight_grad_with};
+use super::{Epilogue, Pass, Variant, forward_with, input_grad_with, select, weight_grad_with};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, sampled, spread, values};
+use crate::reference;
 use crate::shape::Conv2d;
-use crate::tensor::{Target, Tensor};
-use crate::twin;
+use crate::tensor::{GradTarget, Tensor};
 
 /// Stage widths of the networks that are timed, and the images of a batch: on software adapters, and elsewhere.
 const NETWORKS: [(&str, &[usize], [usize; 2]); 2] =
     [("resnet20", &[16, 32, 64], [64, 128]), ("resnet18", &[64, 128, 256, 512], [32, 128])];
 /// Height and width of the images.
 const IMAGE: usize = 32;
-/// Values of each result that are held against the twin.
+/// Values of each result that are held against the reference.
 const SAMPLES: usize = 64;
 
 /// A convolution of a network, and the pass of it that is timed.
@@ -74,7 +74,7 @@ pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
         let values: usize = [s.x_shape(), s.w_shape(), s.y_shape()].iter().map(|d| d.iter().product::<usize>()).sum();
         Workload {
             name: timed.name(),
-            variant: Some(chosen(gpu, timed.pass, &s).to_string()),
+            variant: Some(select(gpu, timed.pass, &s).to_string()),
             flops: 2 * s.macs(),
             bytes: 4 * values as u64,
             prepare: Box::new(move |gpu| prepare(gpu, timed)),
@@ -84,7 +84,7 @@ pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
 }
 
 fn prepare(gpu: &Gpu, timed: Timed) -> Result<Prepared> {
-    let variant = chosen(gpu, timed.pass, &timed.shape);
+    let variant = select(gpu, timed.pass, &timed.shape);
     let drawn = timed.drawn();
     let inputs = timed.upload(gpu, &drawn)?;
     let again = inputs.clone();
@@ -118,7 +118,7 @@ impl Timed {
     /// Records the pass in a variant.
     pub fn compute(&self, gpu: &Gpu, [a, b]: &[Tensor; 2], variant: Variant) -> Result<Tensor> {
         let s = &self.shape;
-        let fresh = |shape: [usize; 4]| Tensor::empty(gpu, &shape).map(Target::fresh);
+        let fresh = |shape: [usize; 4]| Tensor::empty(gpu, &shape).map(GradTarget::fresh);
         match self.pass {
             Pass::Forward => forward_with(gpu, s, a, b, Epilogue::default(), variant),
             Pass::InputGrad => {
@@ -158,13 +158,13 @@ fn operands(s: &Conv2d, pass: Pass) -> ([usize; 4], [usize; 4]) {
     }
 }
 
-/// Some values of the result against the twin's on the inputs `a` and `b`.
+/// Some values of the result against the reference's on the inputs `a` and `b`.
 fn spot_check(timed: &Timed, [a, b]: &[Vec<f32>; 2], got: &[f32]) -> Check {
     let Timed { shape: s, pass, .. } = timed;
     let want = |at| match pass {
-        Pass::Forward => twin::conv2d::forward_at(s, a, b, at),
-        Pass::InputGrad => twin::conv2d::input_grad_at(s, a, b, at),
-        Pass::WeightGrad => twin::conv2d::weight_grad_at(s, a, b, at),
+        Pass::Forward => reference::conv2d::forward_at(s, a, b, at),
+        Pass::InputGrad => reference::conv2d::input_grad_at(s, a, b, at),
+        Pass::WeightGrad => reference::conv2d::weight_grad_at(s, a, b, at),
     };
     sampled(pass.to_string(), got, &spread(got.len(), SAMPLES), want, timed.terms())
 }

@@ -3,7 +3,7 @@
 use super::super::case::{Case, Check, Permutation, f64s, values};
 use super::super::rows::fused;
 use super::*;
-use crate::twin::fcos::{self as twin, Thing, Wanted};
+use crate::reference::fcos::{self as reference, Thing, Wanted};
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
@@ -53,8 +53,8 @@ fn run(gpu: &Gpu, n: usize, size: [usize; 2], levels: usize, classes: usize, box
         levels: both.iter().map(|(size, stride)| Level { size: *size, stride: *stride as f32 }).collect(),
         images: n,
     };
-    let twin_levels: Vec<twin::Level> =
-        both.iter().map(|(size, stride)| twin::Level { size: *size, stride: *stride as f64 }).collect();
+    let reference_levels: Vec<reference::Level> =
+        both.iter().map(|(size, stride)| reference::Level { size: *size, stride: *stride as f64 }).collect();
     let mut objects = vec![0.0f32; n * boxes * OBJECT];
     let mut wanted: Vec<Wanted> = Vec::new();
     for i in 0..n {
@@ -68,11 +68,11 @@ fn run(gpu: &Gpu, n: usize, size: [usize; 2], levels: usize, classes: usize, box
         // Nobody has looked at the second image.
         if i == 1 {
             objects[i * boxes * OBJECT + 5] = 3.0;
-            let places = twin::assign(&all[1..], &twin_levels, 1.5);
+            let places = reference::assign(&all[1..], &reference_levels, 1.5);
             let unseen = |w| if matches!(w, Wanted::Object { .. }) { w } else { Wanted::Ignored };
             wanted.extend(places.into_iter().map(unseen));
         } else {
-            wanted.extend(twin::assign(&all, &twin_levels, 1.5));
+            wanted.extend(reference::assign(&all, &reference_levels, 1.5));
         }
     }
     let rows = wanted.len();
@@ -96,9 +96,9 @@ fn run(gpu: &Gpu, n: usize, size: [usize; 2], levels: usize, classes: usize, box
     let focal = Focal { alpha: 0.25, gamma: 2.0 };
     for part in [Part::Classes(focal), Part::Boxes, Part::Centre] {
         let (loss_want, grad) = match part {
-            Part::Classes(_) => twin::focal(&z64, &wanted, classes, 0.25, 2.0),
-            Part::Boxes => twin::giou(&z64, &wanted, classes),
-            Part::Centre => twin::centre(&z64, &wanted, classes),
+            Part::Classes(_) => reference::focal(&z64, &wanted, classes, 0.25, 2.0),
+            Part::Boxes => reference::giou(&z64, &wanted, classes),
+            Part::Centre => reference::centre(&z64, &wanted, classes),
         };
         let shape = [n, rows / n, columns];
         checks.extend(fused(
@@ -125,13 +125,13 @@ fn taught(gpu: &Gpu, pyramid: &Pyramid, (z, z64): (&Tensor, &[f64]), shape: [usi
     let mut checks = Vec::new();
     let targets = teach(gpu, pyramid, &said, 0.6)?;
     let sums = norms(gpu, pyramid, &targets)?;
-    let (want, grad) = twin::giou(z64, &twin::teach(&said64, classes, 0.6), classes);
+    let (want, grad) = reference::giou(z64, &reference::teach(&said64, classes, 0.6), classes);
     checks.extend(fused(gpu, "boxes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |dz, row_loss| {
         loss(gpu, pyramid, Part::Boxes, z, (&targets, &sums), 0.75, dz, row_loss)
     })?);
     let targets = teach(gpu, pyramid, &said, 0.0)?;
     let sums = norms(gpu, pyramid, &targets)?;
-    let (want, grad) = twin::soft(z64, &said64, classes, 3.0);
+    let (want, grad) = reference::soft(z64, &said64, classes, 3.0);
     let of = Soft { taught: &said, temperature: 3.0 };
     checks.extend(fused(gpu, "classes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |dz, row_loss| {
         soft(gpu, pyramid, of, z, (&targets, &sums), 0.75, dz, row_loss)

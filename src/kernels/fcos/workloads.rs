@@ -4,7 +4,7 @@ use super::*;
 use crate::gpu::AdapterClass;
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::kernels::rows::timed;
-use crate::twin::fcos::{self as twin, Thing, Wanted};
+use crate::reference::fcos::{self as reference, Thing, Wanted};
 
 pub(in crate::kernels) const CLASSES: usize = 80;
 pub(in crate::kernels) const BOXES: usize = 16;
@@ -71,9 +71,9 @@ fn upload(gpu: &Gpu, images: usize) -> Result<Tensor> {
 }
 
 fn wanted(images: usize) -> Vec<Wanted> {
-    let level = |l: &Level| twin::Level { size: l.size, stride: l.stride.into() };
-    let levels: Vec<twin::Level> = pyramid(images).levels.iter().map(level).collect();
-    (0..images).flat_map(|n| twin::assign(&things(n), &levels, RADIUS.into())).collect()
+    let level = |l: &Level| reference::Level { size: l.size, stride: l.stride.into() };
+    let levels: Vec<reference::Level> = pyramid(images).levels.iter().map(level).collect();
+    (0..images).flat_map(|n| reference::assign(&things(n), &levels, RADIUS.into())).collect()
 }
 
 fn assignment(gpu: &Gpu, images: usize) -> Result<Prepared> {
@@ -101,15 +101,15 @@ fn losses(gpu: &Gpu, images: usize, part: Part) -> Result<Prepared> {
     let z = Tensor::from_f32(gpu, &said, &shape)?;
     let targets = assign(gpu, &pyramid, &upload(gpu, images)?, RADIUS)?;
     let sums = norms(gpu, &pyramid, &targets)?;
-    let run = move |gpu: &Gpu, dz: Option<&Target>, shares: &Tensor| {
+    let run = move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| {
         loss(gpu, &pyramid, part, &z, (&targets, &sums), 1.0, dz, shares)
     };
     timed(gpu, (&shape, images * places), CLASSES, run, move || {
         let (z, wanted) = (f64s(&said), wanted(images));
         match part {
-            Part::Classes(Focal { alpha, gamma }) => twin::focal(&z, &wanted, CLASSES, alpha.into(), gamma.into()),
-            Part::Boxes => twin::giou(&z, &wanted, CLASSES),
-            Part::Centre => twin::centre(&z, &wanted, CLASSES),
+            Part::Classes(Focal { alpha, gamma }) => reference::focal(&z, &wanted, CLASSES, alpha.into(), gamma.into()),
+            Part::Boxes => reference::giou(&z, &wanted, CLASSES),
+            Part::Centre => reference::centre(&z, &wanted, CLASSES),
         }
     })
 }

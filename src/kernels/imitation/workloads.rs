@@ -7,9 +7,9 @@ use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::kernels::fcos::OBJECT;
 use crate::kernels::fcos::workloads::{BOXES, CLASSES, pyramid, things};
 use crate::kernels::rows::timed;
-use crate::tensor::{Target, Tensor};
-use crate::twin;
-use crate::twin::fcos::Thing;
+use crate::reference;
+use crate::reference::fcos::Thing;
+use crate::tensor::{GradTarget, Tensor};
 
 /// The level of stride 8, and its channels.
 const GRID: Grid = Grid { size: [32, 32], step: [8.0, 8.0] };
@@ -55,10 +55,10 @@ fn said(images: usize) -> Vec<f32> {
     values(1, images * pyramid(images).places() * (CLASSES + 5))
 }
 
-/// The mask as the twin has it.
+/// The mask as the reference has it.
 fn wanted(images: usize) -> Vec<f64> {
     let pyramid = pyramid(images);
-    let levels = pyramid.levels.iter().map(|l| twin::fcos::Level { size: l.size, stride: l.stride.into() });
+    let levels = pyramid.levels.iter().map(|l| reference::fcos::Level { size: l.size, stride: l.stride.into() });
     masked(&scenes(images), (&said(images), CLASSES), &levels.collect::<Vec<_>>(), &GRID)
 }
 
@@ -90,11 +90,11 @@ fn losses(gpu: &Gpu, images: usize) -> Result<Prepared> {
     let counts: Vec<f32> = want.iter().map(|v| *v as f32).collect();
     let counts = Tensor::from_f32(gpu, &counts, &[rows])?;
     let sum = total(gpu, &counts)?;
-    let run = move |gpu: &Gpu, ds: Option<&Target>, shares: &Tensor| {
+    let run = move |gpu: &Gpu, ds: Option<&GradTarget>, shares: &Tensor| {
         imitation(gpu, (&s, &t), (&counts, &sum), 1.0, ds, shares)
     };
     timed(gpu, (&shape, rows), CHANNELS, run, move || {
         let (s, t) = (f64s(&student), f64s(&teacher));
-        (twin::imitation::forward(&s, &t, &want, CHANNELS), twin::imitation::grad(&s, &t, &want, CHANNELS))
+        (reference::imitation::forward(&s, &t, &want, CHANNELS), reference::imitation::grad(&s, &t, &want, CHANNELS))
     })
 }

@@ -4,10 +4,10 @@ use super::forward;
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Prepared, Size, Workload, sampled, spread, values};
-use crate::kernels::conv2d::{Pass, chosen};
+use crate::kernels::conv2d::{Pass, select};
+use crate::reference;
 use crate::shape::Conv2d;
 use crate::tensor::Tensor;
-use crate::twin;
 
 /// `n³` products for n of 256 to 4096; a quick benchmark of a software adapter ends at 1024.
 pub fn workloads(gpu: &Gpu, size: Size) -> Vec<Workload> {
@@ -16,7 +16,7 @@ pub fn workloads(gpu: &Gpu, size: Size) -> Vec<Workload> {
         let shape = Conv2d::square(n, 1, 1, n, n, 1, 1, 0);
         Workload {
             name: format!("{n}x{n}x{n}"),
-            variant: Some(chosen(gpu, Pass::Forward, &shape).to_string()),
+            variant: Some(select(gpu, Pass::Forward, &shape).to_string()),
             flops: 2 * (n as u64).pow(3),
             bytes: 12 * (n as u64).pow(2),
             prepare: Box::new(move |gpu| prepare(gpu, n)),
@@ -35,7 +35,7 @@ fn prepare(gpu: &Gpu, n: usize) -> Result<Prepared> {
         check: Box::new(move |gpu| {
             let [x, w] = &again;
             let got = forward(gpu, x, w, None, false)?.to_f32(gpu)?;
-            let want = |at| twin::linear::forward_at(&inputs[0], &inputs[1], n, n, at);
+            let want = |at| reference::linear::forward_at(&inputs[0], &inputs[1], n, n, at);
             Ok(vec![sampled("y", &got, &spread(got.len(), 256), want, n)])
         }),
     })

@@ -4,8 +4,8 @@ use super::{Adam, Sgd, adam, sgd};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
+use crate::reference;
 use crate::tensor::Tensor;
-use crate::twin;
 
 const SGD: Sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
 const ADAM: Adam = Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2, decoupled: true };
@@ -85,11 +85,12 @@ fn check(gpu: &Gpu, n: usize, moments: bool) -> Result<Vec<Check>> {
         let betas = (ADAM.betas.0.into(), ADAM.betas.1.into());
         let (lr, eps, weight_decay) = (ADAM.lr.into(), ADAM.eps.into(), ADAM.weight_decay.into());
         let mut v = f64s(&squares(n));
-        let rule = twin::optimizer::Adam { lr, betas, eps, weight_decay, decoupled: ADAM.decoupled };
+        let rule = reference::optimizer::Adam { lr, betas, eps, weight_decay, decoupled: ADAM.decoupled };
         rule.step(&mut p, &g, &mut m, &mut v, 2);
     } else {
         let (lr, momentum, weight_decay) = (SGD.lr.into(), SGD.momentum.into(), SGD.weight_decay.into());
-        twin::optimizer::Sgd { lr, momentum, nesterov: SGD.nesterov, weight_decay }.step(&mut p, &g, &mut m, false);
+        reference::optimizer::Sgd { lr, momentum, nesterov: SGD.nesterov, weight_decay }
+            .step(&mut p, &g, &mut m, false);
     }
     Ok(vec![Check::sum("value", arena.value.to_f32(gpu)?, p, 5)])
 }

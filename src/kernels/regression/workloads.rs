@@ -5,8 +5,8 @@ use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Prepared, Size, Workload, f64s, values};
 use crate::kernels::rows::timed;
-use crate::tensor::{Target, Tensor};
-use crate::twin;
+use crate::reference;
+use crate::tensor::{GradTarget, Tensor};
 
 const DELTA: f32 = 0.7;
 
@@ -30,10 +30,11 @@ pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
 fn prepare(gpu: &Gpu, rows: usize, loss: RegressionLoss) -> Result<Prepared> {
     let (said, targets) = (values(1, rows), values(2, rows));
     let (z, truth) = (Tensor::from_f32(gpu, &said, &[rows, 1])?, Tensor::from_f32(gpu, &targets, &[rows, 1])?);
-    let run = move |gpu: &Gpu, dz: Option<&Target>, shares: &Tensor| regression(gpu, &z, &truth, loss, 1.0, dz, shares);
+    let run =
+        move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| regression(gpu, &z, &truth, loss, 1.0, dz, shares);
     timed(gpu, (&[rows, 1], rows), 1, run, move || {
         let (z, t, delta) = (f64s(&said), f64s(&targets), f64::from(DELTA));
-        let of = if loss == RegressionLoss::L2 { twin::regression::squared } else { twin::regression::huber };
-        (twin::regression::forward(of, &z, &t, delta), twin::regression::grad(of, &z, &t, delta))
+        let of = if loss == RegressionLoss::L2 { reference::regression::squared } else { reference::regression::huber };
+        (reference::regression::forward(of, &z, &t, delta), reference::regression::grad(of, &z, &t, delta))
     })
 }

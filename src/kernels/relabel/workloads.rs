@@ -5,8 +5,8 @@ use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::augment::{shifted, upload};
 use crate::kernels::case::{Check, Prepared, Size, Workload, values};
+use crate::reference;
 use crate::tensor::Tensor;
-use crate::twin;
 
 /// Classes and numbers of 128x128 pixels, shifted and mirrored: of 8 images, 2 on software adapters.
 pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
@@ -33,7 +33,7 @@ fn masks(gpu: &Gpu, shape: [usize; 3]) -> Result<Prepared> {
         check: Box::new(move |gpu| {
             let got = classes(gpu, &again.0, shape, Some(&again.1))?.to_u32(gpu)?;
             let got = got.into_iter().map(|c| if c == MISSING { 255.0 } else { c as f32 }).collect();
-            let want = twin::relabel::forward(&bytes, h, w, &warps, 255).into_iter().map(f64::from).collect();
+            let want = reference::relabel::forward(&bytes, h, w, &warps, 255).into_iter().map(f64::from).collect();
             Ok(vec![Check { tolerance: 0.0, ..Check::sum("classes", got, want, 1) }])
         }),
     })
@@ -49,7 +49,7 @@ fn depth(gpu: &Gpu, shape: [usize; 3]) -> Result<Prepared> {
         run: Box::new(move |gpu| numbers(gpu, &labels, shape, Some(&moves), -99.0).map(|_| ())),
         check: Box::new(move |gpu| {
             let got = numbers(gpu, &again.0, shape, Some(&again.1), -99.0)?.to_f32(gpu)?;
-            let want = twin::relabel::forward(&far, h, w, &warps, -99.0).into_iter().map(f64::from).collect();
+            let want = reference::relabel::forward(&far, h, w, &warps, -99.0).into_iter().map(f64::from).collect();
             Ok(vec![Check { tolerance: 0.0, ..Check::sum("numbers", got, want, 1) }])
         }),
     })

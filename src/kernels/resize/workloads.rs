@@ -4,8 +4,8 @@ use super::{bilinear, bilinear_grad, nearest, nearest_grad};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
-use crate::tensor::{Target, Tensor};
-use crate::twin;
+use crate::reference;
+use crate::tensor::{GradTarget, Tensor};
 
 /// Maps of 64 channels to twice their size, and of 21 classes to four times, bilinear and (the first) nearest, with their gradients:
 /// of 8 images, 2 on software adapters.
@@ -44,7 +44,7 @@ fn there(gpu: &Gpu, between: bool, size: [usize; 4], out: [usize; 2]) -> Result<
     Ok(Prepared {
         run: Box::new(move |gpu| resize(gpu, &x, out).map(|_| ())),
         check: Box::new(move |gpu| {
-            let want = if between { twin::resize::bilinear } else { twin::resize::nearest };
+            let want = if between { reference::resize::bilinear } else { reference::resize::nearest };
             Ok(vec![Check::sum("y", resize(gpu, &again, out)?.to_f32(gpu)?, want(&f64s(&values), size, out), 4)])
         }),
     })
@@ -53,7 +53,7 @@ fn there(gpu: &Gpu, between: bool, size: [usize; 4], out: [usize; 2]) -> Result<
 fn back(gpu: &Gpu, between: bool, size: [usize; 4], out: [usize; 2]) -> Result<Prepared> {
     let shape = [size[0], out[0], out[1], size[3]];
     let values = values(2, shape.iter().product());
-    let (dy, dx) = (Tensor::from_f32(gpu, &values, &shape)?, Target::fresh(Tensor::empty(gpu, &size)?));
+    let (dy, dx) = (Tensor::from_f32(gpu, &values, &shape)?, GradTarget::fresh(Tensor::empty(gpu, &size)?));
     let grad = if between { bilinear_grad } else { nearest_grad };
     let again = (dy.clone(), dx.clone());
     Ok(Prepared {
@@ -61,7 +61,7 @@ fn back(gpu: &Gpu, between: bool, size: [usize; 4], out: [usize; 2]) -> Result<P
         check: Box::new(move |gpu| {
             let (dy, dx) = &again;
             grad(gpu, dy, dx)?;
-            let want = if between { twin::resize::bilinear_grad } else { twin::resize::nearest_grad };
+            let want = if between { reference::resize::bilinear_grad } else { reference::resize::nearest_grad };
             Ok(vec![Check::sum("dx", dx.tensor.to_f32(gpu)?, want(&f64s(&values), size, out), 36)])
         }),
     })

@@ -4,8 +4,8 @@ use super::{log_softmax, softmax};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
+use crate::reference;
 use crate::tensor::Tensor;
-use crate::twin;
 
 /// 10, 100 and 1000 classes in a million logits, a sixteenth of it on software adapters.
 pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
@@ -27,7 +27,7 @@ pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
 
 fn prepare(gpu: &Gpu, rows: usize, columns: usize, log: bool) -> Result<Prepared> {
     let compute = if log { log_softmax } else { softmax };
-    let definition = if log { twin::softmax::log_softmax } else { twin::softmax::softmax };
+    let definition = if log { reference::softmax::log_softmax } else { reference::softmax::softmax };
     let logits = values(1, rows * columns);
     let z = Tensor::from_f32(gpu, &logits, &[rows, columns])?;
     let again = z.clone();

@@ -19,13 +19,13 @@ use std::sync::atomic::AtomicBool;
 use super::config::{AugmentConfig, Config, DataConfig, TeacherKind};
 use super::dataset;
 use super::event::Event;
-use super::feed::Feed;
+use super::feed::Inputs;
 use super::overview::Overview;
 use super::run::{augmentation, keep_overview, listed};
-use super::stage::{Bench, Shelf};
+use super::stage::{StageContext, StageStore};
 use super::stages::Stages;
 use super::summary::StageResult;
-use super::teachers::Staff;
+use super::teachers::TeacherSet;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
@@ -108,7 +108,7 @@ pub fn ablate(
 struct Loaded {
     data: DataConfig,
     augment: AugmentConfig,
-    feed: Feed,
+    feed: Inputs,
     fingerprint: u64,
 }
 
@@ -158,7 +158,7 @@ fn telling<'e>(
 
 impl Work<'_> {
     /// The data of a configuration, loaded once for those that agree on it.
-    fn feed(&mut self, config: &Config, on_event: &mut dyn FnMut(Event)) -> Result<(Feed, u64)> {
+    fn feed(&mut self, config: &Config, on_event: &mut dyn FnMut(Event)) -> Result<(Inputs, u64)> {
         if let Some(l) = &self.loaded
             && l.data == config.data
             && l.augment == config.augment
@@ -179,7 +179,7 @@ impl Work<'_> {
             let lines = overview.lines(&list);
             lines.iter().for_each(|l| on_event(Event::Note { text: l.strip_prefix("  ").unwrap_or(l) }));
         }
-        let feed = Feed::of_run(config, data);
+        let feed = Inputs::of_run(config, data);
         let (data, augment) = (config.data.clone(), config.augment);
         self.loaded = Some(Loaded { data, augment, feed: feed.clone(), fingerprint });
         Ok((feed, fingerprint))
@@ -188,10 +188,10 @@ impl Work<'_> {
     /// Trains one configuration with one seed, or finds it trained.
     fn cell(&mut self, config: &Config, stage: RowStage, seed: u64, on_event: &mut dyn FnMut(Event)) -> Result<Cell> {
         let (feed, data_fingerprint) = self.feed(config, on_event)?;
-        let shelf = Shelf::Store(self.out.clone());
-        let bench = Bench { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
+        let shelf = StageStore::Store(self.out.clone());
+        let bench = StageContext { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
         let given = match stage {
-            RowStage::Joint => Staff::new(bench.feed.tasks.len()),
+            RowStage::Joint => TeacherSet::new(bench.feed.tasks.len()),
             RowStage::Distilled => bench.given_teachers(config)?,
         };
         if stage == RowStage::Distilled {
@@ -202,7 +202,7 @@ impl Work<'_> {
         // The baseline is the run's own: a row is compared with networks of its student's size, trained as the run says.
         let mut baseline = config.clone();
         baseline.student.train = self.base.student.train.clone();
-        let singles = Stages::new(&baseline, &bench, Staff::new(0), &mut tell, None).singles(seed)?;
+        let singles = Stages::new(&baseline, &bench, TeacherSet::new(0), &mut tell, None).singles(seed)?;
         let mut all = singles.clone();
         let mut stages = Stages::new(config, &bench, given, &mut tell, None);
         // Trained as the run says, they are also what the row's joint student is, where there is one task.
@@ -249,14 +249,14 @@ impl Work<'_> {
         let (feed, data_fingerprint) = self.feed(&config, on_event)?;
         let known = self.known();
         let names: Vec<String> = feed.tasks.iter().map(|t| t.name.clone()).collect();
-        let shelf = Shelf::Store(self.out.clone());
-        let bench = Bench { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
+        let shelf = StageStore::Store(self.out.clone());
+        let bench = StageContext { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
         let mut all = Vec::new();
         for (i, j) in (0..names.len()).flat_map(|j| (0..j).map(move |i| (i, j))) {
             let mut cells = Vec::new();
             for seed in seeds {
                 let mut tell = telling(&known, &mut self.index, on_event);
-                let mut stages = Stages::new(&config, &bench, Staff::new(names.len()), &mut tell, None);
+                let mut stages = Stages::new(&config, &bench, TeacherSet::new(names.len()), &mut tell, None);
                 let singles = stages.singles(*seed)?;
                 cells.push((stages.pair(*seed, [i, j])?, singles));
             }

@@ -17,10 +17,10 @@ use encoding::Part;
 use store::{Header, Key, Store};
 
 use super::config::CacheConfig;
-use super::objective::Objective;
+use super::terms::LossTerms;
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
-use crate::distill::{Spot, Taught};
+use crate::distill::{TeacherOutputs, TeacherSite};
 use crate::gpu::Gpu;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -37,7 +37,7 @@ pub(super) struct TeacherCache {
 }
 
 /// The tensors of a teacher's answers, and what they are called.
-fn parts_of(taught: &Taught, spots: &[Spot]) -> Result<Vec<(String, Tensor)>> {
+fn parts_of(taught: &TeacherOutputs, spots: &[TeacherSite]) -> Result<Vec<(String, Tensor)>> {
     let logits = taught.logits.iter().enumerate().map(|(i, t)| Ok((format!("logits {i}"), t.clone())));
     logits.chain(spots.iter().map(|spot| Ok((spot.to_string(), taught.at(*spot)?.clone())))).collect()
 }
@@ -67,8 +67,8 @@ impl TeacherCache {
     /// written.
     pub(super) fn open(
         &mut self,
-        objective: &Objective,
-        taught: &[Taught],
+        objective: &LossTerms,
+        taught: &[TeacherOutputs],
         (batch, samples, epochs): (usize, usize, usize),
         augment: &Augment,
         tell: &mut dyn FnMut(String) -> Result<()>,
@@ -116,7 +116,13 @@ impl TeacherCache {
     }
 
     /// Puts the answers about `batch` where the student reads them, if all of them are known.
-    pub(super) fn find(&mut self, gpu: &Gpu, batch: &Batch, objective: &Objective, taught: &[Taught]) -> Result<bool> {
+    pub(super) fn find(
+        &mut self,
+        gpu: &Gpu,
+        batch: &Batch,
+        objective: &LossTerms,
+        taught: &[TeacherOutputs],
+    ) -> Result<bool> {
         let keys = Self::keys(batch);
         if !self.stores.iter().all(|store| keys.iter().all(|key| store.has(key))) {
             self.misses += keys.len() as u64;
@@ -137,7 +143,13 @@ impl TeacherCache {
     }
 
     /// Keeps what the teachers have just said of `batch`, as far as there is room, and puts what is kept in its place.
-    pub(super) fn keep(&mut self, gpu: &Gpu, batch: &Batch, objective: &Objective, taught: &[Taught]) -> Result<()> {
+    pub(super) fn keep(
+        &mut self,
+        gpu: &Gpu,
+        batch: &Batch,
+        objective: &LossTerms,
+        taught: &[TeacherOutputs],
+    ) -> Result<()> {
         let keys = Self::keys(batch);
         for ((store, spots), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
             if store.count() >= store.most() && !keys.iter().any(|key| store.has(key)) {

@@ -10,15 +10,15 @@ use super::store::{Key, Store};
 use super::{files, folder, parts_of};
 use crate::data::loader::Batch;
 use crate::data::seed;
-use crate::distill::{Spot, Taught};
+use crate::distill::{TeacherOutputs, TeacherSite};
 use crate::gpu::Gpu;
 use crate::nn::Frozen;
 use crate::train::checkpoint;
 use crate::train::config::Config;
 use crate::train::dataset;
-use crate::train::feed::Feed;
+use crate::train::feed::Inputs;
 use crate::train::run::names;
-use crate::train::stage::{Bench, Shelf};
+use crate::train::stage::{StageContext, StageStore};
 use crate::{Error, Result};
 
 /// What was found in one file.
@@ -44,9 +44,9 @@ pub fn verify(dir: &Path, part: f64, gpu: &Gpu) -> Result<Vec<Verified>> {
     let config = Config::load(&dir.join(names::CONFIG), &[])?;
     let data = dataset::load(&config)?;
     let data_fingerprint = data.fingerprint();
-    let feed = Feed::of_run(&config, data);
-    let (shelf, stop) = (Shelf::Run(dir.to_path_buf()), AtomicBool::new(false));
-    let bench = Bench { gpu, shelf, feed, data_fingerprint, stop: &stop };
+    let feed = Inputs::of_run(&config, data);
+    let (shelf, stop) = (StageStore::Run(dir.to_path_buf()), AtomicBool::new(false));
+    let bench = StageContext { gpu, shelf, feed, data_fingerprint, stop: &stop };
     let files = files(&folder(dir))?;
     if files.is_empty() {
         return Ok(Vec::new());
@@ -72,7 +72,7 @@ fn teachers(dir: &Path, config: &Config) -> Result<Vec<(String, PathBuf)>> {
 }
 
 /// The teacher of that hash: one that the run has trained, or a ready-made one as it speaks in this run.
-fn teacher(hash: &str, bench: &Bench, config: &Config, trained: &[(String, PathBuf)]) -> Result<Option<Frozen>> {
+fn teacher(hash: &str, bench: &StageContext, config: &Config, trained: &[(String, PathBuf)]) -> Result<Option<Frozen>> {
     if let Some((_, path)) = trained.iter().find(|(own, _)| own == hash) {
         return Ok(bench.load_teacher(path)?.network);
     }
@@ -80,7 +80,13 @@ fn teacher(hash: &str, bench: &Bench, config: &Config, trained: &[(String, PathB
     Ok(given.into_iter().find(|t| format!("{:016x}", t.file_hash) == hash).and_then(|t| t.network))
 }
 
-fn one(file: &Path, part: f64, bench: &Bench, config: &Config, trained: &[(String, PathBuf)]) -> Result<Verified> {
+fn one(
+    file: &Path,
+    part: f64,
+    bench: &StageContext,
+    config: &Config,
+    trained: &[(String, PathBuf)],
+) -> Result<Verified> {
     let (gpu, feed) = (bench.gpu, &bench.feed);
     let mut store = Store::existing(file, u64::MAX)?;
     if store.header.data != format!("{:016x}", bench.data_fingerprint) {
@@ -98,13 +104,13 @@ fn one(file: &Path, part: f64, bench: &Bench, config: &Config, trained: &[(Strin
     }
     keys.truncate(wanted);
     let parts: Vec<Part> = store.header.parts.clone();
-    let spots: Vec<Spot> = parts.iter().filter_map(|p| Spot::parse(&p.name)).collect();
+    let spots: Vec<TeacherSite> = parts.iter().filter_map(|p| TeacherSite::parse(&p.name)).collect();
     let mut wrong = 0;
     let batch = store.header.batch.max(1);
     for chunk in keys.chunks(batch) {
         // As many at once as when they were kept; the last ones again and again.
         let shown: Vec<Key> = chunk.iter().cycle().take(batch).copied().collect();
-        let taught = Taught::keep(teacher.infer(gpu, &pictures(gpu, feed, &shown)?)?, &spots)?;
+        let taught = TeacherOutputs::keep(teacher.infer(gpu, &pictures(gpu, feed, &shown)?)?, &spots)?;
         let tensors = parts_of(&taught, &spots)?;
         let values = tensors.iter().map(|(_, t)| t.to_f32(gpu)).collect::<Result<Vec<_>>>()?;
         for (i, key) in chunk.iter().enumerate() {
@@ -122,7 +128,7 @@ fn one(file: &Path, part: f64, bench: &Bench, config: &Config, trained: &[(Strin
 }
 
 /// The pictures of these keys as a teacher sees them.
-fn pictures(gpu: &Gpu, feed: &Feed, keys: &[Key]) -> Result<crate::tensor::Tensor> {
+fn pictures(gpu: &Gpu, feed: &Inputs, keys: &[Key]) -> Result<crate::tensor::Tensor> {
     let indices: Vec<u32> = keys.iter().map(|k| k.sample).collect();
     if let Some(bad) = indices.iter().find(|i| **i as usize >= feed.train.len()) {
         return Err(Error::Invalid(format!("the cache knows sample {bad} of {}; remove it", feed.train.len())));

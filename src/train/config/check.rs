@@ -341,6 +341,6 @@ fn neighbour(path: &Path) -> Option<String> {
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).filter(|n| *n != name).collect();
     // `x` and `x.gz` are the same data to the reader, however long the name.
-    let twin = names.iter().find(|n| n.strip_suffix(".gz") == Some(&name) || name.strip_suffix(".gz") == Some(*n));
-    twin.copied().or_else(|| nearest(&name, &names)).map(str::to_string)
+    let reference = names.iter().find(|n| n.strip_suffix(".gz") == Some(&name) || name.strip_suffix(".gz") == Some(*n));
+    reference.copied().or_else(|| nearest(&name, &names)).map(str::to_string)
 }

@@ -4,7 +4,7 @@ use super::origin::Origin;
 use super::read::{Section, either, nearest};
 use super::sections::unknown_task;
 use super::*;
-use crate::distill::{self, Look, METHODS, Method, Tap};
+use crate::distill::{self, FeatureKind, FeatureSite, METHODS, Method};
 use crate::nn::{HeadMaps, detector_stages};
 
 /// Keys of `[distill]` itself.
@@ -17,7 +17,7 @@ const LAYERS: &[&str] = &["layers", "teacher_layers"];
 /// The keys of `[distill.<name>]`.
 pub(super) fn keys(name: &str) -> Option<Vec<&'static str>> {
     let method = distill::method(name)?;
-    let layers = if method.look == Look::Logits { &[] } else { LAYERS };
+    let layers = if method.look == FeatureKind::Logits { &[] } else { LAYERS };
     Some(COMMON.iter().chain(layers).copied().chain(method.keys.iter().map(|k| k.name)).collect())
 }
 
@@ -107,8 +107,8 @@ fn table(s: &Section, method: &Method, scalable: bool) -> Result<MethodConfig> {
             .collect::<Result<_>>()?,
     };
     for (key, names) in [("layers", &config.layers), ("teacher_layers", &config.teacher_layers)] {
-        if let Some(i) = names.iter().position(|n| Tap::parse(n).is_none()) {
-            let message = format!("expected {}, found {:?}", Tap::NAMES, names[i]);
+        if let Some(i) = names.iter().position(|n| FeatureSite::parse(n).is_none()) {
+            let message = format!("expected {}, found {:?}", FeatureSite::NAMES, names[i]);
             return Err(s.element_error(key, i, message));
         }
     }
@@ -162,9 +162,9 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
                 return Err(origin.error_in(&["distill", name, "tasks"], Some(i), unknown_task(task, &tasks)));
             }
         }
-        let pixels = distill::method(name).is_some_and(|m| matches!(m.look, Look::Map(_)));
+        let pixels = distill::method(name).is_some_and(|m| matches!(m.look, FeatureKind::Map(_)));
         for (key, layers) in [("layers", &method.layers), ("teacher_layers", &method.teacher_layers)] {
-            if let Some(i) = layers.iter().position(|l| pixels && Tap::parse(l) == Some(Tap::Pooled)) {
+            if let Some(i) = layers.iter().position(|l| pixels && FeatureSite::parse(l) == Some(FeatureSite::Pooled)) {
                 let message =
                     format!("{name} compares pixels, of which pooled features have none; name a stage, such as layer1");
                 return Err(origin.error_in(&["distill", name, key], Some(i), message));
@@ -193,7 +193,7 @@ pub(in crate::train) fn head_maps(kind: TaskKind, stages: usize) -> HeadMaps<()>
 
 /// Refuses layers that the student has not: in its trunk, or in the head of a task that the method is used for.
 fn layers(config: &Config, origin: &Origin, (method, settings): (&Method, &MethodConfig), stages: usize) -> Result<()> {
-    for (i, tap) in settings.layers.iter().enumerate().filter_map(|(i, l)| Some((i, Tap::parse(l)?))) {
+    for (i, tap) in settings.layers.iter().enumerate().filter_map(|(i, l)| Some((i, FeatureSite::parse(l)?))) {
         for (task, kind) in config.task_names().into_iter().zip(config.task_kinds()) {
             let head = head_maps(kind, stages);
             let missing = tap.among(&vec![(); stages], Some(&()), &head).is_none();
@@ -251,7 +251,7 @@ fn places(config: &Config, origin: &Origin) -> Result<()> {
     for (task, _) in config.task_names().into_iter().zip(config.task_kinds()).filter(|t| t.1 == TaskKind::Boxes) {
         let compares = |(method, settings): &(&Method, &MethodConfig)| {
             let asked = settings.tasks.is_empty() || settings.tasks.iter().any(|t| t == task);
-            matches!(method.look, Look::Logits) && method.serves(TaskKind::Boxes) && asked
+            matches!(method.look, FeatureKind::Logits) && method.serves(TaskKind::Boxes) && asked
         };
         let Some((method, _)) = config.distill.used().find(compares) else { continue };
         if mutual || !config.teacher.paths.contains_key(task) {
@@ -301,12 +301,15 @@ impl MethodConfig {
     }
 
     /// The student's and the teacher's taps, pair by pair, for trunks of so many stages.
-    pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(Tap, Tap)> {
+    pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(FeatureSite, FeatureSite)> {
         let usual = |stages: usize| match method.look {
-            Look::Logits => Vec::new(),
-            Look::Layer(layers) | Look::Map(layers) | Look::Together(layers) => layers.taps(stages),
+            FeatureKind::Logits => Vec::new(),
+            FeatureKind::Layer(layers) | FeatureKind::Map(layers) | FeatureKind::Together(layers) => {
+                layers.taps(stages)
+            }
         };
-        let parse = |names: &[String]| -> Vec<Tap> { names.iter().filter_map(|n| Tap::parse(n)).collect() };
+        let parse =
+            |names: &[String]| -> Vec<FeatureSite> { names.iter().filter_map(|n| FeatureSite::parse(n)).collect() };
         match (parse(&self.layers), parse(&self.teacher_layers)) {
             (s, t) if s.is_empty() && t.is_empty() => usual(student).into_iter().zip(usual(teacher)).collect(),
             (s, t) if t.is_empty() => s.iter().map(|tap| (*tap, *tap)).collect(),

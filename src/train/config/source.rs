@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::data::formats::{objects, table};
-use crate::data::scenes::Question;
+use crate::data::scenes::SceneTask;
 
 /// The sources of images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,7 +44,7 @@ pub struct ScenesSource {
     /// Objects in a scene at most.
     pub objects: usize,
     /// What is asked of them; each is a task of its own.
-    pub tasks: Vec<Question>,
+    pub tasks: Vec<SceneTask>,
 }
 
 /// Images with objects, annotated in COCO's form: boxes, and outlines as polygons or run lengths.
@@ -63,7 +63,7 @@ pub struct CocoSource {
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
     /// What is asked of them; each is a task of its own.
-    pub tasks: Vec<objects::Question>,
+    pub tasks: Vec<objects::TaskChoice>,
     /// What is done with images and annotations that cannot be used.
     pub on_error: OnError,
     /// Masks in files of their own; drawn from the objects' outlines where there are none.
@@ -93,7 +93,7 @@ pub struct VocSource {
     /// Part of the images kept for the test.
     pub test_fraction: f64,
     /// What is asked of them; each is a task of its own.
-    pub tasks: Vec<objects::Question>,
+    pub tasks: Vec<objects::TaskChoice>,
     /// What is done with images and annotations that cannot be used.
     pub on_error: OnError,
     /// Masks in files of their own, such as those of `SegmentationClass`.
@@ -138,7 +138,7 @@ pub struct YoloSource {
     /// Part of the images kept for the test.
     pub test_fraction: f64,
     /// What is asked of them; each is a task of its own.
-    pub tasks: Vec<objects::Question>,
+    pub tasks: Vec<objects::TaskChoice>,
     /// What is done with images and labels that cannot be used.
     pub on_error: OnError,
     /// Masks in files of their own; drawn from the objects' outlines where there are none.
@@ -167,7 +167,7 @@ pub struct PanopticSource {
     /// Part of the images kept for the test.
     pub test_fraction: f64,
     /// What is asked of them; each is a task of its own.
-    pub tasks: Vec<objects::Question>,
+    pub tasks: Vec<objects::TaskChoice>,
     /// What is done with images and annotations that cannot be used.
     pub on_error: OnError,
     /// Use only so many images of each split.

@@ -4,7 +4,7 @@ use super::read::{Choice, Section};
 use super::*;
 use crate::data::formats::objects;
 use crate::data::formats::table::{self, Column};
-use crate::data::scenes::Question;
+use crate::data::scenes::SceneTask;
 use toml::Value;
 
 const MANY: usize = usize::MAX;
@@ -44,8 +44,8 @@ impl Choice for Kind {
     ];
 }
 /// What can be asked where only boxes are known.
-const BOXES: [(&str, objects::Question); 2] =
-    [("boxes", objects::Question::Boxes), ("count", objects::Question::Count)];
+const BOXES: [(&str, objects::TaskChoice); 2] =
+    [("boxes", objects::TaskChoice::Boxes), ("count", objects::TaskChoice::Count)];
 const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("canvas", &[Kind::Digits, Kind::Pair]),
     ("samples", &[Kind::Digits, Kind::Pair, Kind::Scenes]),
@@ -113,7 +113,7 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             size: s.size("size", Some([64, 64]), 16, 4096)?,
             samples: samples(&s.table("samples")?, Samples { train: 1600, val: 200, test: 400 })?,
             objects: s.integer("objects", 4, 1, 100)?,
-            tasks: questions(s, &Question::ALL, &[Question::Class, Question::Mask, Question::Count])?,
+            tasks: questions(s, &SceneTask::ALL, &[SceneTask::Class, SceneTask::Mask, SceneTask::Count])?,
         }),
         Kind::Coco => {
             let file = |key| s.required(key, "a file of COCO instances below data.root").map(PathBuf::from);
@@ -124,7 +124,7 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
                 test: file("test")?,
                 size: s.size("size", None, 16, 4096)?,
                 channels: channels(s)?,
-                tasks: questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+                tasks: questions(s, &objects::TaskChoice::ALL, &objects::TaskChoice::ALL.map(|(_, q)| q))?,
                 on_error: s.choice("on_error", OnError::Fail)?,
                 masks: masks(s)?,
                 limit: limit(&s.table("limit")?)?,
@@ -140,7 +140,7 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             test_fraction: fraction(s, "test_fraction")?,
             // There are no outlines to draw a mask from.
             tasks: match s.has("masks") {
-                true => questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+                true => questions(s, &objects::TaskChoice::ALL, &objects::TaskChoice::ALL.map(|(_, q)| q))?,
                 false => questions(s, &BOXES, &BOXES.map(|(_, q)| q))?,
             },
             on_error: s.choice("on_error", OnError::Fail)?,
@@ -158,8 +158,8 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             test_fraction: fraction(s, "test_fraction")?,
             // There may be outlines, but most label boxes alone.
             tasks: match s.has("masks") {
-                true => questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
-                false => questions(s, &objects::Question::ALL, &BOXES.map(|(_, q)| q))?,
+                true => questions(s, &objects::TaskChoice::ALL, &objects::TaskChoice::ALL.map(|(_, q)| q))?,
+                false => questions(s, &objects::TaskChoice::ALL, &BOXES.map(|(_, q)| q))?,
             },
             on_error: s.choice("on_error", OnError::Fail)?,
             masks: masks(s)?,
@@ -173,7 +173,7 @@ pub(super) fn data(s: &Section) -> Result<DataConfig> {
             channels: channels(s)?,
             val_fraction: fraction(s, "val_fraction")?,
             test_fraction: fraction(s, "test_fraction")?,
-            tasks: questions(s, &objects::Question::ALL, &objects::Question::ALL.map(|(_, q)| q))?,
+            tasks: questions(s, &objects::TaskChoice::ALL, &objects::TaskChoice::ALL.map(|(_, q)| q))?,
             on_error: s.choice("on_error", OnError::Fail)?,
             limit: limit(&s.table("limit")?)?,
         }),

@@ -140,7 +140,7 @@ pub struct MethodConfig {
     /// The tasks it is used for; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<String>,
-    /// The student's layers it looks at ([`Tap::parse`](crate::distill::Tap::parse)); empty: the method's usual ones.
+    /// The student's layers it looks at ([`FeatureSite::parse`](crate::distill::Tap::parse)); empty: the method's usual ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,
     /// The teacher's; empty: those of the same names, or the usual ones.

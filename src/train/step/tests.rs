@@ -9,15 +9,15 @@ use crate::data::loader::Loader;
 use crate::distill::method;
 use crate::nn::{HeadSpec, Init, NetworkSpec, TrunkSpec};
 use crate::train::config::{Config, MethodConfig, TaskConfig};
-use crate::train::objective::{Goal, Scaling, Teaching};
-use crate::train::teachers::{Staff, Teacher};
+use crate::train::teachers::{Teacher, TeacherSet};
+use crate::train::terms::{DistillPlan, Scaling, TaskObjective};
 use std::path::Path;
 
 struct Scene {
     gpu: Gpu,
-    feed: Feed,
+    feed: Inputs,
     network: Network,
-    cycle: Cycle,
+    cycle: StepRecorder,
     teachers: Vec<Teacher>,
 }
 
@@ -31,9 +31,9 @@ fn scene() -> Scene {
     let gpu = Gpu::new(crate::gpu::Options { poison: true, ..Default::default() }).unwrap();
     let samples = Samples { train: 16, val: 4, test: 4 };
     let data = digits::load(&Pairing { canvas: [12, 12], samples, seed: 1 }, 0).unwrap();
-    let feed = Feed::new(data, Augment { shift: 1, ..Augment::NONE });
+    let feed = Inputs::new(data, Augment { shift: 1, ..Augment::NONE });
     let batch = Loader::train(feed.train.clone(), 8, 3, feed.augment, 0).next().unwrap();
-    let cycle = Cycle::new(&gpu, &feed, &batch, &[0, 1], true).unwrap();
+    let cycle = StepRecorder::new(&gpu, &feed, &batch, &[0, 1], true).unwrap();
     let teachers = (0..2)
         .map(|t| {
             let net = network(&gpu, 0.5, &[t], 7 + t as u64);
@@ -54,12 +54,12 @@ fn scene() -> Scene {
 }
 
 /// Both tasks with these weights: labels, soft labels, features, and methods with layers of their own.
-fn objective(scene: &Scene, weights: [f32; 2]) -> Objective {
+fn objective(scene: &Scene, weights: [f32; 2]) -> LossTerms {
     warmed(scene, weights, 0.0)
 }
 
 /// [`objective`] with a warm-up of every method.
-fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> Objective {
+fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
     let mut config = Config::parse("", Path::new("x.toml"), &[]).unwrap().distill;
     config.task_weight = 1.0;
     config.methods = ["kd", "fitnet", "normalised", "crd", "reviewkd"].map(String::from).to_vec();
@@ -79,40 +79,40 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> Objective {
         };
         config.tables.insert(name.clone(), one);
     }
-    let mut staff = Staff::new(2);
+    let mut staff = TeacherSet::new(2);
     for (task, teacher) in scene.teachers.iter().enumerate() {
         let number = staff.add(teacher.clone());
         staff.assign(task, number, 0, 1.0);
     }
     let (teachers, lessons) = (staff.teachers, staff.lessons);
-    let teaching = Teaching { config: &config, teachers, lessons, seed: 4 };
+    let teaching = DistillPlan { config: &config, teachers, lessons, seed: 4 };
     let tasks = ["t0", "t1"].map(|name| Task::class(name, Vec::new()));
-    let goal = |(task, weight)| Goal {
+    let goal = |(task, weight)| TaskObjective {
         task,
         weight,
         config: TaskConfig::of_weight(1.0),
         frequencies: &[],
         label_smoothing: 0.0,
     };
-    let goals: Vec<Goal> = tasks.iter().zip(weights).map(goal).collect();
-    Objective::distilled(&scene.gpu, &goals, &[], teaching, &scene.network).unwrap()
+    let goals: Vec<TaskObjective> = tasks.iter().zip(weights).map(goal).collect();
+    LossTerms::distilled(&scene.gpu, &goals, &[], teaching, &scene.network).unwrap()
 }
 
 /// Every gradient, the network's first.
-fn gradients(scene: &Scene, objective: &Objective) -> Vec<Vec<f32>> {
+fn gradients(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
     let beside = objective.adaptors().into_iter().map(|(_, p)| p.grads().to_f32(&scene.gpu).unwrap());
     std::iter::once(scene.network.params().grads().to_f32(&scene.gpu).unwrap()).chain(beside).collect()
 }
 
-fn plain(scene: &Scene, objective: &Objective) -> Vec<Vec<f32>> {
+fn plain(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
     let (gpu, place) = (&scene.gpu, &scene.cycle.place);
-    let ledger = Ledger::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let ledger = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
     let x = scene.feed.training_input(gpu, place).unwrap();
     let taught = objective.teach(gpu, &x).unwrap();
     let mut tape = Tape::new();
     let features = scene.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x)).unwrap();
     let all: Vec<usize> = (0..objective.terms().len()).collect();
-    let mut losses = Losses { gpu, tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &ledger };
     let mut heads = Heads::new(&scene.network, Mode::Train);
     let labels = scene.feed.training_labels(gpu, place).unwrap();
     objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels).unwrap();
@@ -128,13 +128,20 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b))) / size.max(1e-12)
 }
 
-fn halves(scene: &Scene, objective: &Objective, level: Level, weights: [f32; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
+fn halves(scene: &Scene, objective: &LossTerms, level: Level, weights: [f32; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
     let gpu = &scene.gpu;
     let groups: Vec<Vec<usize>> =
         (0..2).map(|k| (0..objective.terms().len()).filter(|i| objective.terms()[*i].task == k).collect()).collect();
-    let judge =
-        Judge { gpu, feed: &scene.feed, network: &scene.network, objective, groups: &groups, level, taught: None };
-    let ledger = Ledger::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let judge = BalancedStep {
+        gpu,
+        feed: &scene.feed,
+        network: &scene.network,
+        objective,
+        groups: &groups,
+        level,
+        taught: None,
+    };
+    let ledger = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
     let judged = judge.run(&scene.cycle.place, &ledger).unwrap();
     let gramian = judged.gramian.clone();
     let weights = Tensor::from_f32(gpu, &weights, &[2]).unwrap();
@@ -184,7 +191,7 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let scene = scene();
     let mut objective = objective(&scene, [1.0, 0.5]);
     objective.scale_methods(Scaling::Normalise);
-    let trained = Trainables::new(
+    let trained = ParamGroups::new(
         &scene.gpu,
         &scene.network,
         Vec::new(),
@@ -197,9 +204,9 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
         None,
     )
     .unwrap();
-    let ledger = Ledger::new(&scene.gpu, objective.names().to_vec(), 1).unwrap();
+    let ledger = LossLog::new(&scene.gpu, objective.names().to_vec(), 1).unwrap();
     let before = scene.network.params().export(&scene.gpu).unwrap();
-    let probe = |objective: &Objective| {
+    let probe = |objective: &LossTerms| {
         let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
         scene
             .cycle
@@ -237,7 +244,7 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     objective.scale_methods(Scaling::Normalise);
     objective.scale(&scales);
     assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
-    let pulls = Pulls::of(&objective, &probe(&objective));
+    let pulls = GradientStats::of(&objective, &probe(&objective));
     // Methods have half the labels' weight, the second task half of the first one's.
     for task in ["t0", "t1"] {
         let labels = pulls.norms[&format!("{task}/ce")];
@@ -256,7 +263,7 @@ fn a_warm_up_raises_the_methods_weights() {
     let (mut cold, mut warm) = (objective(&scene, [1.0, 0.5]), warmed(&scene, [1.0, 0.5], 2.5));
     assert!(!cold.advance(0, 8));
     let full = cold.factors();
-    let part = |objective: &Objective| -> Vec<f32> {
+    let part = |objective: &LossTerms| -> Vec<f32> {
         objective.factors().iter().zip(&full).map(|(own, full)| own / full).collect()
     };
     for (epoch, strength, changed) in [(0, 0.4, true), (1, 0.8, true), (1, 0.8, false), (2, 1.0, true), (7, 1.0, false)]
@@ -281,9 +288,16 @@ fn a_look_at_the_losses_changes_nothing() {
     let objective = objective(&scene, [1.0, 0.5]);
     let groups: Vec<Vec<usize>> = vec![(0..objective.terms().len()).collect()];
     let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
-    let judge =
-        Judge { gpu, feed, network, objective: &objective, groups: &groups, level: Level::Nowhere, taught: None };
-    let mut ledger = Ledger::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let judge = BalancedStep {
+        gpu,
+        feed,
+        network,
+        objective: &objective,
+        groups: &groups,
+        level: Level::Nowhere,
+        taught: None,
+    };
+    let mut ledger = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
     let before = network.params().export(gpu).unwrap();
     judge.losses(&scene.cycle.place, &ledger).unwrap();
     ledger.advance();

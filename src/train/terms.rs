@@ -1,0 +1,404 @@
+//! What a stage minimises: labels for every task, and teachers where it distils.
+
+use std::collections::BTreeSet;
+
+use super::config::{DistillConfig, MethodConfig, TaskConfig};
+use super::heads::Heads;
+use super::label_loss::{Assigned, LabelLoss};
+use super::layers::{channels, parts};
+use super::teachers::{Teacher, TeacherAssignment};
+use crate::data::{Task, seed};
+use crate::distill::{DistillInput, DistillLoss, FeatureSite, Setup, TeacherOutputs, TeacherSite};
+use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
+use crate::loss::LossRecorder;
+use crate::nn::{Features, Network};
+use crate::params::Params;
+use crate::tape::Var;
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+
+/// The terms of a stage's loss.
+pub(super) struct LossTerms {
+    terms: Vec<Term>,
+    names: Vec<String>,
+    teachers: Vec<Teacher>,
+    /// What each teacher is to keep of its features.
+    kept: Vec<Vec<TeacherSite>>,
+    /// Where the student is tapped.
+    tapped: BTreeSet<FeatureSite>,
+}
+
+/// One term: a task's labels, or one method against one teacher of the task.
+pub(super) struct Term {
+    /// The task, by its head in the student.
+    pub task: usize,
+    /// Its weight in the total.
+    pub factor: f32,
+    /// The same after the warm-up, the part of it that the epoch has, and the warm-up in epochs.
+    full: f32,
+    part: f32,
+    warmup: f64,
+    /// The task's weight among the tasks, whatever else weighs the term.
+    task_weight: f32,
+    /// How it is scaled at the first step to the size of the loss on the labels.
+    scaling: Scaling,
+    kind: Kind,
+}
+
+/// How a term is scaled, as soon as there are labels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Scaling {
+    /// It has its weight.
+    None,
+    /// A weight of 1 pulls as hard as the labels.
+    Normalise,
+    /// Of this weight, it pulls no harder than the labels.
+    Cap(f32),
+}
+
+enum Kind {
+    Labels(LabelLoss),
+    Taught { loss: Box<dyn DistillLoss>, teacher: usize, head: usize },
+}
+
+impl Term {
+    /// Whether it is scaled as soon as there are labels.
+    pub fn is_scaled(&self) -> bool {
+        self.scaling != Scaling::None
+    }
+
+    /// Whether it is the task's own loss.
+    pub fn is_labels(&self) -> bool {
+        matches!(self.kind, Kind::Labels(_))
+    }
+}
+
+/// A task of a stage, and how its labels are learnt.
+#[derive(Debug, Clone)]
+pub(super) struct TaskObjective<'a> {
+    pub task: &'a Task,
+    /// Its weight among the tasks.
+    pub weight: f32,
+    /// Its settings.
+    pub config: TaskConfig,
+    /// How often each class is a training label.
+    pub frequencies: &'a [u64],
+    pub label_smoothing: f32,
+}
+
+/// What a student learns from beside the labels.
+pub(super) struct DistillPlan<'a> {
+    pub config: &'a DistillConfig,
+    /// Every teacher once.
+    pub teachers: Vec<Teacher>,
+    /// Who teaches each task.
+    pub lessons: Vec<Vec<TeacherAssignment>>,
+    /// Seed of the adaptors.
+    pub seed: u64,
+}
+
+impl LossTerms {
+    /// Labels alone; `levels` are those of the network's detectors.
+    pub(super) fn labels(gpu: &Gpu, goals: &[TaskObjective], levels: &[Level]) -> Result<Self> {
+        let mut objective = LossTerms {
+            terms: Vec::new(),
+            names: Vec::new(),
+            teachers: Vec::new(),
+            kept: Vec::new(),
+            tapped: BTreeSet::new(),
+        };
+        for (task, goal) in goals.iter().enumerate() {
+            objective.push_labels(gpu, task, goal, goal.weight, levels)?;
+        }
+        Ok(objective)
+    }
+
+    /// Labels and teachers.
+    pub(super) fn distilled(
+        gpu: &Gpu,
+        goals: &[TaskObjective],
+        levels: &[Level],
+        teaching: DistillPlan,
+        student: &Network,
+    ) -> Result<Self> {
+        let DistillPlan { config, teachers, lessons, seed } = teaching;
+        let mut objective = Self::labels(gpu, &[], levels)?;
+        objective.kept = vec![Vec::new(); teachers.len()];
+        objective.teachers = teachers;
+        let (own, own_heads) = (student.stage_channels(), student.head_channels());
+        let strides = student.strides();
+        let mut draws = 0;
+        for (task, goal) in goals.iter().enumerate() {
+            let (name, weight) = (&goal.task.name, goal.weight);
+            objective.push_labels(gpu, task, goal, weight * config.task_weight as f32, levels)?;
+            let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
+            for (method, settings) in config.used() {
+                if !settings.serves(method, name, goal.task.kind) || settings.weight == 0.0 {
+                    continue;
+                }
+                for (number, lesson) in lessons[task].iter().enumerate() {
+                    let teacher = &objective.teachers[lesson.teacher];
+                    let pairs = settings.taps(method, own.len(), teacher.channels.len());
+                    for (layer, taps) in parts(method, pairs) {
+                        let mut term = format!("{name}/{}{layer}", method.name);
+                        if lessons[task].len() > 1 {
+                            term += &format!("#{}", number + 1);
+                        }
+                        let who = &objective.teachers[lesson.teacher];
+                        let there = (own.as_slice(), own_heads.get(task), who, lesson.head);
+                        let (student, teacher) = channels(&term, &taps, there)?;
+                        let setup = Setup {
+                            gpu,
+                            name: &format!("adaptors.{term}"),
+                            task: goal.task.kind,
+                            settings: &settings.settings,
+                            student: &student,
+                            teacher: &teacher,
+                            strides: &strides,
+                            levels: &who.levels,
+                            seed: seed::derive_n(seed, draws),
+                        };
+                        draws += 1;
+                        let loss = (method.make)(&setup)?;
+                        objective.tapped.extend(student.iter().map(|(tap, _)| *tap));
+                        // Logits are kept in any case.
+                        let taps = teacher.iter().map(|(tap, _)| *tap).filter(|tap| *tap != FeatureSite::Logits);
+                        objective.kept[lesson.teacher].extend(taps.map(|tap| TeacherSite::new(tap, lesson.head)));
+                        objective.names.push(term);
+                        let factor = weight * settings.weight as f32 * lesson.weight / total;
+                        objective.terms.push(Term {
+                            task,
+                            factor,
+                            full: factor,
+                            part: 1.0,
+                            warmup: settings.warmup_epochs,
+                            task_weight: weight,
+                            scaling: match settings {
+                                MethodConfig { normalise: true, .. } => Scaling::Normalise,
+                                MethodConfig { cap: true, weight, .. } => Scaling::Cap(*weight as f32),
+                                _ => Scaling::None,
+                            },
+                            kind: Kind::Taught { loss, teacher: lesson.teacher, head: lesson.head },
+                        });
+                    }
+                }
+            }
+        }
+        for taps in &mut objective.kept {
+            taps.sort();
+            taps.dedup();
+        }
+        Ok(objective)
+    }
+
+    fn push_labels(
+        &mut self,
+        gpu: &Gpu,
+        task: usize,
+        goal: &TaskObjective,
+        factor: f32,
+        levels: &[Level],
+    ) -> Result<()> {
+        for (name, supervision) in LabelLoss::of(gpu, goal, levels)? {
+            self.names.push(format!("{}/{name}", goal.task.name));
+            let kind = Kind::Labels(supervision);
+            let task_weight = goal.weight;
+            let (full, part, warmup, scaling) = (factor, 1.0, 0.0, Scaling::None);
+            self.terms.push(Term { task, factor, full, part, warmup, task_weight, scaling, kind });
+        }
+        Ok(())
+    }
+
+    /// The terms' names: `task/ce`, `task/kd`, ….
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The terms.
+    pub(super) fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// Each term's weight in the total.
+    pub(super) fn factors(&self) -> Vec<f32> {
+        self.terms.iter().map(|t| t.factor).collect()
+    }
+
+    /// Multiplies the terms' weights; where `by` is 0 they stay.
+    pub(super) fn scale(&mut self, by: &[f32]) {
+        for (term, by) in self.terms.iter_mut().zip(by).filter(|(_, by)| **by != 0.0) {
+            term.full *= by;
+            // As at the beginning of an epoch, so that a resumed run has the same bits.
+            term.factor = term.full * term.part;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn scale_methods(&mut self, scaling: Scaling) {
+        self.terms.iter_mut().filter(|t| !t.is_labels()).for_each(|t| t.scaling = scaling);
+    }
+
+    /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the
+    /// labels with weight 1, and each capped one no harder; 1 for the other terms, and 0 where it cannot be told, as one of the two
+    /// does not pull at all. `products` are those of the terms' weighted gradients.
+    pub(super) fn scales(&self, products: &[f64]) -> Vec<f32> {
+        let pull = |i: usize| {
+            let factor = f64::from(self.terms[i].factor);
+            if factor > 0.0 { products[i * (self.terms.len() + 1)].max(0.0).sqrt() / factor } else { 0.0 }
+        };
+        // A task's labels may be learnt by several losses, whose gradients add up.
+        let labels = |task: usize| {
+            let own: Vec<usize> = (0..self.terms.len()).filter(|i| self.is_label_of(*i, task)).collect();
+            let row = |i: usize| own.iter().map(move |j| products[i * self.terms.len() + *j]).sum::<f64>();
+            let size: f64 = own.iter().map(|i| row(*i)).sum();
+            let factor = own.first().map_or(0.0, |i| f64::from(self.terms[*i].factor));
+            if factor > 0.0 { size.max(0.0).sqrt() / factor } else { 0.0 }
+        };
+        let one = |(i, term): (usize, &Term)| match (labels(term.task), pull(i)) {
+            _ if term.scaling == Scaling::None => 1.0,
+            (labels, own) if labels > 0.0 && own > 0.0 => match term.scaling {
+                Scaling::Cap(weight) => (labels / (own * f64::from(weight))).min(1.0) as f32,
+                _ => (labels / own) as f32,
+            },
+            _ => 0.0,
+        };
+        self.terms.iter().enumerate().map(one).collect()
+    }
+
+    fn is_label_of(&self, term: usize, task: usize) -> bool {
+        self.terms[term].task == task && self.terms[term].is_labels()
+    }
+
+    /// Where the student is tapped.
+    pub(super) fn tapped(&self) -> &BTreeSet<FeatureSite> {
+        &self.tapped
+    }
+
+    /// What is trained beside the network, by the term it belongs to.
+    pub(super) fn adaptors(&self) -> Vec<(usize, &Params)> {
+        let mut all = Vec::new();
+        for (i, term) in self.terms.iter().enumerate() {
+            if let Kind::Taught { loss, .. } = &term.kind {
+                all.extend(loss.params().into_iter().map(|params| (i, params)));
+            }
+        }
+        all
+    }
+
+    /// The hashes of the teachers' files.
+    pub(super) fn fingerprints(&self) -> Vec<String> {
+        self.teachers.iter().map(|t| format!("{:016x}", t.file_hash)).collect()
+    }
+
+    /// The teachers.
+    pub(super) fn teachers(&self) -> &[Teacher] {
+        &self.teachers
+    }
+
+    /// What each teacher is asked for beside its logits.
+    pub(super) fn kept(&self) -> &[Vec<TeacherSite>] {
+        &self.kept
+    }
+
+    /// Makes ready for an epoch, counted from 0, of so many; true where a recorded step must be recorded again.
+    pub(super) fn advance(&mut self, epoch: usize, epochs: usize) -> bool {
+        let progress = epoch as f64 / epochs.saturating_sub(1).max(1) as f64;
+        let mut changed = false;
+        for term in &mut self.terms {
+            // The first epoch has a part of it already, as in mdistiller.
+            let part = if term.warmup > 0.0 { ((epoch + 1) as f64 / term.warmup).min(1.0) } else { 1.0 };
+            term.part = part as f32;
+            let factor = term.full * term.part;
+            changed |= factor != term.factor;
+            term.factor = factor;
+            if let Kind::Taught { loss, .. } = &mut term.kind {
+                changed |= loss.advance(progress);
+            }
+        }
+        changed
+    }
+
+    /// Lets every method keep of the step what later ones need.
+    pub(super) fn update_memory(&self, gpu: &Gpu) -> Result<()> {
+        self.terms.iter().try_for_each(|term| match &term.kind {
+            Kind::Taught { loss, .. } => loss.update_memory(gpu),
+            Kind::Labels(_) => Ok(()),
+        })
+    }
+
+    /// What every teacher says of `x`. One after the other, each keeping only what is asked for, so that no more than one
+    /// teacher's activations exist at a time.
+    pub(super) fn teach(&self, gpu: &Gpu, x: &Tensor) -> Result<Vec<TeacherOutputs>> {
+        let one = |(teacher, spots): (&Teacher, &Vec<TeacherSite>)| match &teacher.network {
+            Some(network) => TeacherOutputs::keep(network.infer(gpu, x)?, spots),
+            None => Err(Error::Invalid("a network that is trained along does not teach by itself".into())),
+        };
+        self.teachers.iter().zip(&self.kept).map(one).collect()
+    }
+
+    /// The losses on labels: the term's number, its task, and the task's weight.
+    pub(super) fn label_terms(&self) -> impl Iterator<Item = (usize, usize, f32)> {
+        let labels = self.terms.iter().enumerate().filter(|(_, term)| term.is_labels());
+        labels.map(|(i, term)| (i, term.task, term.task_weight))
+    }
+
+    /// Adds the losses on labels of what the heads say, `logits[head]`, none of which asks for a gradient.
+    pub(super) fn judge_labels(&self, losses: &mut LossRecorder, logits: &[Var], labels: &[Tensor]) -> Result<()> {
+        let mut assigned: Vec<Assigned> = logits.iter().map(|_| None).collect();
+        for (i, term) in self.terms.iter().enumerate() {
+            if let Kind::Labels(loss) = &term.kind {
+                loss.apply(losses, i, 1.0, &logits[term.task], &labels[term.task], &mut assigned[term.task])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the terms `chosen` of a batch: the student's `features`, what its teachers said of it, `labels[head]`.
+    pub(super) fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        chosen: &[usize],
+        heads: &mut Heads,
+        features: &Features<Var>,
+        taught: &[TeacherOutputs],
+        labels: &[Tensor],
+    ) -> Result<()> {
+        heads.forget();
+        self.apply_to(losses, chosen, heads, features, taught, labels)
+    }
+
+    /// [`LossTerms::apply`] with the logits of those heads that have run already.
+    pub(super) fn apply_to(
+        &self,
+        losses: &mut LossRecorder,
+        chosen: &[usize],
+        heads: &mut Heads,
+        features: &Features<Var>,
+        taught: &[TeacherOutputs],
+        labels: &[Tensor],
+    ) -> Result<()> {
+        for &i in chosen {
+            let term = &self.terms[i];
+            let said = heads.run(losses, term.task, features)?;
+            match &term.kind {
+                Kind::Labels(loss) => {
+                    let assigned = heads.assigned.entry(term.task).or_default();
+                    loss.apply(losses, i, term.factor, &said.logits, &labels[term.task], assigned)?;
+                }
+                Kind::Taught { loss, teacher, head } => {
+                    let given = DistillInput {
+                        logits: &said.logits,
+                        features,
+                        maps: &said.maps,
+                        labels: &labels[term.task],
+                        teacher: &taught[*teacher],
+                        head: *head,
+                    };
+                    loss.apply(losses, i, term.factor, &given)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
