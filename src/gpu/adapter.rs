@@ -1,8 +1,7 @@
 //! Choosing an adapter, and what is worth knowing about it.
 
-use super::device::Feature;
-use super::matrix::Matrix;
-use crate::{Error, Result};
+use super::expr::Defines;
+use crate::{Error, Result, defines};
 
 /// What kind of machine the kernels are tuned for; the key of every variant rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +16,32 @@ pub enum AdapterClass {
     Integrated,
     /// A processor that plays a GPU (lavapipe, WARP).
     Software,
+}
+
+/// What a device can do without: kernels have another form for adapters that have none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// 64-bit integers in shaders.
+    Int64,
+    /// Operations across the lanes of a subgroup.
+    Subgroups,
+}
+
+/// Cooperative matrices as a device has them open: square, with operands in f16 and sums in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matrix {
+    /// Rows, columns and terms of a product: 16 or 8.
+    pub edge: usize,
+    /// Invocations of the largest subgroup: those of a workgroup with so many for each of its subgroups are at least as many
+    /// subgroups.
+    pub lanes: usize,
+}
+
+impl Matrix {
+    /// What kernels are compiled with.
+    pub fn defines(&self) -> Defines {
+        defines! { EDGE = self.edge, LANES = self.lanes }
+    }
 }
 
 /// The adapter's limits and features, in one place.
@@ -116,6 +141,29 @@ impl std::fmt::Display for Profile {
     }
 }
 
+/// What kernels can use on this adapter. There is none on DX12, whose shaders cannot be written, and none without f16 and
+/// subgroups of a known size.
+pub(super) fn matrices(adapter: &wgpu::Adapter, profile: &Profile) -> Option<Matrix> {
+    let backend = adapter.get_info().backend;
+    if !profile.cooperative_matrix || !profile.f16 || backend == wgpu::Backend::Dx12 {
+        return None;
+    }
+    let subgroups = profile.subgroups?;
+    let edge = edge(&adapter.cooperative_matrix_properties())?;
+    // Metal says 4 to 64 of all; those that have matrices run 32 at a time.
+    let lanes = if backend == wgpu::Backend::Metal { 32 } else { subgroups.1 };
+    Some(Matrix { edge: edge as usize, lanes: lanes as usize })
+}
+
+/// The edge of the largest squares with f16 operands and f32 sums.
+fn edge(forms: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let is = |form: &wgpu::CooperativeMatrixProperties, edge: u32| {
+        [form.m_size, form.n_size, form.k_size] == [edge; 3] && (form.ab_type, form.cr_type) == (F16, F32)
+    };
+    [16, 8].into_iter().find(|edge| forms.iter().any(|form| is(form, *edge)))
+}
+
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     descriptor.backends &= wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
@@ -178,5 +226,29 @@ fn install_hint(backend_set: bool) -> &'static str {
         "Update the GPU's driver; Windows 10 and later also bring WARP, a software adapter, with DirectX 12"
     } else {
         "This machine's GPU must support Metal"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_with_f16_operands_and_f32_sums_are_used_the_larger_first() {
+        use wgpu::CooperativeScalarType::{F16, F32};
+        let form = |m_size, n_size, k_size, ab_type, cr_type| wgpu::CooperativeMatrixProperties {
+            m_size,
+            n_size,
+            k_size,
+            ab_type,
+            cr_type,
+            saturating_accumulation: false,
+        };
+        let (oblong, small) = (form(16, 8, 16, F16, F32), form(8, 8, 8, F16, F32));
+        let (all_half, single) = (form(16, 16, 16, F16, F16), form(8, 8, 8, F32, F32));
+        assert_eq!(edge(&[all_half, oblong, small, form(16, 16, 16, F16, F32)]), Some(16));
+        assert_eq!(edge(&[single, all_half, small]), Some(8));
+        assert_eq!(edge(&[single, all_half, oblong]), None);
+        assert_eq!(edge(&[]), None);
     }
 }

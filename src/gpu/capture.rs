@@ -7,7 +7,7 @@ use std::thread::{self, ThreadId};
 use super::layout::{Apart, Need};
 use super::pipeline::Kernel;
 use super::pool::{Buffer, RecordingId};
-use super::record::{Region, View};
+use super::view::{Region, View};
 
 /// Memory that a command uses.
 pub(super) enum Operand {

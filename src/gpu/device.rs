@@ -1,28 +1,18 @@
 //! The device: the one handle through which everything reaches the GPU.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::adapter::{self, Profile};
-use super::clock::Stamps;
-use super::matrix;
-use super::memory::NAN_BYTES;
+use super::adapter::{Feature, Profile};
+use super::expr::Defines;
+use super::lock::lock;
 use super::pipeline::{Cache, Kernel};
-use super::pipeline_store::Store;
 use super::pool::{Buffer, Pool, PoolStats};
-use super::record::{Command, Recording, SLOT, SLOTS, View};
+use super::record::{Command, Recording, SLOTS};
+use super::stamps::Stamps;
 use super::tuned_variants::TunedVariants;
-use super::warmup::WarmupDevices;
-use super::wgsl::{Defines, Source};
+use super::view::{SLOT, View};
+use super::wgsl::Source;
 use crate::{Error, Result};
-
-/// What a device can do without: kernels have another form for adapters that have none of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Feature {
-    /// 64-bit integers in shaders.
-    Int64,
-    /// Operations across the lanes of a subgroup.
-    Subgroups,
-}
 
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
@@ -98,20 +88,27 @@ pub(super) struct Inner {
     pub recording: Mutex<Recording>,
     counts: Mutex<Counts>,
     stamps: Stamps,
-    choices: TunedVariants,
+    tuned: TunedVariants,
     fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// What a device is opened with.
+pub(super) struct Parts {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    /// The parameters of a submission's dispatches.
+    pub params: wgpu::Buffer,
+    pub fault: Arc<Mutex<Option<Fault>>>,
+    pub cache: Cache,
+    pub tuned: TunedVariants,
 }
 
 /// The first thing the driver complained of.
 #[derive(Debug, Clone)]
-enum Fault {
+pub(super) enum Fault {
     Lost(String),
     OutOfMemory,
     Invalid(String),
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Gpu {
@@ -121,97 +118,26 @@ impl std::fmt::Debug for Gpu {
 }
 
 impl Gpu {
-    /// Opens the best adapter with [`Options::from_env`].
-    pub fn open() -> Result<Gpu> {
-        Gpu::new(Options::from_env())
-    }
-
-    /// Opens a device.
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`] with what to install, or [`Error::Device`] where the driver refuses.
-    pub fn new(options: Options) -> Result<Gpu> {
-        let name = options.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok());
-        let (adapter, mut profile) = adapter::choose(name.as_deref())?;
-        for feature in &options.without {
-            profile.leave_out(*feature);
-        }
-        if let Some(matrix) = options.matrices.then(|| matrix::of(&adapter, &profile)).flatten() {
-            let opened = Gpu::with(&adapter, Profile { matrix: Some(matrix), ..profile.clone() }, &options);
-            // A driver that computes wrong or fails may have lost this device: another is opened, without.
-            if let Some(gpu) = opened.ok().filter(|gpu| matrix::agrees(gpu, matrix).unwrap_or(false)) {
-                return Ok(gpu);
-            }
-        }
-        Gpu::with(&adapter, profile, &options)
-    }
-
-    /// Opens `adapter`, with the cooperative matrices that `profile` names.
-    fn with(adapter: &wgpu::Adapter, profile: Profile, options: &Options) -> Result<Gpu> {
-        let (mut features, mut experimental) = (wgpu::Features::empty(), wgpu::ExperimentalFeatures::disabled());
-        if profile.matrix.is_some() {
-            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
-            // SAFETY: the caller asked for what wgpu calls experimental. Matrices are loaded from and stored to workgroup
-            // memory alone, whole and within its bounds, and by all invocations of a subgroup.
-            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
-        }
-        features |= adapter.features()
-            & (wgpu::Features::SUBGROUP
-                | wgpu::Features::SHADER_F16
-                | wgpu::Features::SHADER_INT64
-                | wgpu::Features::PIPELINE_CACHE
-                | wgpu::Features::TIMESTAMP_QUERY);
-        for feature in &options.without {
-            features.remove(match feature {
-                Feature::Int64 => wgpu::Features::SHADER_INT64,
-                Feature::Subgroups => wgpu::Features::SUBGROUP,
-            });
-        }
-        let request = adapter.request_device(&wgpu::DeviceDescriptor {
-            label: Some("limbeck"),
-            required_features: features,
-            required_limits: adapter.limits(),
-            experimental_features: experimental,
-            ..Default::default()
-        });
-        let (device, queue) = pollster::block_on(request)
-            .map_err(|e| Error::Device { adapter: profile.name.clone(), message: e.to_string() })?;
-        let fault = Arc::new(Mutex::new(None));
-        watch(&device, &fault);
-        let params = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("parameters"),
-            size: SLOT * SLOTS as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let choices = if options.tuned { TunedVariants::load(&profile) } else { TunedVariants::default() };
-        let store = Store::open(&device, &adapter.get_info());
-        let spares = WarmupDevices::new(adapter, &profile, features);
+    pub(super) fn of(parts: Parts, profile: Profile, options: Options) -> Gpu {
+        let Parts { device, queue, params, fault, cache, tuned } = parts;
+        let (pool, stamps, nan) = (Arc::default(), Stamps::default(), None);
+        let (recording, counts) = (Mutex::default(), Mutex::default());
         let inner = Inner {
             device,
             queue,
             profile,
-            pool: Arc::default(),
-            cache: Cache::new(store, spares),
+            options,
+            pool,
+            cache,
             params,
-            nan: None,
-            recording: Mutex::default(),
-            counts: Mutex::default(),
-            stamps: Stamps::default(),
-            choices,
+            nan,
+            recording,
+            counts,
+            stamps,
+            tuned,
             fault,
-            options: Options { poison: false, ..options.clone() },
         };
-        let mut gpu = Gpu { inner: Arc::new(inner) };
-        if options.poison {
-            let ones = vec![0xff_u8; NAN_BYTES as usize];
-            let nan = gpu.upload(&ones)?;
-            if let Some(inner) = Arc::get_mut(&mut gpu.inner) {
-                inner.nan = Some(nan);
-                inner.options.poison = true;
-            }
-        }
-        Ok(gpu)
+        Gpu { inner: Arc::new(inner) }
     }
 
     /// The adapter's limits and features.
@@ -234,12 +160,12 @@ impl Gpu {
 
     /// The variants that were measured to be best here; empty unless [`Options::tuned`].
     pub fn choices(&self) -> &TunedVariants {
-        &self.inner.choices
+        &self.inner.tuned
     }
 
     /// The name a measurement chose for a key, which is made only if anything was measured.
     pub(crate) fn choice(&self, key: impl FnOnce() -> String) -> Option<&str> {
-        let choices = &self.inner.choices;
+        let choices = &self.inner.tuned;
         if choices.is_empty() { None } else { choices.get(&key()) }
     }
 
@@ -346,23 +272,4 @@ impl Gpu {
             Some(Fault::Invalid(message)) => Err(Error::Validation(message)),
         }
     }
-}
-
-/// Keeps the first fault; the next call that can fail reports it.
-fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Fault>>>) {
-    let (errors, lost) = (fault.clone(), fault.clone());
-    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        let found = match error {
-            wgpu::Error::OutOfMemory { .. } => Fault::OutOfMemory,
-            wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
-                Fault::Invalid(description)
-            }
-        };
-        lock(&errors).get_or_insert(found);
-    }));
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            *lock(&lost) = Some(Fault::Lost(message));
-        }
-    });
 }

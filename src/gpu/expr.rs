@@ -1,6 +1,9 @@
 //! Integer expressions of the preprocessor: `+ - * / % == != < <= > >= && || !`, parentheses and `defined(NAME)`.
 
-use super::wgsl::Defines;
+use std::collections::BTreeMap;
+
+/// The values a permutation is compiled with, by name.
+pub type Defines = BTreeMap<String, i64>;
 
 /// Evaluates `text`; comparisons give 0 or 1, an unknown name is an error.
 pub(super) fn eval(text: &str, env: &Defines) -> Result<i64, String> {

@@ -1,52 +1,12 @@
-//! Cooperative matrices: which adapters have them in a form that kernels use, and whether a device computes right with them.
+//! The self-test of cooperative matrices: whether a device computes right with them.
 
-use super::adapter::Profile;
+use super::adapter::Matrix;
 use super::device::Gpu;
-use super::record::View;
-use super::wgsl::{Defines, Source};
-use crate::{Result, defines};
+use super::view::View;
+use super::wgsl::Source;
+use crate::Result;
 
 const SOURCE: Source = Source { name: "gpu/matrix", text: include_str!("../../shaders/gpu/matrix.wgsl") };
-
-/// Cooperative matrices as a device has them open: square, with operands in f16 and sums in f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Matrix {
-    /// Rows, columns and terms of a product: 16 or 8.
-    pub edge: usize,
-    /// Invocations of the largest subgroup: those of a workgroup with so many for each of its subgroups are at least as many
-    /// subgroups.
-    pub lanes: usize,
-}
-
-impl Matrix {
-    /// What kernels are compiled with.
-    pub fn defines(&self) -> Defines {
-        defines! { EDGE = self.edge, LANES = self.lanes }
-    }
-}
-
-/// What kernels can use on this adapter. There is none on DX12, whose shaders cannot be written, and none without f16 and
-/// subgroups of a known size.
-pub(super) fn of(adapter: &wgpu::Adapter, profile: &Profile) -> Option<Matrix> {
-    let backend = adapter.get_info().backend;
-    if !profile.cooperative_matrix || !profile.f16 || backend == wgpu::Backend::Dx12 {
-        return None;
-    }
-    let subgroups = profile.subgroups?;
-    let edge = edge(&adapter.cooperative_matrix_properties())?;
-    // Metal says 4 to 64 of all; those that have matrices run 32 at a time.
-    let lanes = if backend == wgpu::Backend::Metal { 32 } else { subgroups.1 };
-    Some(Matrix { edge: edge as usize, lanes: lanes as usize })
-}
-
-/// The edge of the largest squares with f16 operands and f32 sums.
-fn edge(forms: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
-    use wgpu::CooperativeScalarType::{F16, F32};
-    let is = |form: &wgpu::CooperativeMatrixProperties, edge: u32| {
-        [form.m_size, form.n_size, form.k_size] == [edge; 3] && (form.ab_type, form.cr_type) == (F16, F32)
-    };
-    [16, 8].into_iter().find(|edge| forms.iter().any(|form| is(form, *edge)))
-}
 
 /// The operands of the self-test: small multiples of 1/8, which f16 holds and whose sums f32 holds, all exactly.
 fn operands(edge: usize) -> Vec<f32> {
@@ -93,25 +53,6 @@ pub(super) fn agrees(gpu: &Gpu, matrix: Matrix) -> Result<bool> {
 mod tests {
     use super::*;
     use crate::gpu::parse;
-
-    #[test]
-    fn squares_with_f16_operands_and_f32_sums_are_used_the_larger_first() {
-        use wgpu::CooperativeScalarType::{F16, F32};
-        let form = |m_size, n_size, k_size, ab_type, cr_type| wgpu::CooperativeMatrixProperties {
-            m_size,
-            n_size,
-            k_size,
-            ab_type,
-            cr_type,
-            saturating_accumulation: false,
-        };
-        let (oblong, small) = (form(16, 8, 16, F16, F32), form(8, 8, 8, F16, F32));
-        let (all_half, single) = (form(16, 16, 16, F16, F16), form(8, 8, 8, F32, F32));
-        assert_eq!(edge(&[all_half, oblong, small, form(16, 16, 16, F16, F32)]), Some(16));
-        assert_eq!(edge(&[single, all_half, small]), Some(8));
-        assert_eq!(edge(&[single, all_half, oblong]), None);
-        assert_eq!(edge(&[]), None);
-    }
 
     #[test]
     fn the_self_test_is_valid_in_every_form() {

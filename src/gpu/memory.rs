@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::device::{Gpu, lock};
+use super::device::Gpu;
+use super::lock::lock;
 use super::pool::{Buffer, Kind, Pool};
-use super::record::{Command, Region, View};
+use super::record::Command;
+use super::view::{NAN_BYTES, Region, View};
 use crate::{Error, Result};
 
-/// Bytes of NaN that poisoned buffers are filled from.
-pub(super) const NAN_BYTES: u64 = 1 << 20;
 /// Buffer writes a submission may carry: some drivers keep a slot for each.
 const WRITES: u32 = 64;
 

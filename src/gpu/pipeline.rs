@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::adapter::Profile;
 use super::builders::Builders;
+use super::expr::Defines;
+use super::lock::lock;
 use super::pipeline_store::Store;
 use super::reflect::{self, Interface};
 use super::warmup::WarmupDevices;
-use super::wgsl::{Defines, Source};
+use super::wgsl::Source;
 use crate::{Error, Result};
 
 /// An entry point of one permutation of a shader.
@@ -67,7 +69,7 @@ impl Cache {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.kernels.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.kernels).len()
     }
 
     /// The kernel `entry` of `source` with `defines`. If it is new, it is parsed and checked now, and built meanwhile.
@@ -82,7 +84,7 @@ impl Cache {
     ) -> Result<Arc<Kernel>> {
         let text = (source.text.as_ptr() as usize, source.text.len());
         let key = (source.name, text, entry, defines.clone());
-        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kernels = lock(&self.kernels);
         if let Some(kernel) = kernels.get(&key) {
             return Ok(kernel.clone());
         }
@@ -191,7 +193,7 @@ fn check_limits(name: &str, interface: &Interface, profile: &Profile) -> Result<
             "max_compute_workgroup_storage_size",
         ),
         ("invocations a group", invocations, profile.max_invocations, "max_compute_invocations_per_workgroup"),
-        ("bytes of parameters", interface.params_size, super::record::SLOT as u32, "parameter slot"),
+        ("bytes of parameters", interface.params_size, super::view::SLOT as u32, "parameter slot"),
     ];
     for (what, needed, limit, limit_name) in checks {
         if needed > limit {

@@ -13,10 +13,12 @@
 use std::sync::Arc;
 
 use super::capture::{Capture, Operand, Own, Step};
-use super::device::{Gpu, lock};
+use super::device::Gpu;
 use super::layout::{Apart, lay_out};
+use super::lock::lock;
 use super::pool::{Buffer, RecordingId};
-use super::record::{Command, Region, SLOT, View, bind_group};
+use super::record::{Command, bind_group};
+use super::view::{Region, SLOT, View};
 use crate::{Error, Result};
 
 /// A recorded step; see [`Gpu::capture`]. Dropping it frees its memory.

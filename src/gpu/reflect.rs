@@ -1,7 +1,8 @@
 //! What a shader says about itself, read by naga, so that bindings, parameters, workgroup size and workgroup memory
 //! stand in the WGSL alone.
 
-use super::wgsl::{Defines, Expanded, Source, preprocess};
+use super::expr::Defines;
+use super::wgsl::{Expanded, Source, preprocess};
 use crate::{Error, Result};
 
 /// A storage buffer of an entry point.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::adapter::Profile;
-use super::device::lock;
-use super::record::SLOT;
+use super::lock::lock;
+use super::view::SLOT;
 
 /// Bytes of a buffer that stands for whatever a kernel works on: a few of its values at least, and a dispatch's parameters.
 const STAND_IN: u64 = 16 * SLOT;

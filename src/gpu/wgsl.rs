@@ -10,9 +10,9 @@
 //!
 //! naga writes every `for` as a `loop`, which drivers seldom unroll; register tiles are therefore unrolled in the text.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use super::expr;
+use super::expr::{self, Defines};
 use crate::{Error, Result};
 
 /// A shader's file: its name without the ending, and its text.
@@ -23,9 +23,6 @@ pub struct Source {
     /// The file's text.
     pub text: &'static str,
 }
-
-/// The values a permutation is compiled with, by name.
-pub type Defines = BTreeMap<String, i64>;
 
 /// What may be imported.
 const SHARED: &[Source] = &[
