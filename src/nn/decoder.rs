@@ -2,9 +2,9 @@
 //! linear layer, whose answers are enlarged to the size of the image.
 
 use super::context::Context;
-use super::head::{HeadMaps, HeadOutputs};
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear};
+use super::maps::{HeadMaps, HeadOutputs};
 use super::pyramid::{Laterals, enlarged, map_size};
 use crate::gpu::Gpu;
 use crate::params::{Builder, Params};

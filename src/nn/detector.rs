@@ -5,9 +5,9 @@
 //! objects; here batch norm takes the place of its group norm, whose statistics differ from level to level.
 
 use super::context::Context;
-use super::head::{HeadMaps, HeadOutputs};
 use super::init::Initializer;
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear};
+use super::maps::{HeadMaps, HeadOutputs};
 use super::pyramid::Laterals;
 use crate::gpu::Gpu;
 use crate::kernels::concat;

@@ -1,9 +1,10 @@
 //! A multi-task network: one trunk, one head per task; and its frozen form.
 
 use super::context::{Context, Mode};
-use super::head::{Head, HeadMaps, HeadOutputs, HeadSpec, detector_stages};
+use super::head::{Head, HeadSpec, detector_stages};
 use super::init::{Init, Initializer};
 use super::layers::{ConvNorm, Folded, FrozenLinear, Linear, check_batch};
+use super::maps::{HeadMaps, HeadOutputs};
 use super::resnet::{Features, ResNet};
 use super::trunk::TrunkSpec;
 use crate::gpu::Gpu;

@@ -33,6 +33,7 @@ pub use teaching::{
 
 use crate::balance::FIXED;
 use crate::data::TaskKind;
+use crate::data::augment::Augment;
 use crate::data::formats::table;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,23 @@ pub struct AugmentConfig {
     /// Probability that four images are shown beside each other.
     #[serde(skip_serializing_if = "is_zero")]
     pub mosaic: f64,
+}
+
+impl AugmentConfig {
+    /// As the loader takes it.
+    pub fn augment(&self) -> Augment {
+        let a = self;
+        let pair = |pair: Option<[f64; 2]>| pair.map(|pair| pair.map(|x| x as f32));
+        Augment {
+            shift: a.shift as u32,
+            flip: a.flip,
+            noise: a.noise as f32,
+            crop: pair(a.crop),
+            scale: pair(a.scale),
+            rotate: a.rotate as f32,
+            mosaic: a.mosaic as f32,
+        }
+    }
 }
 
 fn is_zero(x: &f64) -> bool {

@@ -1,7 +1,7 @@
 //! What a run tells while it goes on. Nothing below the command line prints: the loop sends [`Event`]s, and whoever started it
 //! shows them, or not.
 
-use super::step::GradientStats;
+use super::gradient_stats::GradientStats;
 use crate::metrics::Scores;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::config::{Config, EvaluateOn};
 use super::labels::TaskTarget;
-use super::run::augmentation;
 use crate::Result;
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
@@ -94,7 +93,7 @@ impl Inputs {
     /// The same for a run of this configuration.
     pub(super) fn of_run(config: &Config, data: Dataset) -> Self {
         let (letterbox, evaluate_on) = (config.letterboxed(), config.data.evaluate_on);
-        Inputs { letterbox, evaluate_on, ..Inputs::new(data, augmentation(config)) }
+        Inputs { letterbox, evaluate_on, ..Inputs::new(data, config.augment.augment()) }
     }
 
     /// Whether images have pixels of their own beside those of the canvas, in which what is found can be measured.

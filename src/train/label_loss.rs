@@ -1,8 +1,7 @@
 //! What each kind of task learns from its labels.
 
-use super::config::{ClassWeights, TaskLoss};
-use super::terms::TaskObjective;
-use crate::data::TaskKind;
+use super::config::{ClassWeights, TaskConfig, TaskLoss};
+use crate::data::{Task, TaskKind};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::{self, Level, Part};
 use crate::kernels::regression::RegressionLoss;
@@ -10,6 +9,19 @@ use crate::loss::{BinaryCrossEntropy, CrossEntropy, Detection, Dice, Focal, Loss
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
+
+/// A task of a stage, and how its labels are learnt.
+#[derive(Debug, Clone)]
+pub(super) struct TaskObjective<'a> {
+    pub task: &'a Task,
+    /// Its weight among the tasks.
+    pub weight: f32,
+    /// Its settings.
+    pub config: TaskConfig,
+    /// How often each class is a training label.
+    pub frequencies: &'a [u64],
+    pub label_smoothing: f32,
+}
 
 /// A loss on labels.
 #[derive(Debug, Clone)]

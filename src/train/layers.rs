@@ -1,6 +1,6 @@
 //! Which layers of a student and a teacher a term of the loss looks at, and how many channels they have.
 
-use super::teachers::Teacher;
+use super::teacher_set::Teacher;
 use crate::distill::{FeatureKind, FeatureSite, Method};
 use crate::nn::HeadMaps;
 use crate::{Error, Result};

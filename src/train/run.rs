@@ -1,8 +1,6 @@
 //! A whole run: for every seed the teachers, the single-task baselines, the joint student, unless it is the single-task one, and the
 //! distilled student.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -10,11 +8,11 @@ use super::config::Config;
 use super::dataset;
 use super::event::Event;
 use super::feed::Inputs;
+use super::journal::truncate_partial_line;
 use super::overview::Overview;
 use super::stage::{StageContext, StageStore};
 use super::stages::Stages;
 use super::summary::{StageResult, Summary};
-use crate::data::augment::Augment;
 use crate::data::{Dataset, SkippedGroup};
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
@@ -50,7 +48,7 @@ pub fn run(
     let resolved = out.join(names::CONFIG);
     check_claim(config, &resolved)?;
     let data = dataset::load(config)?;
-    let augment = augmentation(config);
+    let augment = config.augment.augment();
     augment.check(&data.tasks)?;
     let (overview, skipped) = (Overview::of(&data, &config.data.source), listed(&data));
     let joint = usize::from(!config.joint_is_single());
@@ -90,21 +88,6 @@ pub fn run(
     Ok(summary)
 }
 
-/// The configuration's `[augment]` table.
-pub(super) fn augmentation(config: &Config) -> Augment {
-    let a = &config.augment;
-    let pair = |pair: Option<[f64; 2]>| pair.map(|pair| pair.map(|x| x as f32));
-    Augment {
-        shift: a.shift as u32,
-        flip: a.flip,
-        noise: a.noise as f32,
-        crop: pair(a.crop),
-        scale: pair(a.scale),
-        rotate: a.rotate as f32,
-        mosaic: a.mosaic as f32,
-    }
-}
-
 /// Everything that was skipped, a line each, what belongs together in one place.
 pub(super) fn listed(data: &Dataset) -> String {
     SkippedGroup::all(&data.skipped).1.iter().map(|skipped| format!("{skipped}\n")).collect()
@@ -139,28 +122,4 @@ fn check_claim(config: &Config, path: &Path) -> Result<()> {
         key: "this folder holds a run of another configuration".into(),
         message: format!("{}; choose another folder with --out, or remove this one", differences.join("; ")),
     })
-}
-
-/// Cuts off the half line that a killed run or a full disk may have left at the journal's end: the next line would
-/// otherwise be glued to it. Its epoch is run again, as the state is only saved after the line.
-pub(super) fn truncate_partial_line(path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    if whole == bytes.len() {
-        return Ok(());
-    }
-    let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, "open", e))?;
-    file.set_len(whole as u64).map_err(|e| Error::io(path, "shorten", e))
-}
-
-/// Adds a line to the journal.
-pub(super) fn append(path: &Path, line: &str) -> Result<()> {
-    let opened = OpenOptions::new().create(true).append(true).open(path);
-    let mut file = opened.map_err(|e| Error::io(path, "open", e))?;
-    file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::io(path, "append to", e))?;
-    // The state that follows is synced too: the line must not be the one that a power cut loses.
-    file.sync_data().map_err(|e| Error::io(path, "append to", e))
 }

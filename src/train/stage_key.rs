@@ -13,7 +13,7 @@ use super::config::{
     AugmentConfig, BalanceConfig, CacheConfig, DistillConfig, EvaluateOn, NetConfig, Storage, TaskConfig,
     TeacherConfig, TeacherKind, TrainConfig,
 };
-use super::teachers::TeacherAssignment;
+use super::teacher_set::TeacherAssignment;
 use crate::Result;
 use crate::hash;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::balancing::BalanceState;
 use super::checkpoint::{Bundle, Stored, from_json, read, to_json};
-use super::step::GradientStats;
+use super::gradient_stats::GradientStats;
 use crate::gpu::Gpu;
 use crate::nn::Network;
 use crate::optim::{Optimizer, Rule};

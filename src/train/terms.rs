@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::config::{DistillConfig, MethodConfig, TaskConfig};
+use super::config::{DistillConfig, MethodConfig};
 use super::heads::Heads;
-use super::label_loss::{Assigned, LabelLoss};
+use super::label_loss::{Assigned, LabelLoss, TaskObjective};
 use super::layers::{channels, parts};
-use super::teachers::{Teacher, TeacherAssignment};
-use crate::data::{Task, seed};
+use super::teacher_set::{Teacher, TeacherAssignment};
+use crate::data::seed;
 use crate::distill::{DistillInput, DistillLoss, FeatureSite, Setup, TeacherOutputs, TeacherSite};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
@@ -72,19 +72,6 @@ impl Term {
     pub fn is_labels(&self) -> bool {
         matches!(self.kind, Kind::Labels(_))
     }
-}
-
-/// A task of a stage, and how its labels are learnt.
-#[derive(Debug, Clone)]
-pub(super) struct TaskObjective<'a> {
-    pub task: &'a Task,
-    /// Its weight among the tasks.
-    pub weight: f32,
-    /// Its settings.
-    pub config: TaskConfig,
-    /// How often each class is a training label.
-    pub frequencies: &'a [u64],
-    pub label_smoothing: f32,
 }
 
 /// What a student learns from beside the labels.

@@ -12,6 +12,7 @@ pub mod objects;
 pub mod outline;
 pub mod panoptic;
 mod parallel;
+pub mod segments;
 pub mod table;
 pub mod voc;
 pub mod yolo;

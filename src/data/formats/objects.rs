@@ -3,8 +3,8 @@
 
 use super::coco::{Instances, OnError};
 use super::outline::Outlined;
-use super::panoptic::Segments;
 pub(super) use super::parallel::in_parallel;
+use super::segments::Segments;
 use super::{folder, image, index_mask};
 use crate::data::letterbox::Letterbox;
 use crate::data::{

@@ -1,7 +1,7 @@
 //! Depthwise convolution, one filter a channel: a family of its own on every adapter, as there is no product to tile.
 
+use super::common::{Epilogue, gap, reach};
 use super::register::{most_rows, sum_parts};
-use super::{Epilogue, gap, reach};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;

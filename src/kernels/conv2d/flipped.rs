@@ -1,8 +1,7 @@
 //! The input gradient at stride 1 as a forward pass over `dy` with the taps turned round.
 
-use super::register::Tile;
+use super::common::{Epilogue, Pass, Tile};
 use super::subgroup::{self, Batch};
-use super::{Epilogue, Pass};
 use crate::gpu::{Gpu, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;

@@ -4,9 +4,8 @@
 //! Values beyond 65,504 become infinite in f16, and below 6e-5 they lose digits: activations and weights lie between, gradients
 //! of a mean loss often do not. So the rule takes this family for the forward pass alone; the gradients are there by name.
 
-use super::register::Tile;
+use super::common::{Epilogue, Pass, Tile, gap, geometry, reach};
 use super::tiled::{Product, grid, in_flight, sum};
-use super::{Epilogue, Pass, gap, geometry, reach};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Matrix, Profile, Source};
 use crate::kernels::PART;
 use crate::kernels::case::Permutation;

@@ -5,6 +5,7 @@
 //! held against the same reference by the same cases.
 
 mod cases;
+mod common;
 mod depthwise;
 mod flipped;
 mod matrix;
@@ -19,10 +20,10 @@ mod winograd;
 mod workloads;
 
 pub use cases::{cases, permutations};
-pub use register::Tile;
+pub use common::{Epilogue, Pass, Tile};
 use subgroup::Batch;
 pub use tuned::{candidates, key, select};
-pub use variant::{Pass, Variant, choose, variants};
+pub use variant::{Variant, choose, variants};
 pub use workloads::{Timed, distinct, workloads};
 
 use super::batch_norm::Partials;
@@ -30,17 +31,6 @@ use crate::gpu::Gpu;
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
 use crate::{Error, Result};
-
-/// What follows the sum in the same pass.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Epilogue<'a> {
-    /// `[co]`, added.
-    pub bias: Option<&'a Tensor>,
-    /// `[n, oh, ow, co]`, added after the bias.
-    pub residual: Option<&'a Tensor>,
-    /// `max(0, ·)` at the end.
-    pub relu: bool,
-}
 
 fn check(s: &Conv2d, what: &str, tensor: &Tensor, shape: [usize; 4]) -> Result<()> {
     if tensor.len() == shape.iter().product::<usize>() {
@@ -211,36 +201,4 @@ pub fn weight_grad_with(
 
 fn plan<'a>(gpu: &Gpu, pass: Pass, s: &'a Conv2d, tile: Tile) -> tiled::Plan<'a> {
     tiled::Plan::new(pass, s, 1, tile, gpu.profile().class)
-}
-
-/// Sets the parameters that the shaders of every variant have.
-fn geometry<'a>(launch: crate::gpu::Launch<'a>, s: &Conv2d) -> crate::gpu::Launch<'a> {
-    launch
-        .u32("h", s.h)
-        .u32("w", s.w)
-        .u32("ci", s.ci)
-        .u32("oh", s.oh())
-        .u32("ow", s.ow())
-        .u32("co", s.co)
-        .u32("kh", s.kh)
-        .u32("kw", s.kw)
-        .u32("stride", s.stride)
-        .u32("padding", s.padding)
-        .u32("dilation", s.dilation)
-        .u32("ci_group", s.ci / s.groups)
-        .u32("co_group", s.co / s.groups)
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Taps from one to the next that inputs of one remainder by the stride meet.
-fn gap(s: &Conv2d) -> usize {
-    s.stride / gcd(s.stride, s.dilation)
-}
-
-/// Output pixels from one such tap to the next.
-fn reach(s: &Conv2d) -> usize {
-    s.dilation / gcd(s.stride, s.dilation)
 }

@@ -1,8 +1,7 @@
 //! The lanes family on input channels that are no multiple of four: padded with zeros first.
 
-use super::register::Tile;
+use super::common::{Epilogue, Pass, Tile};
 use super::subgroup::{self, Batch};
-use super::{Epilogue, Pass};
 use crate::gpu::{Gpu, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;

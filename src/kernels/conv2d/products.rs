@@ -1,9 +1,8 @@
 //! Many matrix products of one shape in one dispatch, as batched 1x1 convolutions: what Winograd's transforms need.
 
-use super::register::Tile;
+use super::common::{Epilogue, Pass, Tile};
 use super::subgroup::{self, Batch};
 use super::tiled::{self, Plan};
-use super::{Epilogue, Pass};
 use crate::Result;
 use crate::gpu::{Gpu, Profile};
 use crate::shape::Conv2d;

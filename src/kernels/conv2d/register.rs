@@ -1,6 +1,6 @@
 //! The variant without workgroup memory: operands straight from memory, sums in registers.
 
-use super::{Epilogue, Pass, geometry};
+use super::common::{Epilogue, Pass, Tile, geometry};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::kernels::PART;
 use crate::kernels::case::Permutation;
@@ -13,15 +13,6 @@ const INPUT_GRAD: Source =
     Source { name: "conv2d/input_grad", text: include_str!("../../../shaders/conv2d/input_grad.wgsl") };
 const WEIGHT_GRAD: Source =
     Source { name: "conv2d/weight_grad", text: include_str!("../../../shaders/conv2d/weight_grad.wgsl") };
-
-/// How the outputs are tiled over registers; see the shaders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Tile {
-    /// Rows of the tile: pixels, or input channels for the weight gradient.
-    pub rows: usize,
-    /// Columns of the tile: output channels (forward, weight gradient) or input channels (input gradient).
-    pub columns: usize,
-}
 
 /// The tiles the forward pass and the input gradient are compiled for.
 pub(super) const TILES: [Tile; 6] = [

@@ -2,8 +2,8 @@
 //!
 //! A load there is a loop over the lanes, a shuffle with a constant lane is one instruction.
 
-use super::register::{Tile, most_rows, sum_parts};
-use super::{Epilogue, Pass, geometry};
+use super::common::{Epilogue, Pass, Tile, geometry};
+use super::register::{most_rows, sum_parts};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;

@@ -7,7 +7,7 @@ pub(super) use plan::{Plan, Product, TILES, best, choose, in_flight, serves};
 
 use plan::{SHAPES, Shape};
 
-use super::{Epilogue, gap, geometry, reach};
+use super::common::{Epilogue, gap, geometry, reach};
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::kernels::case::Permutation;
 use crate::tensor::{GradTarget, Tensor};

@@ -1,6 +1,7 @@
 //! Variants that a measurement chose, and what a measurement has to choose from.
 
-use super::variant::{Pass, Variant, choose, variants};
+use super::common::Pass;
+use super::variant::{Variant, choose, variants};
 use crate::gpu::{Gpu, Profile};
 use crate::shape::Conv2d;
 

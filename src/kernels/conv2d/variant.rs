@@ -3,34 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::common::{Pass, Tile};
 use super::depthwise;
-use super::register::{self, TILES, Tile, WEIGHT_TILES};
+use super::register::{self, TILES, WEIGHT_TILES};
 use super::subgroup;
 use super::{flipped, matrix, padded, tiled, winograd};
 use crate::gpu::Profile;
 use crate::shape::Conv2d;
 use crate::{Error, Result};
-
-/// Which of the three products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Pass {
-    /// `y` from `x` and `w`.
-    Forward,
-    /// `dx` from `dy` and `w`.
-    InputGrad,
-    /// `dw` from `x` and `dy`.
-    WeightGrad,
-}
-
-impl fmt::Display for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Pass::Forward => "forward",
-            Pass::InputGrad => "input_grad",
-            Pass::WeightGrad => "weight_grad",
-        })
-    }
-}
 
 /// One way to compute a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,8 +1,8 @@
 //! Winograd's minimal filtering for 3x3 convolutions at stride 1: 2.25 (F(2x2, 3x3)) or 4 times (F(4x4, 3x3)) fewer
 //! multiplications, as products of transformed tiles. Lavin & Gray 2016, arXiv 1509.09308.
 
+use super::common::{Epilogue, Pass};
 use super::products::{self, Product};
-use super::{Epilogue, Pass};
 use crate::gpu::{AdapterClass, Gpu, Profile, Source};
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;

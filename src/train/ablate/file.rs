@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::plan::{RowPlan, RowStage, SearchPlan, Space, Strategy, points, product};
+
 use crate::train::config::Config;
 use crate::{Error, Result};
 
@@ -23,79 +25,6 @@ pub struct Ablation {
     pub searches: Vec<SearchPlan>,
     /// Also train every two tasks together, to see which help each other.
     pub transfer: bool,
-}
-
-/// One row of the table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RowPlan {
-    /// What the table calls it.
-    pub name: String,
-    /// What is trained.
-    pub stage: RowStage,
-    /// Values set on top of the comparison's own.
-    pub sets: Vec<String>,
-}
-
-/// Which student a row is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RowStage {
-    /// All tasks, labels alone.
-    Joint,
-    /// All tasks, with teachers.
-    Distilled,
-}
-
-/// A search for the values that do best on validation, with the first seed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SearchPlan {
-    /// What the table calls the row of the best.
-    pub name: String,
-    /// What is trained.
-    pub stage: RowStage,
-    /// Values set in every trial.
-    pub sets: Vec<String>,
-    /// How values are tried.
-    pub strategy: Strategy,
-    /// How many are tried, where not all of them are.
-    pub trials: usize,
-    /// Of successive halving: the part that goes on is one in so many.
-    pub factor: usize,
-    /// Seed of what is drawn.
-    pub seed: u64,
-    /// What is varied, by key.
-    pub space: BTreeMap<String, Space>,
-}
-
-/// How values are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// Every combination.
-    Grid,
-    /// Combinations drawn at random (Bergstra & Bengio 2012).
-    Random,
-    /// Random ones, of which few epochs show the better part, which goes on with more (Jamieson & Talwalkar 2016, arXiv
-    /// 1502.07943).
-    Halving,
-}
-
-/// The values of one key.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Space {
-    /// One of these.
-    Values(Vec<toml::Value>),
-    /// A number between two.
-    Range {
-        /// The least.
-        from: f64,
-        /// The largest.
-        to: f64,
-        /// Drawn evenly by its logarithm.
-        #[serde(default)]
-        log: bool,
-    },
 }
 
 #[derive(Deserialize)]
@@ -260,7 +189,7 @@ impl Ablation {
                     return Err(refuse(key, message));
                 }
             }
-            let first = super::search::points(search).into_iter().next().unwrap_or_default();
+            let first = points(search).into_iter().next().unwrap_or_default();
             let sets: Vec<String> = search.sets.iter().cloned().chain(first).collect();
             self.config(&sets).map_err(|e| refuse(key, e.to_string()))?;
         }
@@ -272,18 +201,6 @@ impl Ablation {
         let all: Vec<String> = self.sets.iter().chain(sets).cloned().collect();
         Config::load(&self.base, &all)
     }
-}
-
-/// Every combination of the axes' values.
-pub(super) fn product(axes: &[(String, Vec<toml::Value>)]) -> Vec<Vec<(String, toml::Value)>> {
-    let mut all = vec![Vec::new()];
-    for (key, values) in axes {
-        let longer = |start: Vec<(String, toml::Value)>| {
-            values.iter().map(move |v| start.iter().cloned().chain([(key.clone(), v.clone())]).collect())
-        };
-        all = all.into_iter().flat_map(longer).collect();
-    }
-    all
 }
 
 /// A value in a row's name: without quotes and brackets.

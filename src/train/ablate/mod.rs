@@ -6,10 +6,12 @@
 
 mod file;
 mod outcome;
+mod plan;
 mod search;
 
-pub use file::{Ablation, RowPlan, RowStage, SearchPlan, Space, Strategy};
+pub use file::Ablation;
 pub use outcome::{Outcome, Row, Transfer};
+pub use plan::{RowPlan, RowStage, SearchPlan, Space, Strategy};
 pub use search::Trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,11 +23,11 @@ use super::dataset;
 use super::event::Event;
 use super::feed::Inputs;
 use super::overview::Overview;
-use super::run::{augmentation, keep_overview, listed};
+use super::run::{keep_overview, listed};
 use super::stage::{StageContext, StageStore};
 use super::stages::Stages;
 use super::summary::StageResult;
-use super::teachers::TeacherSet;
+use super::teacher_set::TeacherSet;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
@@ -166,7 +168,7 @@ impl Work<'_> {
             return Ok((l.feed.clone(), l.fingerprint));
         }
         let data = dataset::load(config)?;
-        let augment = augmentation(config);
+        let augment = config.augment.augment();
         augment.check(&data.tasks)?;
         let fingerprint = data.fingerprint();
         if !self.overviews.contains(&fingerprint) {
@@ -290,7 +292,7 @@ impl Work<'_> {
         }
         let mut trials = 0;
         for search in &self.ablation.searches {
-            trials += search::trials(search) + self.base.seeds.len();
+            trials += plan::trials(search) + self.base.seeds.len();
         }
         let tasks = self.base.task_names().len();
         let pairs =

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::RowPlan;
+use super::plan::RowPlan;
 use super::search::Trial;
 use crate::metrics::{MeanStd, Scores};
 use crate::train::summary::{StageResult, delta_against, delta_m_definition, scores};

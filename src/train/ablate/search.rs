@@ -1,11 +1,9 @@
 //! Searches: the configuration that does best on validation, with one seed; its row then has all seeds.
 
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::Work;
-use super::file::{RowPlan, RowStage, SearchPlan, Space, Strategy, product};
-use crate::data::seed;
+use super::plan::{RowPlan, RowStage, SearchPlan, Strategy, points};
 use crate::train::config::{Config, TrainConfig};
 use crate::train::event::Event;
 use crate::{Error, Result};
@@ -19,45 +17,6 @@ pub struct Trial {
     pub epochs: usize,
     /// Its best validation score; `None` where it is undefined.
     pub val: Option<f64>,
-}
-
-/// The values of every trial.
-pub(super) fn points(plan: &SearchPlan) -> Vec<Vec<String>> {
-    if plan.strategy == Strategy::Grid {
-        let axes: Vec<(String, Vec<toml::Value>)> = plan
-            .space
-            .iter()
-            .map(|(key, space)| match space {
-                Space::Values(values) => (key.clone(), values.clone()),
-                Space::Range { .. } => (key.clone(), Vec::new()),
-            })
-            .collect();
-        return product(&axes).iter().map(|p| p.iter().map(|(k, v)| format!("{k}={v}")).collect()).collect();
-    }
-    let mut rng = seed::stream(seed::derive(plan.seed, &plan.name));
-    let mut draw = |space: &Space| match space {
-        Space::Values(values) => values[rng.random_range(0..values.len())].to_string(),
-        Space::Range { from, to, log } => {
-            let part: f64 = rng.random();
-            let value = match log {
-                true => (from.ln() + part * (to / from).ln()).exp(),
-                false => from + part * (to - from),
-            };
-            // Three digits are enough to try, and to read.
-            format!("{value:.3e}").parse::<f64>().unwrap_or(value).to_string()
-        }
-    };
-    let one = |_| plan.space.iter().map(|(key, space)| format!("{key}={}", draw(space))).collect();
-    let mut points: Vec<Vec<String>> = (0..plan.trials).map(one).collect();
-    let mut seen = std::collections::BTreeSet::new();
-    points.retain(|p| seen.insert(p.clone()));
-    points
-}
-
-/// Trials of a search: an upper bound.
-pub(super) fn trials(plan: &SearchPlan) -> usize {
-    let first = points(plan).len();
-    if plan.strategy == Strategy::Halving { 2 * first } else { first }
 }
 
 /// What trains the stage for `epochs` instead of as long as `config` says, warm-ups in proportion; other stages stay as they are.
@@ -137,38 +96,6 @@ pub(super) fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
-    fn plan(strategy: Strategy) -> SearchPlan {
-        let values = Space::Values(vec![toml::Value::Integer(1), toml::Value::Integer(2)]);
-        let second = match strategy {
-            Strategy::Grid => values.clone(),
-            _ => Space::Range { from: 0.01, to: 1.0, log: true },
-        };
-        SearchPlan {
-            name: "s".into(),
-            stage: RowStage::Joint,
-            sets: Vec::new(),
-            strategy,
-            trials: 50,
-            factor: 3,
-            seed: 4,
-            space: BTreeMap::from([("a".into(), values), ("b".into(), second)]),
-        }
-    }
-
-    #[test]
-    fn grids_have_every_combination_and_draws_are_repeatable() {
-        assert_eq!(points(&plan(Strategy::Grid)).len(), 4);
-        let drawn = points(&plan(Strategy::Random));
-        assert_eq!(drawn, points(&plan(Strategy::Random)));
-        assert!(drawn.len() > 40);
-        let values: Vec<f64> = drawn.iter().map(|p| p[1].strip_prefix("b=").unwrap().parse().unwrap()).collect();
-        assert!(values.iter().all(|v| (0.01..=1.0).contains(v)));
-        // By the logarithm: about half of them below the geometric mean.
-        let low = values.iter().filter(|v| **v < 0.1).count();
-        assert!((low as f64 / values.len() as f64 - 0.5).abs() < 0.25, "{low}");
-    }
 
     #[test]
     fn a_short_trial_keeps_its_proportions_and_other_stages() {

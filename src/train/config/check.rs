@@ -101,7 +101,7 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
 }
 
 fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
-    let (augment, varied) = (&config.augment, crate::train::run::augmentation(config));
+    let (augment, varied) = (&config.augment, config.augment.augment());
     if config.cache.storage != Storage::None && augment.noise > 0.0 {
         let message = "every picture has noise of its own, so no teacher's answer would be found again; set augment.noise = 0, or \
                        leave the cache out";

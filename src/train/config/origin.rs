@@ -101,7 +101,7 @@ fn apply(values: &mut toml::Table, text: &str) -> Result<Set> {
     let mut table = values;
     for name in tables {
         let inner = table.entry(name.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let found = super::read::describe(inner);
+        let found = describe(inner);
         table = match inner {
             toml::Value::Table(inner) => inner,
             _ => return Err(error(format!("`{name}` is not a table but {found}; set `{name}` itself"))),
@@ -117,4 +117,18 @@ fn value_of(text: &str) -> toml::Value {
     // More than one key means that the text went on after its value: then it was never meant as TOML.
     let value = parsed.filter(|t| t.len() == 1).and_then(|mut t| t.remove("value"));
     value.unwrap_or_else(|| toml::Value::String(text.to_string()))
+}
+
+/// What stands in the file, in words.
+pub(super) fn describe(value: &toml::Value) -> String {
+    use toml::Value;
+    match value {
+        Value::String(s) => format!("the string {s:?}"),
+        Value::Integer(i) => i.to_string(),
+        Value::Float(x) => format!("{x:?}"),
+        Value::Boolean(b) => b.to_string(),
+        Value::Datetime(d) => format!("the date {d}"),
+        Value::Array(a) => format!("a list of {}", a.len()),
+        Value::Table(_) => "a table".to_string(),
+    }
 }

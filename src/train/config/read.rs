@@ -1,6 +1,6 @@
 //! Typed access to a table of the run's file. Each refusal says what was found and what is expected.
 
-use super::origin::Origin;
+use super::origin::{Origin, describe};
 use crate::{Error, Result};
 use toml::Value;
 
@@ -190,19 +190,6 @@ impl<'a> Section<'a> {
 /// A number, also where it was written without a point.
 pub(super) fn as_number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
-}
-
-/// What stands in the file, in words.
-pub(super) fn describe(value: &Value) -> String {
-    match value {
-        Value::String(s) => format!("the string {s:?}"),
-        Value::Integer(i) => i.to_string(),
-        Value::Float(x) => format!("{x:?}"),
-        Value::Boolean(b) => b.to_string(),
-        Value::Datetime(d) => format!("the date {d}"),
-        Value::Array(a) => format!("a list of {}", a.len()),
-        Value::Table(_) => "a table".to_string(),
-    }
 }
 
 fn range(least: usize, most: usize) -> String {

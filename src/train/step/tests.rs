@@ -9,8 +9,10 @@ use crate::data::loader::Loader;
 use crate::distill::method;
 use crate::nn::{HeadSpec, Init, NetworkSpec, TrunkSpec};
 use crate::train::config::{Config, MethodConfig, TaskConfig};
-use crate::train::teachers::{Teacher, TeacherSet};
-use crate::train::terms::{DistillPlan, Scaling, TaskObjective};
+use crate::train::gradient_stats::GradientStats;
+use crate::train::label_loss::TaskObjective;
+use crate::train::teacher_set::{Teacher, TeacherSet};
+use crate::train::terms::{DistillPlan, Scaling};
 use std::path::Path;
 
 struct Scene {

@@ -1,7 +1,6 @@
 //! The tiles there are, and the rules that pick one and split its sums.
 
-use super::super::register::Tile;
-use super::super::{Pass, gap};
+use super::super::common::{Pass, Tile, gap};
 use crate::defines;
 use crate::gpu::{AdapterClass, Defines};
 use crate::kernels::PART;

@@ -1,0 +1,107 @@
+//! The teachers of a student, and who teaches what.
+
+use crate::gpu::Gpu;
+use crate::hash;
+use crate::kernels::fcos::Level;
+use crate::nn::{Frozen, HeadMaps, Network};
+use crate::{Error, Result};
+
+/// A teacher.
+#[derive(Debug, Clone)]
+pub(super) struct Teacher {
+    /// The frozen network; `None` for one that is trained along with the student.
+    pub network: Option<Frozen>,
+    /// Channels of each stage's map.
+    pub channels: Vec<usize>,
+    /// Channels of the maps of each of its heads.
+    pub heads: Vec<HeadMaps<usize>>,
+    /// The levels of its detectors.
+    pub levels: Vec<Level>,
+    /// The tasks of its heads.
+    pub tasks: Vec<String>,
+    /// Hash of everything it computes with, on this adapter: must not change while it teaches.
+    pub fingerprint: u64,
+    /// Hash of its file: must be the same when a distillation is resumed, on whatever adapter.
+    pub file_hash: u64,
+}
+
+/// Who teaches a task.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct TeacherAssignment {
+    /// The teacher, among all.
+    pub teacher: usize,
+    /// Its head for the task.
+    pub head: usize,
+    /// Its weight among the teachers of the task.
+    pub weight: f32,
+}
+
+/// All teachers of a student, and who teaches what.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TeacherSet {
+    pub teachers: Vec<Teacher>,
+    /// By task.
+    pub lessons: Vec<Vec<TeacherAssignment>>,
+}
+
+impl TeacherSet {
+    /// A staff for so many tasks.
+    pub(super) fn new(tasks: usize) -> Self {
+        TeacherSet { teachers: Vec::new(), lessons: vec![Vec::new(); tasks] }
+    }
+
+    /// Adds a teacher, or finds it among the others, and gives its number. One file is loaded and run once, however many tasks
+    /// it teaches.
+    pub(super) fn add(&mut self, teacher: Teacher) -> usize {
+        if let Some(known) = self.teachers.iter().position(|t| t.file_hash == teacher.file_hash) {
+            return known;
+        }
+        self.teachers.push(teacher);
+        self.teachers.len() - 1
+    }
+
+    /// Lets `teacher` teach `task` with its head of that number.
+    pub(super) fn assign(&mut self, task: usize, teacher: usize, head: usize, weight: f32) {
+        self.lessons[task].push(TeacherAssignment { teacher, head, weight });
+    }
+
+    /// The stages of a lesson's teacher, and the maps of the head that gives it.
+    pub(super) fn maps(&self, lesson: &TeacherAssignment) -> (usize, HeadMaps<()>) {
+        let teacher = &self.teachers[lesson.teacher];
+        let head = teacher.heads.get(lesson.head).map_or_else(HeadMaps::none, |head| HeadMaps {
+            levels: vec![(); head.levels.len()],
+            first: head.first,
+            decoder: head.decoder.map(|_| ()),
+            logits: head.logits.map(|_| ()),
+        });
+        (teacher.channels.len(), head)
+    }
+
+    /// Refuses teachers that are no longer what was loaded.
+    pub(super) fn check_unchanged(&self, gpu: &Gpu) -> Result<()> {
+        for teacher in &self.teachers {
+            if let Some(network) = &teacher.network
+                && network.fingerprint(gpu)? != teacher.fingerprint
+            {
+                let message = format!(
+                    "the frozen teacher of {} changed while it taught; please report this",
+                    teacher.tasks.join(", ")
+                );
+                return Err(Error::Invalid(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Teacher {
+    /// One that is trained along: number `k`, for these tasks, on images of that size.
+    pub(super) fn peer(network: &Network, k: usize, tasks: &[&str], image: [usize; 2]) -> Self {
+        // It has no file that could change; what it began with hangs on the run's seed alone.
+        let file_hash = hash::fnv1a(format!("peer {k}").as_bytes());
+        let tasks = tasks.iter().map(|t| t.to_string()).collect();
+        let (channels, heads) = (network.stage_channels(), network.head_channels());
+        let levels = network.detector_levels(image);
+        Teacher { network: None, channels, heads, levels, tasks, fingerprint: 0, file_hash }
+    }
+}
