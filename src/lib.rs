@@ -49,7 +49,7 @@
 //! |---|---|---|
 //! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
 //! | `formats` | `data::formats`: IDX, image folders, tables, COCO's, VOC's and YOLO's annotations; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
-//! | `train` | `train`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
+//! | `train` | `config`, `train`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
 //! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | plotters, noto-sans-mono-bitmap |
 //! | `bench` | `bench`: the benchmark, its comparison and its roofline | (plotters) |
 //! | `cli` (default) | the `limbeck` program | clap, indicatif, ctrlc |
@@ -66,6 +66,7 @@
 //! | `bench` | ceilings, kernels, whole steps; results compared | `report`, all below but `train`'s stages |
 //! | `report` | curves, tables | `train`, [`metrics`] |
 //! | `train` | stages, the loop, comparisons, checkpoints, resumption, events | all below |
+//! | `config` | the run's file: tables, keys, defaults, checks, origins of errors | [`distill`], [`balance`], [`data`], [`nn`] |
 //! | [`distill`] | losses against teachers, one file each, and their table | [`loss`], [`nn`], kinds of tasks in [`data`] |
 //! | [`balance`] | the weights of the tasks, one file a method, and their table | nobody |
 //! | [`metrics`] | confusion, accuracy … F1, mIoU, AP, RMSE, the multi-task delta | [`geometry`] |
@@ -143,6 +144,8 @@
 pub mod balance;
 #[cfg(feature = "bench")]
 pub mod bench;
+#[cfg(feature = "train")]
+pub mod config;
 pub mod data;
 pub mod distill;
 mod error;

@@ -1,12 +1,13 @@
 //! Images with objects, from COCO's files to a data set and through a run.
 #![cfg(feature = "train")]
 
+use limbeck::config::Config;
 use limbeck::data::formats::coco::{self, OnError};
 use limbeck::data::formats::objects::{self, Masks, Options, TaskChoice};
 use limbeck::data::{Dataset, IGNORED, Labels};
 use limbeck::geometry::Rect;
 use limbeck::gpu::Gpu;
-use limbeck::train::{self, Config, Predictor};
+use limbeck::train::{self, Predictor};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::{TempDir, tempdir};

@@ -63,8 +63,8 @@ fn the_examples_of_configurations_are_sound() {
                 assert!(error.to_string().contains("there is no file"), "{error}");
             }
         } else {
-            let config = limbeck::train::Config::parse(&text, &path, &[]).unwrap();
-            assert_eq!(limbeck::train::Config::parse(&config.to_toml(), &path, &[]).unwrap(), config, "{name}");
+            let config = limbeck::config::Config::parse(&text, &path, &[]).unwrap();
+            assert_eq!(limbeck::config::Config::parse(&config.to_toml(), &path, &[]).unwrap(), config, "{name}");
         }
     }
     assert!(read >= 9, "{read}");

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use goldens::Group;
+use limbeck::config::Config;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::fcos::{Focal, Part};
 use limbeck::kernels::regression::RegressionLoss;
@@ -16,7 +17,7 @@ use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
 use limbeck::train::checkpoint;
-use limbeck::train::{self, Config, Predictor, Summary, TaskOutput};
+use limbeck::train::{self, Predictor, Summary, TaskOutput};
 use tempfile::tempdir;
 
 fn gpu() -> Gpu {

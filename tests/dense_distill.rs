@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use limbeck::config::Config;
 use limbeck::data::TaskKind;
 use limbeck::distill::{Adaptor, BoxKd, FeatureKind, Imitation, METHODS, Whereabouts};
 use limbeck::gpu::{Gpu, Options};
@@ -15,7 +16,7 @@ use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
 use limbeck::train::event::read_records;
-use limbeck::train::{self, Config, EpochRecord};
+use limbeck::train::{self, EpochRecord};
 use tempfile::tempdir;
 
 fn gpu() -> Gpu {

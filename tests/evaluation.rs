@@ -2,10 +2,11 @@
 //! the metric that is reported.
 #![cfg(feature = "train")]
 
+use limbeck::config::Config;
+use limbeck::config::EvaluateOn;
 use limbeck::gpu::Gpu;
 use limbeck::metrics::{Confusion, Detection, DetectionTally, RegressionTally, Truth};
-use limbeck::train::config::EvaluateOn;
-use limbeck::train::{self, Config, EpochRecord, Evaluation, Predictor, Summary, TaskOutput, event};
+use limbeck::train::{self, EpochRecord, Evaluation, Predictor, Summary, TaskOutput, event};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -4,11 +4,12 @@
 mod support;
 
 use image::{Rgb, RgbImage};
+use limbeck::config::Config;
 use limbeck::gpu::{AdapterClass, Gpu, Options, Source, View, devices};
 use limbeck::tensor::Tensor;
 use limbeck::train::checkpoint;
 use limbeck::train::event::read_records;
-use limbeck::train::{self, Config, Event};
+use limbeck::train::{self, Event};
 use limbeck::{Error, defines};
 use std::fs;
 use std::io::Write;
@@ -446,7 +447,7 @@ fn an_unfit_ready_made_teacher_is_refused_before_any_work() {
     let teacher = folder.path().join("teacher.safetensors");
     std::fs::write(&teacher, b"not a network").unwrap();
     let text = format!("[data]\nsource = \"digits\"\n[teacher.paths]\nsecond = {:?}\n", teacher.display().to_string());
-    let config = limbeck::train::Config::parse(&text, std::path::Path::new("unfit.toml"), &[]).unwrap();
+    let config = limbeck::config::Config::parse(&text, std::path::Path::new("unfit.toml"), &[]).unwrap();
     let gpu = limbeck::gpu::Gpu::open().unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     let out = folder.path().join("out");

@@ -5,13 +5,14 @@ mod support;
 
 use limbeck::Error;
 use limbeck::balance;
+use limbeck::config::Config;
 use limbeck::data::TaskKind;
 use limbeck::distill::{METHODS, Method};
 use limbeck::gpu::Gpu;
 use limbeck::train::ablate::{Ablation, Outcome, ablate};
 use limbeck::train::checkpoint;
 use limbeck::train::event::read_records;
-use limbeck::train::{self, Config, EpochRecord, Event};
+use limbeck::train::{self, EpochRecord, Event};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,8 +3,9 @@
 //! `LIMBECK_DATA=../data cargo test --release --test real_data -- --ignored --nocapture`
 #![cfg(feature = "train")]
 
+use limbeck::config::Config;
 use limbeck::data::{Dataset, Labels};
-use limbeck::train::{Config, load_data};
+use limbeck::train::load_data;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {

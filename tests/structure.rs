@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The rooms from the cellar to the street; what `lib.rs` says of them.
-const ROOMS: [&str; 22] = [
+const ROOMS: &[&str] = &[
     "error",
     "hash",
     "files",
@@ -26,6 +26,7 @@ const ROOMS: [&str; 22] = [
     "data",
     "distill",
     "balance",
+    "config",
     "train",
     "report",
     "bench",

@@ -3,14 +3,15 @@
 use super::args::{Args, CacheCommand, Command, Eval, Predict, Run};
 use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
+use limbeck::config::Config;
+use limbeck::config::EvaluateOn;
 use limbeck::data::formats::image::Picture;
 use limbeck::files::write_atomic;
 use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
 use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
 use limbeck::train::ablate::Ablation;
-use limbeck::train::config::EvaluateOn;
-use limbeck::train::{self, Config, Evaluation, Predictor, TaskOutput, TaskPrediction, names};
+use limbeck::train::{self, Evaluation, Predictor, TaskOutput, TaskPrediction, names};
 use limbeck::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::EvaluateOn;
 use crate::metrics::{MeanStd, Metric, Scores};
 use crate::train::Summary;
-use crate::train::config::EvaluateOn;
 use crate::train::summary::Model;
 
 /// Said wherever boxes and masks are not measured as other tools do.

@@ -1,9 +1,9 @@
 //! The balancing of a stage: which terms form a group, and a method that weights the groups.
 
 use super::balanced_step::Level;
-use super::config::{BalanceConfig, BalanceLevel, Over};
 use super::terms::LossTerms;
 use crate::balance::{self, Balancer, Gramian, Needs, Seen};
+use crate::config::{BalanceConfig, BalanceLevel, Over};
 use crate::{Error, Result};
 
 /// A method at work on a stage's groups of terms.

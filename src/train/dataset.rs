@@ -1,6 +1,6 @@
 //! From a run's `[data]` table to images and labels in memory.
 
-use super::config::{
+use crate::config::{
     CocoSource, Config, IdxFiles, Limit, MasksConfig, Names, OnError, PanopticSource, Source, VocSource, YoloSource,
 };
 use crate::data::compose::{self, Pairing, Samples};
@@ -23,8 +23,8 @@ pub fn load(config: &Config) -> Result<Dataset> {
         classes: f.classes.clone(),
         flip: flip(&f.task),
     };
-    let counts = |s: super::config::Samples| Samples { train: s.train, val: s.val, test: s.test };
-    let pairing = |canvas, samples: super::config::Samples| Pairing {
+    let counts = |s: crate::config::Samples| Samples { train: s.train, val: s.val, test: s.test };
+    let pairing = |canvas, samples: crate::config::Samples| Pairing {
         canvas,
         samples: counts(samples),
         seed: seed::derive(data.split_seed, "compose"),

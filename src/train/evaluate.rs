@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::config::EvaluateOn;
 use super::feed::Inputs;
 use super::labels::TaskTarget;
 use super::tally::{Seen, Tally};
 use super::terms::LossTerms;
 use crate::Result;
+use crate::config::EvaluateOn;
 use crate::data::Split;
 use crate::data::loader::{Batch, Loader};
 use crate::gpu::Gpu;

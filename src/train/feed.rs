@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::config::{Config, EvaluateOn};
 use super::labels::TaskTarget;
 use crate::Result;
+use crate::config::{Config, EvaluateOn};
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
 use crate::data::{Dataset, Split, Task};

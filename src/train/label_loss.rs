@@ -1,6 +1,6 @@
 //! What each kind of task learns from its labels.
 
-use super::config::{ClassWeights, TaskConfig, TaskLoss};
+use crate::config::{ClassWeights, TaskConfig, TaskLoss};
 use crate::data::{Task, TaskKind};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::{self, Level, Part};

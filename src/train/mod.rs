@@ -6,7 +6,6 @@ mod balanced_step;
 mod balancing;
 pub mod cache;
 pub mod checkpoint;
-pub mod config;
 mod dataset;
 mod evaluate;
 pub mod event;
@@ -33,7 +32,6 @@ mod teachers;
 mod terms;
 
 pub use answer::{DetectedObject, TaskOutput, TaskPrediction};
-pub use config::Config;
 pub use dataset::load as load_data;
 pub use event::{EpochRecord, Event};
 pub use gradient_stats::GradientStats;

@@ -4,7 +4,7 @@ mod text;
 
 use serde::Serialize;
 
-use super::config::Source;
+use crate::config::Source;
 use crate::data::{Dataset, Labels, Object, SkippedGroup, Split, Task, TaskKind};
 use crate::{Error, Result};
 

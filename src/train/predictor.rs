@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::answer::TaskPrediction;
 use super::checkpoint::{self, ModelCard};
-use super::config::{Config, EvaluateOn};
 use super::dataset;
 use super::feed::Inputs;
 use super::run::names;
 use super::stage::Finished;
+use crate::config::{Config, EvaluateOn};
 use crate::data::formats::image;
 use crate::data::letterbox::Letterbox;
 use crate::gpu::Gpu;

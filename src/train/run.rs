@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::config::Config;
 use super::dataset;
 use super::event::Event;
 use super::feed::Inputs;
@@ -13,6 +12,7 @@ use super::overview::Overview;
 use super::stage::{StageContext, StageStore};
 use super::stages::Stages;
 use super::summary::{StageResult, Summary};
+use crate::config::Config;
 use crate::data::{Dataset, SkippedGroup};
 use crate::files::write_atomic;
 use crate::gpu::Gpu;

@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{ModelCard, head_spec};
-use super::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
 use super::feed::Inputs;
 use super::stage_key::StageKey;
 use super::summary::StageResult;
+use crate::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
 use crate::data::Task;
 use crate::gpu::Gpu;
 use crate::kernels::optimizer::{Adam, Sgd};

@@ -9,12 +9,12 @@ use std::fmt;
 use serde::Serialize;
 
 use super::checkpoint::to_json;
-use super::config::{
+use super::teacher_set::TeacherAssignment;
+use crate::Result;
+use crate::config::{
     AugmentConfig, BalanceConfig, CacheConfig, DistillConfig, EvaluateOn, NetConfig, Storage, TaskConfig,
     TeacherConfig, TeacherKind, TrainConfig,
 };
-use super::teacher_set::TeacherAssignment;
-use crate::Result;
 use crate::hash;
 
 /// What the same settings train: raised where they come to train something else. The first has no mark.
@@ -91,7 +91,7 @@ fn lessons(lessons: &[Vec<TeacherAssignment>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::config::Config;
+    use crate::config::Config;
 
     /// The demo as it was when its networks were stored under the keys below.
     const DEMO: &str = r#"

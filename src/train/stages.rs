@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::checkpoint::{self, to_json};
-use super::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use super::event::Event;
 use super::journal::{append, truncate_partial_line};
 use super::label_loss::TaskObjective;
@@ -14,6 +13,7 @@ use super::step::Peer;
 use super::summary::StageResult;
 use super::teacher_set::{Teacher, TeacherSet};
 use super::terms::{DistillPlan, LossTerms};
+use crate::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use crate::data::{Task, seed};
 use crate::files::write_atomic;
 use crate::kernels::fcos::Level;

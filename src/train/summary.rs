@@ -1,6 +1,6 @@
 //! What a run found out: `summary.json`.
 
-use super::config::EvaluateOn;
+use crate::config::EvaluateOn;
 use crate::metrics::{Confusion, DELTA_M_DEFINITION, METRICS, MeanStd, Scores, TaskResult, delta_m};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::checkpoint::{self, ModelCard};
-use super::config::{Config, NetConfig, TeacherKind, head_maps};
 use super::stage::StageContext;
 use super::teacher_set::{Teacher, TeacherSet};
+use crate::config::{Config, NetConfig, TeacherKind, head_maps};
 use crate::data::TaskKind;
 use crate::distill::{FeatureKind, FeatureSite, Layers};
 use crate::hash;

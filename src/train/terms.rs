@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::config::{DistillConfig, MethodConfig};
 use super::heads::Heads;
 use super::label_loss::{Assigned, LabelLoss, TaskObjective};
 use super::layers::{channels, parts};
 use super::teacher_set::{Teacher, TeacherAssignment};
+use crate::config::{DistillConfig, MethodConfig};
 use crate::data::seed;
 use crate::distill::{DistillInput, DistillLoss, FeatureSite, Setup, TeacherOutputs, TeacherSite};
 use crate::gpu::Gpu;

@@ -1,6 +1,7 @@
 //! What the tests of whole runs share: a device, a small configuration, small networks and batches.
 #![allow(dead_code)] // each test file uses its own part
 
+use limbeck::config::Config;
 use limbeck::data::compose::{Pairing, Samples};
 use limbeck::data::digits;
 use limbeck::gpu::{Gpu, Options};
@@ -9,7 +10,7 @@ use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
-use limbeck::train::{self, Config, Event, Summary};
+use limbeck::train::{self, Event, Summary};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,10 +1,11 @@
 //! Interrupted runs end with the same bits, and are not resumed as something else.
 
 use crate::support::*;
+use limbeck::config::Config;
 use limbeck::gpu::Gpu;
 use limbeck::nn::Network;
 use limbeck::train::event::read_records;
-use limbeck::train::{Config, EpochRecord, Event, StageResult, checkpoint};
+use limbeck::train::{EpochRecord, Event, StageResult, checkpoint};
 use limbeck::{Error, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,11 +1,12 @@
 //! Of one task the joint student is the single-task network: trained once, found under both names.
 
 use crate::support::*;
+use limbeck::config::Config;
 use limbeck::gpu::Gpu;
 use limbeck::report::table;
 use limbeck::train::ablate::{Ablation, ablate};
 use limbeck::train::event::read_records;
-use limbeck::train::{self, Config, Event, Summary};
+use limbeck::train::{self, Event, Summary};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::tempdir;

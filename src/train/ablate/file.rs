@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::plan::{RowPlan, RowStage, SearchPlan, Space, Strategy, points, product};
 
-use crate::train::config::Config;
+use crate::config::Config;
 use crate::{Error, Result};
 
 /// A comparison, read and expanded: its grids have become rows.

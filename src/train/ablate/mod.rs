@@ -18,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::config::{AugmentConfig, Config, DataConfig, TeacherKind};
 use super::dataset;
 use super::event::Event;
 use super::feed::Inputs;
@@ -28,6 +27,7 @@ use super::stage::{StageContext, StageStore};
 use super::stages::Stages;
 use super::summary::StageResult;
 use super::teacher_set::TeacherSet;
+use crate::config::{AugmentConfig, Config, DataConfig, TeacherKind};
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::{Error, Result};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Work;
 use super::plan::{RowPlan, RowStage, SearchPlan, Strategy, points};
-use crate::train::config::{Config, TrainConfig};
+use crate::config::{Config, TrainConfig};
 use crate::train::event::Event;
 use crate::{Error, Result};
 

@@ -1,21 +1,8 @@
 //! How a row of numbers lies on disk.
 
+use crate::config::Storage;
 use half::f16;
 use serde::{Deserialize, Serialize};
-
-/// How precisely teachers' answers are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Storage {
-    /// Not at all.
-    None,
-    /// Bit for bit.
-    F32,
-    /// In half precision.
-    F16,
-    /// Of logits the largest few in half precision, and how much the others come to; features in half precision.
-    TopK,
-}
 
 /// One number of a record: logits of a head, or features at a layer, of one sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

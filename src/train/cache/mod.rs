@@ -8,7 +8,6 @@ mod encoding;
 mod store;
 mod verify;
 
-pub use encoding::Storage;
 pub use verify::{Verified, verify};
 
 use std::path::{Path, PathBuf};
@@ -16,8 +15,8 @@ use std::path::{Path, PathBuf};
 use encoding::Part;
 use store::{Header, Key, Store};
 
-use super::config::CacheConfig;
 use super::terms::LossTerms;
+use crate::config::{CacheConfig, Storage};
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
 use crate::distill::{TeacherOutputs, TeacherSite};

@@ -210,8 +210,8 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::encoding::Storage;
     use super::*;
+    use crate::config::Storage;
 
     fn header() -> Header {
         let part = |name: &str, len| Part { name: name.into(), len, storage: Storage::F32, k: 0 };

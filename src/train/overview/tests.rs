@@ -1,8 +1,8 @@
 use super::*;
+use crate::config::Config;
 use crate::data::compose::{Pairing, Samples};
 use crate::data::{IGNORED, MISSING, Skipped, UNKNOWN, digits};
 use crate::geometry::Rect;
-use crate::train::Config;
 
 /// Six training, three validation and three test images with a task of every kind.
 fn data() -> Dataset {

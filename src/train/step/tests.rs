@@ -1,6 +1,7 @@
 //! Both ways of making a step, and what balancing sees, against plain steps of one task at a time.
 
 use super::*;
+use crate::config::{Config, MethodConfig, TaskConfig};
 use crate::data::Task;
 use crate::data::augment::Augment;
 use crate::data::compose::{Pairing, Samples};
@@ -8,7 +9,6 @@ use crate::data::digits;
 use crate::data::loader::Loader;
 use crate::distill::method;
 use crate::nn::{HeadSpec, Init, NetworkSpec, TrunkSpec};
-use crate::train::config::{Config, MethodConfig, TaskConfig};
 use crate::train::gradient_stats::GradientStats;
 use crate::train::label_loss::TaskObjective;
 use crate::train::teacher_set::{Teacher, TeacherSet};

@@ -19,7 +19,6 @@ mod teaching;
 #[cfg(test)]
 mod tests;
 
-pub use super::cache::Storage;
 pub(super) use distillation::head_maps;
 pub use network::{Init, NetConfig, Stem};
 pub use source::{
@@ -28,7 +27,7 @@ pub use source::{
 };
 pub use tasks::{Balanced, ClassWeights, TaskConfig, TaskLoss};
 pub use teaching::{
-    BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, TeacherConfig, TeacherKind,
+    BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, Storage, TeacherConfig, TeacherKind,
 };
 
 use crate::balance::FIXED;

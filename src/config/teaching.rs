@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::read::{Choice, Section, as_number};
 use super::sections::{net, train};
-use super::{NetConfig, Storage, TrainConfig};
+use super::{NetConfig, TrainConfig};
 use crate::Result;
 use crate::distill::{self, Method};
 
@@ -89,6 +89,20 @@ pub struct BalanceConfig {
     /// The method's own settings.
     #[serde(flatten)]
     pub settings: BTreeMap<String, f64>,
+}
+
+/// How precisely teachers' answers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// Not at all.
+    None,
+    /// Bit for bit.
+    F32,
+    /// In half precision.
+    F16,
+    /// Of logits the largest few in half precision, and how much the others come to; features in half precision.
+    TopK,
 }
 
 /// Teachers' answers on disk.

@@ -84,7 +84,7 @@ impl TaskLoss {
     }
 
     /// Whether it is Dice, or has it as a part.
-    pub(in crate::train) fn has_dice(self) -> bool {
+    pub(crate) fn has_dice(self) -> bool {
         matches!(self, Self::Dice | Self::CrossEntropyDice | Self::FocalDice)
     }
 

@@ -178,7 +178,7 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
 }
 
 /// What the head of a task of some kind has beside its answers, over a trunk of so many stages.
-pub(in crate::train) fn head_maps(kind: TaskKind, stages: usize) -> HeadMaps<()> {
+pub(crate) fn head_maps(kind: TaskKind, stages: usize) -> HeadMaps<()> {
     match kind {
         TaskKind::Mask | TaskKind::Depth => {
             HeadMaps { levels: vec![(); stages], first: 0, decoder: Some(()), logits: Some(()) }
