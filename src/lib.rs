@@ -162,6 +162,8 @@ pub mod params;
 pub mod reference;
 #[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "train")]
+mod settings;
 pub mod shape;
 pub mod tape;
 pub mod tensor;

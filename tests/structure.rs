@@ -23,6 +23,7 @@ const ROOMS: &[&str] = &[
     "nn",
     "optim",
     "metrics",
+    "settings",
     "data",
     "distill",
     "balance",

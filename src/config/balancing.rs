@@ -1,8 +1,8 @@
 //! `[balance]`: a method and its settings.
 
-use super::read::{Choice, Section, either, nearest};
 use super::*;
 use crate::balance::{self, FIXED, METHODS};
+use crate::settings::{Choice, Section, either, nearest};
 
 /// Keys of every method.
 const COMMON: &[&str] = &["method", "over", "level", "probe", "rescale"];

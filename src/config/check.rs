@@ -1,10 +1,9 @@
 //! What no single key can show: combinations that cannot work, and files that are not there.
 
-use super::origin::Origin;
-use super::read::nearest;
 use super::sections::unknown_task;
 use super::*;
 use crate::data::Task;
+use crate::settings::{Files, Origin, absent};
 
 /// Refuses settings that contradict each other.
 pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
@@ -21,30 +20,6 @@ pub(super) fn combinations(config: &Config, origin: &Origin) -> Result<()> {
         stage(table, train, origin)?;
     }
     distillation::check(config, origin)?;
-    let masks = match &config.data.source {
-        Source::Coco(coco) => coco.masks.as_ref(),
-        Source::Voc(voc) => voc.masks.as_ref(),
-        Source::Yolo(yolo) => yolo.masks.as_ref(),
-        _ => None,
-    };
-    if masks.is_some() && !config.task_kinds().contains(&TaskKind::Mask) {
-        let message = "nobody asks for them; add \"mask\" to data.tasks, or leave the masks out";
-        return Err(origin.error(&["data", "masks"], message));
-    }
-    let cut = match &config.data.source {
-        Source::Folder(folder) => Some(folder.val_fraction + folder.test_fraction),
-        Source::Voc(voc) => Some(voc.val_fraction + voc.test_fraction),
-        Source::Yolo(yolo) => Some(yolo.val_fraction + yolo.test_fraction),
-        Source::Panoptic(panoptic) => Some(panoptic.val_fraction + panoptic.test_fraction),
-        Source::Csv(csv) => Some(csv.val_fraction + csv.test_fraction),
-        _ => None,
-    };
-    if let Some(sum) = cut.filter(|sum| *sum >= 1.0) {
-        let message = format!(
-            "with data.val_fraction this takes {sum} of the images and leaves none to learn from; lower one of the two"
-        );
-        return Err(origin.error(&["data", "test_fraction"], message));
-    }
     Ok(())
 }
 
@@ -118,7 +93,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
     }
     // What belongs to places moves with them, and drawn scenes are as likely mirrored as not.
     // So does the number of objects.
-    let drawn = config.has_objects();
+    let drawn = config.data.source.moves();
     let fixed = |(task, kind): &(&str, TaskKind)| {
         !drawn && !kind.is_spatial() && !config.data.flip_invariant.iter().any(|f| f == task)
     };
@@ -138,18 +113,7 @@ fn augmentation(config: &Config, origin: &Origin) -> Result<()> {
             return Err(origin.error(&["augment", key], message));
         }
     }
-    let size = match &config.data.source {
-        Source::Digits(digits) => Some(digits.canvas),
-        Source::Pair(pair) => Some(pair.canvas),
-        Source::Folder(folder) => Some(folder.size),
-        Source::Scenes(scenes) => Some(scenes.size),
-        Source::Coco(coco) => Some(coco.size),
-        Source::Voc(voc) => Some(voc.size),
-        Source::Yolo(yolo) => Some(yolo.size),
-        Source::Panoptic(panoptic) => Some(panoptic.size),
-        Source::Csv(csv) => Some(csv.size),
-        Source::Idx(_) => None,
-    };
+    let size = config.data.source.size();
     if let Some([h, w]) = size
         && augment.shift >= h.min(w)
     {
@@ -198,48 +162,7 @@ fn stage(table: &str, train: &TrainConfig, origin: &Origin) -> Result<()> {
 
 /// Looks for every file the run will read.
 pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
-    let root = &config.data.root;
-    match &config.data.source {
-        Source::Digits(_) | Source::Scenes(_) => {}
-        Source::Pair(pair) => {
-            idx("first", &pair.first, root, origin)?;
-            idx("second", &pair.second, root, origin)?;
-        }
-        Source::Idx(source) => idx("files", &source.files, root, origin)?,
-        Source::Coco(coco) => {
-            for (key, path) in [("train", &coco.train), ("val", &coco.val), ("test", &coco.test)] {
-                file(path, &["data", key], root, origin)?;
-            }
-            directory("images", &coco.images, root, origin)?;
-            masks(coco.masks.as_ref(), root, origin)?;
-        }
-        Source::Voc(voc) => {
-            directory("images", &voc.images, root, origin)?;
-            directory("annotations", &voc.annotations, root, origin)?;
-            masks(voc.masks.as_ref(), root, origin)?;
-        }
-        Source::Yolo(yolo) => {
-            directory("images", &yolo.images, root, origin)?;
-            directory("labels", &yolo.labels, root, origin)?;
-            names(&yolo.names, &["data", "names"], root, origin)?;
-            masks(yolo.masks.as_ref(), root, origin)?;
-        }
-        Source::Panoptic(panoptic) => {
-            file(&panoptic.annotations, &["data", "annotations"], root, origin)?;
-            directory("images", &panoptic.images, root, origin)?;
-            directory("segments", &panoptic.segments, root, origin)?;
-        }
-        Source::Csv(csv) => {
-            file(&csv.file, &["data", "file"], root, origin)?;
-            directory("images", &csv.images, root, origin)?;
-        }
-        Source::Folder(source) => {
-            folder(&source.folder, root, origin, &["data", "folder"])?;
-            for (task, path) in &source.also {
-                folder(path, root, origin, &["data", "also", task])?;
-            }
-        }
-    }
+    config.data.source.look(&Files::new(&config.data.root, origin))?;
     let paths = config.teacher.paths.iter().flat_map(|(task, paths)| paths.iter().map(move |p| (task, p)));
     for (task, path) in paths {
         if !path.is_file() {
@@ -251,96 +174,4 @@ pub(super) fn files(config: &Config, origin: &Origin) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn idx(table: &str, files: &IdxFiles, root: &Path, origin: &Origin) -> Result<()> {
-    let all = [
-        ("train_images", &files.train_images),
-        ("train_labels", &files.train_labels),
-        ("test_images", &files.test_images),
-        ("test_labels", &files.test_labels),
-    ];
-    for (key, file) in all {
-        self::file(file, &["data", table, key], root, origin)?;
-    }
-    Ok(())
-}
-
-fn file(file: &Path, key: &[&str], root: &Path, origin: &Origin) -> Result<()> {
-    let path = root.join(file);
-    if path.is_file() {
-        return Ok(());
-    }
-    Err(origin.error(key, format!("{}; {}", absent(&path, "file"), root_hint(root))))
-}
-
-fn names(names: &Names, key: &[&str], root: &Path, origin: &Origin) -> Result<()> {
-    match names {
-        Names::File(path) => file(path, key, root, origin),
-        Names::List(_) => Ok(()),
-    }
-}
-
-fn masks(masks: Option<&MasksConfig>, root: &Path, origin: &Origin) -> Result<()> {
-    let Some(masks) = masks else { return Ok(()) };
-    names(&masks.names, &["data", "masks", "names"], root, origin)?;
-    let path = root.join(&masks.folder);
-    if path.is_dir() {
-        return Ok(());
-    }
-    Err(origin.error(&["data", "masks", "folder"], format!("{}; {}", absent(&path, "folder"), root_hint(root))))
-}
-
-fn folder(folder: &Path, root: &Path, origin: &Origin, key: &[&str]) -> Result<()> {
-    let path = root.join(folder);
-    for needed in [path.clone(), path.join("train")] {
-        if !needed.is_dir() {
-            let form = "the class folders belong in train/ inside it (train/cat/1.png)";
-            let message = format!("{}; {form}; {}", absent(&needed, "folder"), root_hint(root));
-            return Err(origin.error(key, message));
-        }
-    }
-    Ok(())
-}
-
-fn directory(key: &str, folder: &Path, root: &Path, origin: &Origin) -> Result<()> {
-    let path = root.join(folder);
-    if path.is_dir() {
-        return Ok(());
-    }
-    Err(origin.error(&["data", key], format!("{}; {}", absent(&path, "folder"), root_hint(root))))
-}
-
-fn root_hint(root: &Path) -> String {
-    format!("data.root is {:?}, change it with --set data.root=FOLDER", root.display().to_string())
-}
-
-/// Says that there is no such file, and what there is instead.
-fn absent(path: &Path, what: &str) -> String {
-    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let mut text = if full.exists() {
-        format!("{} is not a {what}", full.display())
-    } else {
-        format!("there is no {what} {}", full.display())
-    };
-    if let Some(missing) = full.ancestors().skip(1).take_while(|a| !a.exists()).last() {
-        text += &format!(" (already {} does not exist)", missing.display());
-    } else if let Some(name) = neighbour(&full) {
-        text += &format!(" (did you mean `{name}`, which lies beside it?)");
-    }
-    text
-}
-
-/// The name in the same folder that is most like the missing one.
-fn neighbour(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_string_lossy().into_owned();
-    let names: Vec<String> = std::fs::read_dir(path.parent()?)
-        .ok()?
-        .flatten()
-        .map(|e| e.file_name().to_string_lossy().into_owned())
-        .collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|n| *n != name).collect();
-    // `x` and `x.gz` are the same data to the reader, however long the name.
-    let reference = names.iter().find(|n| n.strip_suffix(".gz") == Some(&name) || name.strip_suffix(".gz") == Some(*n));
-    reference.copied().or_else(|| nearest(&name, &names)).map(str::to_string)
 }

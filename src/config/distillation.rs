@@ -1,11 +1,11 @@
 //! `[distill]` and a table for each of its methods.
 
-use super::origin::Origin;
-use super::read::{Section, either, nearest};
 use super::sections::unknown_task;
 use super::*;
 use crate::distill::{self, FeatureKind, FeatureSite, METHODS, Method};
 use crate::nn::{HeadMaps, detector_stages};
+use crate::settings::Origin;
+use crate::settings::{Section, either, nearest};
 
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];

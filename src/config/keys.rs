@@ -1,12 +1,11 @@
 //! Every key a run's file may hold, and what to say about the others.
 
-use super::origin::Origin;
-use super::read::{either, nearest};
-use super::{balancing, distillation};
+use super::{balancing, data, distillation};
+use crate::data::sources::Source;
+use crate::settings::Origin;
+use crate::settings::{either, nearest};
 use crate::{Error, Result};
 
-const FILES: &[&str] = &["task", "train_images", "train_labels", "test_images", "test_labels", "classes"];
-const COUNTS: &[&str] = &["train", "val", "test"];
 const TRAIN: &[&str] = &[
     "epochs",
     "batch",
@@ -24,7 +23,7 @@ const TRAIN: &[&str] = &[
     "label_smoothing",
 ];
 
-/// The tables of the file with their keys, in the order in which they are explained.
+/// The tables of the file with their keys, in the order in which they are explained; without `[data]`, whose keys the sources tell.
 const TABLES: &[(&str, &[&str])] = &[
     (
         "",
@@ -33,58 +32,6 @@ const TABLES: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    (
-        "data",
-        &[
-            "source",
-            "root",
-            "split_seed",
-            "flip_invariant",
-            "crop_invariant",
-            "canvas",
-            "samples",
-            "val_fraction",
-            "test_fraction",
-            "first",
-            "second",
-            "files",
-            "folder",
-            "size",
-            "channels",
-            "task",
-            "also",
-            "limit",
-            "objects",
-            "tasks",
-            "images",
-            "annotations",
-            "segments",
-            "labels",
-            "file",
-            "image",
-            "group",
-            "unknown",
-            "columns",
-            "names",
-            "masks",
-            "sets",
-            "classes",
-            "train",
-            "val",
-            "test",
-            "on_error",
-            "labelled",
-            "disjoint",
-            "evaluate_on",
-        ],
-    ),
-    ("data.samples", COUNTS),
-    ("data.limit", COUNTS),
-    ("data.masks", &["folder", "names", "ignored"]),
-    ("data.sets", &["train", "val", "test"]),
-    ("data.files", FILES),
-    ("data.first", FILES),
-    ("data.second", FILES),
     ("augment", &["shift", "flip", "noise", "crop", "scale", "rotate", "mosaic"]),
     ("train", TRAIN),
     (
@@ -152,7 +99,17 @@ fn keys_of(table: &str) -> Option<Vec<&'static str>> {
     if table.strip_prefix("tasks.").is_some_and(|task| !task.contains('.')) {
         return Some(super::tasks::KEYS.to_vec());
     }
-    TABLES.iter().find(|(name, _)| *name == table).map(|(_, keys)| keys.to_vec())
+    tables().into_iter().find(|(name, _)| *name == table).map(|(_, keys)| keys)
+}
+
+/// All tables with their keys.
+fn tables() -> Vec<(String, Vec<&'static str>)> {
+    let data = data::KEYS.iter().copied().chain(Source::keys()).collect();
+    let inner = Source::tables().into_iter().map(|(name, keys)| (format!("data.{name}"), keys.to_vec()));
+    let others = TABLES.iter().map(|(name, keys)| (name.to_string(), keys.to_vec()));
+    let mut all: Vec<_> = others.collect();
+    all.splice(1..1, std::iter::once(("data".to_string(), data)).chain(inner));
+    all
 }
 
 fn refusal(path: &[&str], origin: &Origin) -> Error {
@@ -174,12 +131,13 @@ fn refusal(path: &[&str], origin: &Origin) -> Error {
 
 /// Where a key that is unknown here would be known: the main tables, or else the inner ones.
 fn homes(key: &str) -> Vec<String> {
+    let all = tables();
     let tables = |inner: bool| -> Vec<String> {
-        let fits = |(name, keys): &&(&str, &[&str])| keys.contains(&key) && name.contains('.') == inner;
+        let fits = |(name, keys): &&(String, Vec<&str>)| keys.contains(&key) && name.contains('.') == inner;
         let say = |name: &str| {
             if name.is_empty() { "the top of the file, before any table".into() } else { format!("[{name}]") }
         };
-        TABLES.iter().filter(fits).map(|(name, _)| say(name)).collect()
+        all.iter().filter(fits).map(|(name, _)| say(name)).collect()
     };
     let main = tables(false);
     let methods = distillation::homes(key);

@@ -6,14 +6,11 @@
 
 mod balancing;
 mod check;
+mod data;
 mod distillation;
 mod keys;
 mod network;
-mod origin;
-mod read;
 mod sections;
-mod source;
-mod sources;
 mod tasks;
 mod teaching;
 #[cfg(test)]
@@ -21,10 +18,6 @@ mod tests;
 
 pub(super) use distillation::head_maps;
 pub use network::{Init, NetConfig, Stem};
-pub use source::{
-    CocoSource, CsvSource, DigitsSource, FolderSource, IdxFiles, IdxSource, Limit, MasksConfig, Names, OnError,
-    PairSource, PanopticSource, Samples, ScenesSource, SetsConfig, Source, VocSource, YoloSource,
-};
 pub use tasks::{Balanced, ClassWeights, TaskConfig, TaskLoss};
 pub use teaching::{
     BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, Storage, TeacherConfig, TeacherKind,
@@ -33,14 +26,12 @@ pub use teaching::{
 use crate::balance::FIXED;
 use crate::data::TaskKind;
 use crate::data::augment::Augment;
-use crate::data::formats::table;
+use crate::data::sources::Source;
+use crate::settings::{Origin, Section};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// The names of the two tasks of the embedded digits.
-pub const DIGITS_TASKS: [&str; 2] = ["first", "second"];
 
 /// A run, complete: every default is filled in.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -251,10 +242,10 @@ impl Config {
         Self::read(text, path, sets).map(|(config, _)| config)
     }
 
-    fn read(text: &str, path: &Path, sets: &[String]) -> Result<(Config, origin::Origin)> {
-        let (origin, values) = origin::Origin::parse(text, path, sets)?;
+    fn read(text: &str, path: &Path, sets: &[String]) -> Result<(Config, Origin)> {
+        let (origin, values) = Origin::parse(text, path, sets)?;
         keys::check(&values, &origin)?;
-        let config = sections::config(&read::Section::root(&origin, &values), path)?;
+        let config = sections::config(&Section::root(&origin, &values), path)?;
         check::combinations(&config, &origin)?;
         Ok((config, origin))
     }
@@ -268,45 +259,12 @@ impl Config {
 
     /// The tasks of the data, in the order of their labels.
     pub fn task_names(&self) -> Vec<&str> {
-        match &self.data.source {
-            Source::Digits(_) => DIGITS_TASKS.to_vec(),
-            Source::Pair(pair) => vec![&pair.first.task, &pair.second.task],
-            Source::Idx(idx) => vec![&idx.files.task],
-            Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.name()).collect(),
-            Source::Coco(coco) => coco.tasks.iter().map(|q| q.name()).collect(),
-            Source::Voc(voc) => voc.tasks.iter().map(|q| q.name()).collect(),
-            Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.name()).collect(),
-            Source::Panoptic(panoptic) => panoptic.tasks.iter().map(|q| q.name()).collect(),
-            Source::Csv(csv) => table::tasks(&csv.columns).into_iter().map(|(name, _)| name).collect(),
-            Source::Folder(folder) => {
-                std::iter::once(&folder.task).chain(folder.also.keys()).map(String::as_str).collect()
-            }
-        }
+        self.data.source.tasks().into_iter().map(|(name, _)| name).collect()
     }
 
     /// What each task asks for, in the order of [`Config::task_names`].
     pub fn task_kinds(&self) -> Vec<TaskKind> {
-        match &self.data.source {
-            Source::Scenes(scenes) => scenes.tasks.iter().map(|q| q.kind()).collect(),
-            Source::Coco(coco) => coco.tasks.iter().map(|q| q.kind()).collect(),
-            Source::Voc(voc) => voc.tasks.iter().map(|q| q.kind()).collect(),
-            Source::Yolo(yolo) => yolo.tasks.iter().map(|q| q.kind()).collect(),
-            Source::Panoptic(panoptic) => panoptic.tasks.iter().map(|q| q.kind()).collect(),
-            Source::Csv(csv) => table::tasks(&csv.columns).into_iter().map(|(_, kind)| kind).collect(),
-            _ => vec![TaskKind::Class; self.task_names().len()],
-        }
-    }
-
-    /// Whether the images have objects in them, which move with their pixels.
-    pub(super) fn has_objects(&self) -> bool {
-        use Source::{Coco, Panoptic, Scenes, Voc, Yolo};
-        matches!(self.data.source, Scenes(_) | Coco(_) | Voc(_) | Yolo(_) | Panoptic(_))
-    }
-
-    /// Whether images keep their proportions on the canvas.
-    pub fn letterboxed(&self) -> bool {
-        use Source::{Coco, Csv, Panoptic, Voc, Yolo};
-        matches!(self.data.source, Coco(_) | Voc(_) | Yolo(_) | Panoptic(_) | Csv(_))
+        self.data.source.tasks().into_iter().map(|(_, kind)| kind).collect()
     }
 
     /// Teachers that each seed trains.

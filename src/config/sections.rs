@@ -1,8 +1,8 @@
 //! From the file's tables to the typed configuration, one function a table.
 
-use super::read::{Choice, Section, as_number, nearest};
 use super::*;
 use crate::nn::arch;
+use crate::settings::{Choice, Section, as_number, nearest};
 use toml::Value;
 
 impl Choice for Optimizer {
@@ -29,7 +29,7 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     let distill = s.table("distill")?;
     let joint = JointConfig { train: self::train(&s.table("joint")?.table("train")?, &student.train)? };
     let distill_train = self::train(&distill.table("train")?, &joint.train)?;
-    let data = sources::data(&s.table("data")?)?;
+    let data = data::section(&s.table("data")?)?;
     let teacher = teaching::teacher(&s.table("teacher")?, &train)?;
     let mut config = Config {
         name: name(s, path)?,

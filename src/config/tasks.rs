@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::read::{Choice, Section, as_number, either};
 use crate::Result;
 use crate::data::TaskKind;
+use crate::settings::{Choice, Section, as_number, either};
 
 /// One task in a run's file.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::read::{Choice, Section, as_number};
 use super::sections::{net, train};
 use super::{NetConfig, TrainConfig};
 use crate::Result;
 use crate::distill::{self, Method};
+use crate::settings::{Choice, Section, as_number};
 
 /// The teachers.
 #[derive(Debug, Clone, PartialEq, Serialize)]

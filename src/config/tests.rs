@@ -109,9 +109,11 @@ digit = 0.5
 fn an_empty_file_is_the_embedded_digits_with_every_default() {
     let config = parse("").unwrap();
     assert_eq!((config.name.as_str(), config.seeds.as_slice()), ("run", &[0, 1, 2][..]));
+    let source = &config.data.source;
+    assert_eq!(source.name(), "digits");
     assert_eq!(
-        config.data.source,
-        Source::Digits(DigitsSource { canvas: [12, 12], samples: Samples { train: 4000, val: 800, test: 1500 } })
+        source.values(),
+        &"canvas = [12, 12]\nsamples = { train = 4000, val = 800, test = 1500 }".parse::<toml::Table>().unwrap()
     );
     assert_eq!(
         config.augment,

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 
 /// How many composed samples each split gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "train", derive(serde::Serialize))]
 pub struct Samples {
     /// Training samples.
     pub train: usize,

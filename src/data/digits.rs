@@ -34,10 +34,13 @@ pub fn single(task: &str, split_seed: u64) -> Result<Dataset> {
     split::three_ways("digits", Task::class(task, classes), &all(), VAL, TEST, split_seed)
 }
 
+/// The names of the two tasks.
+pub const TASKS: [&str; 2] = ["first", "second"];
+
 /// Two digits on one canvas, usually 12x12: task `first` names the one at the top left, task `second` the one at the bottom
 /// right. The digits are divided by `split_seed` before they are paired, so no digit image is in two splits.
 pub fn load(pairing: &compose::Pairing, split_seed: u64) -> Result<Dataset> {
-    compose::compose("digits", &single("first", split_seed)?, &single("second", split_seed)?, pairing)
+    compose::compose("digits", &single(TASKS[0], split_seed)?, &single(TASKS[1], split_seed)?, pairing)
 }
 
 #[cfg(test)]

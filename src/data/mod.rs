@@ -26,6 +26,8 @@ mod originals;
 pub mod scenes;
 pub mod seed;
 mod skipped;
+#[cfg(feature = "train")]
+pub mod sources;
 pub mod split;
 
 pub use labels::{IGNORED, Labels, MISSING, Object, Task, TaskKind, UNKNOWN};
@@ -134,13 +136,24 @@ impl Split {
 
 /// How many samples of each split to keep; `None` keeps all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "train", derive(serde::Serialize))]
 pub struct Limits {
     /// Training samples.
+    #[cfg_attr(feature = "train", serde(skip_serializing_if = "Option::is_none"))]
     pub train: Option<usize>,
     /// Validation samples.
+    #[cfg_attr(feature = "train", serde(skip_serializing_if = "Option::is_none"))]
     pub val: Option<usize>,
     /// Test samples.
+    #[cfg_attr(feature = "train", serde(skip_serializing_if = "Option::is_none"))]
     pub test: Option<usize>,
+}
+
+impl Limits {
+    /// Whether all is kept.
+    pub fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
 }
 
 /// A data set, split, in memory.

@@ -92,7 +92,7 @@ impl Inputs {
 
     /// The same for a run of this configuration.
     pub(super) fn of_run(config: &Config, data: Dataset) -> Self {
-        let (letterbox, evaluate_on) = (config.letterboxed(), config.data.evaluate_on);
+        let (letterbox, evaluate_on) = (config.data.source.letterboxed(), config.data.evaluate_on);
         Inputs { letterbox, evaluate_on, ..Inputs::new(data, config.augment.augment()) }
     }
 

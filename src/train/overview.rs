@@ -4,7 +4,7 @@ mod text;
 
 use serde::Serialize;
 
-use crate::config::Source;
+use crate::data::sources::Source;
 use crate::data::{Dataset, Labels, Object, SkippedGroup, Split, Task, TaskKind};
 use crate::{Error, Result};
 
@@ -173,7 +173,7 @@ impl Overview {
 fn limits(data: &Dataset, source: &Source) -> Vec<String> {
     let limit = source.limit();
     // Every folder of a task of its own has the limit for itself.
-    let folders = if let Source::Folder(folder) = source { 1 + folder.also.len() } else { 1 };
+    let folders = source.folders();
     let told = |((name, split), limit): ((&str, &Split), Option<usize>)| {
         let limit = limit.filter(|limit| split.len() < limit * folders)?;
         let each = if folders > 1 { format!(" for each of {folders} folders") } else { String::new() };

@@ -12,6 +12,7 @@ use std::path::Path;
 
 /// What is done with an entry that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "train", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum OnError {
     /// The whole file is refused.
     #[default]

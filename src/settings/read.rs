@@ -5,26 +5,26 @@ use crate::{Error, Result};
 use toml::Value;
 
 /// One table of the file, whether it was written down or not.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     origin: &'a Origin,
     values: Option<&'a toml::Table>,
     path: Vec<String>,
 }
 
 /// A value that is one of a few words.
-pub(super) trait Choice: Copy + PartialEq + 'static {
+pub(crate) trait Choice: Copy + PartialEq + 'static {
     /// Every word and what it stands for.
     const WORDS: &'static [(&'static str, Self)];
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
-    pub(super) fn root(origin: &'a Origin, values: &'a toml::Table) -> Self {
+    pub(crate) fn root(origin: &'a Origin, values: &'a toml::Table) -> Self {
         Section { origin, values: Some(values), path: Vec::new() }
     }
 
     /// A table inside this one; as if empty where it is not written.
-    pub(super) fn table(&self, key: &str) -> Result<Section<'a>> {
+    pub(crate) fn table(&self, key: &str) -> Result<Section<'a>> {
         let mut path = self.path.clone();
         path.push(key.to_string());
         let values = match self.get(key) {
@@ -43,32 +43,32 @@ impl<'a> Section<'a> {
     }
 
     /// The keys that are written in this table.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.values.into_iter().flat_map(|t| t.keys().map(String::as_str))
     }
 
     /// Whether the key is written.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
     /// Whether the key holds a table.
-    pub(super) fn is_table(&self, key: &str) -> bool {
+    pub(crate) fn is_table(&self, key: &str) -> bool {
         self.get(key).is_some_and(Value::is_table)
     }
 
     /// Whether the key holds a list.
-    pub(super) fn is_list(&self, key: &str) -> bool {
+    pub(crate) fn is_list(&self, key: &str) -> bool {
         self.get(key).is_some_and(Value::is_array)
     }
 
     /// An error about one of this table's keys.
-    pub(super) fn error(&self, key: &str, message: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, key: &str, message: impl Into<String>) -> Error {
         self.error_in(key, None, message.into())
     }
 
     /// An error about the table itself.
-    pub(super) fn own_error(&self, message: impl Into<String>) -> Error {
+    pub(crate) fn own_error(&self, message: impl Into<String>) -> Error {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         self.origin.error_in(&path, None, message.into())
     }
@@ -84,7 +84,7 @@ impl<'a> Section<'a> {
     }
 
     /// A finite number that fulfils `holds`; `what` names such a number.
-    pub(super) fn number(&self, key: &str, default: f64, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
+    pub(crate) fn number(&self, key: &str, default: f64, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
         as_number(value).filter(|x| x.is_finite() && holds(*x)).ok_or_else(|| {
             self.error(key, format!("expected {what}, found {}; without the key it is {default:?}", describe(value)))
@@ -92,12 +92,12 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number from `least` to `most`.
-    pub(super) fn integer(&self, key: &str, default: usize, least: usize, most: usize) -> Result<usize> {
+    pub(crate) fn integer(&self, key: &str, default: usize, least: usize, most: usize) -> Result<usize> {
         Ok(self.optional_integer(key, Some(default), least, most)?.unwrap_or(default))
     }
 
     /// A whole number from `least` to `most`, or none.
-    pub(super) fn optional_integer(
+    pub(crate) fn optional_integer(
         &self,
         key: &str,
         default: Option<usize>,
@@ -117,7 +117,7 @@ impl<'a> Section<'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
+    pub(crate) fn flag(&self, key: &str, default: bool) -> Result<bool> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_bool().ok_or_else(|| {
             self.error(
@@ -128,7 +128,7 @@ impl<'a> Section<'a> {
     }
 
     /// A text that is not empty.
-    pub(super) fn text(&self, key: &str, what: &str) -> Result<Option<String>> {
+    pub(crate) fn text(&self, key: &str, what: &str) -> Result<Option<String>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_str() {
             Some(text) if !text.trim().is_empty() => Ok(Some(text.to_string())),
@@ -137,26 +137,31 @@ impl<'a> Section<'a> {
     }
 
     /// A text that must be there.
-    pub(super) fn required(&self, key: &str, what: &str) -> Result<String> {
+    pub(crate) fn required(&self, key: &str, what: &str) -> Result<String> {
         let missing = || self.error(key, format!("is missing: expected {what}; write `{key} = \"…\"`"));
         self.text(key, what)?.ok_or_else(missing)
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Choice>(&self, key: &str, default: T) -> Result<T> {
+    pub(crate) fn choice<T: Choice>(&self, key: &str, default: T) -> Result<T> {
+        self.one_of(key, T::WORDS, default)
+    }
+
+    /// What one of these words stands for.
+    pub(crate) fn one_of<T: Copy>(&self, key: &str, words: &[(&str, T)], default: T) -> Result<T> {
         let Some(value) = self.get(key) else { return Ok(default) };
         let text = value.as_str();
-        if let Some((_, choice)) = T::WORDS.iter().find(|(word, _)| Some(*word) == text) {
+        if let Some((_, choice)) = words.iter().find(|(word, _)| Some(*word) == text) {
             return Ok(*choice);
         }
-        let words: Vec<&str> = T::WORDS.iter().map(|(w, _)| *w).collect();
+        let words: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
         let quoted: Vec<String> = words.iter().map(|w| format!("{w:?}")).collect();
         let hint = text.and_then(|t| nearest(t, &words)).map(|w| format!("; did you mean {w:?}?")).unwrap_or_default();
         Err(self.error(key, format!("expected {}, found {}{hint}", either(&quoted), describe(value))))
     }
 
     /// A list whose every element `read` accepts; `what` names such a list.
-    pub(super) fn list<T>(&self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<Vec<T>>> {
+    pub(crate) fn list<T>(&self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<Vec<T>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let Some(array) = value.as_array() else {
             return Err(self.error(key, format!("expected {what}, found {}", describe(value))));
@@ -168,7 +173,7 @@ impl<'a> Section<'a> {
     }
 
     /// Height and width, both at least `least`.
-    pub(super) fn size(&self, key: &str, default: Option<[usize; 2]>, least: usize, most: usize) -> Result<[usize; 2]> {
+    pub(crate) fn size(&self, key: &str, default: Option<[usize; 2]>, least: usize, most: usize) -> Result<[usize; 2]> {
         let example = default.unwrap_or([32, 32]);
         let what = format!("[height, width] in pixels, both {}, such as {example:?}", range(least, most));
         let read =
@@ -182,13 +187,13 @@ impl<'a> Section<'a> {
     }
 
     /// An error about element `i` of a list.
-    pub(super) fn element_error(&self, key: &str, i: usize, message: impl Into<String>) -> Error {
+    pub(crate) fn element_error(&self, key: &str, i: usize, message: impl Into<String>) -> Error {
         self.error_in(key, Some(i), message.into())
     }
 }
 
 /// A number, also where it was written without a point.
-pub(super) fn as_number(value: &Value) -> Option<f64> {
+pub(crate) fn as_number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
 }
 
@@ -197,7 +202,7 @@ fn range(least: usize, most: usize) -> String {
 }
 
 /// `a, b or c`.
-pub(super) fn either(words: &[String]) -> String {
+pub(crate) fn either(words: &[String]) -> String {
     match words.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
@@ -206,7 +211,7 @@ pub(super) fn either(words: &[String]) -> String {
 }
 
 /// The word that was probably meant, if one is near enough.
-pub(super) fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
     let plain = |s: &str| s.to_lowercase().replace(['-', ' '], "_");
     let distance = |w: &str| strsim::damerau_levenshtein(&plain(word), &plain(w));
     let best = words.iter().min_by_key(|w| distance(w))?;

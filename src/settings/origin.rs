@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item};
 
 /// The text of a run's file with the place of every key, and the values given on the command line on top.
-pub(super) struct Origin {
+pub(crate) struct Origin {
     path: PathBuf,
     document: Document<String>,
     sets: Vec<Set>,
@@ -21,7 +21,7 @@ struct Set {
 
 impl Origin {
     /// Parses the text, applies the command line's values; gives the merged values beside their origins.
-    pub(super) fn parse(text: &str, path: &Path, sets: &[String]) -> Result<(Origin, toml::Table)> {
+    pub(crate) fn parse(text: &str, path: &Path, sets: &[String]) -> Result<(Origin, toml::Table)> {
         let syntax = |span: Option<Range<usize>>, message: &str| Error::Config {
             path: path.to_path_buf(),
             line: span.map(|s| line_at(text, s.start)),
@@ -42,13 +42,13 @@ impl Origin {
     }
 
     /// An error about the value at `path`, told with the file and line (or the `--set`) it came from.
-    pub(super) fn error<S: AsRef<str>>(&self, path: &[S], message: impl Into<String>) -> Error {
+    pub(crate) fn error<S: AsRef<str>>(&self, path: &[S], message: impl Into<String>) -> Error {
         let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
         self.error_in(&path, None, message.into())
     }
 
     /// As [`Origin::error`], about one element of an array.
-    pub(super) fn error_in(&self, path: &[&str], element: Option<usize>, message: String) -> Error {
+    pub(crate) fn error_in(&self, path: &[&str], element: Option<usize>, message: String) -> Error {
         let key = path.join(".");
         match self.set_for(path) {
             Some(set) => Error::Config { path: PathBuf::from(format!("--set {}", set.text)), line: None, key, message },
@@ -57,7 +57,7 @@ impl Origin {
     }
 
     /// The line of a key, or of the innermost table around it that was written down.
-    pub(super) fn line(&self, path: &[&str], element: Option<usize>) -> Option<usize> {
+    pub(crate) fn line(&self, path: &[&str], element: Option<usize>) -> Option<usize> {
         let mut item: &Item = self.document.as_item();
         let mut line = None;
         for key in path {
@@ -120,7 +120,7 @@ fn value_of(text: &str) -> toml::Value {
 }
 
 /// What stands in the file, in words.
-pub(super) fn describe(value: &toml::Value) -> String {
+pub(crate) fn describe(value: &toml::Value) -> String {
     use toml::Value;
     match value {
         Value::String(s) => format!("the string {s:?}"),

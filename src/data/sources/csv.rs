@@ -1,0 +1,140 @@
+//! `source = "csv"`: images with a table of their labels, its first line the names of the columns.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{RunData, Source, SourceKind, SourceOptions, keys};
+use crate::Result;
+use crate::data::formats::coco::OnError;
+use crate::data::formats::table::{self, Column};
+use crate::data::{Dataset, TaskKind};
+use crate::settings::{Choice, Files, Section};
+
+pub(super) static KIND: SourceKind = SourceKind {
+    name: "csv",
+    keys: &[
+        "file",
+        "images",
+        "image",
+        "group",
+        "unknown",
+        "size",
+        "channels",
+        "val_fraction",
+        "test_fraction",
+        "on_error",
+        "columns",
+    ],
+    tables: &[],
+    read,
+};
+
+#[derive(Debug, Serialize)]
+struct Csv {
+    /// The CSV file, relative to `data.root`.
+    file: PathBuf,
+    /// The folder of the images, relative to `data.root`.
+    images: PathBuf,
+    /// The column of their names, with or without the ending.
+    image: String,
+    /// A column whose equal values stay in one split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// Values that mean that nothing is known, beside the empty one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<String>,
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    channels: usize,
+    /// Part of the images kept for validation.
+    val_fraction: f64,
+    /// Part of the images kept for the test.
+    test_fraction: f64,
+    /// What is done with rows and images that cannot be used.
+    on_error: OnError,
+    /// The columns to be learnt, and what each holds.
+    columns: BTreeMap<String, Column>,
+}
+
+fn read(s: &Section) -> Result<Source> {
+    let unknown = s.list("unknown", "a list of values in quotes", |v| v.as_str().map(str::to_string))?;
+    let [val_fraction, test_fraction] = keys::fractions(s)?;
+    let csv = Csv {
+        file: s.required("file", "a CSV file below data.root")?.into(),
+        images: keys::images(s)?,
+        image: s.text("image", "the column of the images' names")?.unwrap_or_else(|| "image".into()),
+        group: s.text("group", "a column")?,
+        unknown: unknown.unwrap_or_default(),
+        size: keys::canvas(s)?,
+        channels: keys::channels(s)?,
+        val_fraction,
+        test_fraction,
+        on_error: s.choice("on_error", OnError::Fail)?,
+        columns: columns(&s.table("columns")?)?,
+    };
+    Source::new(&KIND, csv)
+}
+
+impl Choice for Column {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("class", Self::Class), ("attribute", Self::Attribute), ("number", Self::Number)];
+}
+
+/// `columns`: what each column to be learnt holds. Columns of classes and numbers lend their names to tasks.
+fn columns(s: &Section) -> Result<BTreeMap<String, Column>> {
+    let mut columns = BTreeMap::new();
+    for name in s.keys() {
+        let column = s.choice(name, Column::Class)?;
+        if column != Column::Attribute && (!keys::is_plain(name) || name == table::ATTRIBUTES) {
+            let message = format!("a task cannot be named {name:?}; rename the column to letters, digits, `-` and `_`");
+            return Err(s.error(name, message));
+        }
+        columns.insert(name.to_string(), column);
+    }
+    if columns.is_empty() {
+        let message =
+            "is missing: expected a table that says what each column to be learnt holds, such as `kind = \"class\"`";
+        return Err(s.own_error(message));
+    }
+    Ok(columns)
+}
+
+impl SourceOptions for Csv {
+    fn tasks(&self) -> Vec<(&str, TaskKind)> {
+        table::tasks(&self.columns)
+    }
+
+    fn size(&self) -> Option<[usize; 2]> {
+        Some(self.size)
+    }
+
+    fn load(&self, run: &RunData) -> Result<Dataset> {
+        let options = table::Options {
+            file: run.root.join(&self.file),
+            images: run.root.join(&self.images),
+            image: self.image.clone(),
+            columns: self.columns.clone(),
+            unknown: self.unknown.clone(),
+            group: self.group.clone(),
+            size: self.size,
+            channels: self.channels,
+            val_fraction: self.val_fraction,
+            test_fraction: self.test_fraction,
+            split_seed: run.split_seed,
+            on_error: self.on_error,
+        };
+        table::load(run.name, &options)
+    }
+
+    fn look(&self, files: &Files) -> Result<()> {
+        files.file(&["file"], &self.file)?;
+        files.folder(&["images"], &self.images)
+    }
+
+    fn letterboxed(&self) -> bool {
+        true
+    }
+}

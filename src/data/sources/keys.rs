@@ -1,0 +1,183 @@
+//! Keys of `[data]` that several sources share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use toml::Value;
+
+use crate::Result;
+use crate::data::Limits;
+use crate::data::compose::Samples;
+use crate::data::formats::names as names_file;
+use crate::data::formats::objects::TaskChoice;
+use crate::settings::{Files, Section};
+
+use super::RunData;
+
+/// Keys of a table of counts, one a split.
+pub(super) const COUNTS: &[&str] = &["train", "val", "test"];
+/// Keys of `masks`.
+pub(super) const MASKS: &[&str] = &["folder", "names", "ignored"];
+
+/// What can be asked where only boxes are known.
+pub(super) const BOXES: [(&str, TaskChoice); 2] = [("boxes", TaskChoice::Boxes), ("count", TaskChoice::Count)];
+
+/// Names of classes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Names {
+    /// A YAML file with `names:`, relative to `data.root`.
+    File(PathBuf),
+    /// The names themselves, from 0 on.
+    List(Vec<String>),
+}
+
+impl Names {
+    /// The classes by number.
+    pub(super) fn read(&self, run: &RunData) -> Result<BTreeMap<u32, String>> {
+        match self {
+            Names::File(path) => names_file::read(&run.root.join(path)),
+            Names::List(list) => Ok((0..).zip(list.iter().cloned()).collect()),
+        }
+    }
+
+    /// Refuses a missing file of names.
+    pub(super) fn look(&self, key: &[&str], files: &Files) -> Result<()> {
+        match self {
+            Names::File(path) => files.file(key, path),
+            Names::List(_) => Ok(()),
+        }
+    }
+}
+
+/// Masks in files of their own: PNG images whose values number classes, each named as the image it belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct MasksOptions {
+    /// Their folder, relative to `data.root`.
+    pub folder: PathBuf,
+    /// The classes by value.
+    pub names: Names,
+    /// Values of pixels that have no class, beside 255.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<u8>,
+}
+
+impl MasksOptions {
+    /// Refuses a missing folder, or a missing file of names.
+    pub(super) fn look(&self, files: &Files) -> Result<()> {
+        self.names.look(&["masks", "names"], files)?;
+        files.folder(&["masks", "folder"], &self.folder)
+    }
+}
+
+/// `tasks`: what is asked, among `all` by name; `usual` where nothing is written.
+pub(super) fn chosen_tasks<Q: Copy + PartialEq>(s: &Section, all: &[(&'static str, Q)], usual: &[Q]) -> Result<Vec<Q>> {
+    let names: Vec<String> = all.iter().map(|(name, _)| format!("{name:?}")).collect();
+    let what = format!("a list of different tasks among {}", names.join(", "));
+    let find = |v: &Value| all.iter().find(|(name, _)| Some(*name) == v.as_str()).map(|(_, q)| *q);
+    let Some(found) = s.list("tasks", &what, find)? else { return Ok(usual.to_vec()) };
+    if let Some(i) = (1..found.len()).find(|i| found[..*i].contains(&found[*i])) {
+        let name = all.iter().find(|(_, q)| *q == found[i]).map_or("", |(name, _)| name);
+        return Err(s.element_error("tasks", i, format!("{name:?} stands twice; remove the second")));
+    }
+    if found.is_empty() {
+        return Err(s.error("tasks", format!("expected {what}, found an empty list")));
+    }
+    Ok(found)
+}
+
+/// `names`: a YAML file, or the names.
+pub(super) fn names(s: &Section) -> Result<Names> {
+    let what = "a YAML file with `names:` below data.root, or a list of class names in quotes";
+    if s.is_list("names") {
+        let list = s.list("names", what, |v| v.as_str().map(str::to_string))?.unwrap_or_default();
+        let empty = s.error("names", format!("expected {what}, found an empty list"));
+        return if list.is_empty() { Err(empty) } else { Ok(Names::List(list)) };
+    }
+    Ok(Names::File(s.required("names", what)?.into()))
+}
+
+/// `masks`: masks in files of their own, for a source of these tasks.
+pub(super) fn masks(s: &Section, tasks: &[TaskChoice]) -> Result<Option<MasksOptions>> {
+    if !s.has("masks") {
+        return Ok(None);
+    }
+    if !tasks.contains(&TaskChoice::Mask) {
+        let message = "nobody asks for them; add \"mask\" to data.tasks, or leave the masks out";
+        return Err(s.error("masks", message));
+    }
+    let s = s.table("masks")?;
+    let value = |v: &Value| v.as_integer().and_then(|i| u8::try_from(i).ok());
+    Ok(Some(MasksOptions {
+        folder: s.required("folder", "the folder of the .png masks below data.root")?.into(),
+        names: names(&s)?,
+        ignored: s.list("ignored", "a list of values from 0 to 255", value)?.unwrap_or_default(),
+    }))
+}
+
+/// `images`: the folder of the images.
+pub(super) fn images(s: &Section) -> Result<PathBuf> {
+    s.required("images", "the folder of the images below data.root").map(PathBuf::from)
+}
+
+/// `size`: the canvas on which every image is put.
+pub(super) fn canvas(s: &Section) -> Result<[usize; 2]> {
+    s.size("size", None, 16, 4096)
+}
+
+/// `channels`.
+pub(super) fn channels(s: &Section) -> Result<usize> {
+    match s.integer("channels", 3, 1, 3)? {
+        2 => Err(s.error("channels", "expected 1 (grey) or 3 (RGB), found 2; without the key it is 3")),
+        channels => Ok(channels),
+    }
+}
+
+/// `samples`: how many images are made for each split.
+pub(super) fn samples(s: &Section, [train, val, test]: [usize; 3]) -> Result<Samples> {
+    let s = s.table("samples")?;
+    let of = |key, default| s.integer(key, default, 1, usize::MAX);
+    Ok(Samples { train: of("train", train)?, val: of("val", val)?, test: of("test", test)? })
+}
+
+/// `limit`: how many images of each split are used at most.
+pub(super) fn limit(s: &Section) -> Result<Limits> {
+    let s = s.table("limit")?;
+    let of = |key| s.optional_integer(key, None, 1, usize::MAX);
+    Ok(Limits { train: of("train")?, val: of("val")?, test: of("test")? })
+}
+
+/// `val_fraction`.
+pub(super) fn val_fraction(s: &Section) -> Result<f64> {
+    fraction(s, "val_fraction")
+}
+
+/// `val_fraction` and `test_fraction`, of images that nobody has split.
+pub(super) fn fractions(s: &Section) -> Result<[f64; 2]> {
+    let both = [val_fraction(s)?, fraction(s, "test_fraction")?];
+    let sum: f64 = both.iter().sum();
+    if sum >= 1.0 {
+        let message = format!(
+            "with data.val_fraction this takes {sum} of the images and leaves none to learn from; lower one of the two"
+        );
+        return Err(s.error("test_fraction", message));
+    }
+    Ok(both)
+}
+
+fn fraction(s: &Section, key: &str) -> Result<f64> {
+    s.number(key, 0.1, "a fraction between 0 and 1", |x| x > 0.0 && x < 1.0)
+}
+
+/// Whether a task may be called so: task names become file names and parts of `teacher/<task>`.
+pub(super) fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+/// `task`: the name of the only task.
+pub(super) fn task_name(s: &Section, default: &str) -> Result<String> {
+    let what = "a task name of letters, digits, `-` and `_`";
+    let name = s.text("task", what)?.unwrap_or_else(|| default.to_string());
+    if is_plain(&name) { Ok(name) } else { Err(s.error("task", format!("expected {what}, found {name:?}"))) }
+}

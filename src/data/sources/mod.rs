@@ -1,0 +1,240 @@
+//! Where data come from: one file and one row of [`SOURCES`] a source. The file holds the source's options with their keys, what tasks it
+//! has, which files it reads and how it is loaded; nothing else in the crate names it.
+
+mod annotated;
+mod coco;
+mod csv;
+mod digits;
+mod folder;
+mod idx;
+mod keys;
+mod pair;
+mod panoptic;
+mod scenes;
+mod voc;
+mod yolo;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::data::formats::coco::OnError;
+use crate::data::{Dataset, Limits, TaskKind};
+use crate::settings::{Choice, Files, Section, either};
+use crate::{Error, Result};
+
+/// Every source, in the order in which they are listed to the user.
+static SOURCES: &[&SourceKind] = &[
+    &digits::KIND,
+    &pair::KIND,
+    &idx::KIND,
+    &folder::KIND,
+    &scenes::KIND,
+    &coco::KIND,
+    &voc::KIND,
+    &yolo::KIND,
+    &panoptic::KIND,
+    &csv::KIND,
+];
+
+/// A source as the table of sources has it.
+struct SourceKind {
+    /// What `data.source` calls it.
+    name: &'static str,
+    /// The keys of `[data]` that it understands, beside those of every source.
+    keys: &'static [&'static str],
+    /// The tables inside `[data]` that it understands, with their keys. One whose keys the user chooses is not among them.
+    tables: &'static [(&'static str, &'static [&'static str])],
+    /// Reads its options.
+    read: fn(&Section) -> Result<Source>,
+}
+
+/// The options of a source.
+trait SourceOptions: fmt::Debug + Send + Sync {
+    /// Its tasks by name, in the order of their labels, and what each asks for.
+    fn tasks(&self) -> Vec<(&str, TaskKind)>;
+
+    /// Height and width of its images, where the options tell.
+    fn size(&self) -> Option<[usize; 2]>;
+
+    /// Reads, splits and, where it says so, composes.
+    fn load(&self, run: &RunData) -> Result<Dataset>;
+
+    /// Refuses what it will not find.
+    fn look(&self, _files: &Files) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many images of each split are used at most.
+    fn limit(&self) -> Limits {
+        Limits::default()
+    }
+
+    /// How many folders have that limit, each for itself.
+    fn folders(&self) -> usize {
+        1
+    }
+
+    /// Whether the labels of images move with their pixels, or are as likely mirrored as not.
+    fn moves(&self) -> bool {
+        false
+    }
+
+    /// Whether images keep their proportions on the canvas.
+    fn letterboxed(&self) -> bool {
+        false
+    }
+}
+
+/// What a source is told of the run.
+pub(crate) struct RunData<'a> {
+    /// The run's name, which is the data set's.
+    pub name: &'a str,
+    /// Where relative paths begin.
+    pub root: &'a Path,
+    /// Seed of the split and of the composition.
+    pub split_seed: u64,
+    /// The tasks whose label survives mirroring the image.
+    pub flip_invariant: &'a [String],
+}
+
+impl RunData<'_> {
+    /// Whether the label of `task` survives mirroring.
+    pub(crate) fn flips(&self, task: &str) -> bool {
+        self.flip_invariant.iter().any(|t| t == task)
+    }
+}
+
+/// A source with its options, as a run's file gives them.
+#[derive(Clone)]
+pub struct Source {
+    name: &'static str,
+    /// The options as the file would say them, all of them: what is written back, compared and shown.
+    values: toml::Table,
+    options: Arc<dyn SourceOptions>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.name, self.options)
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, &self.values) == (other.name, &other.values)
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1 + self.values.len()))?;
+        map.serialize_entry("source", self.name)?;
+        for (key, value) in &self.values {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl Source {
+    fn new<O: SourceOptions + Serialize + 'static>(kind: &SourceKind, options: O) -> Result<Source> {
+        let values = toml::Table::try_from(&options)
+            .map_err(|e| Error::Invalid(format!("the options of {:?} cannot be written as TOML: {e}", kind.name)))?;
+        Ok(Source { name: kind.name, values, options: Arc::new(options) })
+    }
+
+    /// Reads `[data]`: which source, and its options.
+    pub(crate) fn read(s: &Section) -> Result<Source> {
+        let kind =
+            s.one_of("source", &SOURCES.iter().map(|kind| (kind.name, *kind)).collect::<Vec<_>>(), SOURCES[0])?;
+        let stranger = SOURCES.iter().flat_map(|other| other.keys).find(|key| s.has(key) && !kind.keys.contains(key));
+        if let Some(key) = stranger {
+            let owners =
+                SOURCES.iter().filter(|other| other.keys.contains(key)).map(|other| format!("{:?}", other.name));
+            let owners = either(&owners.collect::<Vec<_>>());
+            let message =
+                format!("has no meaning for source = {:?}; remove it, or set data.source = {owners}", kind.name);
+            return Err(s.error(key, message));
+        }
+        (kind.read)(s)
+    }
+
+    /// The keys of `[data]` that some source understands, each once.
+    pub(crate) fn keys() -> Vec<&'static str> {
+        let mut all = Vec::new();
+        for key in SOURCES.iter().flat_map(|kind| kind.keys) {
+            if !all.contains(key) {
+                all.push(*key);
+            }
+        }
+        all
+    }
+
+    /// The tables inside `[data]` with their keys, each once.
+    pub(crate) fn tables() -> Vec<(&'static str, &'static [&'static str])> {
+        let mut all: Vec<(&str, &[&str])> = Vec::new();
+        for table in SOURCES.iter().flat_map(|kind| kind.tables) {
+            if !all.contains(table) {
+                all.push(*table);
+            }
+        }
+        all
+    }
+
+    /// What a run's file calls it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its options as TOML.
+    pub fn values(&self) -> &toml::Table {
+        &self.values
+    }
+
+    /// Its tasks by name, in the order of their labels, and what each asks for.
+    pub fn tasks(&self) -> Vec<(&str, TaskKind)> {
+        self.options.tasks()
+    }
+
+    /// Height and width of its images, where the options tell.
+    pub fn size(&self) -> Option<[usize; 2]> {
+        self.options.size()
+    }
+
+    /// How many images of each split are used at most.
+    pub fn limit(&self) -> Limits {
+        self.options.limit()
+    }
+
+    /// How many folders have that limit, each for itself.
+    pub fn folders(&self) -> usize {
+        self.options.folders()
+    }
+
+    /// Whether the labels of images move with their pixels, or are as likely mirrored as not.
+    pub fn moves(&self) -> bool {
+        self.options.moves()
+    }
+
+    /// Whether images keep their proportions on the canvas.
+    pub fn letterboxed(&self) -> bool {
+        self.options.letterboxed()
+    }
+
+    /// Refuses what it will not find.
+    pub(crate) fn look(&self, files: &Files) -> Result<()> {
+        self.options.look(files)
+    }
+
+    /// Reads, splits and composes the images.
+    pub(crate) fn load(&self, run: &RunData) -> Result<Dataset> {
+        self.options.load(run)
+    }
+}
+
+impl Choice for OnError {
+    const WORDS: &'static [(&'static str, Self)] = &[("fail", Self::Fail), ("skip", Self::Skip)];
+}
