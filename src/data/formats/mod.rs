@@ -7,6 +7,7 @@ pub mod folder;
 pub mod idx;
 pub mod image;
 pub mod index_mask;
+pub mod labelme;
 pub mod names;
 pub mod objects;
 pub mod outline;

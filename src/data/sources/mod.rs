@@ -8,6 +8,7 @@ mod digits;
 mod folder;
 mod idx;
 mod keys;
+mod labelme;
 mod pair;
 mod panoptic;
 mod scenes;
@@ -35,6 +36,7 @@ static SOURCES: &[&SourceKind] = &[
     &coco::KIND,
     &voc::KIND,
     &yolo::KIND,
+    &labelme::KIND,
     &panoptic::KIND,
     &csv::KIND,
 ];
