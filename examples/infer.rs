@@ -9,7 +9,7 @@ use limbeck::Result;
 use limbeck::data::compose::{Pairing, Samples};
 use limbeck::data::digits;
 use limbeck::gpu::Gpu;
-use limbeck::train::Predictor;
+use limbeck::predict::Predictor;
 
 fn main() -> Result<()> {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);

@@ -5,6 +5,8 @@
 use std::{env, path::PathBuf, sync::Arc};
 
 use limbeck::Result;
+use limbeck::checkpoint;
+use limbeck::checkpoint::ModelCard;
 use limbeck::data::loader::{Batch, Loader};
 use limbeck::data::{Dataset, augment::Augment, digits, seed};
 use limbeck::gpu::Gpu;
@@ -15,7 +17,6 @@ use limbeck::nn::{Frozen, HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec}
 use limbeck::optim::{Adam, Curve, Optimizer, Rule, Schedule};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
-use limbeck::train::checkpoint::{self, ModelCard};
 
 const BATCH: usize = 50;
 const EPOCHS: usize = 8;

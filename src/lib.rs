@@ -49,7 +49,7 @@
 //! |---|---|---|
 //! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
 //! | `formats` | `data::formats`: IDX, image folders, tables, COCO's, VOC's and YOLO's annotations; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
-//! | `train` | `config`, `train`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
+//! | `train` | `config`, `checkpoint`, `train`, `experiment`, `predict`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
 //! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | plotters, noto-sans-mono-bitmap |
 //! | `bench` | `bench`: the benchmark, its comparison and its roofline | (plotters) |
 //! | `cli` (default) | the `limbeck` program | clap, indicatif, ctrlc |
@@ -62,15 +62,19 @@
 //!
 //! | room | what happens there | whom it knows |
 //! |---|---|---|
-//! | `main`, `cli` | commands, progress, exit codes | `bench`, `report`, `train`, [`gpu`] |
-//! | `bench` | ceilings, kernels, whole steps; results compared | `report`, all below but `train`'s stages |
-//! | `report` | curves, tables | `train`, [`metrics`] |
-//! | `train` | stages, the loop, comparisons, checkpoints, resumption, events | all below |
-//! | `config` | the run's file: tables, keys, defaults, checks, origins of errors | [`distill`], [`balance`], [`data`], [`nn`] |
+//! | `main`, `cli` | commands, progress, exit codes | all below |
+//! | `bench` | ceilings, kernels, whole steps; results compared | `plot`, and from [`distill`] down |
+//! | `report` | curves, tables, answers drawn on images | `plot`, `predict`, `experiment`, `train`, [`metrics`] |
+//! | `predict` | a stored network in use, and measured | `experiment`, `train` |
+//! | `experiment` | stages of a run's file, comparisons, summaries | `train`, `config` |
+//! | `train` | a stage's loss, steps, epochs, state, journal; teachers' answers on disk | `checkpoint`, `config`, and from [`distill`] down |
+//! | `checkpoint` | weights and their cards in safetensors | [`nn`], [`data`] |
+//! | `config` | the run's file: tables, keys, defaults, checks | `data::sources`, [`distill`], [`balance`], [`nn`] |
 //! | [`distill`] | losses against teachers, one file each, and their table | [`loss`], [`nn`], kinds of tasks in [`data`] |
 //! | [`balance`] | the weights of the tasks, one file a method, and their table | nobody |
 //! | [`metrics`] | confusion, accuracy … F1, mIoU, AP, RMSE, the multi-task delta | [`geometry`] |
-//! | [`data`] | splits, labels of every kind, composition, seeds, augmentation as parameters, the loader | [`geometry`] |
+//! | [`data`] | splits, labels of every kind, composition, seeds, augmentation as parameters, the loader; formats, and `sources`, one file and one row each | [`geometry`], `settings` |
+//! | `settings` | a TOML file with the place of every value: typed access, and errors that point | nobody |
 //! | [`loss`] | losses on labels, one file each; the ledger of their values | [`tape`], [`kernels`] |
 //! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
 //! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
@@ -145,10 +149,14 @@ pub mod balance;
 #[cfg(feature = "bench")]
 pub mod bench;
 #[cfg(feature = "train")]
+pub mod checkpoint;
+#[cfg(feature = "train")]
 pub mod config;
 pub mod data;
 pub mod distill;
 mod error;
+#[cfg(feature = "train")]
+pub mod experiment;
 pub mod files;
 pub mod geometry;
 pub mod gpu;
@@ -159,6 +167,10 @@ pub mod metrics;
 pub mod nn;
 pub mod optim;
 pub mod params;
+#[cfg(feature = "plot")]
+pub mod plot;
+#[cfg(feature = "train")]
+pub mod predict;
 pub mod reference;
 #[cfg(feature = "report")]
 pub mod report;

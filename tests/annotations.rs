@@ -5,9 +5,11 @@ use limbeck::config::Config;
 use limbeck::data::formats::coco::{self, OnError};
 use limbeck::data::formats::objects::{self, Masks, Options, TaskChoice};
 use limbeck::data::{Dataset, IGNORED, Labels};
+use limbeck::experiment;
 use limbeck::geometry::Rect;
 use limbeck::gpu::Gpu;
-use limbeck::train::{self, Predictor};
+use limbeck::predict;
+use limbeck::predict::Predictor;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::{TempDir, tempdir};
@@ -118,23 +120,28 @@ fn a_run_learns_from_coco_files() {
     std::fs::write(&file, &text).unwrap();
     let config = Config::load(&file, &[]).unwrap();
     assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
-    let summary =
-        train::run(&config, &folder.path().join("run"), &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {})
-            .unwrap();
+    let summary = experiment::run(
+        &config,
+        &folder.path().join("run"),
+        &Gpu::open().unwrap(),
+        &AtomicBool::new(false),
+        &mut |_| {},
+    )
+    .unwrap();
     let tasks: Vec<&str> = summary.models["distilled"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count", "mask"]);
     let few = Config::load(&file, &["tasks.mask.class_weights=[1, 2]".into()]).unwrap();
     let error =
-        train::run(&few, &folder.path().join("few"), &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {});
+        experiment::run(&few, &folder.path().join("few"), &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {});
     let error = error.unwrap_err().to_string();
     assert!(error.contains("2 numbers for 3 names: background, square, column"), "{error}");
     let error =
-        train::load_data(&Config::load(&file, &["data.train=held.json".into()]).unwrap()).unwrap_err().to_string();
+        experiment::load_data(&Config::load(&file, &["data.train=held.json".into()]).unwrap()).unwrap_err().to_string();
     assert!(error.contains("held-wide.png is a training image too"), "{error}");
     // An image that no file knows, and one that has no file.
     std::fs::copy(folder.path().join("wide.png"), folder.path().join("more.png")).unwrap();
     std::fs::remove_file(folder.path().join("held-tall.png")).unwrap();
-    let data = train::load_data(&config).unwrap();
+    let data = experiment::load_data(&config).unwrap();
     assert_eq!(data.splits().map(|(_, s)| s.len()), [3, 2, 2]);
     let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
     assert!(
@@ -146,8 +153,9 @@ fn a_run_learns_from_coco_files() {
     // A limit is one of images that are there.
     std::fs::remove_file(folder.path().join("empty.png")).unwrap();
     let few = Config::load(&file, &["data.limit.train=2".into()]).unwrap();
-    assert_eq!(train::load_data(&few).unwrap().train.len(), 2);
-    let error = train::load_data(&Config::load(&file, &["data.images=run".into()]).unwrap()).unwrap_err().to_string();
+    assert_eq!(experiment::load_data(&few).unwrap().train.len(), 2);
+    let error =
+        experiment::load_data(&Config::load(&file, &["data.images=run".into()]).unwrap()).unwrap_err().to_string();
     assert!(error.contains("none of 3 images is; is data.images the right folder"), "{error}");
     std::fs::write(&file, text.replace("train = \"instances.json\"", "train = \"instance.json\"")).unwrap();
     let error = Config::load(&file, &[]).unwrap_err().to_string();
@@ -183,7 +191,7 @@ fn a_run_learns_from_voc_annotations() {
     let config = Config::load(&file, &[]).unwrap();
     assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
     let out = folder.path().join("run");
-    let summary = train::run(&config, &out, &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let summary = experiment::run(&config, &out, &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {}).unwrap();
     let tasks: Vec<&str> = summary.models["joint"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count"]);
     // In use the student sees an image as it did in training: whole, on grey.
@@ -207,7 +215,7 @@ fn a_run_learns_from_voc_annotations() {
         std::fs::write(&file, text.replace("[train]", &format!("sets = {{ {sets} }}\n[train]"))).unwrap();
         let config = Config::load(&file, &[])?;
         assert_eq!(Config::parse(&config.to_toml(), &file, &[])?, config);
-        let data = train::load_data(&config)?;
+        let data = experiment::load_data(&config)?;
         Ok([data.train.len(), data.val.len(), data.test.len()])
     };
     assert_eq!(with("train = \"train.txt\"").unwrap(), [4, 2, 2]);
@@ -225,7 +233,7 @@ fn a_run_learns_from_voc_annotations() {
     }
     let masks = "masks = { folder = \"SegmentationClass\", names = [\"background\", \"square\"] }\n[train]";
     std::fs::write(&file, text.replace("[train]", masks)).unwrap();
-    let data = train::load_data(&Config::load(&file, &[]).unwrap()).unwrap();
+    let data = experiment::load_data(&Config::load(&file, &[]).unwrap()).unwrap();
     let names: Vec<&str> = data.tasks.iter().map(|t| t.name.as_str()).collect();
     assert_eq!((names, data.tasks[1].classes.len()), (vec!["boxes", "mask", "count"], 2));
     let known = data.splits().map(|(_, s)| s.labelled(&[1]).len());
@@ -273,7 +281,7 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     std::fs::write(&file, &text).unwrap();
     let config = Config::load(&file, &[]).unwrap();
     assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
-    let data = train::load_data(&config).unwrap();
+    let data = experiment::load_data(&config).unwrap();
     assert_eq!(data.tasks[1].classes, ["ground", "square"]);
     assert_eq!(data.splits().iter().map(|(_, s)| s.len()).sum::<usize>(), 12);
     let unknown = |task: usize| {
@@ -285,33 +293,33 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     assert!(mask.contains(&0) && mask.contains(&1) && mask.iter().all(|c| *c <= 1 || *c == IGNORED));
     let out = folder.path().join("run");
     let gpu = Gpu::open().unwrap();
-    let summary = train::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let summary = experiment::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |_| {}).unwrap();
     let tasks: Vec<&str> = summary.models["distilled"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count", "mask"]);
     // Masks are those of the file's own pixels.
     let student = Predictor::of_run(&gpu, &out, "distilled").unwrap();
     let answers = student.classify_file(&gpu, &folder.path().join("images/3.png")).unwrap();
     let mask = answers.iter().find(|a| a.task == "mask").unwrap();
-    assert!(matches!(&mask.answer, train::TaskOutput::Mask { size: [16, 20], classes, .. } if classes.len() == 320));
+    assert!(matches!(&mask.answer, predict::TaskOutput::Mask { size: [16, 20], classes, .. } if classes.len() == 320));
     // A mask of another size, and a value without a name.
     let other = image::GrayImage::from_pixel(20, 17, image::Luma([3]));
     other.save(folder.path().join("masks/5.png")).unwrap();
-    let error = train::load_data(&config).unwrap_err().to_string();
+    let error = experiment::load_data(&config).unwrap_err().to_string();
     assert!(error.contains("5.png") && error.contains("17x20"), "{error}");
     image::GrayImage::from_pixel(20, 16, image::Luma([9])).save(folder.path().join("masks/5.png")).unwrap();
-    let error = train::load_data(&config).unwrap_err().to_string();
+    let error = experiment::load_data(&config).unwrap_err().to_string();
     assert!(error.contains("5.png") && error.contains("value 9"), "{error}");
     // Or all that is wrong is borne, and named; and a mask whose image is not there.
     std::fs::copy(folder.path().join("masks/3.png"), folder.path().join("masks/30.png")).unwrap();
     std::fs::write(folder.path().join("images/6.png"), b"no image").unwrap();
-    let data = train::load_data(&Config::load(&file, &["data.on_error=skip".into()]).unwrap()).unwrap();
+    let data = experiment::load_data(&Config::load(&file, &["data.on_error=skip".into()]).unwrap()).unwrap();
     let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
     assert!(told("5.png", "value 9") && told("30.png", "belongs to no image"), "{:?}", data.skipped);
     assert_eq!(data.splits().iter().map(|(_, s)| s.len()).sum::<usize>(), 10);
     // Of a limit, another takes the place of an image that cannot be read.
     for train in 3..=4 {
         let sets = ["data.on_error=skip".to_string(), format!("data.limit.train={train}")];
-        assert_eq!(train::load_data(&Config::load(&file, &sets).unwrap()).unwrap().train.len(), train);
+        assert_eq!(experiment::load_data(&Config::load(&file, &sets).unwrap()).unwrap().train.len(), train);
     }
     // Once each: beside these the image without boxes and the one without a mask.
     assert!(told("images/6.png", "neither a PNG nor") && data.skipped.len() == 5, "{:?}", data.skipped);
@@ -346,7 +354,7 @@ fn a_run_learns_from_a_table() {
     let config = Config::load(&file, &[]).unwrap();
     assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
     let out = folder.path().join("run");
-    let summary = train::run(&config, &out, &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let summary = experiment::run(&config, &out, &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {}).unwrap();
     let tasks: Vec<&str> = summary.models["joint"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["attributes", "kind", "size"]);
     for (set, part) in [
@@ -387,7 +395,7 @@ fn labelme_files_become_boxes_masks_and_counts() {
     std::fs::write(&file, &text).unwrap();
     let config = Config::load(&file, &[]).unwrap();
     assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
-    let data = train::load_data(&config).unwrap();
+    let data = experiment::load_data(&config).unwrap();
     assert_eq!(data.splits().map(|(_, split)| split.len()), [6, 3, 3]);
     assert_eq!(data.tasks[1].classes, ["background", "square"]);
     let Labels::Mask(mask) = &data.train.labels[1] else { panic!() };

@@ -59,7 +59,7 @@ fn the_examples_of_configurations_are_sound() {
         let text = std::fs::read_to_string(&path).unwrap();
         if name.starts_with("ablation") {
             // Each row is read, and only the data may not be there.
-            if let Err(error) = limbeck::train::ablate::Ablation::load(&path, &[]) {
+            if let Err(error) = limbeck::experiment::ablation::Ablation::load(&path, &[]) {
                 assert!(error.to_string().contains("there is no file"), "{error}");
             }
         } else {

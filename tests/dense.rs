@@ -8,16 +8,21 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use goldens::Group;
+use limbeck::checkpoint;
 use limbeck::config::Config;
+use limbeck::experiment;
+use limbeck::experiment::Summary;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::fcos::{Focal, Part};
 use limbeck::kernels::regression::RegressionLoss;
 use limbeck::loss::{BinaryCrossEntropy, CrossEntropy, Detection, LossLog, LossRecorder, Regression};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec, arch};
+use limbeck::predict;
+use limbeck::predict::Predictor;
+use limbeck::predict::TaskOutput;
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
-use limbeck::train::checkpoint;
-use limbeck::train::{self, Predictor, Summary, TaskOutput};
+use limbeck::train;
 use tempfile::tempdir;
 
 fn gpu() -> Gpu {
@@ -128,7 +133,7 @@ fn scenes(tasks: &str, more: &str) -> Config {
 }
 
 fn run(config: &Config, out: &Path) -> Summary {
-    train::run(config, out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap()
+    experiment::run(config, out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap()
 }
 
 #[test]
@@ -197,7 +202,7 @@ fn every_kind_of_task_is_taught_by_its_own_teacher() {
     );
     // What was stored gives the same metrics, and answers.
     let gpu = gpu();
-    let again = train::evaluate(&out, "distilled", "test", &gpu).unwrap().remove(0);
+    let again = predict::evaluate(&out, "distilled", "test", &gpu).unwrap().remove(0);
     for (task, result) in &again.tasks {
         for (metric, value) in result.scores.iter() {
             let told = summary.models["distilled"].metrics[task].get(metric.name).map(|told| told.mean);
@@ -244,7 +249,7 @@ fn balanced_over_pixels_and_images_it_resumes_to_the_same_bits() {
                 stop.store(steps == 1, std::sync::atomic::Ordering::Relaxed);
             }
         };
-        match train::run(&config, &parts, &gpu(), &stop, &mut count) {
+        match experiment::run(&config, &parts, &gpu(), &stop, &mut count) {
             Ok(_) => break,
             Err(limbeck::Error::Interrupted { .. }) => stops += 1,
             Err(error) => panic!("{error}"),
@@ -270,7 +275,7 @@ fn a_dilated_student_learns_from_a_plain_teacher() {
     assert_eq!((card.dilate, network.spec().trunk.strides()), (1, vec![1, 2, 2]));
     let (_, teacher) = checkpoint::load(&gpu(), &out.join("seed-1/teacher-mask.safetensors")).unwrap();
     assert_eq!(teacher.dilate, 0);
-    let found = train::evaluate(&out, "distilled.last", "test", &gpu()).unwrap().remove(0);
+    let found = predict::evaluate(&out, "distilled.last", "test", &gpu()).unwrap().remove(0);
     assert!(
         found.tasks.iter().all(|(_, task)| task.scores.iter().all(|(_, value)| value.is_none_or(|v| v.is_finite())))
     );
@@ -314,7 +319,7 @@ fn masks_are_learnt_by_their_overlap() {
         let dice = |r: &train::event::EpochRecord| r.losses["mask/dice"];
         let (first, last) = (dice(joint[0]), dice(joint[joint.len() - 1]));
         assert!((0.0..=1.0).contains(&first) && last < 0.4 * first, "{loss}: {first} to {last}");
-        let found = train::evaluate(&out, "joint.last", "train", &gpu()).unwrap().remove(0);
+        let found = predict::evaluate(&out, "joint.last", "train", &gpu()).unwrap().remove(0);
         // Not mIoU, as below.
         let accuracy = *found.tasks[0].1.scores.get("pixel_accuracy").unwrap();
         assert!(accuracy > 0.97, "{loss}: {:?}", found.tasks[0].1.scores);
@@ -334,7 +339,7 @@ fn eight_scenes_are_learnt_by_heart() {
         [student]\narch = \"resnet8\"\nwidth = 0.5\ndecoder = 16\n[distill.train]\nepochs = 1\n";
     let config = Config::parse(text, Path::new("heart.toml"), &[]).unwrap();
     run(&config, &out);
-    let found = train::evaluate(&out, "joint.last", "train", &gpu()).unwrap().remove(0);
+    let found = predict::evaluate(&out, "joint.last", "train", &gpu()).unwrap().remove(0);
     let value = |i: usize, name: &str| *found.tasks[i].1.scores.get(name).unwrap();
     // Not mIoU, which a single pixel of a class that is not there pulls far down.
     assert!(value(0, "pixel_accuracy") > 0.98, "{:?}", found.tasks[0].1.scores);

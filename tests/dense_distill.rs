@@ -9,14 +9,15 @@ use std::sync::atomic::AtomicBool;
 use limbeck::config::Config;
 use limbeck::data::TaskKind;
 use limbeck::distill::{Adaptor, BoxKd, FeatureKind, Imitation, METHODS, Whereabouts};
+use limbeck::experiment;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::fcos::{Focal, Level, Part};
 use limbeck::loss::{Detection, LossLog, LossRecorder};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
+use limbeck::train::EpochRecord;
 use limbeck::train::event::read_records;
-use limbeck::train::{self, EpochRecord};
 use tempfile::tempdir;
 
 fn gpu() -> Gpu {
@@ -38,7 +39,7 @@ fn scenes(tasks: &str, epochs: usize, more: &str) -> limbeck::Result<Config> {
 }
 
 fn run(config: &Config, out: &Path) -> Vec<EpochRecord> {
-    train::run(config, out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    experiment::run(config, out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap();
     read_records(&out.join("metrics.jsonl")).unwrap().into_iter().filter(|r| r.stage == "distilled").collect()
 }
 
@@ -205,7 +206,7 @@ fn maps_of_heads_are_cached_and_shown_to_each_other() {
         distilled.losses.len() == 6 && distilled.losses.values().all(|v| v.is_finite() && *v > 0.0),
         "{distilled:?}"
     );
-    let found = train::cache::verify(&folder.path().join("cached"), 1.0, &gpu()).unwrap();
+    let found = experiment::verify_cache(&folder.path().join("cached"), 1.0, &gpu()).unwrap();
     assert!(found.len() == 2 && found.iter().all(|v| v.checked == 24 && v.wrong == 0), "{found:?}");
     let text = scenes("[\"mask\", \"depth\"]", 2, methods).unwrap().to_toml();
     // Networks that learn along have nothing to be held to before the first step.
@@ -227,7 +228,8 @@ fn layers_that_a_teacher_has_not_are_refused_before_work_begins() {
         let text = scenes("[\"mask\"]", 1, "").unwrap().to_toml();
         let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
         let config = Config::parse(&text, Path::new("a.toml"), &sets).unwrap();
-        let error = train::run(&config, &out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap_err().to_string();
+        let error =
+            experiment::run(&config, &out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap_err().to_string();
         assert!(words.iter().all(|w| error.contains(w)) && !out.exists(), "{error}");
     };
     let pkd = "distill={ methods = [\"pkd\"], pkd = { layers = [\"level4\"] } }";

@@ -4,9 +4,16 @@
 
 use limbeck::config::Config;
 use limbeck::config::EvaluateOn;
+use limbeck::experiment;
+use limbeck::experiment::Summary;
 use limbeck::gpu::Gpu;
 use limbeck::metrics::{Confusion, Detection, DetectionTally, RegressionTally, Truth};
-use limbeck::train::{self, EpochRecord, Evaluation, Predictor, Summary, TaskOutput, event};
+use limbeck::predict;
+use limbeck::predict::Evaluation;
+use limbeck::predict::Predictor;
+use limbeck::predict::TaskOutput;
+use limbeck::train::EpochRecord;
+use limbeck::train::event;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -70,7 +77,7 @@ fn run(folder: &Path, out: &str, tasks: &str, sets: &[&str]) -> (Summary, std::p
     let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
     let (config, out) = (Config::load(&file, &sets).unwrap(), folder.join(out));
     let gpu = Gpu::open().unwrap();
-    let summary = train::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let summary = experiment::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |_| {}).unwrap();
     (summary, out)
 }
 
@@ -87,7 +94,7 @@ fn what_is_measured_is_what_is_predicted_in_the_images_own_pixels() {
     let gpu = Gpu::open().unwrap();
     let mut found = false;
     for model in ["teacher/boxes", "teacher/mask", "teacher/count", "distilled"] {
-        let measured = train::evaluate(&out, model, "test", &gpu).unwrap().remove(0);
+        let measured = predict::evaluate(&out, model, "test", &gpu).unwrap().remove(0);
         assert_eq!((measured.evaluate_on, measured.images, measured.files.len()), (EvaluateOn::Image, 8, 8));
         let network = Predictor::of_run(&gpu, &out, model).unwrap();
         let (mut boxes, mut pixels, mut count) =
@@ -145,7 +152,7 @@ fn the_canvas_is_measured_where_it_is_asked_for_and_said() {
     let (other, canvas) = run(folder.path(), "canvas", r#"["mask"]"#, &[few, "data.evaluate_on=canvas"]);
     assert_eq!((own.evaluate_on, other.evaluate_on), (EvaluateOn::Image, EvaluateOn::Canvas));
     let gpu = Gpu::open().unwrap();
-    let measured = |dir: &Path| train::evaluate(dir, "teacher/mask.last", "test", &gpu).unwrap().remove(0);
+    let measured = |dir: &Path| predict::evaluate(dir, "teacher/mask.last", "test", &gpu).unwrap().remove(0);
     let (a, b) = (measured(&image), measured(&canvas));
     assert_eq!((a.evaluate_on, b.evaluate_on), (EvaluateOn::Image, EvaluateOn::Canvas));
     // The same network, seen in other pixels.
@@ -196,7 +203,7 @@ fn numbers_that_cannot_be_learnt_have_a_best_epoch() {
         std::fs::write(&file, text).unwrap();
         let (config, out) = (Config::load(&file, &[]).unwrap(), folder.path().join("run"));
         let gpu = Gpu::open().unwrap();
-        let summary = train::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let summary = experiment::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |_| {}).unwrap();
         best_is_best(&out);
         let scores = &summary.models["distilled"].metrics["size"];
         assert_eq!(scores.get("r2").is_none(), constant);

@@ -4,12 +4,14 @@
 mod support;
 
 use image::{Rgb, RgbImage};
+use limbeck::checkpoint;
 use limbeck::config::Config;
+use limbeck::experiment;
 use limbeck::gpu::{AdapterClass, Gpu, Options, Source, View, devices};
+use limbeck::predict;
 use limbeck::tensor::Tensor;
-use limbeck::train::checkpoint;
+use limbeck::train::Event;
 use limbeck::train::event::read_records;
-use limbeck::train::{self, Event};
 use limbeck::{Error, defines};
 use std::fs;
 use std::io::Write;
@@ -31,7 +33,7 @@ fn says(error: &Error, words: &[&str]) {
 #[track_caller]
 fn refused(config: &Config, out: &Path, gpu: &Gpu, words: &[&str]) {
     let mut events = 0;
-    let error = train::run(config, out, gpu, &AtomicBool::new(false), &mut |_| events += 1).unwrap_err();
+    let error = experiment::run(config, out, gpu, &AtomicBool::new(false), &mut |_| events += 1).unwrap_err();
     assert!(matches!(error, Error::Data { .. }), "{error:?}");
     says(&error, words);
     assert_eq!((events, files(out)), (0, vec![]), "nothing was begun or written");
@@ -99,7 +101,7 @@ fn a_corrupt_picture_is_skipped_and_named() {
     fs::write(&broken, &bytes[..bytes.len() / 3]).unwrap();
     let mut told = Vec::new();
     let out = folder.path().join("run");
-    let summary = train::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |event| {
+    let summary = experiment::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |event| {
         if let Event::Run { notes, .. } = event {
             told.extend(notes.iter().cloned());
         }
@@ -121,7 +123,7 @@ fn a_corrupt_picture_is_skipped_and_named() {
     }
     let text = config.to_toml();
     let limited = Config::parse(&text, Path::new("pictures.toml"), &["data.limit.train=8".into()]).unwrap();
-    let data = train::load_data(&limited).unwrap();
+    let data = experiment::load_data(&limited).unwrap();
     assert_eq!(data.train.len(), 8);
     let seen = data.skipped.iter().collect::<Vec<_>>();
     assert!((1..seen.len()).all(|i| !seen[..i].contains(&seen[i])), "{seen:?}");
@@ -148,7 +150,7 @@ fn a_loss_that_is_no_number_names_its_step_and_keeps_earlier_stages() {
         }
         assert_eq!(read_records(&out.join("metrics.jsonl")).unwrap().len(), 4);
         assert!(!out.join("seed-3/single-first.safetensors").exists());
-        assert!(train::evaluate(&out, "teacher/first", "test", &gpu).is_ok());
+        assert!(predict::evaluate(&out, "teacher/first", "test", &gpu).is_ok());
     }
 }
 
@@ -182,7 +184,7 @@ fn a_full_disk_stops_the_run_and_spares_what_is_there() {
     let config = digits_config("[train]\nepochs = 2\nbatch = 16\n");
     let out = disk.0.join("run");
     let ballast = disk.0.join("ballast");
-    let error = train::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |event| {
+    let error = experiment::run(&config, &out, &gpu, &AtomicBool::new(false), &mut |event| {
         if matches!(event, Event::StageDone { label, .. } if label.ends_with("teacher/second")) {
             let mut file = fs::File::create(&ballast).unwrap();
             while file.write_all(&[1; 4096]).is_ok() {}
@@ -451,7 +453,8 @@ fn an_unfit_ready_made_teacher_is_refused_before_any_work() {
     let gpu = limbeck::gpu::Gpu::open().unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     let out = folder.path().join("out");
-    let error = limbeck::train::run(&config, &out, &gpu, &stop, &mut |_| panic!("work began")).unwrap_err().to_string();
+    let error =
+        limbeck::experiment::run(&config, &out, &gpu, &stop, &mut |_| panic!("work began")).unwrap_err().to_string();
     assert!(error.contains("teacher.safetensors"), "{error}");
     assert!(!out.exists());
 }

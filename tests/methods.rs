@@ -5,14 +5,19 @@ mod support;
 
 use limbeck::Error;
 use limbeck::balance;
+use limbeck::checkpoint;
 use limbeck::config::Config;
 use limbeck::data::TaskKind;
 use limbeck::distill::{METHODS, Method};
+use limbeck::experiment;
+use limbeck::experiment::ablation::Ablation;
+use limbeck::experiment::ablation::Outcome;
+use limbeck::experiment::ablation::ablate;
 use limbeck::gpu::Gpu;
-use limbeck::train::ablate::{Ablation, Outcome, ablate};
-use limbeck::train::checkpoint;
+use limbeck::predict;
+use limbeck::train::EpochRecord;
+use limbeck::train::Event;
 use limbeck::train::event::read_records;
-use limbeck::train::{self, EpochRecord, Event};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -330,11 +335,11 @@ fn ready_made_teachers_speak_in_terms_of_the_run() {
     // The same data otherwise: other labels are known, so their mean is another.
     let moments = |path: PathBuf| checkpoint::load(&gpu, &path).unwrap().1.tasks.remove(0).moments.unwrap();
     assert_ne!(moments(of("count")), moments(second.join("seed-3/single-count.safetensors")));
-    let found = train::cache::verify(&second, 1.0, &gpu).unwrap();
+    let found = experiment::verify_cache(&second, 1.0, &gpu).unwrap();
     assert!(found.len() == 4 && found.iter().all(|v| v.wrong == 0 && v.checked == 40), "{found:?}");
     // The first seed is that of the configuration, not the folder with the smallest number.
     fs::create_dir(first.join("seed-1")).unwrap();
-    train::Predictor::of_run(&gpu, &first, "joint").unwrap();
+    predict::Predictor::of_run(&gpu, &first, "joint").unwrap();
     let out = folder.path().join("refused");
     for (task, teacher, words) in
         [("depth", "count", "\"count\" of kind number"), ("colours", "class", "of kind attributes with 4 classes")]
@@ -380,7 +385,7 @@ fn teachers_fill_in_for_labels_that_are_missing() {
     finish(&config, folder.path(), &gpu).unwrap();
     let record = &records(folder.path(), "distilled")[0];
     assert!(record.losses.values().all(|v| v.is_finite() && *v > 0.0), "{:?}", record.losses);
-    let evaluation = train::evaluate(folder.path(), "distilled", "test", &gpu).unwrap().remove(0);
+    let evaluation = predict::evaluate(folder.path(), "distilled", "test", &gpu).unwrap().remove(0);
     assert_eq!(evaluation.images, 40);
 }
 
@@ -458,7 +463,7 @@ fn cached_teachers_say_what_live_ones_say() {
     let teacher = |dir: &Path| fs::read(dir.join("seed-3/teacher-first.safetensors")).unwrap();
     assert!(teacher(&path("live")) == teacher(&path("f32")));
 
-    let found = train::cache::verify(&path("f32"), 0.25, &gpu).unwrap();
+    let found = experiment::verify_cache(&path("f32"), 0.25, &gpu).unwrap();
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|v| v.wrong == 0 && v.checked >= 20 && v.answers > 80), "{found:?}");
 
@@ -485,7 +490,7 @@ fn cached_teachers_say_what_live_ones_say() {
         finish(&still(storage), &torn, &gpu).unwrap();
         assert!(student(&whole) == student(&torn), "{storage}");
         assert!(
-            train::cache::verify(&whole, 1.0, &gpu).unwrap().iter().all(|v| v.wrong == 0 && v.checked == 80),
+            experiment::verify_cache(&whole, 1.0, &gpu).unwrap().iter().all(|v| v.wrong == 0 && v.checked == 80),
             "{storage}"
         );
     }
@@ -500,13 +505,13 @@ fn cached_teachers_say_what_live_ones_say() {
     changed[start..start + 16].copy_from_slice(&whole[start + record..start + record + 16]);
     changed[start + record..start + record + 16].copy_from_slice(&whole[start..start + 16]);
     fs::write(&caches[0], &changed).unwrap();
-    let found = train::cache::verify(&path("f32 whole"), 1.0, &gpu).unwrap();
+    let found = experiment::verify_cache(&path("f32 whole"), 1.0, &gpu).unwrap();
     assert_eq!(found.iter().map(|v| v.wrong).sum::<usize>(), 2, "{found:?}");
     let mut damaged = whole;
     let last = damaged.len() - 2;
     damaged[last] ^= 0x40;
     fs::write(&caches[0], &damaged).unwrap();
-    let error = train::cache::verify(&path("f32 whole"), 1.0, &gpu).unwrap_err().to_string();
+    let error = experiment::verify_cache(&path("f32 whole"), 1.0, &gpu).unwrap_err().to_string();
     assert!(error.contains("damaged") && error.contains("remove the file"), "{error}");
 }
 
@@ -528,6 +533,6 @@ fn a_cache_without_room_leaves_the_rest_to_the_teachers() {
     assert!(student(&folder.path().join("live")) == student(&out));
     let sizes = fs::read_dir(out.join("cache")).unwrap().map(|e| e.unwrap().metadata().unwrap().len());
     assert!(sizes.sum::<u64>() <= 1_000_000);
-    let found = train::cache::verify(&out, 0.01, &gpu).unwrap();
+    let found = experiment::verify_cache(&out, 0.01, &gpu).unwrap();
     assert!(found.iter().all(|v| v.answers < 80 && v.answers > 0 && v.wrong == 0), "{found:?}");
 }

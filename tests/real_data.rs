@@ -5,7 +5,7 @@
 
 use limbeck::config::Config;
 use limbeck::data::{Dataset, Labels};
-use limbeck::train::load_data;
+use limbeck::experiment::load_data;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::schema::{Record, Report};
-use crate::report::roofline::{Ceilings, Mark, roofline_svg};
+use crate::plot::roofline::{Ceilings, Mark, roofline_svg};
 use crate::{Error, Result};
 
 /// Draws the kernels of a report under the machine's own roof (Williams, Waterman & Patterson 2009): operations a second over

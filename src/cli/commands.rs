@@ -6,12 +6,19 @@ use super::{INTERRUPTED, complain, say};
 use limbeck::config::Config;
 use limbeck::config::EvaluateOn;
 use limbeck::data::formats::image::Picture;
+use limbeck::experiment;
+use limbeck::experiment::ablation::Ablation;
+use limbeck::experiment::names;
 use limbeck::files::write_atomic;
 use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
+use limbeck::predict;
+use limbeck::predict::Evaluation;
+use limbeck::predict::Predictor;
+use limbeck::predict::TaskOutput;
+use limbeck::predict::TaskPrediction;
 use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
-use limbeck::train::ablate::Ablation;
-use limbeck::train::{self, Evaluation, Predictor, TaskOutput, TaskPrediction, names};
+use limbeck::train;
 use limbeck::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -38,7 +45,7 @@ fn run(args: &Run) -> Result<ExitCode> {
     let gpu = Gpu::open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(args.quiet);
-    let outcome = train::run(&config, &out, &gpu, &stop, &mut |event| progress.show(&event));
+    let outcome = experiment::run(&config, &out, &gpu, &stop, &mut |event| progress.show(&event));
     progress.finish();
     let summary = outcome?;
 
@@ -65,7 +72,7 @@ fn ablate(args: &Run) -> Result<ExitCode> {
     let gpu = Gpu::open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(args.quiet);
-    let outcome = train::ablate::ablate(&plan, &out, &gpu, &stop, &mut |event| progress.show(&event));
+    let outcome = experiment::ablation::ablate(&plan, &out, &gpu, &stop, &mut |event| progress.show(&event));
     progress.finish();
     let outcome = outcome?;
     write_atomic(out.join("ablation.md"), ablation::markdown(&outcome).as_bytes())?;
@@ -88,7 +95,7 @@ fn verify(dir: &Path, part: f64) -> Result<ExitCode> {
     if !(part > 0.0 && part <= 1.0) {
         return Err(Error::Invalid(format!("--part is {part}; it must be above 0 and at most 1")));
     }
-    let found = train::cache::verify(dir, part, &Gpu::open()?)?;
+    let found = experiment::verify_cache(dir, part, &Gpu::open()?)?;
     if found.is_empty() {
         return Err(Error::Invalid(format!(
             "{} has no cache; [cache] storage in a run's file makes one",
@@ -123,7 +130,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
 }
 
 fn eval(args: &Eval) -> Result<ExitCode> {
-    let evaluations = train::evaluate(&args.dir, &args.model, args.split.name(), &Gpu::open()?)?;
+    let evaluations = predict::evaluate(&args.dir, &args.model, args.split.name(), &Gpu::open()?)?;
     let text = if args.json {
         pretty(&evaluations.iter().map(evaluation_json).collect())?
     } else {

@@ -4,7 +4,8 @@ use super::eta::{Eta, duration};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use limbeck::metrics::Scores;
 use limbeck::report::table::count;
-use limbeck::train::{EpochRecord, Event};
+use limbeck::train::EpochRecord;
+use limbeck::train::Event;
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 

@@ -1,10 +1,11 @@
 //! A comparison as a table and as a picture.
 
-use super::axis::{Axis, plain_ticks};
-use super::draw::{self, Area, GRID, INK, failed, letters, width_of};
+use super::style::plain_ticks;
 use super::table::{cell, count, markdown_rows, plain_rows, spread};
+use crate::experiment::ablation::{Outcome, Row};
 use crate::metrics::{MeanStd, Metric};
-use crate::train::ablate::{Outcome, Row};
+use crate::plot::axis::Axis;
+use crate::plot::draw::{self, Area, GRID, INK, failed, letters, width_of};
 use crate::{Error, Result};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -218,9 +219,9 @@ fn fine_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::ablation::Transfer;
     use crate::metrics::Scores;
-    use crate::report::tests::check_svg;
-    use crate::train::ablate::Transfer;
+    use crate::plot::tests::check_svg;
     use std::collections::BTreeMap;
 
     fn outcome() -> Outcome {

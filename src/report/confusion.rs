@@ -1,7 +1,7 @@
 //! Which classes are taken for which: heat maps of the student's confusion matrices.
 
-use super::draw::{self, Area, INK, failed, letters};
-use crate::train::Summary;
+use crate::experiment::Summary;
+use crate::plot::draw::{self, Area, INK, failed, letters};
 use crate::{Error, Result};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -89,7 +89,8 @@ fn shade(part: f64) -> RGBColor {
 mod tests {
     use super::*;
     use crate::metrics::{Confusion, TaskResult};
-    use crate::report::tests::{check_svg, summary};
+    use crate::plot::tests::check_svg;
+    use crate::report::tests::summary;
     use crate::train::StageResult;
     use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 //! Training loss and each task's main validation metric against the epoch, all stages and seeds in one picture.
 
-use super::axis::{Axis, log_ticks, plain_ticks};
-use super::draw::{self, Area, GRID, INK, failed, letters, stage_colour, width_of};
+use super::style::{plain_ticks, stage_colour};
+use crate::experiment::summary::stage_rank;
+use crate::plot::axis::{Axis, log_ticks};
+use crate::plot::draw::{self, Area, GRID, INK, failed, letters, width_of};
 use crate::train::EpochRecord;
-use crate::train::summary::stage_rank;
 use crate::{Error, Result};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -219,7 +220,7 @@ fn draw_legend(area: &Area, stages: &[&str], tasks: &[&str], places: &[(i32, i32
 mod tests {
     use super::*;
     use crate::metrics::Scores;
-    use crate::report::tests::check_svg;
+    use crate::plot::tests::check_svg;
 
     pub(crate) fn records(tasks: &[&str], seeds: u64, epochs: usize) -> Vec<EpochRecord> {
         let mut out = Vec::new();

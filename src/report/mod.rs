@@ -1,12 +1,10 @@
-//! Pictures and tables of a run, and of a machine.
+//! Pictures and tables of a run.
 
 pub mod ablation;
-mod axis;
 pub mod confusion;
 pub mod curves;
-mod draw;
 mod picture;
-pub mod roofline;
+mod style;
 pub mod table;
 
 pub use confusion::confusion_svg;
@@ -15,8 +13,9 @@ pub use picture::prediction_png;
 
 #[cfg(test)]
 mod tests {
+    use crate::experiment::Summary;
     use crate::metrics::{Confusion, TaskResult};
-    use crate::train::{StageResult, Summary};
+    use crate::train::StageResult;
     use std::collections::BTreeMap;
 
     /// Two tasks of ten classes, two seeds, all stages. Of each class's 100 images `right` are right.
@@ -65,34 +64,5 @@ mod tests {
             }
         }
         Summary::from_results("demo", "a GPU", &[0, 1], results, 62.5).unwrap()
-    }
-
-    /// Well-formed as XML: tags close in order, attributes are quoted, no bare `<` or `&`, every number is a number.
-    pub(super) fn check_svg(text: &str) {
-        assert!(text.starts_with("<svg ") && text.trim_end().ends_with("</svg>"));
-        assert!(!text.contains("NaN") && !text.contains("inf\""));
-        let mut open: Vec<&str> = Vec::new();
-        let mut rest = text;
-        while let Some(start) = rest.find('<') {
-            let between = &rest[..start];
-            assert!(!between.contains('>'), "{between}");
-            for (i, _) in between.match_indices('&') {
-                assert!(
-                    ["&lt;", "&gt;", "&amp;", "&quot;", "&apos;"].iter().any(|e| between[i..].starts_with(e)),
-                    "{between}"
-                );
-            }
-            rest = &rest[start + 1..];
-            let end = rest.find('>').expect("a tag ends");
-            let tag = &rest[..end];
-            rest = &rest[end + 1..];
-            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-            if let Some(name) = tag.strip_prefix('/') {
-                assert_eq!(open.pop(), Some(name));
-            } else if !tag.ends_with('/') && !tag.starts_with(['?', '!']) {
-                open.push(tag.split_whitespace().next().expect("a tag has a name"));
-            }
-        }
-        assert!(open.is_empty(), "{open:?} stay open");
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::EvaluateOn;
+use crate::experiment::Summary;
+use crate::experiment::summary::Model;
 use crate::metrics::{MeanStd, Metric, Scores};
-use crate::train::Summary;
-use crate::train::summary::Model;
 
 /// Said wherever boxes and masks are not measured as other tools do.
 pub(super) const ON_CANVAS: &str =

@@ -6,9 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use super::feed::{BatchSlot, Inputs};
-use super::heads::Heads;
-use super::terms::LossTerms;
 use crate::distill::{FeatureSite, TeacherOutputs};
 use crate::gpu::Gpu;
 use crate::kernels::gramian::GradientRows;
@@ -17,11 +14,14 @@ use crate::nn::{Context, Features, Mode, Network};
 use crate::params::Params;
 use crate::tape::{Redirect, Tape, Var};
 use crate::tensor::{GradTarget, Tensor};
+use crate::train::feed::{BatchSlot, Inputs};
+use crate::train::heads::Heads;
+use crate::train::terms::LossTerms;
 use crate::{Error, Result};
 
 /// Where the groups' gradients are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     /// Nowhere: the losses' values are enough.
     Nowhere,
     /// At the trunk's output, one backward pass through the trunk (MGDA-UB: Sener & Koltun 2018, arXiv 1810.04650).
@@ -31,7 +31,7 @@ pub(super) enum Level {
 }
 
 /// What takes part in a step.
-pub(super) struct BalancedStep<'a> {
+pub(crate) struct BalancedStep<'a> {
     pub gpu: &'a Gpu,
     pub feed: &'a Inputs,
     pub network: &'a Network,
@@ -39,12 +39,12 @@ pub(super) struct BalancedStep<'a> {
     /// The terms of each group.
     pub groups: &'a [Vec<usize>],
     pub level: Level,
-    /// As in [`super::step::Parts`].
+    /// As in [`crate::train::step::Parts`].
     pub taught: Option<&'a [TeacherOutputs]>,
 }
 
 /// A step that is waiting for its weights.
-pub(super) struct PendingStep {
+pub(crate) struct PendingStep {
     trunk: Tape,
     /// The places of the trunk's output that somebody looks at, with the groups' gradients there.
     outputs: Vec<(Var, GradientRows)>,
@@ -71,7 +71,7 @@ impl BalancedStep<'_> {
     }
 
     /// Runs the trunk, the heads and the losses on the batch in `place`; losses go to `ledger`.
-    pub(super) fn run(&self, place: &BatchSlot, ledger: &LossLog) -> Result<PendingStep> {
+    pub(crate) fn run(&self, place: &BatchSlot, ledger: &LossLog) -> Result<PendingStep> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
         let taught = self.teach(&x)?;
@@ -198,7 +198,7 @@ impl BalancedStep<'_> {
 
     /// The second half: every gradient, with the groups weighted by `weights` `[groups]`, those of the heads and of what is
     /// trained beside the network by `own` `[groups]`.
-    pub(super) fn combine(&self, judged: PendingStep, weights: &Tensor, own: &Tensor) -> Result<()> {
+    pub(crate) fn combine(&self, judged: PendingStep, weights: &Tensor, own: &Tensor) -> Result<()> {
         let (gpu, from) = (self.gpu, self.network.shared_grads()?);
         let PendingStep { mut trunk, outputs, shared, heads, beside, .. } = judged;
         match shared {
@@ -219,7 +219,7 @@ impl BalancedStep<'_> {
 
     /// The losses of the batch in `place` as the network now is; to `ledger`. No gradient, and the running statistics stay as
     /// they are.
-    pub(super) fn losses(&self, place: &BatchSlot, ledger: &LossLog) -> Result<()> {
+    pub(crate) fn losses(&self, place: &BatchSlot, ledger: &LossLog) -> Result<()> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
         let taught = self.teach(&x)?;

@@ -1,13 +1,13 @@
 //! The balancing of a stage: which terms form a group, and a method that weights the groups.
 
-use super::balanced_step::Level;
-use super::terms::LossTerms;
 use crate::balance::{self, Balancer, Gramian, Needs, Seen};
 use crate::config::{BalanceConfig, BalanceLevel, Over};
+use crate::train::balanced_step::Level;
+use crate::train::terms::LossTerms;
 use crate::{Error, Result};
 
 /// A method at work on a stage's groups of terms.
-pub(super) struct Balancing {
+pub(crate) struct Balancing {
     balancer: Balancer,
     groups: Vec<Vec<usize>>,
     names: Vec<String>,
@@ -22,7 +22,7 @@ pub(super) struct Balancing {
 
 /// Everything a resumed run needs.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct BalanceState {
+pub(crate) struct BalanceState {
     state: Vec<f64>,
     step: u64,
     sums: Vec<f64>,
@@ -31,7 +31,7 @@ pub(super) struct BalanceState {
 
 impl Balancing {
     /// `None` where all weights are constants: nothing is to be balanced then.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: &BalanceConfig,
         objective: &LossTerms,
         tasks: &[&str],
@@ -56,23 +56,23 @@ impl Balancing {
         Ok(Some(Balancing { balancer, groups, names, level, rescale, step: 0, sums, count: 0 }))
     }
 
-    pub(super) fn groups(&self) -> &[Vec<usize>] {
+    pub(crate) fn groups(&self) -> &[Vec<usize>] {
         &self.groups
     }
 
-    pub(super) fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         self.level
     }
 
-    pub(super) fn wants_losses(&self) -> bool {
+    pub(crate) fn wants_losses(&self) -> bool {
         self.balancer.method().needs != Needs::Nothing
     }
 
-    pub(super) fn wants_losses_after(&self) -> bool {
+    pub(crate) fn wants_losses_after(&self) -> bool {
         self.balancer.method().after
     }
 
-    pub(super) fn scales_heads(&self) -> bool {
+    pub(crate) fn scales_heads(&self) -> bool {
         self.balancer.method().heads
     }
 
@@ -107,7 +107,7 @@ impl Balancing {
     }
 
     /// The weights of this step's groups, from the terms' values and the products of the groups' gradients.
-    pub(super) fn compute_weights(
+    pub(crate) fn compute_weights(
         &mut self,
         objective: &LossTerms,
         row: &[f32],
@@ -127,13 +127,13 @@ impl Balancing {
     }
 
     /// The terms' values after the update, on the same batch.
-    pub(super) fn after(&mut self, objective: &LossTerms, row: &[f32]) -> Result<()> {
+    pub(crate) fn after(&mut self, objective: &LossTerms, row: &[f32]) -> Result<()> {
         let losses = self.losses(objective, row)?;
         self.balancer.after(&losses)
     }
 
     /// Closes an epoch in which the terms' means were `means`, and gives the groups' mean weights by their names.
-    pub(super) fn end_epoch(&mut self, objective: &LossTerms, means: &[f64]) -> Result<Vec<(String, f64)>> {
+    pub(crate) fn end_epoch(&mut self, objective: &LossTerms, means: &[f64]) -> Result<Vec<(String, f64)>> {
         let term = |i: &usize| means.get(*i).map_or(0.0, |v| v * f64::from(objective.terms()[*i].factor));
         let losses: Vec<f64> = self.groups.iter().map(|terms| terms.iter().map(term).sum()).collect();
         self.balancer.end_epoch(&losses)?;
@@ -143,11 +143,11 @@ impl Balancing {
         Ok(weights)
     }
 
-    pub(super) fn state(&self) -> BalanceState {
+    pub(crate) fn state(&self) -> BalanceState {
         BalanceState { state: self.balancer.state(), step: self.step, sums: self.sums.clone(), count: self.count }
     }
 
-    pub(super) fn restore(&mut self, from: &BalanceState) -> Result<()> {
+    pub(crate) fn restore(&mut self, from: &BalanceState) -> Result<()> {
         self.balancer.restore(&from.state)?;
         if from.sums.len() != self.sums.len() {
             return Err(Error::Invalid(format!("weights of {} groups for {}", from.sums.len(), self.sums.len())));

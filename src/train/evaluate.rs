@@ -2,10 +2,6 @@
 
 use std::sync::Arc;
 
-use super::feed::Inputs;
-use super::labels::TaskTarget;
-use super::tally::{Seen, Tally};
-use super::terms::LossTerms;
 use crate::Result;
 use crate::config::EvaluateOn;
 use crate::data::Split;
@@ -16,6 +12,10 @@ use crate::metrics::TaskResult;
 use crate::nn::Frozen;
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
+use crate::train::feed::Inputs;
+use crate::train::labels::TaskTarget;
+use crate::train::tally::{Seen, Tally};
+use crate::train::terms::LossTerms;
 
 /// The loss on the labels of a split, as `objective` has it: the sum over the tasks of their weight times their loss, each a mean over the
 /// batches by the samples in them that have a label.
@@ -58,7 +58,7 @@ impl<'a> ValidationLoss<'a> {
 impl Inputs {
     /// What `network` achieves over `split` at each of `tasks` (indices into the data's tasks; the network has one head for each,
     /// in that order).
-    pub(super) fn evaluate(
+    pub(crate) fn evaluate(
         &self,
         gpu: &Gpu,
         network: &Frozen,
@@ -70,7 +70,7 @@ impl Inputs {
     }
 
     /// [`Inputs::evaluate`], and the loss on the labels with the tasks' weights of `objective`, whose tasks are `tasks`.
-    pub(super) fn evaluate_with_loss(
+    pub(crate) fn evaluate_with_loss(
         &self,
         gpu: &Gpu,
         network: &Frozen,

@@ -1,8 +1,8 @@
 //! What a run tells while it goes on. Nothing below the command line prints: the loop sends [`Event`]s, and whoever started it
 //! shows them, or not.
 
-use super::gradient_stats::GradientStats;
 use crate::metrics::Scores;
+use crate::train::gradient_stats::GradientStats;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

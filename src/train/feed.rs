@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::labels::TaskTarget;
 use crate::Result;
 use crate::config::{Config, EvaluateOn};
 use crate::data::augment::Augment;
@@ -13,10 +12,11 @@ use crate::gpu::Gpu;
 use crate::kernels::augment::{self, WarpParams};
 use crate::metrics::TaskResult;
 use crate::tensor::Tensor;
+use crate::train::labels::TaskTarget;
 
 /// The splits and what turns their bytes into a network's input.
 #[derive(Debug, Clone)]
-pub(super) struct Inputs {
+pub(crate) struct Inputs {
     pub train: Arc<Split>,
     pub val: Arc<Split>,
     pub test: Arc<Split>,
@@ -33,7 +33,7 @@ pub(super) struct Inputs {
 
 /// Where training batches lie on the GPU, one after the other in the same memory, so that a recorded step finds them.
 #[derive(Debug)]
-pub(super) struct BatchSlot {
+pub(crate) struct BatchSlot {
     pixels: Tensor,
     warps: Tensor,
     /// One tensor a head, as they were uploaded.
@@ -46,13 +46,13 @@ pub(super) struct BatchSlot {
 
 impl BatchSlot {
     /// Whether `batch` has its shape.
-    pub(super) fn fits(&self, batch: &Batch) -> bool {
+    pub(crate) fn fits(&self, batch: &Batch) -> bool {
         batch.indices.len() == self.rows
     }
 
     /// Puts `batch` here. This overlaps with the step that still runs on the last one: the bytes are copied aside at once,
     /// and the GPU moves them here when that step is done ([`Gpu::write`]).
-    pub(super) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
+    pub(crate) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
         self.pixels.write_bytes(gpu, &batch.images)?;
         self.warps.write_u32(gpu, bytemuck::cast_slice(&batch.warps(self.size)))?;
         let mut heads = self.labels.iter().zip(&self.tasks).zip(&self.targets);
@@ -62,7 +62,7 @@ impl BatchSlot {
 
 impl Inputs {
     /// Takes the data over; `augment` applies to training batches alone.
-    pub(super) fn new(data: Dataset, augment: Augment) -> Self {
+    pub(crate) fn new(data: Dataset, augment: Augment) -> Self {
         let (mean, std) = data.channel_stats();
         // A mosaic shows the objects of four images.
         let images = if augment.mosaic > 0.0 { 4 } else { 1 };
@@ -91,24 +91,24 @@ impl Inputs {
     }
 
     /// The same for a run of this configuration.
-    pub(super) fn of_run(config: &Config, data: Dataset) -> Self {
+    pub(crate) fn of_run(config: &Config, data: Dataset) -> Self {
         let (letterbox, evaluate_on) = (config.data.source.letterboxed(), config.data.evaluate_on);
         Inputs { letterbox, evaluate_on, ..Inputs::new(data, config.augment.augment()) }
     }
 
     /// Whether images have pixels of their own beside those of the canvas, in which what is found can be measured.
-    pub(super) fn has_originals(&self) -> bool {
+    pub(crate) fn has_originals(&self) -> bool {
         let places = |split: &Split| split.originals.as_ref().is_some_and(|o| o.labels.iter().any(Option::is_some));
         [&self.train, &self.val, &self.test].into_iter().any(|split| places(split))
     }
 
     /// `[height, width, channels]`.
-    pub(super) fn image(&self) -> [usize; 3] {
+    pub(crate) fn image(&self) -> [usize; 3] {
         [self.train.images.height, self.train.images.width, self.train.images.channels]
     }
 
     /// The split called `train`, `val` or `test`.
-    pub(super) fn split(&self, name: &str) -> Result<&Arc<Split>> {
+    pub(crate) fn split(&self, name: &str) -> Result<&Arc<Split>> {
         match name {
             "train" => Ok(&self.train),
             "val" => Ok(&self.val),
@@ -119,7 +119,7 @@ impl Inputs {
 
     /// How good a network is at these tasks, of which it achieves `results`, for choosing among epochs: the mean of
     /// [`Scores::selection`](crate::metrics::Scores::selection) over those where it is defined.
-    pub(super) fn selection(&self, tasks: &[usize], results: &[TaskResult]) -> Option<f64> {
+    pub(crate) fn selection(&self, tasks: &[usize], results: &[TaskResult]) -> Option<f64> {
         let score =
             |(task, result): (&usize, &TaskResult)| result.scores.selection(self.targets[*task].moments.1.into());
         let known: Vec<f64> = tasks.iter().zip(results).filter_map(score).collect();
@@ -132,7 +132,7 @@ impl Inputs {
     }
 
     /// A place for training batches like this one, holding it; with the labels of `tasks`.
-    pub(super) fn place(&self, gpu: &Gpu, batch: &Batch, tasks: &[usize]) -> Result<BatchSlot> {
+    pub(crate) fn place(&self, gpu: &Gpu, batch: &Batch, tasks: &[usize]) -> Result<BatchSlot> {
         let rows = batch.indices.len();
         let [h, w, _] = self.image();
         let targets: Vec<TaskTarget> = tasks.iter().map(|t| self.targets[*t].clone()).collect();
@@ -149,14 +149,14 @@ impl Inputs {
     }
 
     /// The training batch in `place` as the network sees it, `[n, h, w, c]`: normalised, and varied as each sample drew.
-    pub(super) fn training_input(&self, gpu: &Gpu, place: &BatchSlot) -> Result<Tensor> {
+    pub(crate) fn training_input(&self, gpu: &Gpu, place: &BatchSlot) -> Result<Tensor> {
         let (mean, std, noise) = (&self.mean, &self.std, self.augment.noise);
         let moves = WarpParams { warps: &place.warps, bilinear: self.augment.blends() };
         augment::augment(gpu, &place.pixels, self.shape(place.rows), moves, mean, std, noise)
     }
 
     /// The labels of the batch in `place`, one tensor a head, moved as its images are in [`Inputs::training_input`].
-    pub(super) fn training_labels(&self, gpu: &Gpu, place: &BatchSlot) -> Result<Vec<Tensor>> {
+    pub(crate) fn training_labels(&self, gpu: &Gpu, place: &BatchSlot) -> Result<Vec<Tensor>> {
         let [h, w, _] = self.image();
         let moved = |(target, labels): (&TaskTarget, &Tensor)| {
             target.moved(gpu, labels, [place.rows, h, w], Some(&place.warps))
@@ -165,7 +165,7 @@ impl Inputs {
     }
 
     /// A batch as it is.
-    pub(super) fn plain_input(&self, gpu: &Gpu, batch: &Batch) -> Result<Tensor> {
+    pub(crate) fn plain_input(&self, gpu: &Gpu, batch: &Batch) -> Result<Tensor> {
         let pixels = Tensor::from_bytes(gpu, &batch.images)?;
         augment::normalise(gpu, &pixels, self.shape(batch.indices.len()), &self.mean, &self.std)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::terms::LossTerms;
+use crate::train::terms::LossTerms;
 
 /// How strongly each term pulls, and how far the tasks agree, at one step.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
@@ -15,7 +15,7 @@ pub struct GradientStats {
 
 impl GradientStats {
     /// From the products of the terms' gradients.
-    pub(super) fn of(objective: &LossTerms, products: &[f64]) -> Self {
+    pub(crate) fn of(objective: &LossTerms, products: &[f64]) -> Self {
         let terms = objective.terms();
         let norm = |i: usize| products[i * (terms.len() + 1)].max(0.0).sqrt();
         let names = objective.names().iter().enumerate();

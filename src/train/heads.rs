@@ -2,32 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::label_loss::Assigned;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::loss::LossRecorder;
 use crate::nn::{Features, HeadOutputs, Mode, Network};
 use crate::tape::{Tape, Var};
+use crate::train::label_loss::Assigned;
 
 /// The heads of a network in one step.
-pub(super) struct Heads<'a> {
+pub(crate) struct Heads<'a> {
     network: &'a Network,
     /// Those that have run before, on whatever tape: running statistics take a batch once.
     seen: BTreeSet<usize>,
     mode: Mode,
     said: BTreeMap<usize, HeadOutputs<Var>>,
     /// Of detectors, by head.
-    pub(super) assigned: BTreeMap<usize, Assigned>,
+    pub(crate) assigned: BTreeMap<usize, Assigned>,
 }
 
 impl<'a> Heads<'a> {
     /// In training, or for a look.
-    pub(super) fn new(network: &'a Network, mode: Mode) -> Self {
+    pub(crate) fn new(network: &'a Network, mode: Mode) -> Self {
         Heads { network, seen: BTreeSet::new(), mode, said: BTreeMap::new(), assigned: BTreeMap::new() }
     }
 
     /// What head `k` says, which runs on the losses' tape unless it has already.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         losses: &mut LossRecorder,
         k: usize,
@@ -40,7 +40,7 @@ impl<'a> Heads<'a> {
     }
 
     /// Runs head `k` on `tape`.
-    pub(super) fn forward(
+    pub(crate) fn forward(
         &mut self,
         gpu: &Gpu,
         tape: &mut Tape,
@@ -55,7 +55,7 @@ impl<'a> Heads<'a> {
     }
 
     /// Forgets what the heads said: what follows is on another tape.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.said.clear();
     }
 }

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Cuts off the half line that a killed run or a full disk may have left at the journal's end: the next line would
 /// otherwise be glued to it. Its epoch is run again, as the state is only saved after the line.
-pub(super) fn truncate_partial_line(path: &Path) -> Result<()> {
+pub(crate) fn truncate_partial_line(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
@@ -22,7 +22,7 @@ pub(super) fn truncate_partial_line(path: &Path) -> Result<()> {
 }
 
 /// Adds a line to the journal.
-pub(super) fn append(path: &Path, line: &str) -> Result<()> {
+pub(crate) fn append(path: &Path, line: &str) -> Result<()> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     let mut file = opened.map_err(|e| Error::io(path, "open", e))?;
     file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::io(path, "append to", e))?;

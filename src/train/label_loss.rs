@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// A task of a stage, and how its labels are learnt.
 #[derive(Debug, Clone)]
-pub(super) struct TaskObjective<'a> {
+pub(crate) struct TaskObjective<'a> {
     pub task: &'a Task,
     /// Its weight among the tasks.
     pub weight: f32,
@@ -25,7 +25,7 @@ pub(super) struct TaskObjective<'a> {
 
 /// A loss on labels.
 #[derive(Debug, Clone)]
-pub(super) enum LabelLoss {
+pub(crate) enum LabelLoss {
     /// One of several classes, of images or of pixels.
     Classes(CrossEntropy),
     /// The same with classes that count differently, or that care less for what is known.
@@ -40,11 +40,11 @@ pub(super) enum LabelLoss {
 }
 
 /// What the places of a detector are to say of a batch, and the sums by which its losses are divided: found once a step.
-pub(super) type Assigned = Option<(Tensor, Tensor)>;
+pub(crate) type Assigned = Option<(Tensor, Tensor)>;
 
 impl LabelLoss {
     /// The losses of a task with their names; the task's weight is that of each.
-    pub(super) fn of(gpu: &Gpu, goal: &TaskObjective, levels: &[Level]) -> Result<Vec<(&'static str, Self)>> {
+    pub(crate) fn of(gpu: &Gpu, goal: &TaskObjective, levels: &[Level]) -> Result<Vec<(&'static str, Self)>> {
         let config = &goal.config;
         Ok(match goal.task.kind {
             TaskKind::Class | TaskKind::Mask => Self::of_classes(gpu, goal)?,
@@ -97,7 +97,7 @@ impl LabelLoss {
     }
 
     /// Adds `weight` times the loss of a head's output `z` as term `term`.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &self,
         losses: &mut LossRecorder,
         term: usize,

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// A task and what it takes to turn its labels into targets.
 #[derive(Debug, Clone)]
-pub(super) struct TaskTarget {
+pub(crate) struct TaskTarget {
     pub task: Task,
     /// Mean and standard deviation of the training labels, of tasks that ask for a number.
     pub moments: (f32, f32),
@@ -66,7 +66,7 @@ impl TaskTarget {
     }
 
     /// A place for labels like these of `rows` images, holding them.
-    pub(super) fn upload(&self, gpu: &Gpu, labels: &Labels, rows: usize, [h, w]: [usize; 2]) -> Result<Tensor> {
+    pub(crate) fn upload(&self, gpu: &Gpu, labels: &Labels, rows: usize, [h, w]: [usize; 2]) -> Result<Tensor> {
         let tensor = Tensor::from_bytes(gpu, &self.bytes(labels)?)?;
         match self.task.kind {
             TaskKind::Class => tensor.reshape(&[rows]),
@@ -80,12 +80,12 @@ impl TaskTarget {
     }
 
     /// Puts the labels of another batch into such a place.
-    pub(super) fn write(&self, gpu: &Gpu, place: &Tensor, labels: &Labels) -> Result<()> {
+    pub(crate) fn write(&self, gpu: &Gpu, place: &Tensor, labels: &Labels) -> Result<()> {
         place.write_bytes(gpu, &self.bytes(labels)?)
     }
 
     /// The labels of an uploaded batch as losses and metrics take them: what belongs to pixels is moved as `warps` moved the images.
-    pub(super) fn moved(
+    pub(crate) fn moved(
         &self,
         gpu: &Gpu,
         uploaded: &Tensor,

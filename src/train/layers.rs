@@ -1,13 +1,13 @@
 //! Which layers of a student and a teacher a term of the loss looks at, and how many channels they have.
 
-use super::teacher_set::Teacher;
 use crate::distill::{FeatureKind, FeatureSite, Method};
 use crate::nn::HeadMaps;
+use crate::train::teacher_set::Teacher;
 use crate::{Error, Result};
 
 /// A method's terms: one for each pair of layers, called by the student's, and by the teacher's too where the student's is in several
 /// pairs; or one where it looks at logits or at all layers together.
-pub(super) fn parts(
+pub(crate) fn parts(
     method: &Method,
     pairs: Vec<(FeatureSite, FeatureSite)>,
 ) -> Vec<(String, Vec<(FeatureSite, FeatureSite)>)> {
@@ -24,10 +24,10 @@ pub(super) fn parts(
 }
 
 /// Layers with their channels.
-pub(super) type Tapped = Vec<(FeatureSite, usize)>;
+pub(crate) type Tapped = Vec<(FeatureSite, usize)>;
 
 /// The channels at both ends of each pair, of a student of such stages and such a head, and of a teacher's head of that number.
-pub(super) fn channels(
+pub(crate) fn channels(
     term: &str,
     taps: &[(FeatureSite, FeatureSite)],
     (own, head, teacher, number): (&[usize], Option<&HeadMaps<usize>>, &Teacher, usize),

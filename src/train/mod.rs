@@ -1,41 +1,27 @@
-//! Training: the run's file, its stages, what they report and what they leave on disk.
+//! Training: a stage's loss, its steps and epochs, what it reports and what it leaves on disk.
 
-pub mod ablate;
-mod answer;
 mod balanced_step;
 mod balancing;
 pub mod cache;
-pub mod checkpoint;
-mod dataset;
 mod evaluate;
 pub mod event;
-mod feed;
+pub(crate) mod feed;
 mod gradient_stats;
 mod heads;
-mod journal;
-mod label_loss;
+pub(crate) mod journal;
+pub(crate) mod label_loss;
 mod labels;
 mod layers;
-mod overview;
-mod predictor;
-mod run;
-mod session;
-mod stage;
-mod stage_key;
-mod stages;
+pub(crate) mod result;
+pub(crate) mod session;
+pub(crate) mod stage;
+pub(crate) mod stage_key;
 mod state;
-mod step;
-pub mod summary;
+pub(crate) mod step;
 mod tally;
-mod teacher_set;
-mod teachers;
-mod terms;
+pub(crate) mod teacher_set;
+pub(crate) mod terms;
 
-pub use answer::{DetectedObject, TaskOutput, TaskPrediction};
-pub use dataset::load as load_data;
 pub use event::{EpochRecord, Event};
 pub use gradient_stats::GradientStats;
-pub use overview::{Counts, NameCount, Overview, PerSplit, TaskLabels, TaskOverview, YesNo};
-pub use predictor::{Evaluation, Prediction, Predictor, evaluate, predict};
-pub use run::{names, run};
-pub use summary::{StageResult, Summary};
+pub use result::StageResult;

@@ -5,16 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::balancing::Balancing;
-use super::cache::TeacherCache;
-use super::checkpoint::{self, to_json};
-use super::event::{EpochRecord, Event};
-use super::gradient_stats::GradientStats;
-use super::stage::{Finished, Stage, StageContext, rule, schedule};
-use super::state::{ParamGroups, Progress, Standing};
-use super::step::{Parts, Peer, StepRecorder};
-use super::summary::StageResult;
-use super::terms::{LossTerms, Term};
+use crate::checkpoint::{self, to_json};
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
 use crate::distill::TeacherOutputs;
@@ -23,13 +14,22 @@ use crate::loss::LossLog;
 use crate::metrics::TaskResult;
 use crate::nn::{Frozen, Network};
 use crate::optim::Schedule;
+use crate::train::balancing::Balancing;
+use crate::train::cache::TeacherCache;
+use crate::train::event::{EpochRecord, Event};
+use crate::train::gradient_stats::GradientStats;
+use crate::train::result::StageResult;
+use crate::train::stage::{Finished, Stage, StageContext, rule, schedule};
+use crate::train::state::{ParamGroups, Progress, Standing};
+use crate::train::step::{Parts, Peer, StepRecorder};
+use crate::train::terms::{LossTerms, Term};
 use crate::{Error, Result};
 
 /// Steps between two looks at the losses: each look waits for the GPU.
-pub(super) const LOOK: usize = 16;
+pub(crate) const LOOK: usize = 16;
 
 /// A stage, what it trains, and how far it is.
-pub(super) struct StageTrainer<'a> {
+pub(crate) struct StageTrainer<'a> {
     bench: &'a StageContext<'a>,
     stage: &'a Stage<'a>,
     network: &'a Network,
@@ -52,7 +52,7 @@ pub(super) struct StageTrainer<'a> {
 
 impl<'a> StageTrainer<'a> {
     /// A session at the place where an interrupted run stopped, or at the start.
-    pub(super) fn open(
+    pub(crate) fn open(
         bench: &'a StageContext<'a>,
         stage: &'a Stage<'a>,
         network: &'a Network,
@@ -106,7 +106,7 @@ impl<'a> StageTrainer<'a> {
     }
 
     /// Trains to the end, then tests.
-    pub(super) fn run(mut self) -> Result<StageResult> {
+    pub(crate) fn run(mut self) -> Result<StageResult> {
         let [h, w, _] = self.bench.feed.image();
         let (epoch, step) = (self.progress.epoch, self.progress.step);
         (self.journal)(Event::Stage {

@@ -5,20 +5,20 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{ModelCard, head_spec};
-use super::feed::Inputs;
-use super::stage_key::StageKey;
-use super::summary::StageResult;
+use crate::checkpoint::{ModelCard, head_spec};
 use crate::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
 use crate::data::Task;
 use crate::gpu::Gpu;
 use crate::kernels::optimizer::{Adam, Sgd};
 use crate::nn::{Init, Network, NetworkSpec};
 use crate::optim::{Curve, Rule, Schedule};
+use crate::train::feed::Inputs;
+use crate::train::result::StageResult;
+use crate::train::stage_key::StageKey;
 use crate::{Error, Result};
 
 /// What is to be trained.
-pub(super) struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     /// `teacher/<task>`, `single/<task>`, `joint` or `distilled`.
     pub name: String,
     /// The run's seed.
@@ -47,7 +47,7 @@ pub(super) struct Stage<'a> {
 
 /// Where stages keep their files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum StageStore {
+pub(crate) enum StageStore {
     /// A run's folder: each stage under its name.
     Run(PathBuf),
     /// A store of several configurations' stages: each under its name and a hash of everything that makes it what it is, so
@@ -57,14 +57,14 @@ pub(super) enum StageStore {
 
 impl StageStore {
     /// Where teachers' answers are kept.
-    pub(super) fn cache(&self) -> PathBuf {
+    pub(crate) fn cache(&self) -> PathBuf {
         match self {
-            StageStore::Run(out) | StageStore::Store(out) => super::cache::folder(out),
+            StageStore::Run(out) | StageStore::Store(out) => crate::train::cache::folder(out),
         }
     }
 
     /// The file of a stage of that name.
-    pub(super) fn path(&self, name: &str, key: StageKey, seed: u64, ending: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str, key: StageKey, seed: u64, ending: &str) -> PathBuf {
         let file = name.replace('/', "-");
         match self {
             StageStore::Run(out) => out.join(format!("seed-{seed}")).join(format!("{file}{ending}")),
@@ -74,7 +74,7 @@ impl StageStore {
 }
 
 /// What every stage of a run shares.
-pub(super) struct StageContext<'a> {
+pub(crate) struct StageContext<'a> {
     pub gpu: &'a Gpu,
     pub shelf: StageStore,
     pub feed: Inputs,
@@ -84,7 +84,7 @@ pub(super) struct StageContext<'a> {
 
 /// What marks a stage as finished: its result, and the data and teachers it was made from.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Finished {
+pub(crate) struct Finished {
     pub data: String,
     pub teachers: Vec<String>,
     /// In which pixels boxes and masks were measured; results of before this was told, on the canvas.
@@ -100,7 +100,7 @@ fn on_canvas() -> EvaluateOn {
 
 impl Finished {
     /// Refuses a result of other data or other teachers: a summary must not mix them.
-    pub(super) fn check(&self, bench: &StageContext, teachers: &[String], path: &Path) -> Result<()> {
+    pub(crate) fn check(&self, bench: &StageContext, teachers: &[String], path: &Path) -> Result<()> {
         let what = match () {
             _ if self.data != format!("{:016x}", bench.data_fingerprint) => "was made from other data",
             _ if bench.feed.has_originals() && self.evaluate_on != bench.feed.evaluate_on => {
@@ -116,13 +116,13 @@ impl Finished {
 
 impl Stage<'_> {
     /// `seed 0 · teacher/digit`.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         format!("seed {} · {}", self.seed, self.name)
     }
 }
 
 /// The network of a `[teacher]` or `[student]` table, with one head for each of `tasks`.
-pub(super) fn network_spec(net: &NetConfig, tasks: &[&Task], channels: usize) -> Result<NetworkSpec> {
+pub(crate) fn network_spec(net: &NetConfig, tasks: &[&Task], channels: usize) -> Result<NetworkSpec> {
     let init = match net.init {
         config::Init::HeNormal => Init::HeNormal,
         config::Init::HeUniform => Init::HeUniform,
@@ -133,7 +133,7 @@ pub(super) fn network_spec(net: &NetConfig, tasks: &[&Task], channels: usize) ->
     Ok(NetworkSpec { trunk: net.trunk()?, channels, heads: tasks.iter().map(head).collect(), init })
 }
 
-pub(super) fn schedule(train: &TrainConfig, steps_per_epoch: usize) -> Schedule {
+pub(crate) fn schedule(train: &TrainConfig, steps_per_epoch: usize) -> Schedule {
     let curve = match train.schedule {
         config::Schedule::Cosine => Curve::Cosine,
         config::Schedule::Constant => Curve::Constant,
@@ -149,7 +149,7 @@ pub(super) fn schedule(train: &TrainConfig, steps_per_epoch: usize) -> Schedule 
     }
 }
 
-pub(super) fn rule(train: &TrainConfig) -> Rule {
+pub(crate) fn rule(train: &TrainConfig) -> Rule {
     let (lr, weight_decay) = (train.lr as f32, train.weight_decay as f32);
     let adam = |decoupled| {
         let betas = (train.betas[0] as f32, train.betas[1] as f32);
@@ -166,22 +166,22 @@ pub(super) fn rule(train: &TrainConfig) -> Rule {
 
 impl StageContext<'_> {
     /// The path of one of a stage's files.
-    pub(super) fn path(&self, stage: &Stage, ending: &str) -> PathBuf {
+    pub(crate) fn path(&self, stage: &Stage, ending: &str) -> PathBuf {
         self.shelf.path(&stage.name, stage.key, stage.seed, ending)
     }
 
-    pub(super) fn task_names(&self, stage: &Stage) -> Vec<&str> {
+    pub(crate) fn task_names(&self, stage: &Stage) -> Vec<&str> {
         stage.tasks.iter().map(|t| self.feed.tasks[*t].name.as_str()).collect()
     }
 
     /// A fresh network for `stage`, drawn from `init_seed`.
-    pub(super) fn network(&self, stage: &Stage, init_seed: u64) -> Result<Network> {
+    pub(crate) fn network(&self, stage: &Stage, init_seed: u64) -> Result<Network> {
         let tasks: Vec<&Task> = stage.tasks.iter().map(|t| &self.feed.tasks[*t]).collect();
         Network::new(self.gpu, network_spec(stage.net, &tasks, self.feed.image()[2])?, init_seed)
     }
 
     /// What is stored beside `network`.
-    pub(super) fn card(
+    pub(crate) fn card(
         &self,
         stage: &Stage,
         network: &Network,

@@ -8,21 +8,21 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::checkpoint::to_json;
-use super::teacher_set::TeacherAssignment;
 use crate::Result;
+use crate::checkpoint::to_json;
 use crate::config::{
     AugmentConfig, BalanceConfig, CacheConfig, DistillConfig, EvaluateOn, NetConfig, Storage, TaskConfig,
     TeacherConfig, TeacherKind, TrainConfig,
 };
 use crate::hash;
+use crate::train::teacher_set::TeacherAssignment;
 
 /// What the same settings train: raised where they come to train something else. The first has no mark.
 const VERSION: u32 = 1;
 
 /// The key of a stage; without its name and seed, which its file's name tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StageKey(u64);
+pub(crate) struct StageKey(u64);
 
 impl fmt::Display for StageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +32,7 @@ impl fmt::Display for StageKey {
 
 /// The settings of any stage. Its fields stand in this order, without their names.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Settings<'a>(
+pub(crate) struct Settings<'a>(
     /// The hash of the data.
     pub u64,
     pub &'a AugmentConfig,
@@ -45,7 +45,7 @@ pub(super) struct Settings<'a>(
 );
 
 impl StageKey {
-    pub(super) fn new(settings: &Settings, evaluate_on: EvaluateOn) -> Result<Self> {
+    pub(crate) fn new(settings: &Settings, evaluate_on: EvaluateOn) -> Result<Self> {
         let mut text = to_json(settings)?;
         if evaluate_on == EvaluateOn::Canvas {
             text += "measured on the canvas";
@@ -57,13 +57,13 @@ impl StageKey {
     }
 
     /// The key of the same stage, its tasks weighted and balanced; `taught` is [`taught`] by whom, empty for labels alone.
-    pub(super) fn balanced(self, weights: &[f64], balance: &BalanceConfig, taught: &str) -> Result<Self> {
+    pub(crate) fn balanced(self, weights: &[f64], balance: &BalanceConfig, taught: &str) -> Result<Self> {
         Ok(StageKey(hash::extend(self.0, to_json(&(weights, balance, taught))?.as_bytes())))
     }
 }
 
 /// How a student is taught, and by whom: hashes of its teachers, and which of them teaches each task.
-pub(super) fn taught(
+pub(crate) fn taught(
     distill: &DistillConfig,
     staff: (&[u64], &[Vec<TeacherAssignment>]),
     teacher: &TeacherConfig,

@@ -5,17 +5,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::balancing::BalanceState;
-use super::checkpoint::{Bundle, Stored, from_json, read, to_json};
-use super::gradient_stats::GradientStats;
+use crate::checkpoint::{Bundle, Stored, from_json, read, to_json};
 use crate::gpu::Gpu;
 use crate::nn::Network;
 use crate::optim::{Optimizer, Rule};
 use crate::params::Params;
+use crate::train::balancing::BalanceState;
+use crate::train::gradient_stats::GradientStats;
 use crate::{Error, Result};
 
 /// All that a stage trains: the network and what is trained beside it, each with its optimiser.
-pub(super) struct ParamGroups<'a> {
+pub(crate) struct ParamGroups<'a> {
     network: &'a Network,
     optimizer: Optimizer,
     beside: Vec<ParamGroup>,
@@ -30,7 +30,7 @@ struct ParamGroup {
 }
 
 impl<'a> ParamGroups<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         gpu: &Gpu,
         network: &'a Network,
         beside: Vec<(Params, f64)>,
@@ -49,26 +49,26 @@ impl<'a> ParamGroups<'a> {
     }
 
     /// Begins a step of everything: what changes from step to step is written.
-    pub(super) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
+    pub(crate) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
         self.optimizer.prepare(gpu, lr)?;
         self.beside.iter_mut().try_for_each(|b| b.optimizer.prepare(gpu, lr * b.lr_factor))
     }
 
     /// The dispatches of a step, the same each time.
-    pub(super) fn apply(&self, gpu: &Gpu) -> Result<()> {
+    pub(crate) fn apply(&self, gpu: &Gpu) -> Result<()> {
         self.optimizer.apply(gpu, self.network.params())?;
         self.beside.iter().try_for_each(|b| b.optimizer.apply(gpu, &b.params))
     }
 
     /// Learned values beside the network.
-    pub(super) fn count_beside(&self) -> usize {
+    pub(crate) fn count_beside(&self) -> usize {
         self.beside.iter().map(|b| b.params.count()).sum()
     }
 }
 
 /// How an epoch's weights do on validation.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     /// Mean over the tasks of [`Scores::selection`](crate::metrics::Scores::selection); `None` where it is undefined for all.
     #[serde(rename = "best")]
     pub score: Option<f64>,
@@ -80,7 +80,7 @@ pub(super) struct Standing {
 impl Standing {
     /// Whether weights of a later epoch, which stand like this, are better than those of `earlier`: by their score, of equal scores by
     /// the lower loss, and of equal losses because they were trained longer.
-    pub(super) fn replaces(&self, earlier: &Standing) -> bool {
+    pub(crate) fn replaces(&self, earlier: &Standing) -> bool {
         let loss = |s: &Standing| s.loss.unwrap_or(f64::INFINITY);
         match (self.score, earlier.score) {
             (Some(now), Some(before)) if now != before => now > before,
@@ -93,7 +93,7 @@ impl Standing {
 
 /// A stage's place in its epochs, with the sums of the epoch under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// Epochs finished.
     pub epoch: usize,
     /// Steps finished in the epoch under way.
@@ -126,7 +126,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// The start of a stage.
-    pub(super) fn new(data_fingerprint: u64, teachers: Vec<String>, terms: usize) -> Self {
+    pub(crate) fn new(data_fingerprint: u64, teachers: Vec<String>, terms: usize) -> Self {
         Progress {
             epoch: 0,
             step: 0,
@@ -148,7 +148,7 @@ impl Progress {
     }
 
     /// Adds one step's terms.
-    pub(super) fn add(&mut self, row: &[f32]) {
+    pub(crate) fn add(&mut self, row: &[f32]) {
         self.count += 1;
         for (sum, value) in self.sums.iter_mut().zip(row) {
             *sum += f64::from(*value);
@@ -156,30 +156,30 @@ impl Progress {
     }
 
     /// Each term's mean over the epoch.
-    pub(super) fn means(&self) -> Vec<f64> {
+    pub(crate) fn means(&self) -> Vec<f64> {
         self.sums.iter().map(|s| s / self.count.max(1) as f64).collect()
     }
 
     /// The same by the terms' names.
-    pub(super) fn named_means(&self, names: &[String]) -> BTreeMap<String, f64> {
+    pub(crate) fn named_means(&self, names: &[String]) -> BTreeMap<String, f64> {
         names.iter().cloned().zip(self.means()).collect()
     }
 
     /// The weighted total's mean over the epoch.
-    pub(super) fn mean_total(&self, factors: &[f32]) -> f64 {
+    pub(crate) fn mean_total(&self, factors: &[f32]) -> f64 {
         let total: f64 = self.sums.iter().zip(factors).map(|(s, f)| s * f64::from(*f)).sum();
         total / self.count.max(1) as f64
     }
 
     /// Milliseconds of a step: the median over the epochs.
-    pub(super) fn step_ms(&self) -> f64 {
+    pub(crate) fn step_ms(&self) -> f64 {
         let mut times = self.step_times.clone();
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 2).copied().unwrap_or(0.0)
     }
 
     /// Takes note of what the first step of an epoch showed.
-    pub(super) fn agree(&mut self, pulls: &GradientStats) {
+    pub(crate) fn agree(&mut self, pulls: &GradientStats) {
         let (sums, count) = &mut self.agreement;
         if sums.is_empty() {
             *sums = vec![vec![0.0; pulls.cosines.len()]; pulls.cosines.len()];
@@ -191,13 +191,13 @@ impl Progress {
     }
 
     /// The tasks' agreement, mean over the epochs; empty where it was not measured.
-    pub(super) fn agreement(&self) -> Vec<Vec<f64>> {
+    pub(crate) fn agreement(&self) -> Vec<Vec<f64>> {
         let (sums, count) = &self.agreement;
         sums.iter().map(|row| row.iter().map(|v| v / *count as f64).collect()).collect()
     }
 
     /// Makes ready for the next epoch.
-    pub(super) fn close_epoch(&mut self, seconds: f64) {
+    pub(crate) fn close_epoch(&mut self, seconds: f64) {
         self.total_seconds += self.seconds + seconds;
         self.seconds = 0.0;
         self.step = 0;
@@ -207,7 +207,7 @@ impl Progress {
     }
 
     /// Writes the whole state.
-    pub(super) fn save(&mut self, gpu: &Gpu, path: &Path, parts: &ParamGroups) -> Result<()> {
+    pub(crate) fn save(&mut self, gpu: &Gpu, path: &Path, parts: &ParamGroups) -> Result<()> {
         self.optimizer_steps = parts.optimizer.steps();
         let mut bundle = Bundle::default();
         bundle.add_network(gpu, parts.network)?;
@@ -229,7 +229,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] where the data or a teacher has changed since.
-    pub(super) fn resume(self, gpu: &Gpu, path: &Path, parts: &mut ParamGroups) -> Result<Self> {
+    pub(crate) fn resume(self, gpu: &Gpu, path: &Path, parts: &mut ParamGroups) -> Result<Self> {
         if !path.exists() {
             return Ok(self);
         }

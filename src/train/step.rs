@@ -4,13 +4,6 @@
 //! the method wants it, the products of the groups' gradients; the weights are found on the processor; the second goes on
 //! with them. Some dozen numbers cross over, no gradient does.
 
-use super::balanced_step::{BalancedStep, Level};
-use super::balancing::Balancing;
-use super::cache::TeacherCache;
-use super::feed::{BatchSlot, Inputs};
-use super::heads::Heads;
-use super::state::ParamGroups;
-use super::terms::LossTerms;
 use crate::data::loader::Batch;
 use crate::distill::TeacherOutputs;
 use crate::gpu::{Gpu, Program, ReplayedStep};
@@ -18,10 +11,17 @@ use crate::loss::{LossLog, LossRecorder};
 use crate::nn::{Mode, Network};
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
+use crate::train::balanced_step::{BalancedStep, Level};
+use crate::train::balancing::Balancing;
+use crate::train::cache::TeacherCache;
+use crate::train::feed::{BatchSlot, Inputs};
+use crate::train::heads::Heads;
+use crate::train::state::ParamGroups;
+use crate::train::terms::LossTerms;
 use crate::{Error, Result};
 
 /// What a step works on.
-pub(super) struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     pub gpu: &'a Gpu,
     pub feed: &'a Inputs,
     pub network: &'a Network,
@@ -35,14 +35,14 @@ pub(super) struct Parts<'a> {
 }
 
 /// A network that learns along with the student, each from the other (deep mutual learning: Zhang et al. 2018, arXiv 1706.00384).
-pub(super) struct Peer {
+pub(crate) struct Peer {
     pub network: Network,
     pub objective: LossTerms,
     pub ledger: LossLog,
 }
 
 /// Steps that follow one another in the same memory.
-pub(super) struct StepRecorder {
+pub(crate) struct StepRecorder {
     place: BatchSlot,
     work: Work,
     /// The teachers' part, where it is a recording of its own, and where their answers lie.
@@ -66,23 +66,23 @@ struct Halves {
 
 impl StepRecorder {
     /// For batches like this one, which it holds already.
-    pub(super) fn new(gpu: &Gpu, feed: &Inputs, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, feed: &Inputs, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
         let work = if balanced { Work::Halves(None) } else { Work::Whole(ReplayedStep::default()) };
         Ok(StepRecorder { place: feed.place(gpu, batch, tasks)?, work, lessons: None })
     }
 
     /// Whether `batch` has the shape of the others.
-    pub(super) fn fits(&self, batch: &Batch) -> bool {
+    pub(crate) fn fits(&self, batch: &Batch) -> bool {
         self.place.fits(batch)
     }
 
     /// Takes the next batch.
-    pub(super) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
+    pub(crate) fn write(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
         self.place.write(gpu, batch)
     }
 
     /// Forgets what was recorded: something that was constant has changed.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.work = match self.work {
             Work::Whole(_) => Work::Whole(ReplayedStep::default()),
             Work::Halves(_) => Work::Halves(None),
@@ -90,7 +90,7 @@ impl StepRecorder {
     }
 
     /// A step on the batch at hand.
-    pub(super) fn run(&mut self, parts: &Parts, balancing: Option<&mut Balancing>) -> Result<()> {
+    pub(crate) fn run(&mut self, parts: &Parts, balancing: Option<&mut Balancing>) -> Result<()> {
         let place = &self.place;
         match (&mut self.work, balancing) {
             (Work::Whole(repeat), None) => repeat.run(parts.gpu, || parts.whole(place)),
@@ -101,7 +101,7 @@ impl StepRecorder {
 
     /// The teachers' answers about the batch at hand, which the place holds: from the cache if it has them, else from the teachers,
     /// and then kept.
-    pub(super) fn teach(
+    pub(crate) fn teach(
         &mut self,
         parts: &Parts,
         cache: &mut TeacherCache,
@@ -135,7 +135,7 @@ impl StepRecorder {
 
     /// How strongly each term pulls at the trunk's output: the products of the terms' gradients with each other,
     /// `[terms, terms]`. Changes nothing.
-    pub(super) fn probe(&self, parts: &Parts) -> Result<Vec<f64>> {
+    pub(crate) fn probe(&self, parts: &Parts) -> Result<Vec<f64>> {
         let gpu = parts.gpu;
         let groups: Vec<Vec<usize>> = (0..parts.objective.terms().len()).map(|i| vec![i]).collect();
         let ledger = LossLog::new(gpu, parts.objective.names().to_vec(), 1)?;

@@ -1,6 +1,5 @@
 //! What has been seen of one task over a split, each kind of task by its own measures.
 
-use super::labels::TaskTarget;
 use crate::data::letterbox::Letterbox;
 use crate::data::loader::Batch;
 use crate::data::{IGNORED, Labels, MISSING, MaskRuns, Object, OriginalLabels, Originals, TaskKind};
@@ -12,10 +11,11 @@ use crate::metrics::{
 };
 use crate::nn::boxes::{NmsConfig, detect};
 use crate::tensor::Tensor;
+use crate::train::labels::TaskTarget;
 use crate::{Error, Result};
 
 /// A batch of a split under evaluation, as one task sees it.
-pub(super) struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     pub target: &'a TaskTarget,
     pub batch: &'a Batch,
     pub labels: &'a Labels,
@@ -41,7 +41,7 @@ impl Seen<'_> {
 }
 
 /// What has been seen of one task.
-pub(super) enum Tally {
+pub(crate) enum Tally {
     /// Samples, or pixels; of samples also what the head said of each, and the labels.
     Classes(Matrix, Sure),
     Attributes(MultilabelTally),
@@ -50,7 +50,7 @@ pub(super) enum Tally {
 }
 
 /// A confusion matrix that is counted on the GPU in 32 bits, and here in 64: the pixels of a large split are more than 2³².
-pub(super) struct Matrix {
+pub(crate) struct Matrix {
     counts: Tensor,
     /// Samples or pixels that `counts` may hold.
     counted: u64,
@@ -96,7 +96,7 @@ impl Matrix {
 }
 
 /// How sure a classifier is. Its answers stay on the GPU until there are many, so that no batch waits for them.
-pub(super) struct Sure {
+pub(crate) struct Sure {
     tally: CalibrationTally,
     waiting: Vec<(Tensor, Vec<u32>)>,
 }
@@ -139,7 +139,7 @@ fn softmax(z: &[f32]) -> Vec<f32> {
 }
 
 impl Tally {
-    pub(super) fn new(gpu: &Gpu, target: &TaskTarget) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, target: &TaskTarget) -> Result<Self> {
         let classes = target.task.classes.len();
         Ok(match target.task.kind {
             TaskKind::Class | TaskKind::Mask => Tally::Classes(Matrix::new(gpu, classes)?, Sure::new()),
@@ -150,7 +150,7 @@ impl Tally {
     }
 
     /// Adds the first rows of a batch, as many as count.
-    pub(super) fn add(&mut self, gpu: &Gpu, seen: &Seen) -> Result<()> {
+    pub(crate) fn add(&mut self, gpu: &Gpu, seen: &Seen) -> Result<()> {
         let Seen { target, batch, labels, said, size, levels, .. } = *seen;
         let (rows, valid) = (batch.indices.len(), batch.valid);
         match (self, labels) {
@@ -210,7 +210,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn result(self, gpu: &Gpu, target: &TaskTarget) -> Result<TaskResult> {
+    pub(crate) fn result(self, gpu: &Gpu, target: &TaskTarget) -> Result<TaskResult> {
         let names = &target.task.classes;
         Ok(match self {
             Tally::Classes(mut matrix, mut sure) => {

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// A teacher.
 #[derive(Debug, Clone)]
-pub(super) struct Teacher {
+pub(crate) struct Teacher {
     /// The frozen network; `None` for one that is trained along with the student.
     pub network: Option<Frozen>,
     /// Channels of each stage's map.
@@ -27,7 +27,7 @@ pub(super) struct Teacher {
 
 /// Who teaches a task.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct TeacherAssignment {
+pub(crate) struct TeacherAssignment {
     /// The teacher, among all.
     pub teacher: usize,
     /// Its head for the task.
@@ -38,7 +38,7 @@ pub(super) struct TeacherAssignment {
 
 /// All teachers of a student, and who teaches what.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TeacherSet {
+pub(crate) struct TeacherSet {
     pub teachers: Vec<Teacher>,
     /// By task.
     pub lessons: Vec<Vec<TeacherAssignment>>,
@@ -46,13 +46,13 @@ pub(super) struct TeacherSet {
 
 impl TeacherSet {
     /// A staff for so many tasks.
-    pub(super) fn new(tasks: usize) -> Self {
+    pub(crate) fn new(tasks: usize) -> Self {
         TeacherSet { teachers: Vec::new(), lessons: vec![Vec::new(); tasks] }
     }
 
     /// Adds a teacher, or finds it among the others, and gives its number. One file is loaded and run once, however many tasks
     /// it teaches.
-    pub(super) fn add(&mut self, teacher: Teacher) -> usize {
+    pub(crate) fn add(&mut self, teacher: Teacher) -> usize {
         if let Some(known) = self.teachers.iter().position(|t| t.file_hash == teacher.file_hash) {
             return known;
         }
@@ -61,12 +61,12 @@ impl TeacherSet {
     }
 
     /// Lets `teacher` teach `task` with its head of that number.
-    pub(super) fn assign(&mut self, task: usize, teacher: usize, head: usize, weight: f32) {
+    pub(crate) fn assign(&mut self, task: usize, teacher: usize, head: usize, weight: f32) {
         self.lessons[task].push(TeacherAssignment { teacher, head, weight });
     }
 
     /// The stages of a lesson's teacher, and the maps of the head that gives it.
-    pub(super) fn maps(&self, lesson: &TeacherAssignment) -> (usize, HeadMaps<()>) {
+    pub(crate) fn maps(&self, lesson: &TeacherAssignment) -> (usize, HeadMaps<()>) {
         let teacher = &self.teachers[lesson.teacher];
         let head = teacher.heads.get(lesson.head).map_or_else(HeadMaps::none, |head| HeadMaps {
             levels: vec![(); head.levels.len()],
@@ -78,7 +78,7 @@ impl TeacherSet {
     }
 
     /// Refuses teachers that are no longer what was loaded.
-    pub(super) fn check_unchanged(&self, gpu: &Gpu) -> Result<()> {
+    pub(crate) fn check_unchanged(&self, gpu: &Gpu) -> Result<()> {
         for teacher in &self.teachers {
             if let Some(network) = &teacher.network
                 && network.fingerprint(gpu)? != teacher.fingerprint
@@ -96,7 +96,7 @@ impl TeacherSet {
 
 impl Teacher {
     /// One that is trained along: number `k`, for these tasks, on images of that size.
-    pub(super) fn peer(network: &Network, k: usize, tasks: &[&str], image: [usize; 2]) -> Self {
+    pub(crate) fn peer(network: &Network, k: usize, tasks: &[&str], image: [usize; 2]) -> Self {
         // It has no file that could change; what it began with hangs on the run's seed alone.
         let file_hash = hash::fnv1a(format!("peer {k}").as_bytes());
         let tasks = tasks.iter().map(|t| t.to_string()).collect();

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::heads::Heads;
-use super::label_loss::{Assigned, LabelLoss, TaskObjective};
-use super::layers::{channels, parts};
-use super::teacher_set::{Teacher, TeacherAssignment};
 use crate::config::{DistillConfig, MethodConfig};
 use crate::data::seed;
 use crate::distill::{DistillInput, DistillLoss, FeatureSite, Setup, TeacherOutputs, TeacherSite};
@@ -16,10 +12,14 @@ use crate::nn::{Features, Network};
 use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::Tensor;
+use crate::train::heads::Heads;
+use crate::train::label_loss::{Assigned, LabelLoss, TaskObjective};
+use crate::train::layers::{channels, parts};
+use crate::train::teacher_set::{Teacher, TeacherAssignment};
 use crate::{Error, Result};
 
 /// The terms of a stage's loss.
-pub(super) struct LossTerms {
+pub(crate) struct LossTerms {
     terms: Vec<Term>,
     names: Vec<String>,
     teachers: Vec<Teacher>,
@@ -30,7 +30,7 @@ pub(super) struct LossTerms {
 }
 
 /// One term: a task's labels, or one method against one teacher of the task.
-pub(super) struct Term {
+pub(crate) struct Term {
     /// The task, by its head in the student.
     pub task: usize,
     /// Its weight in the total.
@@ -48,7 +48,7 @@ pub(super) struct Term {
 
 /// How a term is scaled, as soon as there are labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Scaling {
+pub(crate) enum Scaling {
     /// It has its weight.
     None,
     /// A weight of 1 pulls as hard as the labels.
@@ -75,7 +75,7 @@ impl Term {
 }
 
 /// What a student learns from beside the labels.
-pub(super) struct DistillPlan<'a> {
+pub(crate) struct DistillPlan<'a> {
     pub config: &'a DistillConfig,
     /// Every teacher once.
     pub teachers: Vec<Teacher>,
@@ -87,7 +87,7 @@ pub(super) struct DistillPlan<'a> {
 
 impl LossTerms {
     /// Labels alone; `levels` are those of the network's detectors.
-    pub(super) fn labels(gpu: &Gpu, goals: &[TaskObjective], levels: &[Level]) -> Result<Self> {
+    pub(crate) fn labels(gpu: &Gpu, goals: &[TaskObjective], levels: &[Level]) -> Result<Self> {
         let mut objective = LossTerms {
             terms: Vec::new(),
             names: Vec::new(),
@@ -102,7 +102,7 @@ impl LossTerms {
     }
 
     /// Labels and teachers.
-    pub(super) fn distilled(
+    pub(crate) fn distilled(
         gpu: &Gpu,
         goals: &[TaskObjective],
         levels: &[Level],
@@ -198,22 +198,22 @@ impl LossTerms {
     }
 
     /// The terms' names: `task/ce`, `task/kd`, ….
-    pub(super) fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[String] {
         &self.names
     }
 
     /// The terms.
-    pub(super) fn terms(&self) -> &[Term] {
+    pub(crate) fn terms(&self) -> &[Term] {
         &self.terms
     }
 
     /// Each term's weight in the total.
-    pub(super) fn factors(&self) -> Vec<f32> {
+    pub(crate) fn factors(&self) -> Vec<f32> {
         self.terms.iter().map(|t| t.factor).collect()
     }
 
     /// Multiplies the terms' weights; where `by` is 0 they stay.
-    pub(super) fn scale(&mut self, by: &[f32]) {
+    pub(crate) fn scale(&mut self, by: &[f32]) {
         for (term, by) in self.terms.iter_mut().zip(by).filter(|(_, by)| **by != 0.0) {
             term.full *= by;
             // As at the beginning of an epoch, so that a resumed run has the same bits.
@@ -222,14 +222,14 @@ impl LossTerms {
     }
 
     #[cfg(test)]
-    pub(super) fn scale_methods(&mut self, scaling: Scaling) {
+    pub(crate) fn scale_methods(&mut self, scaling: Scaling) {
         self.terms.iter_mut().filter(|t| !t.is_labels()).for_each(|t| t.scaling = scaling);
     }
 
     /// The factors that make each normalised term of weight 1 pull as hard at the trunk's output as its task's loss on the
     /// labels with weight 1, and each capped one no harder; 1 for the other terms, and 0 where it cannot be told, as one of the two
     /// does not pull at all. `products` are those of the terms' weighted gradients.
-    pub(super) fn scales(&self, products: &[f64]) -> Vec<f32> {
+    pub(crate) fn scales(&self, products: &[f64]) -> Vec<f32> {
         let pull = |i: usize| {
             let factor = f64::from(self.terms[i].factor);
             if factor > 0.0 { products[i * (self.terms.len() + 1)].max(0.0).sqrt() / factor } else { 0.0 }
@@ -258,12 +258,12 @@ impl LossTerms {
     }
 
     /// Where the student is tapped.
-    pub(super) fn tapped(&self) -> &BTreeSet<FeatureSite> {
+    pub(crate) fn tapped(&self) -> &BTreeSet<FeatureSite> {
         &self.tapped
     }
 
     /// What is trained beside the network, by the term it belongs to.
-    pub(super) fn adaptors(&self) -> Vec<(usize, &Params)> {
+    pub(crate) fn adaptors(&self) -> Vec<(usize, &Params)> {
         let mut all = Vec::new();
         for (i, term) in self.terms.iter().enumerate() {
             if let Kind::Taught { loss, .. } = &term.kind {
@@ -274,22 +274,22 @@ impl LossTerms {
     }
 
     /// The hashes of the teachers' files.
-    pub(super) fn fingerprints(&self) -> Vec<String> {
+    pub(crate) fn fingerprints(&self) -> Vec<String> {
         self.teachers.iter().map(|t| format!("{:016x}", t.file_hash)).collect()
     }
 
     /// The teachers.
-    pub(super) fn teachers(&self) -> &[Teacher] {
+    pub(crate) fn teachers(&self) -> &[Teacher] {
         &self.teachers
     }
 
     /// What each teacher is asked for beside its logits.
-    pub(super) fn kept(&self) -> &[Vec<TeacherSite>] {
+    pub(crate) fn kept(&self) -> &[Vec<TeacherSite>] {
         &self.kept
     }
 
     /// Makes ready for an epoch, counted from 0, of so many; true where a recorded step must be recorded again.
-    pub(super) fn advance(&mut self, epoch: usize, epochs: usize) -> bool {
+    pub(crate) fn advance(&mut self, epoch: usize, epochs: usize) -> bool {
         let progress = epoch as f64 / epochs.saturating_sub(1).max(1) as f64;
         let mut changed = false;
         for term in &mut self.terms {
@@ -307,7 +307,7 @@ impl LossTerms {
     }
 
     /// Lets every method keep of the step what later ones need.
-    pub(super) fn update_memory(&self, gpu: &Gpu) -> Result<()> {
+    pub(crate) fn update_memory(&self, gpu: &Gpu) -> Result<()> {
         self.terms.iter().try_for_each(|term| match &term.kind {
             Kind::Taught { loss, .. } => loss.update_memory(gpu),
             Kind::Labels(_) => Ok(()),
@@ -316,7 +316,7 @@ impl LossTerms {
 
     /// What every teacher says of `x`. One after the other, each keeping only what is asked for, so that no more than one
     /// teacher's activations exist at a time.
-    pub(super) fn teach(&self, gpu: &Gpu, x: &Tensor) -> Result<Vec<TeacherOutputs>> {
+    pub(crate) fn teach(&self, gpu: &Gpu, x: &Tensor) -> Result<Vec<TeacherOutputs>> {
         let one = |(teacher, spots): (&Teacher, &Vec<TeacherSite>)| match &teacher.network {
             Some(network) => TeacherOutputs::keep(network.infer(gpu, x)?, spots),
             None => Err(Error::Invalid("a network that is trained along does not teach by itself".into())),
@@ -325,13 +325,13 @@ impl LossTerms {
     }
 
     /// The losses on labels: the term's number, its task, and the task's weight.
-    pub(super) fn label_terms(&self) -> impl Iterator<Item = (usize, usize, f32)> {
+    pub(crate) fn label_terms(&self) -> impl Iterator<Item = (usize, usize, f32)> {
         let labels = self.terms.iter().enumerate().filter(|(_, term)| term.is_labels());
         labels.map(|(i, term)| (i, term.task, term.task_weight))
     }
 
     /// Adds the losses on labels of what the heads say, `logits[head]`, none of which asks for a gradient.
-    pub(super) fn judge_labels(&self, losses: &mut LossRecorder, logits: &[Var], labels: &[Tensor]) -> Result<()> {
+    pub(crate) fn judge_labels(&self, losses: &mut LossRecorder, logits: &[Var], labels: &[Tensor]) -> Result<()> {
         let mut assigned: Vec<Assigned> = logits.iter().map(|_| None).collect();
         for (i, term) in self.terms.iter().enumerate() {
             if let Kind::Labels(loss) = &term.kind {
@@ -342,7 +342,7 @@ impl LossTerms {
     }
 
     /// Adds the terms `chosen` of a batch: the student's `features`, what its teachers said of it, `labels[head]`.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &self,
         losses: &mut LossRecorder,
         chosen: &[usize],
@@ -356,7 +356,7 @@ impl LossTerms {
     }
 
     /// [`LossTerms::apply`] with the logits of those heads that have run already.
-    pub(super) fn apply_to(
+    pub(crate) fn apply_to(
         &self,
         losses: &mut LossRecorder,
         chosen: &[usize],

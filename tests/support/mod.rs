@@ -4,13 +4,15 @@
 use limbeck::config::Config;
 use limbeck::data::compose::{Pairing, Samples};
 use limbeck::data::digits;
+use limbeck::experiment;
+use limbeck::experiment::Summary;
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::augment;
 use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, Outputs, TrunkSpec, arch};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
-use limbeck::train::{self, Event, Summary};
+use limbeck::train::Event;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -102,7 +104,7 @@ pub fn digits_config(more: &str) -> Config {
 
 /// Runs to the end, telling nobody.
 pub fn finish(config: &Config, out: &Path, gpu: &Gpu) -> limbeck::Result<Summary> {
-    train::run(config, out, gpu, &AtomicBool::new(false), &mut |_| {})
+    experiment::run(config, out, gpu, &AtomicBool::new(false), &mut |_| {})
 }
 
 /// Runs until `when` says so.
@@ -113,7 +115,7 @@ pub fn run_until(
     mut when: impl FnMut(&Event) -> bool,
 ) -> limbeck::Result<Summary> {
     let stop = AtomicBool::new(false);
-    train::run(config, out, gpu, &stop, &mut |event| {
+    experiment::run(config, out, gpu, &stop, &mut |event| {
         if when(&event) {
             stop.store(true, Ordering::Relaxed);
         }

@@ -3,9 +3,10 @@
 use crate::support::*;
 use crate::{SGD, steps};
 use limbeck::Error;
+use limbeck::checkpoint;
+use limbeck::checkpoint::ModelCard;
+use limbeck::checkpoint::TaskCard;
 use limbeck::nn::{HeadSpec, Network, NetworkSpec, TrunkSpec};
-use limbeck::train::checkpoint;
-use limbeck::train::checkpoint::{ModelCard, TaskCard};
 use std::collections::HashMap;
 use std::path::Path;
 use tempfile::tempdir;

@@ -1,12 +1,17 @@
 //! Interrupted runs end with the same bits, and are not resumed as something else.
 
 use crate::support::*;
+use limbeck::Error;
+use limbeck::checkpoint;
 use limbeck::config::Config;
+use limbeck::experiment;
 use limbeck::gpu::Gpu;
 use limbeck::nn::Network;
+use limbeck::predict;
+use limbeck::train::EpochRecord;
+use limbeck::train::Event;
+use limbeck::train::StageResult;
 use limbeck::train::event::read_records;
-use limbeck::train::{EpochRecord, Event, StageResult, checkpoint};
-use limbeck::{Error, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,12 +41,12 @@ fn assert_same_run(what: &str, a: &Path, b: &Path) {
         read_records(&dir.join("metrics.jsonl")).unwrap().into_iter().map(timeless).collect()
     };
     assert_eq!(journal(a), journal(b), "{what}");
-    let models = |dir: &Path| train::Summary::load(&dir.join("summary.json")).unwrap().models;
+    let models = |dir: &Path| experiment::Summary::load(&dir.join("summary.json")).unwrap().models;
     assert_eq!(models(a), models(b), "{what}");
 }
 
 /// Runs again and again until a run comes to its end; counts the interruptions.
-fn persist(mut attempt: impl FnMut() -> limbeck::Result<train::Summary>) -> usize {
+fn persist(mut attempt: impl FnMut() -> limbeck::Result<experiment::Summary>) -> usize {
     for count in 0..500 {
         match attempt() {
             Ok(_) => return count,
@@ -58,7 +63,7 @@ fn an_interrupted_run_ends_with_the_same_bits() {
     let whole = folder.path().join("whole");
     let killed = folder.path().join("killed");
     // Beside running through, this run is "killed" at one moment: what lies on disk then is copied away.
-    train::run(&config, &whole, &gpu, &AtomicBool::new(false), &mut |event| {
+    experiment::run(&config, &whole, &gpu, &AtomicBool::new(false), &mut |event| {
         if let Event::Epoch(EpochRecord { stage, epoch: 2, .. }) = &event
             && stage == "distilled"
         {
@@ -153,12 +158,12 @@ fn selection(dir: &Path, gpu: &Gpu) {
         assert!(near(chosen.val_score, score(best)) && near(last.val_score, score(own[3])));
         let result: StageResult = serde_json::from_slice(&std::fs::read(file(".json")).unwrap()).unwrap();
         for (model, want) in [(stage.to_string(), &result.best), (format!("{stage}.last"), &result.last)] {
-            let found = train::evaluate(dir, &model, "test", gpu).unwrap().remove(0);
+            let found = predict::evaluate(dir, &model, "test", gpu).unwrap().remove(0);
             assert_eq!((found.seed, found.images), (3, 40));
             assert_eq!(found.tasks.len(), want.len());
             found.tasks.iter().for_each(|(task, result)| assert_eq!(*result, want[task], "{model}"));
             // The same network on the validation split gives what selected it.
-            let val = train::evaluate(dir, &model, "val", gpu).unwrap().remove(0);
+            let val = predict::evaluate(dir, &model, "val", gpu).unwrap().remove(0);
             let record = if model == stage { best } else { own[3] };
             val.tasks.iter().for_each(|(task, result)| assert_eq!(result.scores, record.val[task], "{model}"));
         }
@@ -183,7 +188,7 @@ fn interrupted_at_any_moment_it_ends_with_the_same_bits() {
                 std::thread::sleep(patience);
                 stop.store(true, Ordering::Relaxed);
             });
-            train::run(&config, &torn, &gpu, &stop, &mut |_| {})
+            experiment::run(&config, &torn, &gpu, &stop, &mut |_| {})
         })
     });
     assert!(count > 0, "it was never interrupted");

@@ -2,11 +2,15 @@
 
 use crate::support::*;
 use limbeck::config::Config;
+use limbeck::experiment;
+use limbeck::experiment::Summary;
+use limbeck::experiment::ablation::Ablation;
+use limbeck::experiment::ablation::ablate;
 use limbeck::gpu::Gpu;
+use limbeck::predict;
 use limbeck::report::table;
-use limbeck::train::ablate::{Ablation, ablate};
+use limbeck::train::Event;
 use limbeck::train::event::read_records;
-use limbeck::train::{self, Event, Summary};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::tempdir;
@@ -41,7 +45,7 @@ impl Told {
 
 fn run(config: &Config, out: &Path, gpu: &Gpu) -> (Summary, Told) {
     let mut told = Told::default();
-    let summary = train::run(config, out, gpu, &AtomicBool::new(false), &mut |event| told.hear(&event)).unwrap();
+    let summary = experiment::run(config, out, gpu, &AtomicBool::new(false), &mut |event| told.hear(&event)).unwrap();
     (summary, told)
 }
 
@@ -68,7 +72,7 @@ fn the_joint_student_is_trained_once_and_has_two_names() {
     assert!(text.lines().nth(3).unwrap().ends_with("+0.00"), "{text}");
     for ending in ["", ".last"] {
         let of =
-            |model: &str| train::evaluate(&out, &format!("{model}{ending}"), "test", &gpu).unwrap().remove(0).tasks;
+            |model: &str| predict::evaluate(&out, &format!("{model}{ending}"), "test", &gpu).unwrap().remove(0).tasks;
         assert_eq!(of("joint"), of("single/kind"));
     }
 

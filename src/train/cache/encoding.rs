@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One number of a record: logits of a head, or features at a layer, of one sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// `logits 0`, `layer3`, `decoder of head 0`, …
     pub name: String,
     /// Values of one sample.
@@ -18,7 +18,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self.storage {
             Storage::None => 0,
             Storage::F32 => 4 * self.len,
@@ -29,7 +29,7 @@ impl Part {
     }
 
     /// Adds a row to `out`.
-    pub(super) fn encode(&self, row: &[f32], out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, row: &[f32], out: &mut Vec<u8>) {
         match self.storage {
             Storage::None => {}
             Storage::F32 => out.extend_from_slice(bytemuck::cast_slice(row)),
@@ -50,7 +50,7 @@ impl Part {
 
     /// The row that [`Part::encode`] wrote at the front of `bytes`; what is damaged gives a row of zeros or of wrong numbers, which
     /// the record's checksum has shown before.
-    pub(super) fn decode(&self, bytes: &[u8]) -> Vec<f32> {
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Vec<f32> {
         let half = |b: &[u8]| f16::from_le_bytes([b[0], b[1]]).to_f32();
         match self.storage {
             Storage::None => Vec::new(),

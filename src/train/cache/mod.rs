@@ -4,28 +4,25 @@
 //! for the first time is read back in the precision of the file before the student sees it: a run that was interrupted, or that
 //! finds answers of another run, sees the same numbers.
 
-mod encoding;
-mod store;
-mod verify;
-
-pub use verify::{Verified, verify};
+pub(crate) mod encoding;
+pub(crate) mod store;
 
 use std::path::{Path, PathBuf};
 
 use encoding::Part;
 use store::{Header, Key, Store};
 
-use super::terms::LossTerms;
 use crate::config::{CacheConfig, Storage};
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
 use crate::distill::{TeacherOutputs, TeacherSite};
 use crate::gpu::Gpu;
 use crate::tensor::Tensor;
+use crate::train::terms::LossTerms;
 use crate::{Error, Result};
 
 /// The caches of all teachers of a stage.
-pub(super) struct TeacherCache {
+pub(crate) struct TeacherCache {
     config: CacheConfig,
     folder: PathBuf,
     data: u64,
@@ -36,7 +33,7 @@ pub(super) struct TeacherCache {
 }
 
 /// The tensors of a teacher's answers, and what they are called.
-fn parts_of(taught: &TeacherOutputs, spots: &[TeacherSite]) -> Result<Vec<(String, Tensor)>> {
+pub(crate) fn parts_of(taught: &TeacherOutputs, spots: &[TeacherSite]) -> Result<Vec<(String, Tensor)>> {
     let logits = taught.logits.iter().enumerate().map(|(i, t)| Ok((format!("logits {i}"), t.clone())));
     logits.chain(spots.iter().map(|spot| Ok((spot.to_string(), taught.at(*spot)?.clone())))).collect()
 }
@@ -53,18 +50,18 @@ fn layout(config: &CacheConfig, tensors: &[(String, Tensor)], batch: usize) -> V
 
 impl TeacherCache {
     /// In `folder`, for the data set of that hash.
-    pub(super) fn new(config: &CacheConfig, folder: PathBuf, data: u64) -> Self {
+    pub(crate) fn new(config: &CacheConfig, folder: PathBuf, data: u64) -> Self {
         TeacherCache { config: config.clone(), folder, data, stores: Vec::new(), hits: 0, misses: 0 }
     }
 
     /// Answers that were found, and that teachers had to give.
-    pub(super) fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         (self.hits, self.misses)
     }
 
     /// Opens the files, now that `taught` shows what answers look like; tells for each what it may come to, before anything is
     /// written.
-    pub(super) fn open(
+    pub(crate) fn open(
         &mut self,
         objective: &LossTerms,
         taught: &[TeacherOutputs],
@@ -86,7 +83,7 @@ impl TeacherCache {
             let parts = layout(&self.config, &parts_of(taught, spots)?, batch);
             let (data, tasks) = (format!("{:016x}", self.data), teacher.tasks.clone());
             let header = Header { data, teacher: format!("{:016x}", teacher.file_hash), tasks, batch, parts };
-            let text = super::checkpoint::to_json(&header)?;
+            let text = crate::checkpoint::to_json(&header)?;
             let name = crate::hash::fnv1a(text.as_bytes());
             let path = self.folder.join(format!("{name:016x}.cache"));
             let record = header.record() as u64;
@@ -115,7 +112,7 @@ impl TeacherCache {
     }
 
     /// Puts the answers about `batch` where the student reads them, if all of them are known.
-    pub(super) fn find(
+    pub(crate) fn find(
         &mut self,
         gpu: &Gpu,
         batch: &Batch,
@@ -142,7 +139,7 @@ impl TeacherCache {
     }
 
     /// Keeps what the teachers have just said of `batch`, as far as there is room, and puts what is kept in its place.
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &mut self,
         gpu: &Gpu,
         batch: &Batch,
@@ -200,7 +197,7 @@ fn make_room(folder: &Path, own: &[&Path], room: u64) -> Result<Vec<PathBuf>> {
 }
 
 /// The caches in `folder`, sorted; none where there is no folder.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
@@ -212,7 +209,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The caches of a run's folder.
-pub(super) fn folder(out: &Path) -> PathBuf {
+pub(crate) fn folder(out: &Path) -> PathBuf {
     out.join("cache")
 }
 

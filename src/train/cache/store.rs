@@ -19,7 +19,7 @@ const MAGIC: &[u8; 8] = b"limbeckT";
 
 /// Which picture an answer is about: the sample, and how it was varied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub sample: u32,
     pub dx: i32,
     pub dy: i32,
@@ -27,11 +27,11 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn of(sample: u32, draw: &Draw) -> Self {
+    pub(crate) fn of(sample: u32, draw: &Draw) -> Self {
         Key { sample, dx: draw.dx, dy: draw.dy, flip: draw.flip }
     }
 
-    pub(super) fn draw(&self) -> Draw {
+    pub(crate) fn draw(&self) -> Draw {
         Draw { dx: self.dx, dy: self.dy, flip: self.flip, ..Draw::default() }
     }
 
@@ -50,7 +50,7 @@ impl Key {
 
 /// What a file is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// Hash of the data set.
     pub data: String,
     /// Hash of the teacher's file.
@@ -65,18 +65,18 @@ pub(super) struct Header {
 
 impl Header {
     /// Bytes of a record: key, checksum, answers.
-    pub(super) fn record(&self) -> usize {
+    pub(crate) fn record(&self) -> usize {
         20 + self.parts.iter().map(Part::bytes).sum::<usize>()
     }
 
     fn bytes(&self) -> Result<Vec<u8>> {
-        let text = crate::train::checkpoint::to_json(self)?;
+        let text = crate::checkpoint::to_json(self)?;
         Ok([&MAGIC[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat())
     }
 }
 
 /// An open file.
-pub(super) struct Store {
+pub(crate) struct Store {
     pub header: Header,
     path: PathBuf,
     file: File,
@@ -91,7 +91,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Data`] for a file that is no cache or another's.
-    pub(super) fn open(path: &Path, header: Header, limit: u64) -> Result<Self> {
+    pub(crate) fn open(path: &Path, header: Header, limit: u64) -> Result<Self> {
         let start = header.bytes()?;
         if !path.exists() {
             crate::files::write_atomic(path, &start)?;
@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// The file at `path`, which must be there.
-    pub(super) fn existing(path: &Path, limit: u64) -> Result<Self> {
+    pub(crate) fn existing(path: &Path, limit: u64) -> Result<Self> {
         let fail = |action: &'static str| move |e| Error::io(path, action, e);
         let strange = || Error::data(path, "header", "is no cache of teachers' answers; remove it");
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fail("open"))?;
@@ -143,21 +143,21 @@ impl Store {
     }
 
     /// Records there may be.
-    pub(super) fn most(&self) -> u64 {
+    pub(crate) fn most(&self) -> u64 {
         self.most
     }
 
     /// Records there are.
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    pub(super) fn has(&self, key: &Key) -> bool {
+    pub(crate) fn has(&self, key: &Key) -> bool {
         self.places.contains_key(key)
     }
 
     /// Every key, in order.
-    pub(super) fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = self.places.keys().copied().collect();
         keys.sort();
         keys
@@ -167,7 +167,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Data`] where the record is damaged.
-    pub(super) fn get(&mut self, key: &Key) -> Result<Option<Vec<Vec<f32>>>> {
+    pub(crate) fn get(&mut self, key: &Key) -> Result<Option<Vec<Vec<f32>>>> {
         let Some(&place) = self.places.get(key) else { return Ok(None) };
         let bytes = self.read(place, self.header.record())?;
         let sum = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
@@ -184,7 +184,7 @@ impl Store {
     }
 
     /// Keeps the answers about `key`; false where there is no room.
-    pub(super) fn put(&mut self, key: Key, rows: &[&[f32]]) -> Result<bool> {
+    pub(crate) fn put(&mut self, key: Key, rows: &[&[f32]]) -> Result<bool> {
         if self.has(&key) {
             return Ok(true);
         }

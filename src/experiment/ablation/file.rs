@@ -197,7 +197,7 @@ impl Ablation {
     }
 
     /// The run's configuration with the comparison's values and these on top.
-    pub(super) fn config(&self, sets: &[String]) -> Result<Config> {
+    pub(crate) fn config(&self, sets: &[String]) -> Result<Config> {
         let all: Vec<String> = self.sets.iter().chain(sets).cloned().collect();
         Config::load(&self.base, &all)
     }

@@ -18,18 +18,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::dataset;
-use super::event::Event;
-use super::feed::Inputs;
-use super::overview::Overview;
-use super::run::{keep_overview, listed};
-use super::stage::{StageContext, StageStore};
-use super::stages::Stages;
-use super::summary::StageResult;
-use super::teacher_set::TeacherSet;
 use crate::config::{AugmentConfig, Config, DataConfig, TeacherKind};
+use crate::experiment::dataset;
+use crate::experiment::overview::Overview;
+use crate::experiment::run::{keep_overview, listed};
+use crate::experiment::stages::Stages;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
+use crate::train::event::Event;
+use crate::train::feed::Inputs;
+use crate::train::result::StageResult;
+use crate::train::stage::{StageContext, StageStore};
+use crate::train::teacher_set::TeacherSet;
 use crate::{Error, Result};
 
 /// The names of a comparison's files.
@@ -40,7 +40,7 @@ pub mod names {
     pub const STAGES: &str = "stages";
 
     /// The overview of the first data that rows use, of the second, …, and the list of what was skipped.
-    pub(super) fn of_data(number: usize) -> [String; 2] {
+    pub(crate) fn of_data(number: usize) -> [String; 2] {
         match number {
             1 => ["data.json".into(), "skipped.txt".into()],
             n => [format!("data-{n}.json"), format!("skipped-{n}.txt")],
@@ -52,7 +52,7 @@ pub mod names {
 /// row. `on_event` hears what happens.
 ///
 /// # Errors
-/// As [`super::run()`]; finished stages are kept in every case.
+/// As [`crate::experiment::run()`]; finished stages are kept in every case.
 pub fn ablate(
     ablation: &Ablation,
     out: &Path,

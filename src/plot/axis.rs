@@ -4,7 +4,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use std::ops::Range;
 
 /// From one value to another, linear or logarithmic, with given ticks.
-pub(super) struct Axis {
+pub(crate) struct Axis {
     pub range: Range<f64>,
     pub ticks: Vec<f64>,
     pub log: bool,
@@ -37,7 +37,7 @@ impl ValueFormatter<f64> for Axis {
 }
 
 /// The ticks of a logarithmic axis: of the coarse and fine divisions of a decade the coarsest that gives three.
-pub(super) fn log_ticks(range: &Range<f64>) -> Vec<f64> {
+pub(crate) fn log_ticks(range: &Range<f64>) -> Vec<f64> {
     const DIVISIONS: [&[f64]; 4] = [
         &[1.0],
         &[1.0, 2.0, 5.0],
@@ -51,15 +51,6 @@ pub(super) fn log_ticks(range: &Range<f64>) -> Vec<f64> {
     };
     let all: Vec<Vec<f64>> = DIVISIONS.iter().map(ticks).collect();
     all.iter().find(|t| t.len() >= 3).or(all.last()).cloned().unwrap_or_default()
-}
-
-/// The ticks of a linear axis: multiples of one, two or five (of ten, a hundred, …), at most ten of them.
-pub(super) fn plain_ticks(range: &Range<f64>) -> Vec<f64> {
-    let length = range.end - range.start;
-    let steps = (0..9).flat_map(|d| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(d)));
-    let step = steps.into_iter().find(|s| length / s <= 10.0).unwrap_or(length);
-    let first = (range.start / step).ceil() as i64;
-    (first..).map(|i| i as f64 * step).take_while(|t| *t <= range.end).collect()
 }
 
 /// Short, and without a tail of zeros.
@@ -83,10 +74,6 @@ mod tests {
         assert_eq!(log_ticks(&(0.0009..3.0)), [0.001, 0.01, 0.1, 1.0]);
         assert_eq!(log_ticks(&(0.04..2.6)).len(), 6);
         assert!(log_ticks(&(0.4..0.6)).len() >= 3 && log_ticks(&(1e-6..1e6)).len() <= 13);
-        assert_eq!(plain_ticks(&(1.0..2.0)), [1.0, 2.0]);
-        assert_eq!(plain_ticks(&(1.0..12.0)), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]);
-        assert_eq!(plain_ticks(&(85.0..100.0)).len(), 8);
-        assert_eq!(plain_ticks(&(1.0..240.0)), [50.0, 100.0, 150.0, 200.0]);
     }
 
     #[test]

@@ -2,27 +2,27 @@
 
 use std::path::Path;
 
-use super::checkpoint::{self, to_json};
-use super::event::Event;
-use super::journal::{append, truncate_partial_line};
-use super::label_loss::TaskObjective;
-use super::session::{LOOK, StageTrainer};
-use super::stage::{Finished, Stage, StageContext};
-use super::stage_key::{self, Settings, StageKey};
-use super::step::Peer;
-use super::summary::StageResult;
-use super::teacher_set::{Teacher, TeacherSet};
-use super::terms::{DistillPlan, LossTerms};
+use crate::checkpoint::{self, to_json};
 use crate::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use crate::data::{Task, seed};
 use crate::files::write_atomic;
 use crate::kernels::fcos::Level;
 use crate::loss::LossLog;
 use crate::nn::Network;
+use crate::train::event::Event;
+use crate::train::journal::{append, truncate_partial_line};
+use crate::train::label_loss::TaskObjective;
+use crate::train::result::StageResult;
+use crate::train::session::{LOOK, StageTrainer};
+use crate::train::stage::{Finished, Stage, StageContext};
+use crate::train::stage_key::{self, Settings, StageKey};
+use crate::train::step::Peer;
+use crate::train::teacher_set::{Teacher, TeacherSet};
+use crate::train::terms::{DistillPlan, LossTerms};
 use crate::{Error, Result};
 
 /// Runs the stages of a configuration.
-pub(super) struct Stages<'a> {
+pub(crate) struct Stages<'a> {
     config: &'a Config,
     bench: &'a StageContext<'a>,
     /// Ready-made teachers.
@@ -34,7 +34,7 @@ pub(super) struct Stages<'a> {
 }
 
 impl<'a> Stages<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: &'a Config,
         bench: &'a StageContext<'a>,
         given: TeacherSet,
@@ -45,7 +45,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Every stage of one seed.
-    pub(super) fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
+    pub(crate) fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
         let mut results = Vec::new();
         let mut staff = self.teachers(seed, &mut results)?;
         let singles = self.singles(seed)?;
@@ -103,7 +103,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Trains the seed's teachers.
-    pub(super) fn teachers(&mut self, seed: u64, results: &mut Vec<StageResult>) -> Result<TeacherSet> {
+    pub(crate) fn teachers(&mut self, seed: u64, results: &mut Vec<StageResult>) -> Result<TeacherSet> {
         let (config, bench, open) = (self.config, self.bench, self.open_tasks());
         let groups: Vec<(String, Vec<usize>)> = match config.teacher.kind {
             TeacherKind::Single => open.iter().map(|t| (bench.feed.tasks[*t].name.clone(), vec![*t])).collect(),
@@ -128,7 +128,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Networks of the student's size, one for each task.
-    pub(super) fn singles(&mut self, seed: u64) -> Result<Vec<StageResult>> {
+    pub(crate) fn singles(&mut self, seed: u64) -> Result<Vec<StageResult>> {
         let (bench, student) = (self.bench, &self.config.student);
         let mut results = Vec::new();
         for task in self.all() {
@@ -142,7 +142,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The student of two tasks alone, with equal weights.
-    pub(super) fn pair(&mut self, seed: u64, pair: [usize; 2]) -> Result<StageResult> {
+    pub(crate) fn pair(&mut self, seed: u64, pair: [usize; 2]) -> Result<StageResult> {
         let (bench, student) = (self.bench, &self.config.student);
         let [a, b] = pair.map(|task| bench.feed.tasks[task].name.as_str());
         let stage = self.stage(format!("pair/{a}+{b}"), seed, &student.net, &student.train, pair.to_vec())?;
@@ -152,7 +152,7 @@ impl<'a> Stages<'a> {
 
     /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`. With one task it is not trained
     /// where it is among the `singles`, those of this configuration.
-    pub(super) fn joint(
+    pub(crate) fn joint(
         &mut self,
         seed: u64,
         singles: &[StageResult],
@@ -174,7 +174,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The student of all tasks with its teachers.
-    pub(super) fn distilled(&mut self, seed: u64, staff: &TeacherSet) -> Result<StageResult> {
+    pub(crate) fn distilled(&mut self, seed: u64, staff: &TeacherSet) -> Result<StageResult> {
         let (config, bench, distill) = (self.config, self.bench, &self.config.distill);
         let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all())?;
         let cache = (config.cache.storage != Storage::None).then_some(&config.cache);

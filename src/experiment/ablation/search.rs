@@ -42,7 +42,7 @@ fn shortened(config: &Config, stage: RowStage, epochs: usize) -> Vec<String> {
 }
 
 /// Runs the trials; gives the row of the best, and all of them.
-pub(super) fn run(
+pub(crate) fn run(
     work: &mut Work,
     plan: &SearchPlan,
     seed: u64,

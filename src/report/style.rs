@@ -1,48 +1,8 @@
-//! What all pictures share: the canvas, the colours, the letters.
+//! Colours of stages, and ticks of axes that count.
 
-use crate::files::write_atomic;
-use crate::{Error, Result};
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use std::path::Path;
+use std::ops::Range;
 
-/// A drawing area that becomes an SVG.
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-/// Text and axes; black would shout.
-pub(super) const INK: RGBColor = RGBColor(40, 40, 40);
-/// Lines behind the data.
-pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
-
-/// Draws on a white canvas and writes the SVG, whole or not at all.
-pub(super) fn svg(path: &Path, size: (u32, u32), draw: impl FnOnce(&Area) -> Result<()>) -> Result<()> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
-        draw(&area)?;
-        area.present().map_err(failed)?;
-    }
-    write_atomic(path, text.as_bytes())
-}
-
-/// A drawing error: the SVG is made in memory, so there is none that a user could cause.
-pub(super) fn failed(error: impl std::fmt::Display) -> Error {
-    Error::Invalid(format!("the picture could not be drawn: {error}"))
-}
-
-/// Letters of a height in pixels, placed by `h` and `v`.
-pub(super) fn letters(size: f64, colour: &RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
-    // Plotters draws a font 1.24 times smaller than it is told.
-    let style = TextStyle::from(("sans-serif", size * 1.24).into_font()).pos(Pos::new(h, v));
-    TextStyle { color: colour.to_backend_color(), ..style }
-}
-
-/// How wide a text will be, about, at a height in pixels: sans-serif letters are half as wide as high, a little more for safety.
-pub(super) fn width_of(text: &str, size: f64) -> i32 {
-    (text.chars().count() as f64 * size * 0.58).ceil() as i32
-}
+use plotters::prelude::RGBColor;
 
 /// A colour made darker so many times.
 fn darker(RGBColor(r, g, b): RGBColor, times: u32) -> RGBColor {
@@ -72,6 +32,15 @@ pub(super) fn stage_colour(stage: &str, tasks: &[&str]) -> RGBColor {
     }
 }
 
+/// The ticks of a linear axis: multiples of one, two or five (of ten, a hundred, …), at most ten of them.
+pub(super) fn plain_ticks(range: &Range<f64>) -> Vec<f64> {
+    let length = range.end - range.start;
+    let steps = (0..9).flat_map(|d| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(d)));
+    let step = steps.into_iter().find(|s| length / s <= 10.0).unwrap_or(length);
+    let first = (range.start / step).ceil() as i64;
+    (first..).map(|i| i as f64 * step).take_while(|t| *t <= range.end).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +54,13 @@ mod tests {
         colours.sort_by_key(|c| (c.0, c.1, c.2));
         colours.dedup();
         assert_eq!(colours.len(), stages.len());
+    }
+
+    #[test]
+    fn ticks_are_few_but_enough() {
+        assert_eq!(plain_ticks(&(1.0..2.0)), [1.0, 2.0]);
+        assert_eq!(plain_ticks(&(1.0..12.0)), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]);
+        assert_eq!(plain_ticks(&(85.0..100.0)).len(), 8);
+        assert_eq!(plain_ticks(&(1.0..240.0)), [50.0, 100.0, 150.0, 200.0]);
     }
 }

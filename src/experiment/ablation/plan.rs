@@ -81,7 +81,7 @@ pub enum Space {
 }
 
 /// Every combination of the axes' values.
-pub(super) fn product(axes: &[(String, Vec<toml::Value>)]) -> Vec<Vec<(String, toml::Value)>> {
+pub(crate) fn product(axes: &[(String, Vec<toml::Value>)]) -> Vec<Vec<(String, toml::Value)>> {
     let mut all = vec![Vec::new()];
     for (key, values) in axes {
         let longer = |start: Vec<(String, toml::Value)>| {
@@ -93,7 +93,7 @@ pub(super) fn product(axes: &[(String, Vec<toml::Value>)]) -> Vec<Vec<(String, t
 }
 
 /// The values of every trial.
-pub(super) fn points(plan: &SearchPlan) -> Vec<Vec<String>> {
+pub(crate) fn points(plan: &SearchPlan) -> Vec<Vec<String>> {
     if plan.strategy == Strategy::Grid {
         let axes: Vec<(String, Vec<toml::Value>)> = plan
             .space
@@ -126,7 +126,7 @@ pub(super) fn points(plan: &SearchPlan) -> Vec<Vec<String>> {
 }
 
 /// Trials of a search: an upper bound.
-pub(super) fn trials(plan: &SearchPlan) -> usize {
+pub(crate) fn trials(plan: &SearchPlan) -> usize {
     let first = points(plan).len();
     if plan.strategy == Strategy::Halving { 2 * first } else { first }
 }

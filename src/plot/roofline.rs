@@ -149,7 +149,7 @@ fn rate(gflops: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::check_svg;
+    use crate::plot::tests::check_svg;
 
     #[test]
     fn roof_and_marks_are_drawn() {

@@ -1,36 +1,24 @@
 //! A whole run: for every seed the teachers, the single-task baselines, the joint student, unless it is the single-task one, and the
 //! distilled student.
 
+use super::names;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::dataset;
-use super::event::Event;
-use super::feed::Inputs;
-use super::journal::truncate_partial_line;
-use super::overview::Overview;
-use super::stage::{StageContext, StageStore};
-use super::stages::Stages;
-use super::summary::{StageResult, Summary};
 use crate::config::Config;
 use crate::data::{Dataset, SkippedGroup};
+use crate::experiment::dataset;
+use crate::experiment::overview::Overview;
+use crate::experiment::stages::Stages;
+use crate::experiment::summary::Summary;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
+use crate::train::event::Event;
+use crate::train::feed::Inputs;
+use crate::train::journal::truncate_partial_line;
+use crate::train::result::StageResult;
+use crate::train::stage::{StageContext, StageStore};
 use crate::{Error, Result};
-
-/// The names of a run's files.
-pub mod names {
-    /// The complete configuration.
-    pub const CONFIG: &str = "config.toml";
-    /// One line per epoch.
-    pub const METRICS: &str = "metrics.jsonl";
-    /// The outcome.
-    pub const SUMMARY: &str = "summary.json";
-    /// What the data are, counted ([`super::Overview`]).
-    pub const DATA: &str = "data.json";
-    /// What was left out of the data, is incomplete, or is named nowhere, a line each; where there is such.
-    pub const SKIPPED: &str = "skipped.txt";
-}
 
 /// Runs everything `config` asks for in the folder `out`, goes on where an interrupted run stopped, and tells `on_event`
 /// what happens. `stop` set to true ends the run at the next step, with everything saved.
@@ -89,12 +77,12 @@ pub fn run(
 }
 
 /// Everything that was skipped, a line each, what belongs together in one place.
-pub(super) fn listed(data: &Dataset) -> String {
+pub(crate) fn listed(data: &Dataset) -> String {
     SkippedGroup::all(&data.skipped).1.iter().map(|skipped| format!("{skipped}\n")).collect()
 }
 
 /// Writes the overview, and all that was `skipped` where there is such, to files of these names in `out`.
-pub(super) fn keep_overview(out: &Path, [data, list]: [&str; 2], overview: &Overview, skipped: &str) -> Result<()> {
+pub(crate) fn keep_overview(out: &Path, [data, list]: [&str; 2], overview: &Overview, skipped: &str) -> Result<()> {
     write_atomic(out.join(data), overview.to_json()?.as_bytes())?;
     let path = out.join(list);
     if !skipped.is_empty() {

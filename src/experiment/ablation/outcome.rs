@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::RowPlan;
 use super::search::Trial;
+use crate::experiment::summary::{delta_against, delta_m_definition, scores};
 use crate::metrics::{MeanStd, Scores};
-use crate::train::summary::{StageResult, delta_against, delta_m_definition, scores};
+use crate::train::result::StageResult;
 use crate::{Error, Result};
 
 /// The table of a comparison.
@@ -37,7 +38,7 @@ pub struct Outcome {
 }
 
 /// Stages that belong together, each with its network's size: the single-task networks of one configuration, or its teachers.
-pub(super) type Group = BTreeMap<String, usize>;
+pub(crate) type Group = BTreeMap<String, usize>;
 
 /// Two tasks, trained together and alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,7 +101,7 @@ fn agreement(results: &[&StageResult]) -> Vec<Vec<f64>> {
 
 impl Transfer {
     /// Both directions of a pair from each seed's result and its single-task networks.
-    pub(super) fn both(tasks: [&str; 2], cells: &[(StageResult, Vec<StageResult>)]) -> Result<Vec<Transfer>> {
+    pub(crate) fn both(tasks: [&str; 2], cells: &[(StageResult, Vec<StageResult>)]) -> Result<Vec<Transfer>> {
         let gain = |task: &str, (pair, singles): &(StageResult, Vec<StageResult>)| {
             let none = || Error::Invalid(format!("{task} was not measured alone"));
             let own = singles.iter().find(|s| s.stage == format!("single/{task}")).and_then(|s| s.best.get(task));
@@ -126,7 +127,7 @@ impl Transfer {
 
 impl Row {
     /// From each seed's result and its single-task networks.
-    pub(super) fn new(plan: &RowPlan, cells: &[(&StageResult, &[StageResult])]) -> Result<Self> {
+    pub(crate) fn new(plan: &RowPlan, cells: &[(&StageResult, &[StageResult])]) -> Result<Self> {
         let results: Vec<&StageResult> = cells.iter().map(|(r, _)| *r).collect();
         let delta = |(result, singles): &(&StageResult, &[StageResult])| {
             delta_against(result, |task| singles.iter().find(|s| s.stage == format!("single/{task}")))
@@ -159,7 +160,7 @@ impl Row {
 }
 
 impl Outcome {
-    pub(super) fn new(name: &str, adapter: &str, seeds: &[u64]) -> Self {
+    pub(crate) fn new(name: &str, adapter: &str, seeds: &[u64]) -> Self {
         Outcome {
             schema: 1,
             name: name.into(),
@@ -174,13 +175,13 @@ impl Outcome {
     }
 
     /// Says what Δm means for these results.
-    pub(super) fn define<'a>(&mut self, results: impl Iterator<Item = &'a StageResult>) {
+    pub(crate) fn define<'a>(&mut self, results: impl Iterator<Item = &'a StageResult>) {
         self.delta_m_definition = delta_m_definition(results);
     }
 
     /// Adds the rows of single-task networks and teachers: one for each group, the tasks of one configuration. What is part of a
     /// larger group has no row of its own.
-    pub(super) fn references(&mut self, groups: &BTreeSet<Group>, results: &[&StageResult]) -> Result<()> {
+    pub(crate) fn references(&mut self, groups: &BTreeSet<Group>, results: &[&StageResult]) -> Result<()> {
         let part = |a: &Group, b: &Group| a != b && a.iter().all(|(stage, params)| b.get(stage) == Some(params));
         let mut whole: Vec<&Group> = groups.iter().filter(|a| !groups.iter().any(|b| part(a, b))).collect();
         let teaches = |group: &Group| group.keys().any(|stage| stage.starts_with("teacher/"));

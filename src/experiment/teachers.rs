@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use super::checkpoint::{self, ModelCard};
-use super::stage::StageContext;
-use super::teacher_set::{Teacher, TeacherSet};
+use crate::checkpoint::{self, ModelCard};
 use crate::config::{Config, NetConfig, TeacherKind, head_maps};
 use crate::data::TaskKind;
 use crate::distill::{FeatureKind, FeatureSite, Layers};
 use crate::hash;
 use crate::nn::{HeadMaps, Network};
+use crate::train::stage::StageContext;
+use crate::train::teacher_set::{Teacher, TeacherSet};
 use crate::{Error, Result};
 
 impl StageContext<'_> {
     /// The ready-made teachers of `[teacher.paths]`; read before any work starts.
-    pub(super) fn given_teachers(&self, config: &Config) -> Result<TeacherSet> {
+    pub(crate) fn given_teachers(&self, config: &Config) -> Result<TeacherSet> {
         let mut staff = TeacherSet::new(self.feed.tasks.len());
         for (task, t) in self.feed.tasks.iter().enumerate() {
             for (i, path) in config.teacher.paths.get(&t.name).into_iter().flatten().enumerate() {
@@ -28,7 +28,7 @@ impl StageContext<'_> {
     }
 
     /// Refuses, before any work, layers that a teacher has not, and methods that look at every layer of trunks that have not as many.
-    pub(super) fn check_layers(&self, config: &Config, given: &TeacherSet, path: &Path) -> Result<()> {
+    pub(crate) fn check_layers(&self, config: &Config, given: &TeacherSet, path: &Path) -> Result<()> {
         self.check_named(config, given, path)?;
         let student = trunk_stages(&config.student.net)?;
         let mut teachers: Vec<usize> = given.teachers.iter().map(|t| t.channels.len()).collect();
@@ -94,7 +94,7 @@ impl StageContext<'_> {
     }
 
     /// A teacher trained in this run.
-    pub(super) fn load_teacher(&self, path: &Path) -> Result<Teacher> {
+    pub(crate) fn load_teacher(&self, path: &Path) -> Result<Teacher> {
         let (network, card) = checkpoint::load(self.gpu, path)?;
         self.teacher_of(path, &network, &card, None)
     }

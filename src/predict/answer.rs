@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::checkpoint::TaskCard;
 use crate::Result;
+use crate::checkpoint::TaskCard;
 use crate::data::TaskKind;
 use crate::data::letterbox::Letterbox;
 use crate::geometry::{Detection, Rect};
@@ -85,7 +85,7 @@ pub struct DetectedObject {
 
 impl TaskPrediction {
     /// Reads the answer to one image off a head's output.
-    pub(super) fn of(
+    pub(crate) fn of(
         gpu: &Gpu,
         task: &TaskCard,
         said: &Tensor,
@@ -138,7 +138,7 @@ impl TaskPrediction {
 
 impl TaskOutput {
     /// An answer about a canvas, as one about the image that lies on it.
-    pub(super) fn back(self, place: &Letterbox) -> Self {
+    pub(crate) fn back(self, place: &Letterbox) -> Self {
         match self {
             TaskOutput::Mask { names, classes, .. } => {
                 TaskOutput::Mask { size: place.from, names, classes: place.mask_back(&classes) }

@@ -5,19 +5,19 @@ use std::sync::atomic::AtomicBool;
 
 use rand::RngExt;
 
-use super::encoding::Part;
-use super::store::{Key, Store};
-use super::{files, folder, parts_of};
+use crate::checkpoint;
 use crate::config::Config;
 use crate::data::loader::Batch;
 use crate::data::seed;
 use crate::distill::{TeacherOutputs, TeacherSite};
+use crate::experiment::dataset;
+use crate::experiment::names;
 use crate::gpu::Gpu;
 use crate::nn::Frozen;
-use crate::train::checkpoint;
-use crate::train::dataset;
+use crate::train::cache::encoding::Part;
+use crate::train::cache::store::{Key, Store};
+use crate::train::cache::{files, folder, parts_of};
 use crate::train::feed::Inputs;
-use crate::train::run::names;
 use crate::train::stage::{StageContext, StageStore};
 use crate::{Error, Result};
 

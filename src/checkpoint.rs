@@ -93,7 +93,7 @@ impl ModelCard {
     }
 
     /// [`ModelCard::new`] from what it takes of the data: tasks with their labels' moments, image size, mean and standard deviation.
-    pub(super) fn of(
+    pub(crate) fn of(
         spec: &NetworkSpec,
         tasks: &[(&Task, (f32, f32))],
         image: [usize; 3],
@@ -164,7 +164,7 @@ impl ModelCard {
 }
 
 /// The head of a task: what it gives, and from what.
-pub(super) fn head_spec(task: &str, kind: TaskKind, classes: usize, hidden: &[usize], decoder: usize) -> HeadSpec {
+pub(crate) fn head_spec(task: &str, kind: TaskKind, classes: usize, hidden: &[usize], decoder: usize) -> HeadSpec {
     match kind {
         TaskKind::Class | TaskKind::Attributes => HeadSpec::mlp(task, classes, hidden),
         TaskKind::Number => HeadSpec::mlp(task, 1, hidden),
@@ -200,17 +200,17 @@ fn from_torch(shape: &[usize], data: Vec<f32>) -> Vec<f32> {
 
 /// Tensors and one text, ready to be written.
 #[derive(Debug, Default)]
-pub(super) struct Bundle {
+pub(crate) struct Bundle {
     tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
 }
 
 impl Bundle {
-    pub(super) fn add(&mut self, name: impl Into<String>, shape: Vec<usize>, data: &[f32]) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, shape: Vec<usize>, data: &[f32]) {
         self.tensors.push((name.into(), shape, bytemuck::cast_slice(data).to_vec()));
     }
 
     /// Every parameter and statistic of a network, by PyTorch's names and in its layouts.
-    pub(super) fn add_network(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
+    pub(crate) fn add_network(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
         for named in network.params().export(gpu)? {
             // A weight that is no number would poison every later resumption.
             if let Some(value) = named.data.iter().find(|v| !v.is_finite()) {
@@ -224,7 +224,7 @@ impl Bundle {
     }
 
     /// Writes the file under a temporary name and renames it.
-    pub(super) fn write(&self, path: &Path, text: String) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path, text: String) -> Result<()> {
         let fail = |e: &dyn std::fmt::Display| Error::checkpoint(path, format!("cannot be written: {e}"));
         let views = self.tensors.iter().map(|(name, shape, bytes)| {
             Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| fail(&e))?))
@@ -237,14 +237,14 @@ impl Bundle {
 }
 
 /// A file of [`Bundle::write`] in memory.
-pub(super) struct Stored<'a> {
+pub(crate) struct Stored<'a> {
     tensors: SafeTensors<'a>,
     path: &'a Path,
 }
 
 impl<'a> Stored<'a> {
     /// The tensors and the text.
-    pub(super) fn parse(path: &'a Path, bytes: &'a [u8]) -> Result<(Self, String)> {
+    pub(crate) fn parse(path: &'a Path, bytes: &'a [u8]) -> Result<(Self, String)> {
         let fail = |e: safetensors::SafeTensorError| {
             Error::checkpoint(path, format!("is no intact safetensors file ({e:?}); delete it to start over"))
         };
@@ -255,7 +255,7 @@ impl<'a> Stored<'a> {
     }
 
     /// The values called `name`; half precision becomes single.
-    pub(super) fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+    pub(crate) fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let missing =
             |_| Error::checkpoint(self.path, format!("has no tensor {name:?}; it belongs to another network"));
         let view = self.tensors.tensor(name).map_err(missing)?;
@@ -272,7 +272,7 @@ impl<'a> Stored<'a> {
     }
 
     /// Sets every parameter and statistic of `network`.
-    pub(super) fn restore(&self, gpu: &Gpu, network: &Network) -> Result<()> {
+    pub(crate) fn restore(&self, gpu: &Gpu, network: &Network) -> Result<()> {
         network.params().import(gpu, |name, shape| {
             let (found, data) = self.get(name)?;
             let want = match shape {
@@ -292,7 +292,7 @@ fn widen<T>(values: Vec<T>, to_f32: impl Fn(T) -> f32) -> Vec<f32> {
 }
 
 /// Reads a whole file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path, "read", e))
 }
 
@@ -322,11 +322,11 @@ pub fn load(gpu: &Gpu, path: &Path) -> Result<(Network, ModelCard)> {
     Ok((network, card))
 }
 
-pub(super) fn to_json(value: &impl Serialize) -> Result<String> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")))
 }
 
-pub(super) fn from_json<T: for<'a> Deserialize<'a>>(path: &Path, text: &str) -> Result<T> {
+pub(crate) fn from_json<T: for<'a> Deserialize<'a>>(path: &Path, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| {
         let message =
             format!("its description cannot be read ({e}); it is damaged, or another version of limbeck wrote it");

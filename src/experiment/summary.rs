@@ -2,42 +2,11 @@
 
 use crate::config::EvaluateOn;
 use crate::metrics::{Confusion, DELTA_M_DEFINITION, METRICS, MeanStd, Scores, TaskResult, delta_m};
+use crate::train::result::StageResult;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// What one finished stage of one seed measured on the test split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StageResult {
-    /// `teacher/<task>`, `single/<task>`, `joint` or `distilled`.
-    pub stage: String,
-    /// The run's seed.
-    pub seed: u64,
-    /// Trained parameters.
-    pub params: usize,
-    /// Multiply-accumulates of one image's forward pass.
-    pub macs: u64,
-    /// Wall-clock time, interruptions not counted.
-    pub seconds: f64,
-    /// Parameters trained beside the network, which are no part of it.
-    #[serde(default)]
-    pub beside: usize,
-    /// The best validation score: mean over the tasks of [`Scores::selection`]; `None` where it is undefined for all.
-    #[serde(default)]
-    pub val: Option<f64>,
-    /// Milliseconds of a training step: the median over the epochs of an epoch's mean.
-    #[serde(default)]
-    pub step_ms: f64,
-    /// The cosine between the tasks' gradients at the trunk's output, mean over the epochs' first steps; empty where it was not
-    /// measured.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub agreement: Vec<Vec<f64>>,
-    /// By task, of the weights that were best on validation.
-    pub best: BTreeMap<String, TaskResult>,
-    /// By task, of the last epoch's weights.
-    pub last: BTreeMap<String, TaskResult>,
-}
 
 /// The run's outcome over all seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -193,7 +162,7 @@ fn model(stage: &str, by_seed: &BTreeMap<u64, StageResult>) -> Result<Model> {
 }
 
 /// Means and deviations over the seeds, by task.
-pub(super) fn scores(
+pub(crate) fn scores(
     results: &[&StageResult],
     pick: impl Fn(&StageResult) -> &BTreeMap<String, TaskResult>,
 ) -> BTreeMap<String, Scores<MeanStd>> {
@@ -211,7 +180,7 @@ pub(super) fn scores(
 }
 
 /// What Δm means for these results, whose metrics it names.
-pub(super) fn delta_m_definition<'a>(results: impl Iterator<Item = &'a StageResult>) -> String {
+pub(crate) fn delta_m_definition<'a>(results: impl Iterator<Item = &'a StageResult>) -> String {
     let used: BTreeSet<String> =
         results.flat_map(|r| r.best.values()).flat_map(|r| r.scores.measures()).map(|m| m.name).collect();
     let words: Vec<&str> = METRICS.iter().filter(|m| used.contains(m.name)).map(|m| m.what).collect();
@@ -245,7 +214,7 @@ fn delta(result: &StageResult, stages: &BTreeMap<String, BTreeMap<u64, StageResu
 ///
 /// # Errors
 /// [`Error::Invalid`] where one of these was not trained, or [`delta_m`] has none: with the reason.
-pub(super) fn delta_against<'a>(result: &StageResult, single: impl Fn(&str) -> Option<&'a StageResult>) -> Result<f64> {
+pub(crate) fn delta_against<'a>(result: &StageResult, single: impl Fn(&str) -> Option<&'a StageResult>) -> Result<f64> {
     let mut gains = Vec::new();
     for (task, own) in &result.best {
         let because = |why: &dyn std::fmt::Display| Error::Invalid(format!("{task}, seed {}: {why}", result.seed));

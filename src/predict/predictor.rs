@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::answer::TaskPrediction;
-use super::checkpoint::{self, ModelCard};
-use super::dataset;
-use super::feed::Inputs;
-use super::run::names;
-use super::stage::Finished;
+use crate::checkpoint::{self, ModelCard};
 use crate::config::{Config, EvaluateOn};
 use crate::data::formats::image;
 use crate::data::letterbox::Letterbox;
+use crate::experiment::load_data;
+use crate::experiment::names;
 use crate::gpu::Gpu;
 use crate::kernels::augment;
 use crate::metrics::TaskResult;
+use crate::predict::answer::TaskPrediction;
 use crate::tensor::Tensor;
+use crate::train::feed::Inputs;
+use crate::train::stage::Finished;
 use crate::{Error, Result};
 
 /// One network on one split.
@@ -93,7 +93,7 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let path = dir.join(names::CONFIG);
     let config = Config::load(&path, &[])?;
     let folders = seeds(dir)?;
-    let data = dataset::load(&config)?;
+    let data = load_data(&config)?;
     let fingerprint = format!("{:016x}", data.fingerprint());
     let feed = Inputs::of_run(&config, data);
     let images = feed.split(split)?;
