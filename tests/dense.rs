@@ -143,7 +143,7 @@ fn masks_and_boxes_are_learnt_from_images_that_are_cut_turned_and_put_together()
     config.augment.crop = Some([0.5, 1.0]);
     config.augment.scale = Some([0.8, 1.25]);
     (config.augment.rotate, config.augment.mosaic) = (10.0, 0.5);
-    config.student.train.epochs = 12;
+    config.joint.train.epochs = 12;
     let out = folder.path().join("run");
     let summary = run(&config, &out);
     assert!(summary.models.contains_key("distilled"));

@@ -18,7 +18,7 @@ fn unknown_keys() {
     expect(
         "[data]\nsource = \"idx\"\ntrain_images = \"a\"\n",
         "run.toml:3: ",
-        "[data.files], [data.first] or [data.second]",
+        "[data.first], [data.second] or [data.files]",
     );
     expect("[student]\npaths = {}\n", "run.toml:2: student.paths: ", "[teacher]");
     expect("[augment]\ncolour = 1\n", "run.toml:2: augment.colour: ", "the keys here are shift, flip, noise, crop");
