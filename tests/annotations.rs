@@ -324,7 +324,7 @@ fn a_run_learns_from_yolo_labels_and_masks_beside_them() {
     // Once each: beside these the image without boxes and the one without a mask.
     assert!(told("images/6.png", "neither a PNG nor") && data.skipped.len() == 5, "{:?}", data.skipped);
     let error = Config::load(&file, &["data.tasks=[\"boxes\"]".into()]).unwrap_err().to_string();
-    assert!(error.contains("data.masks") && error.contains("nobody asks for them"), "{error}");
+    assert!(error.contains("data.masks") && error.contains("no task uses masks"), "{error}");
     let error = Config::load(&file, &["data.masks.folder=mask".into()]).unwrap_err().to_string();
     assert!(error.contains("data.masks.folder") && error.contains("did you mean `masks`"), "{error}");
 }

@@ -157,7 +157,7 @@ fn a_layer_may_be_compared_with_several() {
     assert_eq!(terms, ["class/ce", "class/fitnet@layer3:layer2", "class/fitnet@layer3:layer3"]);
     let same = more.replace("layer2", "layer3");
     let error = scenes("[\"class\"]", 1, &same).unwrap_err().to_string();
-    assert!(error.contains("distill.fitnet.layers") && error.contains("stands twice"), "{error}");
+    assert!(error.contains("distill.fitnet.layers") && error.contains("is listed twice"), "{error}");
 }
 
 /// Features at the decoder and at the levels of a detector come closer, behind KD4MTL's adaptors and standardised (PKD); of a teacher

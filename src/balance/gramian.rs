@@ -42,7 +42,7 @@ impl Gramian {
         }
         if let Some((k, value)) = Gramian::not_finite(&values) {
             return Err(Error::Invalid(format!(
-                "the gradient of task {k} is no finite number, or too long: its square is {value}; look at that task's loss and \
+                "the gradient of task {k} is not finite, or too long: its square is {value}; look at that task's loss and \
                  inputs, or lower its weight"
             )));
         }

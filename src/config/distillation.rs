@@ -65,7 +65,7 @@ fn methods(s: &Section) -> Result<Vec<String>> {
     }
     for (i, name) in given.iter().enumerate() {
         if given[..i].contains(name) {
-            return Err(s.element_error("methods", i, format!("{name:?} stands twice; remove the second")));
+            return Err(s.element_error("methods", i, format!("{name:?} is listed twice; remove the second")));
         }
         if !names.contains(&name.as_str()) {
             let quoted: Vec<String> = names.iter().map(|n| format!("{n:?}")).collect();
@@ -119,7 +119,7 @@ fn table(s: &Section, method: &Method, scalable: bool) -> Result<MethodConfig> {
     }
     let pair = |i: usize| (config.layers.get(i), config.teacher_layers.get(i));
     if let Some(i) = (1..student).find(|i| (0..*i).any(|j| pair(j) == pair(*i))) {
-        let message = format!("{:?} stands twice, with the same layer of the teacher; remove one", config.layers[i]);
+        let message = format!("{:?} is listed twice, with the same layer of the teacher; remove one", config.layers[i]);
         return Err(s.element_error("layers", i, message));
     }
     Ok(config)

@@ -96,7 +96,7 @@ fn seeds(s: &Section) -> Result<Vec<u64>> {
             return Err(s.element_error(
                 "seeds",
                 i,
-                format!("{seed} stands twice; every seed is one run, remove the second"),
+                format!("{seed} is listed twice; every seed is one run, remove the second"),
             ));
         }
     }

@@ -13,7 +13,7 @@ const RADIUS: f32 = 1.5;
 /// One of the three losses of FCOS: focal loss of the classes, GIoU loss of the boxes, binary cross entropy of centre-ness.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detection {
-    /// Which.
+    /// Which of the three.
     pub part: Part,
     /// The levels of the places.
     pub levels: Vec<Level>,

@@ -45,7 +45,7 @@ pub enum TaskOutput {
     },
     /// A number, in the units of the labels.
     Number {
-        /// It.
+        /// The number.
         value: f32,
     },
     /// A class of every pixel.
@@ -66,7 +66,7 @@ pub enum TaskOutput {
     },
     /// Objects, the surest first.
     Boxes {
-        /// They.
+        /// What was found.
         objects: Vec<DetectedObject>,
     },
 }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_classes_are_classes() {
+    fn rejects_class_ids_out_of_range() {
         assert_eq!([class(0, 3), class(2, 3), class(3, 3), class(MISSING, 3)], [Some(0), Some(2), None, None]);
     }
 }

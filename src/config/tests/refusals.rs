@@ -80,7 +80,7 @@ fn values_out_of_range() {
     expect("[distill.kd]\nlayers = [\"layer1\"]\n", "run.toml:2: distill.kd.layers: ", "unknown key");
     expect("[distill]\nmethods = [\"fitnt\"]\n", "run.toml:2: distill.methods: ", "did you mean \"fitnet\"?");
     expect("[distill]\nmethods = []\n", "run.toml:2: distill.methods: ", "an empty list");
-    expect("[distill]\nmethods = [\"kd\", \"kd\"]\n", "run.toml:2: distill.methods: ", "stands twice");
+    expect("[distill]\nmethods = [\"kd\", \"kd\"]\n", "run.toml:2: distill.methods: ", "is listed twice");
     expect("[distill.fitnet]\nlayers = [\"stage1\"]\n", "run.toml:2: distill.fitnet.layers: ", "found \"stage1\"");
     expect("[distill.fitnet]\nlayers = [\"layer4\"]\n", "run.toml:2: distill.fitnet.layers: ", "layer1 to layer3");
     expect(
@@ -121,7 +121,7 @@ fn values_out_of_range() {
     expect("[teacher.weights]\nfirst = [1]\n", "run.toml:2: teacher.weights.first: ", "1 weights for 0");
     expect("[tasks]\nfirst = -1\n", "run.toml:2: tasks.first: ", "at least 0");
     expect("seeds = []\n", "run.toml:1: seeds: ", "an empty list");
-    expect("seeds = [1,\n2,\n1]\n", "run.toml:3: seeds: ", "1 stands twice");
+    expect("seeds = [1,\n2,\n1]\n", "run.toml:3: seeds: ", "1 is listed twice");
     expect("seeds = [-1]\n", "run.toml:1: seeds: ", "found -1");
     expect("name = \"a/b\"\n", "run.toml:1: name: ", "it names a folder");
     expect("name = \"..\"\n", "run.toml:1: name: ", "beginning with a point");

@@ -30,7 +30,7 @@ impl OnError {
                 Ok(())
             }
             OnError::Fail => {
-                Err(Error::data(path, place, format!("{reason}; mend it, or set data.on_error = \"skip\"")))
+                Err(Error::data(path, place, format!("{reason}; fix it, or set data.on_error = \"skip\"")))
             }
         }
     }
@@ -131,7 +131,7 @@ enum Counts {
 /// # Errors
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] with the line where it is no such JSON, and, unless `on_error` says to skip,
 /// with the annotation, where a box has no area or lies outside its image, a category or an image is unknown, an outline is broken, or
-/// something is of another type, and with the image where it has no pixels; in any case where an image's number stands twice.
+/// something is of another type, and with the image where it has no pixels; in any case where two images have one number.
 pub fn read(path: &Path, on_error: OnError) -> Result<Instances> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let file: File = serde_json::from_slice(&bytes).map_err(|e| {
@@ -151,7 +151,7 @@ pub fn read(path: &Path, on_error: OnError) -> Result<Instances> {
                 on_error.refuse(path, &place, "has no pixels", &mut skipped)?;
             }
             // Whose its annotations are, nobody can tell.
-            hash_map::Entry::Occupied(_) => return Err(Error::data(path, place, "stands twice; remove one")),
+            hash_map::Entry::Occupied(_) => return Err(Error::data(path, place, "is listed twice; remove one")),
             hash_map::Entry::Vacant(free) => {
                 free.insert(images.len());
                 images.push(Entry { file: image.file_name, size: [image.height, image.width], objects: Vec::new() });
@@ -293,14 +293,14 @@ mod tests {
         let with = |image: &str, on_error| parse(&file("").replace(second, image), on_error);
         let flat = r#"{"id": 2, "file_name": "b.png", "width": 0, "height": 3}"#;
         let error = with(flat, OnError::Fail).unwrap_err().to_string();
-        assert!(error.contains("image 2: has no pixels; mend it"), "{error}");
+        assert!(error.contains("image 2: has no pixels; fix it"), "{error}");
         let found = with(flat, OnError::Skip).unwrap();
         assert_eq!((found.images.len(), found.skipped.len()), (1, 1));
         assert!(found.skipped[0].to_string().ends_with("instances.json, image 2: has no pixels"));
         // Whose its annotations are, nobody can tell.
         for on_error in [OnError::Fail, OnError::Skip] {
             let error = with(r#"{"id": 7, "file_name": "c.png", "width": 3, "height": 3}"#, on_error).unwrap_err();
-            assert!(error.to_string().contains("image 7: stands twice"), "{error}");
+            assert!(error.to_string().contains("image 7: is listed twice"), "{error}");
         }
     }
 

@@ -81,7 +81,7 @@ pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> R
     let mut known: HashMap<u64, &Image> = HashMap::new();
     for image in &file.images {
         if known.insert(image.id, image).is_some() {
-            return Err(Error::data(path, format!("image {}", image.id), "stands twice; remove one"));
+            return Err(Error::data(path, format!("image {}", image.id), "is listed twice; remove one"));
         }
     }
     let mut skipped = Vec::new();

@@ -170,7 +170,7 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
                 let path = image_of(&images, own);
                 let twice = path.is_some_and(|path| !seen.insert(path));
                 values
-                    .and_then(|v| if twice { Err(format!("image {own:?} stands twice")) } else { Ok(v) })
+                    .and_then(|v| if twice { Err(format!("image {own:?} is listed twice")) } else { Ok(v) })
                     .map(|values| (own, path, values, record))
                     .map_err(|message| (line(record.position()), message))
             }
@@ -190,7 +190,7 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
                 skipped.push(Skipped::left_out(file, message).at(line));
             }
             Err((line, message)) => {
-                return Err(Error::data(file, line, format!("{message}; mend it, or set data.on_error = \"skip\"")));
+                return Err(Error::data(file, line, format!("{message}; fix it, or set data.on_error = \"skip\"")));
             }
         }
     }

@@ -79,7 +79,7 @@ pub(super) fn chosen_tasks<Q: Copy + PartialEq>(s: &Section, all: &[(&'static st
     let Some(found) = s.list("tasks", &what, find)? else { return Ok(usual.to_vec()) };
     if let Some(i) = (1..found.len()).find(|i| found[..*i].contains(&found[*i])) {
         let name = all.iter().find(|(_, q)| *q == found[i]).map_or("", |(name, _)| name);
-        return Err(s.element_error("tasks", i, format!("{name:?} stands twice; remove the second")));
+        return Err(s.element_error("tasks", i, format!("{name:?} is listed twice; remove the second")));
     }
     if found.is_empty() {
         return Err(s.error("tasks", format!("expected {what}, found an empty list")));
@@ -104,7 +104,7 @@ pub(super) fn masks(s: &Section, tasks: &[TaskChoice]) -> Result<Option<MasksOpt
         return Ok(None);
     }
     if !tasks.contains(&TaskChoice::Mask) {
-        let message = "nobody asks for them; add \"mask\" to data.tasks, or leave the masks out";
+        let message = "data.masks is set, but no task uses masks; add \"mask\" to data.tasks, or remove data.masks";
         return Err(s.error("masks", message));
     }
     let s = s.table("masks")?;

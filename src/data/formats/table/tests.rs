@@ -88,8 +88,8 @@ fn what_is_wrong_is_named_or_skipped() {
         ("22,shoe,perhaps,1,a", "\"perhaps\" is neither yes nor no"),
         ("22,shoe,no,heavy,a", "\"heavy\" is no number"),
         ("22,shoe,no", "malformed"),
-        ("2,shoe,no,1,a", "\"2\" stands twice"),
-        ("3.png,shoe,no,1,a", "\"3.png\" stands twice"),
+        ("2,shoe,no,1,a", "\"2\" is listed twice"),
+        ("3.png,shoe,no,1,a", "\"3.png\" is listed twice"),
     ] {
         let folder = folder(&table(&format!("{row}\n")));
         let error = load("table", &options(folder.path())).unwrap_err().to_string();
