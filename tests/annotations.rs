@@ -345,7 +345,7 @@ fn a_run_learns_from_a_table() {
         "name = \"table\"\nseeds = [0]\n[data]\nsource = \"csv\"\nroot = {:?}\nfile = \"table.csv\"\nimages = \".\"\ngroup = \"owner\"\n\
          size = [16, 16]\nval_fraction = 0.25\ntest_fraction = 0.25\n\
          columns = {{ kind = \"class\", bright = \"attribute\", size = \"number\" }}\n\
-         [tasks]\nattributes = {{ positive_weights = \"balanced\" }}\n[train]\nepochs = 2\nbatch = 4\n\
+         [tasks]\nattributes = {{ pos_weight = \"balanced\" }}\n[train]\nepochs = 2\nbatch = 4\n\
          [teacher]\narch = \"resnet8\"\nwidth = 0.25\n[student]\narch = \"resnet8\"\nwidth = 0.25\n",
         folder.path()
     );

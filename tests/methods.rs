@@ -56,7 +56,7 @@ fn every_distillation_method_takes_part_in_a_run() {
     finish(&config, folder.path(), &gpu).unwrap();
     let records = records(folder.path(), "distilled");
     assert_eq!(records.len(), 2);
-    let pulls = records[0].pulls.as_ref().unwrap();
+    let pulls = records[0].gradient_norms.as_ref().unwrap();
     for method in methods {
         let own = |name: &&String| name.split(['/', '@']).nth(1) == Some(method.name);
         for record in &records {
@@ -243,7 +243,7 @@ fn what_is_scaled_waits_for_labels_and_resumes_with_the_same_bits() {
     let sets = [
         "data.labelled={ second = 0.15 }",
         "distill.methods=[\"kd\", \"normalised\"]",
-        "distill.normalised={ normalise = true, weight = 0.7, warmup_epochs = 2 }",
+        "distill.normalised={ normalize = true, weight = 0.7, warmup_epochs = 2 }",
     ];
     let config = Config::parse(&text, Path::new("small.toml"), &sets.map(String::from)).unwrap();
     let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
@@ -427,13 +427,13 @@ fn what_cannot_work_together_is_refused() {
         assert!(words.iter().all(|w| error.contains(w)), "{error}");
     };
     says(&["teacher.kind=mutual", "balance.method=mgda"], &["balance.method", "cannot be balanced"]);
-    says(&["teacher.kind=mutual", "distill.kd.normalise=true"], &["normalise", "first step"]);
+    says(&["teacher.kind=mutual", "distill.kd.normalise=true"], &["normalize", "first step"]);
     says(&["teacher.kind=mutual", "teacher.paths.first=a.safetensors"], &["teacher.paths", "ready-made"]);
     says(
         &["teacher.kind=mutual", "distill.fitnet={ layers = [\"layer3\"], teacher_layers = [\"layer2\"] }"],
         &["distill.fitnet.teacher_layers", "same layers"],
     );
-    says(&["distill.task_weight=0", "distill.sp.normalise=true"], &["distill.sp.normalise", "task_weight"]);
+    says(&["distill.task_weight=0", "distill.sp.normalize=true"], &["distill.sp.normalize", "task_weight"]);
     says(&["data.labelled={first=0.6, second=0.6}", "data.disjoint=true"], &["data.disjoint", "two labels"]);
 }
 

@@ -270,7 +270,7 @@ mod tests {
             train_loss: 0.51239,
             losses: BTreeMap::new(),
             weights: BTreeMap::new(),
-            pulls: None,
+            gradient_norms: None,
             val_loss: None,
             val: BTreeMap::from([("first".into(), metrics.clone()), ("second".into(), metrics.clone())]),
             best: true,

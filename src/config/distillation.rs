@@ -10,7 +10,7 @@ use crate::settings::{Section, either, nearest};
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];
 /// Keys that every method has.
-const COMMON: &[&str] = &["weight", "normalise", "cap", "warmup_epochs", "tasks"];
+const COMMON: &[&str] = &["weight", "normalize", "cap", "warmup_epochs", "tasks"];
 /// Keys of methods that look at layers.
 const LAYERS: &[&str] = &["layers", "teacher_layers"];
 
@@ -82,9 +82,9 @@ fn methods(s: &Section) -> Result<Vec<String>> {
 /// labels, if that is `scalable`, and one with a weight is taken at its word. Only held, not raised to it: where a network and its
 /// teacher happen to agree at the first step, a factor that makes them pull as hard as the labels grows without bound.
 fn table(s: &Section, method: &Method, scalable: bool) -> Result<MethodConfig> {
-    let normalise = s.flag("normalise", false)?;
-    let cap = s.flag("cap", scalable && !normalise && !s.has("weight"))?;
-    if cap && normalise {
+    let normalize = s.flag("normalize", false)?;
+    let cap = s.flag("cap", scalable && !normalize && !s.has("weight"))?;
+    if cap && normalize {
         return Err(
             s.error("cap", "a normalised method has the strength of the labels already; leave one of the two out")
         );
@@ -93,8 +93,8 @@ fn table(s: &Section, method: &Method, scalable: bool) -> Result<MethodConfig> {
     let layers = "a list of layers in quotes, such as [\"layer2\", \"layer3\"] or [\"pooled\"]";
     let config = MethodConfig {
         weight: s
-            .number("weight", if normalise { 1.0 } else { method.weight }, "a weight of at least 0", |x| x >= 0.0)?,
-        normalise,
+            .number("weight", if normalize { 1.0 } else { method.weight }, "a weight of at least 0", |x| x >= 0.0)?,
+        normalize,
         cap,
         warmup_epochs: s.number("warmup_epochs", 0.0, "a number of epochs of at least 0", |x| x >= 0.0)?,
         tasks: texts("tasks", "a list of task names in quotes")?,
@@ -137,9 +137,9 @@ pub(super) fn check(config: &Config, origin: &Origin) -> Result<()> {
         mutual(config, origin)?;
     }
     if distill.task_weight == 0.0
-        && let Some((method, m)) = distill.used().find(|(_, m)| m.normalise || m.cap)
+        && let Some((method, m)) = distill.used().find(|(_, m)| m.normalize || m.cap)
     {
-        let key = if m.normalise { "normalise" } else { "cap" };
+        let key = if m.normalize { "normalize" } else { "cap" };
         let message =
             format!("{key} needs task_weight > 0, as it measures by the labels; raise it, or set {key} = false");
         return Err(origin.error(&["distill", method.name, key], message));
@@ -285,8 +285,8 @@ fn mutual(config: &Config, origin: &Origin) -> Result<()> {
             return Err(origin.error(&["distill", method.name, "teacher_layers"], message));
         }
     }
-    if let Some((method, m)) = config.distill.used().find(|(_, m)| m.normalise || m.cap) {
-        let key = if m.normalise { "normalise" } else { "cap" };
+    if let Some((method, m)) = config.distill.used().find(|(_, m)| m.normalize || m.cap) {
+        let key = if m.normalize { "normalize" } else { "cap" };
         let message =
             "with teacher.kind = \"mutual\" there is nothing to measure at the first step; set a weight instead";
         return Err(origin.error(&["distill", method.name, key], message));

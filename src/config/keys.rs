@@ -63,6 +63,30 @@ const ALIASES: &[(&str, &str)] = &[
     ("seed", "seeds"),
 ];
 
+/// Keys of the tables inside a table that had another name: the table, the old name and the new one. The old ones are to be read for one
+/// release.
+const RENAMED: &[(&str, &str, &str)] =
+    &[("distill", "normalise", "normalize"), ("tasks", "positive_weights", "pos_weight")];
+
+/// Gives old keys their new names; what to tell the user.
+pub(super) fn rename(values: &mut toml::Table, origin: &Origin) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (table, old, new) in RENAMED {
+        let inner = values.get_mut(*table).and_then(toml::Value::as_table_mut);
+        for (name, keys) in inner.into_iter().flat_map(|t| t.iter_mut()) {
+            let Some(keys) = keys.as_table_mut().filter(|keys| !keys.contains_key(*new)) else { continue };
+            if let Some(value) = keys.remove(*old) {
+                keys.insert(new.to_string(), value);
+                let place = origin.place(&[table, name, old]);
+                notes.push(format!(
+                    "{place}: {table}.{name}.{old} is called `{new}` now; the next release will not know the old name"
+                ));
+            }
+        }
+    }
+    notes
+}
+
 /// Refuses the first key, in the order of the file, that is in no table's list.
 pub(super) fn check(values: &toml::Table, origin: &Origin) -> Result<()> {
     let mut unknown = Vec::new();

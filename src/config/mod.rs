@@ -60,6 +60,9 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Each task's weight and loss; every task of the data is listed.
     pub tasks: BTreeMap<String, TaskConfig>,
+    /// What to tell of how it was written: keys with names of before.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// Where the images come from and how they are split.
@@ -243,11 +246,12 @@ impl Config {
     }
 
     fn read(text: &str, path: &Path, sets: &[String]) -> Result<(Config, Origin)> {
-        let (origin, values) = Origin::parse(text, path, sets)?;
+        let (origin, mut values) = Origin::parse(text, path, sets)?;
+        let notes = keys::rename(&mut values, &origin);
         keys::check(&values, &origin)?;
         let config = sections::config(&Section::root(&origin, &values), path)?;
         check::combinations(&config, &origin)?;
-        Ok((config, origin))
+        Ok((Config { notes, ..config }, origin))
     }
 
     /// The complete configuration as a TOML text; [`Config::parse`] gives an equal one back.

@@ -44,6 +44,7 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
         student,
         joint,
         tasks: BTreeMap::new(),
+        notes: Vec::new(),
     };
     let weights = s.table("tasks")?;
     known_tasks(&weights, &config)?;

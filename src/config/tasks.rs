@@ -25,13 +25,13 @@ pub struct TaskConfig {
     pub class_weights: Option<ClassWeights>,
     /// How much what speaks for yes counts, of each attribute.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub positive_weights: Option<ClassWeights>,
+    pub pos_weight: Option<ClassWeights>,
 }
 
 impl TaskConfig {
     /// A task of this weight with its kind's usual loss.
     pub fn of_weight(weight: f64) -> Self {
-        TaskConfig { weight, loss: None, delta: None, gamma: None, class_weights: None, positive_weights: None }
+        TaskConfig { weight, loss: None, delta: None, gamma: None, class_weights: None, pos_weight: None }
     }
 }
 
@@ -120,7 +120,7 @@ const HUBER: &[TaskLoss] = &[TaskLoss::Huber];
 const FOCAL: &[TaskLoss] = &[TaskLoss::Focal, TaskLoss::FocalDice];
 
 /// Keys of `[tasks.<name>]`.
-pub(super) const KEYS: &[&str] = &["weight", "loss", "delta", "gamma", "class_weights", "positive_weights"];
+pub(super) const KEYS: &[&str] = &["weight", "loss", "delta", "gamma", "class_weights", "pos_weight"];
 
 /// `name = 0.5`, or a table; as if `1.0` were written where there is nothing.
 pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig> {
@@ -155,7 +155,7 @@ pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig
         delta: delta.transpose()?,
         gamma: gamma.transpose()?,
         class_weights: weights(&s, "class_weights", kind, (name, &[TaskKind::Class, TaskKind::Mask], "a class"))?,
-        positive_weights: weights(&s, "positive_weights", kind, (name, &[TaskKind::Attributes], "attributes"))?,
+        pos_weight: weights(&s, "pos_weight", kind, (name, &[TaskKind::Attributes], "attributes"))?,
     })
 }
 

@@ -143,7 +143,7 @@ pub struct MethodConfig {
     pub weight: f64,
     /// Scale each of its terms in the first epoch, as soon as there are labels, so that a weight of 1 means: as strong as the loss on the
     /// task's labels with weight 1.
-    pub normalise: bool,
+    pub normalize: bool,
     /// Scale each of its terms down, likewise, where it would pull harder than the task's labels with weight 1. So it is unless the file
     /// gives a weight.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -88,7 +88,7 @@ temperature = 3
 tasks = ["article"]
 [distill.normalised]
 weight = 3.5
-normalise = true
+normalize = true
 layers = ["layer2", "layer3"]
 [distill.fitnet]
 weight = 7
@@ -124,7 +124,7 @@ fn an_empty_file_is_the_embedded_digits_with_every_default() {
     assert_eq!((config.student.net.arch.as_str(), config.student.net.width), ("resnet8", 0.5));
     assert_eq!((config.distill.methods.as_slice(), config.distill.task_weight), (&["kd".to_string()][..], 1.0));
     let kd = &config.distill.tables["kd"];
-    assert_eq!((kd.weight, kd.settings["temperature"], kd.normalise, kd.cap), (0.9, 4.0, false, true));
+    assert_eq!((kd.weight, kd.settings["temperature"], kd.normalize, kd.cap), (0.9, 4.0, false, true));
     assert_eq!((config.teacher.kind, config.teacher.count), (TeacherKind::Single, 1));
     assert_eq!((config.balance.method.as_str(), config.balance.over), ("fixed", Over::Tasks));
     assert_eq!(config.tasks, weights(&[("first", 1.0), ("second", 1.0)]));
@@ -143,18 +143,18 @@ fn methods_are_held_to_the_labels_where_they_can_be() {
         let config = parse(&format!("[data]\nsource = \"digits\"\n{more}")).unwrap();
         let kd = config.distill.tables["kd"].clone();
         assert_eq!(parse(&config.to_toml()).unwrap(), config, "{more}");
-        (kd.weight, kd.normalise, kd.cap)
+        (kd.weight, kd.normalize, kd.cap)
     };
     assert_eq!(kd(""), (0.9, false, true));
     assert_eq!(kd("[distill.kd]\ntemperature = 2\n"), (0.9, false, true));
     assert_eq!(kd("[distill.kd]\nweight = 0.5\n"), (0.5, false, false));
     assert_eq!(kd("[distill.kd]\nweight = 0.5\ncap = true\n"), (0.5, false, true));
-    assert_eq!(kd("[distill.kd]\nweight = 0.5\nnormalise = true\n"), (0.5, true, false));
-    assert_eq!(kd("[distill.kd]\nnormalise = true\n"), (1.0, true, false));
+    assert_eq!(kd("[distill.kd]\nweight = 0.5\nnormalize = true\n"), (0.5, true, false));
+    assert_eq!(kd("[distill.kd]\nnormalize = true\n"), (1.0, true, false));
     assert_eq!(kd("[distill.kd]\ncap = false\n"), (0.9, false, false));
     assert_eq!(kd("[distill]\ntask_weight = 0\n"), (0.9, false, false));
     assert_eq!(kd("[teacher]\nkind = \"mutual\"\n"), (0.9, false, false));
-    let both = parse("[data]\nsource = \"digits\"\n[distill.kd]\nnormalise = true\ncap = true\n").unwrap_err();
+    let both = parse("[data]\nsource = \"digits\"\n[distill.kd]\nnormalize = true\ncap = true\n").unwrap_err();
     assert!(both.to_string().contains("distill.kd.cap: a normalised method"), "{both}");
 }
 
@@ -175,7 +175,7 @@ fn overrides_are_merged_in_their_order() {
     assert_eq!(used, [("standardised_kd", 9.0), ("normalised", 3.5)]);
     assert_eq!((config.distill.task_weight, config.distill.tables["fitnet"].weight), (1.0, 7.0));
     // Without a weight a method is held to the labels' strength; with one it is taken at its word.
-    let scaled = |name: &str| (config.distill.tables[name].normalise, config.distill.tables[name].cap);
+    let scaled = |name: &str| (config.distill.tables[name].normalize, config.distill.tables[name].cap);
     assert_eq!(["standardised_kd", "normalised", "fitnet"].map(scaled), [(false, true), (true, false), (false, false)]);
     assert_eq!(config.balance.settings, BTreeMap::from([("c".into(), 0.4)]));
     assert_eq!(config.teacher.weights["digit"], [1.0, 2.5]);
@@ -402,4 +402,26 @@ fn one_task_needs_no_joint_student_unless_terms_are_balanced() {
     assert!(!is_single(one, &["balance.over=terms", "balance.method=uncertainty"]));
     assert!(!is_single(one, &["joint.train.epochs=99"]), "it is trained longer");
     assert!(!is_single(one, &["data.tasks=[\"boxes\", \"count\"]"]));
+}
+
+/// What a run's file of the release before says is understood, with a note that names the new key.
+#[test]
+fn keys_with_old_names_are_read_and_told() {
+    let old = "[data]\nsource = \"csv\"\nfile = \"a.csv\"\nimages = \"i\"\nsize = [32, 32]\ncolumns = { kind = \"attribute\" }\n\
+               [distill.kd]\nnormalise = true\n[tasks.attributes]\npositive_weights = \"balanced\"\n";
+    let config = parse(old).unwrap();
+    let new = parse(&old.replace("normalise", "normalize").replace("positive_weights", "pos_weight")).unwrap();
+    assert!(config.distill.tables["kd"].normalize && config.tasks["attributes"].pos_weight.is_some());
+    assert_eq!((config.to_toml(), new.notes.len()), (new.to_toml(), 0));
+    assert_eq!(
+        config.notes,
+        [
+            "run.toml:8: distill.kd.normalise is called `normalize` now; the next release will not know the old name",
+            "run.toml:10: tasks.attributes.positive_weights is called `pos_weight` now; the next release will not know the old name",
+        ]
+    );
+    let set = with("", &["distill.kd.normalise=true"]).unwrap();
+    assert!(set.notes[0].starts_with("--set distill.kd.normalise=true: "), "{:?}", set.notes);
+    // Both names at once contradict each other.
+    expect("[distill.kd]\nnormalise = true\nnormalize = false\n", "run.toml:2: distill.kd.normalise: ", "unknown key");
 }

@@ -50,7 +50,7 @@ pub fn run(
         write_atomic(&resolved, config.to_toml().as_bytes())?;
     }
     keep_overview(out, [names::DATA, names::SKIPPED], &overview, &skipped)?;
-    let notes = overview.lines(names::SKIPPED);
+    let notes: Vec<String> = config.notes.iter().cloned().chain(overview.lines(names::SKIPPED)).collect();
     let journal = out.join(names::METRICS);
     truncate_partial_line(&journal)?;
     let adapter = gpu.profile().to_string();

@@ -245,7 +245,7 @@ mod tests {
                     train_loss: 2.3 * left + 0.02,
                     losses: BTreeMap::new(),
                     weights: BTreeMap::new(),
-                    pulls: None,
+                    gradient_norms: None,
                     val_loss: None,
                     val,
                     best: true,

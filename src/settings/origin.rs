@@ -70,6 +70,15 @@ impl Origin {
         span.map(|s| self.line_at(s.start)).or(line)
     }
 
+    /// Where the value at `path` was written: `run.toml:3`, or the `--set`.
+    pub(crate) fn place(&self, path: &[&str]) -> String {
+        match (self.set_for(path), self.line(path, None)) {
+            (Some(set), _) => format!("--set {}", set.text),
+            (None, Some(line)) => format!("{}:{line}", self.path.display()),
+            (None, None) => self.path.display().to_string(),
+        }
+    }
+
     /// The last `--set` that wrote the value at `path` or a table around it.
     fn set_for(&self, path: &[&str]) -> Option<&Set> {
         self.sets.iter().rev().find(|s| s.path.len() <= path.len() && s.path.iter().zip(path).all(|(a, b)| a == b))

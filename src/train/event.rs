@@ -101,8 +101,8 @@ pub struct EpochRecord {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
     /// Each term's gradient and the tasks' agreement at the epoch's first step, where it was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pulls: Option<GradientStats>,
+    #[serde(default, alias = "pulls", skip_serializing_if = "Option::is_none")]
+    pub gradient_norms: Option<GradientStats>,
     /// The loss on the labels of the validation split, with the tasks' weights; `None` where it is no finite number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
@@ -174,7 +174,7 @@ mod tests {
             train_loss: loss,
             losses: BTreeMap::from([("digit/ce".into(), loss)]),
             weights: BTreeMap::new(),
-            pulls: None,
+            gradient_norms: None,
             val_loss: Some(0.25),
             val: BTreeMap::from([("digit".into(), metrics)]),
             best: true,

@@ -141,9 +141,9 @@ fn class_weights(goal: &TaskObjective) -> Result<Vec<f32>> {
 
 /// How much what speaks for yes counts, of each attribute.
 fn positive_weights(goal: &TaskObjective) -> Result<Option<Vec<f32>>> {
-    Ok(match &goal.config.positive_weights {
+    Ok(match &goal.config.pos_weight {
         None => None,
-        Some(ClassWeights::List(list)) => Some(listed(goal, "positive_weights", list)?),
+        Some(ClassWeights::List(list)) => Some(listed(goal, "pos_weight", list)?),
         Some(ClassWeights::Rule(_)) => {
             let (yes, no) = goal.frequencies.split_at(goal.task.classes.len());
             // One that never holds, or always does, has nothing to be balanced.

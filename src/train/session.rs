@@ -248,7 +248,7 @@ impl<'a> StageTrainer<'a> {
         if probe {
             let pulls = GradientStats::of(&self.objective, &products);
             self.progress.agree(&pulls);
-            self.progress.pulls = Some(pulls);
+            self.progress.gradient_norms = Some(pulls);
         }
         Ok(())
     }
@@ -338,7 +338,7 @@ impl<'a> StageTrainer<'a> {
             train_loss: self.progress.mean_total(&self.objective.factors()),
             losses: self.progress.named_means(self.objective.names()),
             weights,
-            pulls: self.progress.pulls.take(),
+            gradient_norms: self.progress.gradient_norms.take(),
             val_loss: standing.loss,
             val: bench.task_names(stage).iter().zip(&val).map(|(t, r)| (t.to_string(), r.scores.clone())).collect(),
             best,

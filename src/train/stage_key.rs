@@ -46,7 +46,8 @@ pub(crate) struct Settings<'a>(
 
 impl StageKey {
     pub(crate) fn new(settings: &Settings, evaluate_on: EvaluateOn) -> Result<Self> {
-        let mut text = to_json(settings)?;
+        // As the first version called it.
+        let mut text = to_json(settings)?.replace("\"pos_weight\":", "\"positive_weights\":");
         if evaluate_on == EvaluateOn::Canvas {
             text += "measured on the canvas";
         }
@@ -72,6 +73,8 @@ pub(crate) fn taught(
     let used: Vec<_> = distill.used().map(|(method, settings)| (method.name, settings)).collect();
     let mutual = (teacher.kind == TeacherKind::Mutual).then_some((&teacher.net, teacher.count));
     let mut text = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, staff.0, lessons(staff.1), mutual))?;
+    // As the first version called it.
+    text = text.replace("\"normalize\":", "\"normalise\":");
     // What is kept less precisely teaches something else.
     if cache.storage != Storage::None {
         text += &to_json(&(cache.storage, cache.k))?;

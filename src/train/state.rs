@@ -117,7 +117,8 @@ pub(crate) struct Progress {
     /// Factors found at the first step for the terms that are normalised; empty before it.
     pub scales: Vec<f32>,
     /// What was measured at the first step of the epoch under way.
-    pub pulls: Option<GradientStats>,
+    #[serde(alias = "pulls")]
+    pub gradient_norms: Option<GradientStats>,
     /// Milliseconds of a step, mean of each finished epoch.
     pub step_times: Vec<f64>,
     /// The tasks' agreement, summed over the epochs in which it was measured, and how many those were.
@@ -141,7 +142,7 @@ impl Progress {
             teachers,
             balance: None,
             scales: Vec::new(),
-            pulls: None,
+            gradient_norms: None,
             step_times: Vec::new(),
             agreement: (Vec::new(), 0),
         }
@@ -202,7 +203,7 @@ impl Progress {
         self.seconds = 0.0;
         self.step = 0;
         self.count = 0;
-        self.pulls = None;
+        self.gradient_norms = None;
         self.sums.fill(0.0);
     }
 

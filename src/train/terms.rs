@@ -162,7 +162,7 @@ impl LossTerms {
                             warmup: settings.warmup_epochs,
                             task_weight: weight,
                             scaling: match settings {
-                                MethodConfig { normalise: true, .. } => Scaling::Normalise,
+                                MethodConfig { normalize: true, .. } => Scaling::Normalise,
                                 MethodConfig { cap: true, weight, .. } => Scaling::Cap(*weight as f32),
                                 _ => Scaling::None,
                             },

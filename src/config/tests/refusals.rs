@@ -244,11 +244,7 @@ fn tasks_of_other_kinds() {
     refused("[tasks.mask]\nclass_weights = \"rare\"\n", "run.toml:5: tasks.mask.class_weights: ", "balanced");
     refused("[tasks.mask]\nclass_weights = [0, 0]\n", "run.toml:5: tasks.mask.class_weights: ", "above 0");
     refused("[tasks.count]\nclass_weights = [1]\n", "run.toml:5: tasks.count.class_weights: ", "of kind number");
-    refused(
-        "[tasks.mask]\npositive_weights = [1]\n",
-        "run.toml:5: tasks.mask.positive_weights: ",
-        "ask for attributes",
-    );
+    refused("[tasks.mask]\npositive_weights = [1]\n", "run.toml:5: tasks.mask.pos_weight: ", "ask for attributes");
     let smoothed = "[tasks.mask]\nclass_weights = \"balanced\"\n[train]\nlabel_smoothing = 0.1\n";
     refused(smoothed, "run.toml:4: tasks.mask: ", "label_smoothing");
     refused("[tasks.count]\nweigth = 1\n", "run.toml:5: tasks.count.weigth: ", "`weight`");

@@ -178,7 +178,7 @@ impl Work<'_> {
             let folder = self.out.parent().unwrap_or(&self.out);
             keep_overview(folder, [&json, &list], &overview, &listed(&data))?;
             // Notes are indented by whoever shows them.
-            let lines = overview.lines(&list);
+            let lines: Vec<String> = config.notes.iter().cloned().chain(overview.lines(&list)).collect();
             lines.iter().for_each(|l| on_event(Event::Note { text: l.strip_prefix("  ").unwrap_or(l) }));
         }
         let feed = Inputs::of_run(config, data);

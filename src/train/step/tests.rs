@@ -71,7 +71,7 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
         let none = Vec::new;
         let one = MethodConfig {
             weight: 0.5,
-            normalise: false,
+            normalize: false,
             cap: false,
             warmup_epochs,
             tasks: none(),
