@@ -3,7 +3,7 @@
 //! or DX12.
 //!
 //! Three doors lead in. The `limbeck` program takes one TOML file from data to a trained student (`limbeck run FILE.toml`).
-//! The `train` module does the same inside another program, and puts a stored student to use. The modules below it are the
+//! `experiment` does the same inside another program, and `predict` puts a stored student to use. The modules below them are the
 //! building blocks, for those who want the training loop in their own hands; the programs in `examples/` show each way.
 //!
 //! One step of distillation, a batch of eight 12x12 images:
@@ -11,7 +11,7 @@
 //! ```
 //! use limbeck::distill::Kd;
 //! use limbeck::gpu::Gpu;
-//! use limbeck::loss::{CrossEntropy, Ledger, Losses};
+//! use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
 //! use limbeck::nn::{HeadSpec, Init, Mode, Network, NetworkSpec, TrunkSpec};
 //! use limbeck::optim::{Optimizer, Rule, Sgd};
 //! use limbeck::tape::{Tape, Var};
@@ -25,14 +25,14 @@
 //! let (teacher, student) = (network("resnet20", 0)?.freeze(&gpu)?, network("resnet8", 1)?);
 //! let sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
 //! let mut optimizer = Optimizer::new(&gpu, student.params(), Rule::Sgd(sgd), None)?;
-//! let mut ledger = Ledger::new(&gpu, vec!["digit/ce".into(), "digit/kd".into()], 16)?;
+//! let mut ledger = LossLog::new(&gpu, vec!["digit/ce".into(), "digit/kd".into()], 16)?;
 //!
 //! let x = Tensor::from_f32(&gpu, &[0.5; 8 * 12 * 12], &[8, 12, 12, 1])?;
 //! let labels = Tensor::from_u32(&gpu, &[0, 1, 2, 3, 4, 5, 6, 7], &[8])?;
 //! let mut tape = Tape::new();
 //! let outputs = student.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
-//! let mut losses = Losses { gpu: &gpu, tape: &mut tape, ledger: &ledger };
-//! CrossEntropy::default().apply(&mut losses, 0, 0.1, &outputs.logits[0], &labels)?;
+//! let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+//! CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &labels)?;
 //! let kd = Kd { temperature: 4.0, standardise: false };
 //! kd.apply(&mut losses, 1, 0.9, &outputs.logits[0], &teacher.infer(&gpu, &x)?.logits[0])?;
 //! tape.backward(&gpu)?;
@@ -48,13 +48,15 @@
 //! | feature | brings | and the crates |
 //! |---|---|---|
 //! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
-//! | `formats` | `data::formats`: IDX, image folders, tables, COCO's, VOC's and YOLO's annotations; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
-//! | `train` | `config`, `checkpoint`, `train`, `experiment`, `predict`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
-//! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | plotters, noto-sans-mono-bitmap |
-//! | `bench` | `bench`: the benchmark, its comparison and its roofline | (plotters) |
+//! | `formats` | `data::formats`: IDX, image folders, tables, annotations of COCO, VOC, YOLO and labelme; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
+//! | `train` | `config`, `checkpoint`, `train`, `experiment`, `predict`, `data::sources`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
+//! | `plot` | `plot`: what pictures as SVG share, and the roofline | plotters |
+//! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | noto-sans-mono-bitmap |
+//! | `bench` | `bench`: the benchmark, its comparison and its roofline | |
 //! | `cli` (default) | the `limbeck` program | clap, indicatif, ctrlc |
 //!
-//! Each contains the ones above it. Who only runs or trains a student in memory takes `default-features = false`.
+//! `train` and `plot` contain `formats`, `report` contains both of them, `bench` contains `plot`, `cli` contains all. Who only runs or
+//! trains a student in memory takes `default-features = false`.
 //!
 //! # ARCHITECTURE
 //!
@@ -79,9 +81,11 @@
 //! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
 //! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
 //! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
-//! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches, but for the probes of `bench` and the self-test of a device | [`tensor`], [`shape`], [`reference`] (in the cases) |
+//! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches, but for the probes of `bench` and the self-test of a device | [`tensor`], [`shape`], [`mod@reference`] (in the cases) |
 //! | [`tensor`], [`shape`], [`geometry`] | a shape and a pooled buffer; boxes in images | [`gpu`] |
-//! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording and replay | wgpu, which nobody else names |
+//! | `plot` | canvas, axes, the roofline | `files` |
+//! | [`gpu`] | adapter, device, WGSL preprocessing and reflection, pipelines, pool, recording and replay | wgpu, which nobody else names; `files` |
+//! | [`files`], `hash`, [`Error`] | a file that is the old or the new one; FNV-1a; what went wrong | nobody |
 //!
 //! **One name, three rooms.** `shaders/x.wgsl` (the kernel), `src/kernels/x.rs` (its launcher) and `src/reference/x.rs` (the same
 //! in plain `f64`: the readable definition and the oracle of the tests) belong together. A row in [`kernels::TABLE`] brings
@@ -122,11 +126,11 @@
 //! goes up while the last step still runs. [`gpu::ReplayedStep`] does both, for loops of one's own:
 //!
 //! ```no_run
-//! # use limbeck::{gpu::Gpu, gpu::Repeat, loss::Ledger, nn::Network, optim::Optimizer, tensor::Tensor};
-//! # fn forward_losses_backward(_: &Gpu, _: &Network, _: &Tensor, _: &Ledger) -> limbeck::Result<()> { Ok(()) }
-//! # fn train(gpu: Gpu, network: Network, mut optimizer: Optimizer, mut ledger: Ledger, x: Tensor) -> limbeck::Result<()> {
+//! # use limbeck::{gpu::Gpu, gpu::ReplayedStep, loss::LossLog, nn::Network, optim::Optimizer, tensor::Tensor};
+//! # fn forward_losses_backward(_: &Gpu, _: &Network, _: &Tensor, _: &LossLog) -> limbeck::Result<()> { Ok(()) }
+//! # fn train(gpu: Gpu, network: Network, mut optimizer: Optimizer, mut ledger: LossLog, x: Tensor) -> limbeck::Result<()> {
 //! # let batches: Vec<Vec<f32>> = Vec::new();
-//! let mut step = Repeat::default();
+//! let mut step = ReplayedStep::default();
 //! for batch in batches {
 //!     x.write_f32(&gpu, &batch)?;
 //!     optimizer.prepare(&gpu, 0.1)?;

@@ -160,6 +160,21 @@ fn inline(code: &str) -> Vec<String> {
     all
 }
 
+/// The siblings whose names a file with `use super::*` writes without a path, `sibling::name`.
+fn siblings(module: &Module, code: &str, files: &Files) -> Vec<Module> {
+    if !code.contains("use super::*;") || module.is_empty() {
+        return Vec::new();
+    }
+    let parent = &module[..module.len() - 1];
+    let named = |start: &str| {
+        let name: String = start.chars().rev().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let alone = !start[..start.len() - name.len()].ends_with("::");
+        alone.then(|| [parent, &[name.chars().rev().collect()]].concat())
+    };
+    let all = code.match_indices("::").filter_map(|(at, _)| named(&code[..at]));
+    all.filter(|sibling| sibling != module && files.contains_key(sibling)).collect()
+}
+
 /// The module that a path from the root leads to, through names that are passed on.
 fn resolve(
     path: &[String],
@@ -195,6 +210,7 @@ fn graph(files: &Files) -> Graph {
     let known = |(module, code): (&Module, &String)| {
         let named = uses(code).into_iter().filter(|(on, _)| !on).map(|(_, path)| path);
         let paths = named.chain(inline(code)).filter_map(|path| absolute(&path, module, files));
+        let paths = paths.chain(siblings(module, code, files));
         let targets = paths.map(|path| resolve(&path, files, &passed, 0));
         (module.clone(), targets.filter(|t| t != module && !t.is_empty()).collect())
     };
@@ -286,6 +302,12 @@ fn circles_and_upward_imports_are_seen() {
         check(&pair),
         ["a circle: train::a -> train::b -> train::a", "a circle: train::b -> train::a -> train::b"]
     );
+    let glob = [
+        ("train/mod.rs", "mod a;\nmod b;\n"),
+        ("train/a.rs", "use super::*;\nfn f() { b::g() }\n"),
+        ("train/b.rs", "use super::a::f;\n"),
+    ];
+    assert_eq!(check(&glob).len(), 2, "{:?}", check(&glob));
     assert_eq!(check(&[("attic.rs", "use crate::gpu::Gpu;\n"), ("gpu/mod.rs", "")]), ["attic is in no room of ROOMS"]);
 }
 

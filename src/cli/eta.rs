@@ -55,8 +55,8 @@ impl Eta {
         let known = |i: usize| if i == index { Some(whole) } else { self.times.get(i).copied().flatten() };
         let measured: Vec<f64> = (0..=index).filter_map(known).collect();
         let average = measured.iter().sum::<f64>() / measured.len() as f64;
-        let reference = |j: usize| (0..=index).rev().filter(|i| i % self.per_seed == j % self.per_seed).find_map(known);
-        let later: f64 = (index + 1..self.times.len()).map(|j| reference(j).unwrap_or(average)).sum();
+        let alike = |j: usize| (0..=index).rev().filter(|i| i % self.per_seed == j % self.per_seed).find_map(known);
+        let later: f64 = (index + 1..self.times.len()).map(|j| alike(j).unwrap_or(average)).sum();
         Some((1.0 - current.done).max(0.0) * whole + later)
     }
 

@@ -1,6 +1,6 @@
 //! What no single key can show: combinations that cannot work, and files that are not there.
 
-use super::sections::unknown_task;
+use super::tasks::unknown_task;
 use super::*;
 use crate::data::Task;
 use crate::settings::{Files, Origin, absent};

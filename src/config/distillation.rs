@@ -1,6 +1,6 @@
 //! `[distill]` and a table for each of its methods.
 
-use super::sections::unknown_task;
+use super::tasks::unknown_task;
 use super::*;
 use crate::distill::{self, FeatureKind, FeatureSite, METHODS, Method};
 use crate::nn::{HeadMaps, detector_stages};

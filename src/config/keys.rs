@@ -6,22 +6,7 @@ use crate::settings::Origin;
 use crate::settings::{either, nearest};
 use crate::{Error, Result};
 
-const TRAIN: &[&str] = &[
-    "epochs",
-    "batch",
-    "optimizer",
-    "lr",
-    "momentum",
-    "nesterov",
-    "weight_decay",
-    "betas",
-    "schedule",
-    "warmup_epochs",
-    "milestones",
-    "gamma",
-    "clip_norm",
-    "label_smoothing",
-];
+const TRAIN: &[&str] = super::TrainConfig::KEYS;
 
 /// The tables of the file with their keys, in the order in which they are explained; without `[data]`, whose keys the sources tell.
 const TABLES: &[(&str, &[&str])] = &[
@@ -68,20 +53,30 @@ const ALIASES: &[(&str, &str)] = &[
 const RENAMED: &[(&str, &str, &str)] =
     &[("distill", "normalise", "normalize"), ("tasks", "positive_weights", "pos_weight")];
 
-/// Gives old keys their new names; what to tell the user.
-pub(super) fn rename(values: &mut toml::Table, origin: &Origin) -> Vec<String> {
+/// Gives old keys their new names; what to tell the user, a line a name. Where both are written, a new one of the command line counts;
+/// in the file itself they contradict each other.
+pub(super) fn rename(values: &mut toml::Table, origin: &mut Origin) -> Vec<String> {
     let mut notes = Vec::new();
     for (table, old, new) in RENAMED {
+        let mut found: Vec<Vec<&str>> = Vec::new();
         let inner = values.get_mut(*table).and_then(toml::Value::as_table_mut);
         for (name, keys) in inner.into_iter().flat_map(|t| t.iter_mut()) {
-            let Some(keys) = keys.as_table_mut().filter(|keys| !keys.contains_key(*new)) else { continue };
-            if let Some(value) = keys.remove(*old) {
-                keys.insert(new.to_string(), value);
-                let place = origin.place(&[table, name, old]);
-                notes.push(format!(
-                    "{place}: {table}.{name}.{old} is called `{new}` now; the next release will not know the old name"
-                ));
+            let Some(keys) = keys.as_table_mut().filter(|keys| keys.contains_key(*old)) else { continue };
+            if keys.contains_key(*new) && !origin.is_set(&[table, name, new]) {
+                continue;
             }
+            if let Some(value) = keys.remove(*old) {
+                keys.entry(new.to_string()).or_insert(value);
+                origin.rename(&[table, name, new], &[table, name, old]);
+                found.push(vec![table, name, old]);
+            }
+        }
+        if let Some(first) = found.first() {
+            let more = if found.len() > 1 { format!(" (and {} more)", found.len() - 1) } else { String::new() };
+            let (place, key) = (origin.place(first), first.join("."));
+            notes.push(format!(
+                "{place}: {key}{more} is called `{new}` now; a later release will not know the old name"
+            ));
         }
     }
     notes

@@ -15,6 +15,7 @@ mod tasks;
 mod teaching;
 #[cfg(test)]
 mod tests;
+mod train;
 
 pub(super) use distillation::head_maps;
 pub use network::{Init, NetConfig, Stem};
@@ -22,6 +23,7 @@ pub use tasks::{Balanced, ClassWeights, TaskConfig, TaskLoss};
 pub use teaching::{
     BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, Storage, TeacherConfig, TeacherKind,
 };
+pub use train::{Optimizer, Schedule, TrainConfig};
 
 use crate::balance::FIXED;
 use crate::data::TaskKind;
@@ -152,64 +154,6 @@ fn is_zero(x: &f64) -> bool {
     *x == 0.0
 }
 
-/// How one stage is trained.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TrainConfig {
-    /// Passes over the training images.
-    pub epochs: usize,
-    /// Images per step.
-    pub batch: usize,
-    /// The rule of the step.
-    pub optimizer: Optimizer,
-    /// Learning rate after the warm-up.
-    pub lr: f64,
-    /// SGD's momentum.
-    pub momentum: f64,
-    /// SGD with Nesterov's momentum.
-    pub nesterov: bool,
-    /// Weight decay: added to the gradient (SGD, Adam) or applied to the weights (AdamW).
-    pub weight_decay: f64,
-    /// Adam's decay rates of the two moments.
-    pub betas: [f64; 2],
-    /// The learning rate's course after the warm-up.
-    pub schedule: Schedule,
-    /// Epochs over which the learning rate rises linearly from zero; may be a fraction.
-    pub warmup_epochs: f64,
-    /// Fractions of the epochs at which `schedule = "step"` lowers the learning rate.
-    pub milestones: Vec<f64>,
-    /// The factor by which it does.
-    pub gamma: f64,
-    /// Largest norm of the gradient; `None` is unlimited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip_norm: Option<f64>,
-    /// Part of a label's probability that is spread over all classes.
-    pub label_smoothing: f64,
-}
-
-/// Optimisers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Optimizer {
-    /// Stochastic gradient descent with momentum.
-    Sgd,
-    /// Adam (Kingma and Ba 2015), weight decay in the gradient.
-    Adam,
-    /// AdamW (Loshchilov and Hutter 2019), weight decay on the weights.
-    AdamW,
-}
-
-/// Learning-rate schedules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// Half a cosine down to zero.
-    Cosine,
-    /// Times `gamma` at each milestone.
-    Step,
-    /// Unchanged.
-    Constant,
-}
-
 /// The student.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StudentConfig {
@@ -246,15 +190,15 @@ impl Config {
     }
 
     fn read(text: &str, path: &Path, sets: &[String]) -> Result<(Config, Origin)> {
-        let (origin, mut values) = Origin::parse(text, path, sets)?;
-        let notes = keys::rename(&mut values, &origin);
+        let (mut origin, mut values) = Origin::parse(text, path, sets)?;
+        let notes = keys::rename(&mut values, &mut origin);
         keys::check(&values, &origin)?;
         let config = sections::config(&Section::root(&origin, &values), path)?;
         check::combinations(&config, &origin)?;
         Ok((Config { notes, ..config }, origin))
     }
 
-    /// The complete configuration as a TOML text; [`Config::parse`] gives an equal one back.
+    /// The complete configuration as a TOML text; [`Config::parse`] gives an equal one back, but for [`Config::notes`].
     pub fn to_toml(&self) -> String {
         // Plain values, string keys, no non-finite numbers: there is nothing here that TOML cannot hold.
         let body = toml::to_string(self).unwrap_or_default();

@@ -1,9 +1,11 @@
 //! A network in a run's file.
 
 use serde::Serialize;
+use toml::Value;
 
 use crate::nn::arch::{self, ArchSpec};
 use crate::nn::{self, TrunkSpec};
+use crate::settings::{Choice, Section, nearest};
 use crate::{Error, Result};
 
 /// A network.
@@ -78,4 +80,53 @@ pub enum Init {
     XavierNormal,
     /// Xavier, uniform.
     XavierUniform,
+}
+
+impl Choice for Stem {
+    const WORDS: &'static [(&'static str, Self)] = &[("small", Self::Small), ("imagenet", Self::ImageNet)];
+}
+impl Choice for Init {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("he_normal", Self::HeNormal),
+        ("he_uniform", Self::HeUniform),
+        ("xavier_normal", Self::XavierNormal),
+        ("xavier_uniform", Self::XavierUniform),
+    ];
+}
+
+/// The keys of a network, of `arch` and `width` where nothing else is written.
+pub(super) fn read(s: &Section, arch: &str, width: f64) -> Result<NetConfig> {
+    let arch = s.text("arch", "an architecture")?.unwrap_or_else(|| arch.to_string());
+    let Some(spec) = arch::parse(&arch) else {
+        let hint = match nearest(&arch, arch::COMMON) {
+            Some(meant) => format!("did you mean {meant:?}? Expected"),
+            None => "expected".into(),
+        };
+        return Err(s.error("arch", format!("{arch:?} is no architecture; {hint} {}", arch::EXPECTED)));
+    };
+    let stem = match spec.family {
+        arch::Family::ImageNet { .. } => Some(s.choice("stem", Stem::Small)?),
+        arch::Family::Cifar { .. } if s.has("stem") => {
+            let message = format!(
+                "{arch} has one stem, only resnet18, resnet34, resnet50, resnet101 and resnet152 let you choose; remove the key or \
+                 change arch"
+            );
+            return Err(s.error("stem", message));
+        }
+        arch::Family::Cifar { .. } => None,
+    };
+    let hidden = |v: &Value| v.as_integer().and_then(|i| usize::try_from(i).ok()).filter(|i| (1..=65_536).contains(i));
+    let net = NetConfig {
+        arch,
+        width: s.number("width", width, "a multiplier above 0 and at most 16", |x| x > 0.0 && x <= 16.0)?,
+        stem,
+        dilate: s.integer("dilate", 0, 0, usize::MAX)?,
+        head: s
+            .list("head", "a list of hidden sizes from 1 to 65536, such as [64], or [] for one layer", hidden)?
+            .unwrap_or_default(),
+        decoder: s.integer("decoder", DECODER, 1, 1024)?,
+        init: s.choice("init", Init::HeNormal)?,
+    };
+    net.trunk()?.check().map_err(|e| s.error("dilate", e.to_string()))?;
+    Ok(net)
 }

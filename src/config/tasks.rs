@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::data::TaskKind;
-use crate::settings::{Choice, Section, as_number, either};
+use crate::settings::{Choice, Section, as_number, either, nearest};
 
 /// One task in a run's file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -120,6 +120,12 @@ const HUBER: &[TaskLoss] = &[TaskLoss::Huber];
 const FOCAL: &[TaskLoss] = &[TaskLoss::Focal, TaskLoss::FocalDice];
 
 /// Keys of `[tasks.<name>]`.
+/// What to say of a name that is no task's.
+pub(super) fn unknown_task(name: &str, tasks: &[&str]) -> String {
+    let hint = nearest(name, tasks).map(|t| format!("; did you mean `{t}`?")).unwrap_or_default();
+    format!("the data has no task `{name}`; its tasks are {}{hint}", tasks.join(", "))
+}
+
 pub(super) const KEYS: &[&str] = &["weight", "loss", "delta", "gamma", "class_weights", "pos_weight"];
 
 /// `name = 0.5`, or a table; as if `1.0` were written where there is nothing.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::sections::{net, train};
+use super::network;
 use super::{NetConfig, TrainConfig};
 use crate::Result;
 use crate::distill::{self, Method};
@@ -154,7 +154,7 @@ pub struct MethodConfig {
     /// The tasks it is used for; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<String>,
-    /// The student's layers it looks at ([`FeatureSite::parse`](crate::distill::Tap::parse)); empty: the method's usual ones.
+    /// The student's layers it looks at ([`FeatureSite::parse`](crate::distill::FeatureSite::parse)); empty: the method's usual ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,
     /// The teacher's; empty: those of the same names, or the usual ones.
@@ -207,7 +207,7 @@ pub(super) fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> 
     if kind == TeacherKind::Own && count > 1 {
         return Err(s.error("count", "the student itself is one teacher; leave `count` out"));
     }
-    let (net, train) = (net(s, "resnet14", 1.0)?, train(&s.table("train")?, base)?);
+    let (net, train) = (network::read(s, "resnet14", 1.0)?, TrainConfig::read(&s.table("train")?, base)?);
     Ok(TeacherConfig { kind, count, net, train, paths, weights })
 }
 

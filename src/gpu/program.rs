@@ -193,15 +193,15 @@ impl Gpu {
 /// Work that is the same again and again: recorded the first time, replayed from then on.
 ///
 /// ```
-/// # use limbeck::gpu::{Gpu, Repeat};
+/// # use limbeck::gpu::{Gpu, ReplayedStep};
 /// # use limbeck::kernels::elementwise::axpy;
-/// # use limbeck::tensor::{Target, Tensor};
+/// # use limbeck::tensor::{GradTarget, Tensor};
 /// let gpu = Gpu::open()?;
 /// let (x, y) = (Tensor::from_f32(&gpu, &[1.0; 4], &[4])?, Tensor::from_f32(&gpu, &[0.0; 4], &[4])?);
-/// let mut step = Repeat::default();
+/// let mut step = ReplayedStep::default();
 /// for i in 0..5 {
 ///     x.write_f32(&gpu, &[i as f32; 4])?; // what changes is written before
-///     step.run(&gpu, || axpy(&gpu, 1.0, &x, &Target { tensor: y.clone(), accumulate: true }))?;
+///     step.run(&gpu, || axpy(&gpu, 1.0, &x, &GradTarget { tensor: y.clone(), accumulate: true }))?;
 /// }
 /// assert_eq!(y.to_f32(&gpu)?, [10.0; 4]);
 /// # Ok::<(), limbeck::Error>(())

@@ -106,15 +106,15 @@ pub fn permutations() -> Vec<Permutation> {
 pub fn cases() -> Vec<Case> {
     let shapes = [(2, 3, 5, false), (3, 8, 4, false), (17, 16, 33, false), (40, 64, 32, false), (6, 4, 4, true)];
     let all = shapes.into_iter().flat_map(|s| [Relation::Distance, Relation::Angle].map(|r| (s, r)));
-    all.map(|((n, c, d, references), r)| {
-        Case::new(format!("[{n}, {c}] {r:?}, references {references}"), move |g| run(g, n, c, d, references, r))
+    all.map(|((n, c, d, duplicates), r)| {
+        Case::new(format!("[{n}, {c}] {r:?}, duplicates {duplicates}"), move |g| run(g, n, c, d, duplicates, r))
     })
     .collect()
 }
 
-fn run(gpu: &Gpu, n: usize, c: usize, d: usize, references: bool, relation: Relation) -> Result<Vec<Check>> {
+fn run(gpu: &Gpu, n: usize, c: usize, d: usize, duplicates: bool, relation: Relation) -> Result<Vec<Check>> {
     let (mut s, t) = (values(1, n * c), values(2, n * d));
-    if references {
+    if duplicates {
         s.copy_within(0..c, c);
     }
     let (s64, t64) = (f64s(&s), f64s(&t));

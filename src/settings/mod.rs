@@ -4,7 +4,10 @@
 mod origin;
 mod paths;
 mod read;
+mod table;
 
 pub(crate) use origin::Origin;
 pub(crate) use paths::{Files, absent};
 pub(crate) use read::{Choice, Section, as_number, either, nearest};
+pub use table::KeyRow;
+pub(crate) use table::{Flag, Number, Numbers, OneOf, Optional, Rule, Whole, table};

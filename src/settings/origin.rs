@@ -10,6 +10,8 @@ pub(crate) struct Origin {
     path: PathBuf,
     document: Document<String>,
     sets: Vec<Set>,
+    /// Keys that were written by another name: the path asked for, and the one in the file.
+    renamed: Vec<(Vec<String>, Vec<String>)>,
 }
 
 /// One `--set a.b=value`.
@@ -33,7 +35,7 @@ impl Origin {
         };
         let document = Document::parse(text.to_string()).map_err(|e| syntax(e.span(), e.message()))?;
         let mut values: toml::Table = toml::from_str(text).map_err(|e| syntax(e.span(), e.message()))?;
-        let mut origin = Origin { path: path.to_path_buf(), document, sets: Vec::new() };
+        let mut origin = Origin { path: path.to_path_buf(), document, sets: Vec::new(), renamed: Vec::new() };
         for text in sets {
             let set = apply(&mut values, text)?;
             origin.sets.push(set);
@@ -50,6 +52,7 @@ impl Origin {
     /// As [`Origin::error`], about one element of an array.
     pub(crate) fn error_in(&self, path: &[&str], element: Option<usize>, message: String) -> Error {
         let key = path.join(".");
+        let path = &self.written(path)[..];
         match self.set_for(path) {
             Some(set) => Error::Config { path: PathBuf::from(format!("--set {}", set.text)), line: None, key, message },
             None => Error::Config { path: self.path.clone(), line: self.line(path, element), key, message },
@@ -68,6 +71,24 @@ impl Origin {
         }
         let span = element.and_then(|i| item.as_array()?.get(i)?.span());
         span.map(|s| self.line_at(s.start)).or(line)
+    }
+
+    /// Remembers that what is asked for at `path` was written at `old`.
+    pub(crate) fn rename(&mut self, path: &[&str], old: &[&str]) {
+        let own = |path: &[&str]| path.iter().map(|key| key.to_string()).collect();
+        self.renamed.push((own(path), own(old)));
+    }
+
+    /// Whether the command line wrote the value at `path`.
+    pub(crate) fn is_set(&self, path: &[&str]) -> bool {
+        self.set_for(path).is_some_and(|set| set.path.len() == path.len())
+    }
+
+    /// The path by which the value at `path` was written.
+    fn written<'p>(&'p self, path: &[&'p str]) -> Vec<&'p str> {
+        // A new name of the command line goes before an old one of the file.
+        let old = self.renamed.iter().find(|(new, _)| new == path && !self.is_set(path));
+        old.map_or_else(|| path.to_vec(), |(_, old)| old.iter().map(String::as_str).collect())
     }
 
     /// Where the value at `path` was written: `run.toml:3`, or the `--set`.

@@ -74,6 +74,7 @@ fn neighbour(path: &Path) -> Option<String> {
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).filter(|n| *n != name).collect();
     // `x` and `x.gz` are the same data to the reader, however long the name.
-    let reference = names.iter().find(|n| n.strip_suffix(".gz") == Some(&name) || name.strip_suffix(".gz") == Some(*n));
-    reference.copied().or_else(|| nearest(&name, &names)).map(str::to_string)
+    let counterpart =
+        names.iter().find(|n| n.strip_suffix(".gz") == Some(&name) || name.strip_suffix(".gz") == Some(*n));
+    counterpart.copied().or_else(|| nearest(&name, &names)).map(str::to_string)
 }

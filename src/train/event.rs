@@ -21,7 +21,7 @@ pub enum Event<'a> {
         seeds: &'a [u64],
         /// All stages of all seeds.
         stages: usize,
-        /// What the user should know first: the data's overview ([`super::Overview::lines`]).
+        /// What the user should know first: the data's overview ([`crate::experiment::Overview::lines`]).
         notes: &'a [String],
     },
     /// A row of a comparison begins.

@@ -2,7 +2,7 @@
 
 mod balanced_step;
 mod balancing;
-pub mod cache;
+pub(crate) mod cache;
 mod evaluate;
 pub mod event;
 pub(crate) mod feed;

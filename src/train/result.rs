@@ -22,7 +22,7 @@ pub struct StageResult {
     /// Parameters trained beside the network, which are no part of it.
     #[serde(default)]
     pub beside: usize,
-    /// The best validation score: mean over the tasks of [`Scores::selection`]; `None` where it is undefined for all.
+    /// The best validation score: mean over the tasks of [`Scores::selection`](crate::metrics::Scores::selection); `None` where it is undefined for all.
     #[serde(default)]
     pub val: Option<f64>,
     /// Milliseconds of a training step: the median over the epochs of an epoch's mean.

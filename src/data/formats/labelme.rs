@@ -10,9 +10,9 @@ use crate::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-/// What labelme's own converters leave out of the classes: regions that nobody is to be judged by.
+/// What labelme's own converters leave out of the classes. Such a region is named as left out; what is in it counts as background.
 const IGNORE: &str = "__ignore__";
 
 /// Images with their objects, and the classes.
@@ -168,7 +168,7 @@ fn sheet(
 fn picture(file: &Path, beside: Option<&PathBuf>, parsed: &File) -> std::result::Result<(PathBuf, [usize; 2]), String> {
     // Written on Windows it has the other slashes.
     let named = parsed.image_path.as_ref().map(|path| path.replace('\\', "/"));
-    let named = named.and_then(|path| Some(file.parent()?.join(path))).filter(|path| path.is_file());
+    let named = named.and_then(|path| Some(plain(&file.parent()?.join(path)))).filter(|path| path.is_file());
     let path = named.or_else(|| beside.cloned()).ok_or_else(|| {
         let name = parsed.image_path.as_deref().unwrap_or("(not named)");
         format!(
@@ -183,6 +183,21 @@ fn picture(file: &Path, beside: Option<&PathBuf>, parsed: &File) -> std::result:
         }
         _ => Ok((path, size)),
     }
+}
+
+/// The path without `.` and, where it goes back into a folder that it names, `..`: so that one file has one name.
+fn plain(path: &Path) -> PathBuf {
+    let mut all = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(all.components().next_back(), Some(Component::Normal(_))) => {
+                all.pop();
+            }
+            part => all.push(part),
+        }
+    }
+    all
 }
 
 fn part(shape: &Shape, size: [usize; 2], classes: Option<&[String]>) -> std::result::Result<Part, String> {
@@ -310,6 +325,18 @@ mod tests {
         assert!(error.contains("b.json") && error.contains("\"somewhere/else.png\" is not there"), "{error}");
         let found = read(folder.path(), Some(&folder.path().join("other")), None, OnError::Fail).unwrap();
         assert!(found.images[1].path.ends_with("other/b.png"));
+    }
+
+    #[test]
+    fn one_image_has_one_name() {
+        let one = shape("dog", "rectangle", "[[8, 7], [4, 3]]", "");
+        let folder = folder(&[("a.json", file("other/../a.png", &[])), ("b.json", file("./b.png", &[one.clone()]))]);
+        let found = read(folder.path(), None, None, OnError::Fail).unwrap();
+        let paths: Vec<&Path> = found.images.iter().map(|i| i.path.as_path()).collect();
+        assert_eq!(paths, [folder.path().join("a.png"), folder.path().join("b.png")]);
+        std::fs::write(folder.path().join("c.json"), file("other/../b.png", &[one])).unwrap();
+        let error = read(folder.path(), None, None, OnError::Fail).unwrap_err().to_string();
+        assert!(error.contains("c.json") && error.contains("already"), "{error}");
     }
 
     #[test]

@@ -5,10 +5,10 @@
 //! pixels of its object that are to be seen, the mask names the shape at each pixel, the count is that of the boxes.
 //!
 //! ```
-//! use limbeck::data::{compose::Samples, scenes::{self, Question, Scenes}};
+//! use limbeck::data::{compose::Samples, scenes::{self, SceneTask, Scenes}};
 //!
 //! let samples = Samples { train: 8, val: 2, test: 2 };
-//! let questions = vec![Question::Class, Question::Boxes, Question::Mask, Question::Count];
+//! let questions = vec![SceneTask::Class, SceneTask::Boxes, SceneTask::Mask, SceneTask::Count];
 //! let data = scenes::load(&Scenes { size: [48, 64], samples, objects: 4, questions, seed: 0 })?;
 //! assert_eq!(data.train.images.image_len(), 48 * 64 * 3);
 //! assert_eq!(data.tasks[2].classes[0], "ground");

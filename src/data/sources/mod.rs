@@ -1,4 +1,4 @@
-//! Where data come from: one file and one row of [`SOURCES`] a source. The file holds the source's options with their keys, what tasks it
+//! Where data come from: one file and one row of `SOURCES` a source. The file holds the source's options with their keys, what tasks it
 //! has, which files it reads and how it is loaded; nothing else in the crate names it.
 
 mod annotated;

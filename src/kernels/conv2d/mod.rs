@@ -1,6 +1,6 @@
 //! 2-D convolution: forward with a fused epilogue, and both gradients, each in several variants.
 //!
-//! [`choose`] names the variant for a shape on an adapter, [`chosen`] what a measurement found better, if one was made
+//! [`choose`] names the variant for a shape on an adapter, [`select`] what a measurement found better, if one was made
 //! (`limbeck bench --tune`); the `_with` functions take one by name. Every variant is
 //! held against the same reference by the same cases.
 
