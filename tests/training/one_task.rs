@@ -120,7 +120,7 @@ fn a_comparison_does_not_train_it_twice_either() {
     let out = folder.path().join("compared");
     std::fs::write(folder.path().join("run.toml"), idx_folder(folder.path()).to_toml()).unwrap();
     let text = "base = \"run.toml\"\n[[row]]\nname = \"plain\"\nstage = \"joint\"\n\
-                [[row]]\nname = \"slow\"\nstage = \"joint\"\nset = [\"student.train.lr=0.01\"]\n";
+                [[row]]\nname = \"slow\"\nstage = \"joint\"\nset = [\"joint.train.lr=0.01\"]\n";
     let file = folder.path().join("compared.toml");
     std::fs::write(&file, text).unwrap();
     let mut told = Told::default();
