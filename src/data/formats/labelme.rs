@@ -330,7 +330,8 @@ mod tests {
     #[test]
     fn one_image_has_one_name() {
         let one = shape("dog", "rectangle", "[[8, 7], [4, 3]]", "");
-        let folder = folder(&[("a.json", file("other/../a.png", &[])), ("b.json", file("./b.png", &[one.clone()]))]);
+        let folder =
+            folder(&[("a.json", file("other/../a.png", &[])), ("b.json", file("./b.png", std::slice::from_ref(&one)))]);
         let found = read(folder.path(), None, None, OnError::Fail).unwrap();
         let paths: Vec<&Path> = found.images.iter().map(|i| i.path.as_path()).collect();
         assert_eq!(paths, [folder.path().join("a.png"), folder.path().join("b.png")]);
