@@ -11,6 +11,7 @@ use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::nn::{HeadKind, HeadSpec, Init, Network, NetworkSpec, Stem, TrunkSpec, arch};
 use crate::params::Named;
+use crate::tasks::rules;
 use crate::{Error, Result};
 
 /// Version of the metadata.
@@ -110,7 +111,7 @@ impl ModelCard {
         let (hidden, decoder) = (pooled.unwrap_or_default(), decoder.unwrap_or(0));
         let card = |head: &HeadSpec| {
             let task = tasks.iter().find(|(t, _)| t.name == head.task);
-            let own = |t: &Task| head_spec(&t.name, t.kind, t.classes.len(), &hidden, decoder);
+            let own = |t: &Task| rules(t.kind).head(&t.name, t.classes.len(), &hidden, decoder);
             match task {
                 Some((t, moments)) if own(t) == *head => Ok(TaskCard {
                     name: t.name.clone(),
@@ -151,7 +152,7 @@ impl ModelCard {
             Error::checkpoint(path, format!("its architecture {:?} is unknown to this version", self.arch))
         })?;
         let stem = if self.imagenet_stem { Stem::ImageNet } else { Stem::Small };
-        let head = |t: &TaskCard| head_spec(&t.name, t.kind, t.classes.len(), &self.head, self.decoder);
+        let head = |t: &TaskCard| rules(t.kind).head(&t.name, t.classes.len(), &self.head, self.decoder);
         let trunk = TrunkSpec { arch, width: self.width, stem, dilate: self.dilate };
         trunk.check().map_err(|e| Error::checkpoint(path, e.to_string()))?;
         Ok(NetworkSpec {
@@ -160,17 +161,6 @@ impl ModelCard {
             heads: self.tasks.iter().map(head).collect(),
             init: Init::HeNormal,
         })
-    }
-}
-
-/// The head of a task: what it gives, and from what.
-pub(crate) fn head_spec(task: &str, kind: TaskKind, classes: usize, hidden: &[usize], decoder: usize) -> HeadSpec {
-    match kind {
-        TaskKind::Class | TaskKind::Attributes => HeadSpec::mlp(task, classes, hidden),
-        TaskKind::Number => HeadSpec::mlp(task, 1, hidden),
-        TaskKind::Mask => HeadSpec::decoder(task, classes, decoder),
-        TaskKind::Depth => HeadSpec::decoder(task, 1, decoder),
-        TaskKind::Boxes => HeadSpec::detector(task, classes, decoder),
     }
 }
 

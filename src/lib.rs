@@ -178,10 +178,12 @@ pub mod predict;
 pub mod reference;
 #[cfg(feature = "report")]
 pub mod report;
+mod setting;
 #[cfg(feature = "train")]
 mod settings;
 pub mod shape;
 pub mod tape;
+pub mod tasks;
 pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;

@@ -62,7 +62,12 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
     }
     let trained = [&config.teacher.train, &config.student.train, &config.joint.train, &config.distill.train];
     let smoothed = trained.iter().any(|t| t.label_smoothing > 0.0);
-    let unlike = |t: &TaskConfig| t.gamma.is_some() || t.class_weights.is_some() || t.loss == Some(TaskLoss::Dice);
+    let unlike = |t: &TaskConfig| {
+        let chosen = t.loss.as_deref().and_then(crate::loss::methods).unwrap_or_default();
+        // Numbers are not smoothed at all.
+        let classes = chosen.iter().any(|m| m.kinds.contains(&TaskKind::Mask));
+        t.class_weights.is_some() || classes && !chosen.iter().any(|m| m.smooths)
+    };
     if let Some((name, _)) = config.tasks.iter().find(|(_, t)| smoothed && unlike(t)) {
         let message = "a focal loss, class weights and dice alone do not go with train.label_smoothing; set that to 0";
         return Err(origin.error(&["tasks", name], message));

@@ -293,27 +293,3 @@ fn mutual(config: &Config, origin: &Origin) -> Result<()> {
     }
     Ok(())
 }
-
-impl MethodConfig {
-    /// Whether `method` with these settings is used for a task.
-    pub fn serves(&self, method: &Method, task: &str, kind: TaskKind) -> bool {
-        method.serves(kind) && (self.tasks.is_empty() || self.tasks.iter().any(|t| t == task))
-    }
-
-    /// The student's and the teacher's taps, pair by pair, for trunks of so many stages.
-    pub fn taps(&self, method: &Method, student: usize, teacher: usize) -> Vec<(FeatureSite, FeatureSite)> {
-        let usual = |stages: usize| match method.look {
-            FeatureKind::Logits => Vec::new(),
-            FeatureKind::Layer(layers) | FeatureKind::Map(layers) | FeatureKind::Together(layers) => {
-                layers.taps(stages)
-            }
-        };
-        let parse =
-            |names: &[String]| -> Vec<FeatureSite> { names.iter().filter_map(|n| FeatureSite::parse(n)).collect() };
-        match (parse(&self.layers), parse(&self.teacher_layers)) {
-            (s, t) if s.is_empty() && t.is_empty() => usual(student).into_iter().zip(usual(teacher)).collect(),
-            (s, t) if t.is_empty() => s.iter().map(|tap| (*tap, *tap)).collect(),
-            (s, t) => s.into_iter().zip(t).collect(),
-        }
-    }
-}

@@ -116,7 +116,7 @@ fn keys_of(table: &str) -> Option<Vec<&'static str>> {
         return Some(method);
     }
     if table.strip_prefix("tasks.").is_some_and(|task| !task.contains('.')) {
-        return Some(super::tasks::KEYS.to_vec());
+        return Some(super::tasks::keys());
     }
     tables().into_iter().find(|(name, _)| *name == table).map(|(_, keys)| keys)
 }

@@ -17,12 +17,13 @@ mod teaching;
 mod tests;
 mod train;
 
+pub use crate::balance::{BalanceConfig, BalanceLevel, Over};
+pub use crate::data::EvaluateOn;
+pub use crate::distill::MethodConfig;
+pub use crate::tasks::{Balanced, ClassWeights, TaskConfig};
 pub(super) use distillation::head_maps;
 pub use network::{Init, NetConfig, Stem};
-pub use tasks::{Balanced, ClassWeights, TaskConfig, TaskLoss};
-pub use teaching::{
-    BalanceConfig, BalanceLevel, CacheConfig, DistillConfig, MethodConfig, Over, Storage, TeacherConfig, TeacherKind,
-};
+pub use teaching::{CacheConfig, DistillConfig, Storage, TeacherConfig, TeacherKind};
 pub use train::{Optimizer, Schedule, TrainConfig};
 
 use crate::balance::FIXED;
@@ -31,7 +32,7 @@ use crate::data::augment::Augment;
 use crate::data::sources::Source;
 use crate::settings::{Origin, Section};
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -91,23 +92,6 @@ pub struct DataConfig {
     /// The source and its own keys.
     #[serde(flatten)]
     pub source: Source,
-}
-
-/// In which pixels what is found in an image is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EvaluateOn {
-    /// The image's own, as other tools do.
-    #[default]
-    Image,
-    /// Those of the canvas that the network sees.
-    Canvas,
-}
-
-impl EvaluateOn {
-    pub(super) fn is_image(&self) -> bool {
-        *self == EvaluateOn::Image
-    }
 }
 
 /// Variation of the training images, the same for teacher and student.

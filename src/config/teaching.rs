@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::network;
 use super::{NetConfig, TrainConfig};
 use crate::Result;
-use crate::distill::{self, Method};
+use crate::distill::{self, Method, MethodConfig};
 use crate::settings::{Choice, Section, as_number};
 
 /// The teachers.
@@ -71,26 +71,6 @@ impl DistillConfig {
     }
 }
 
-/// How the tasks are balanced.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BalanceConfig {
-    /// The method, by its name in [`crate::balance::METHODS`]; `fixed`: the weights of `[tasks]` alone.
-    pub method: String,
-    /// What is balanced.
-    pub over: Over,
-    /// Where methods on gradients compare them.
-    pub level: BalanceLevel,
-    /// Measure each term's gradient and the tasks' agreement at every epoch's first step.
-    pub probe: bool,
-    /// Scale each step's weights to a mean size of 1. Published comparisons train with Adam, to which the size of all weights
-    /// together does not matter; to SGD it is part of the learning rate, and methods whose weights add up to 1 would take steps
-    /// that are smaller by the number of tasks than those of equal weights.
-    pub rescale: bool,
-    /// The method's own settings.
-    #[serde(flatten)]
-    pub settings: BTreeMap<String, f64>,
-}
-
 /// How precisely teachers' answers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -114,59 +94,6 @@ pub struct CacheConfig {
     pub max_mb: u64,
     /// Of `topk`: how many logits are kept.
     pub k: usize,
-}
-
-/// What is balanced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Over {
-    /// The tasks, each with all its terms.
-    Tasks,
-    /// Every term of every task.
-    Terms,
-}
-
-/// Where gradients are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BalanceLevel {
-    /// At the trunk's output: one backward pass through the trunk.
-    Features,
-    /// At the trunk's parameters: one backward pass for each task.
-    Parameters,
-}
-
-/// One distillation method.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MethodConfig {
-    /// Its weight beside the loss on the labels: its published one unless the file says another.
-    pub weight: f64,
-    /// Scale each of its terms in the first epoch, as soon as there are labels, so that a weight of 1 means: as strong as the loss on the
-    /// task's labels with weight 1.
-    pub normalize: bool,
-    /// Scale each of its terms down, likewise, where it would pull harder than the task's labels with weight 1. So it is unless the file
-    /// gives a weight.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub cap: bool,
-    /// Epochs over which its weight rises from nothing; 0: it has its weight from the first step on.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub warmup_epochs: f64,
-    /// The tasks it is used for; empty: all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tasks: Vec<String>,
-    /// The student's layers it looks at ([`FeatureSite::parse`](crate::distill::FeatureSite::parse)); empty: the method's usual ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<String>,
-    /// The teacher's; empty: those of the same names, or the usual ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub teacher_layers: Vec<String>,
-    /// Its own settings.
-    #[serde(flatten)]
-    pub settings: BTreeMap<String, f64>,
-}
-
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 impl Choice for Storage {

@@ -182,6 +182,24 @@ impl Originals {
     }
 }
 
+/// In which pixels what is found in an image is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "train", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum EvaluateOn {
+    /// The image's own, as other tools do.
+    #[default]
+    Image,
+    /// Those of the canvas that the network sees.
+    Canvas,
+}
+
+impl EvaluateOn {
+    #[cfg(feature = "train")]
+    pub(crate) fn is_image(&self) -> bool {
+        *self == EvaluateOn::Image
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,9 +9,9 @@ use crate::files::write_atomic;
 use crate::kernels::fcos::Level;
 use crate::loss::LossLog;
 use crate::nn::Network;
+use crate::tasks::TaskObjective;
 use crate::train::event::Event;
 use crate::train::journal::{append, truncate_partial_line};
-use crate::train::label_loss::TaskObjective;
 use crate::train::result::StageResult;
 use crate::train::session::{LOOK, StageTrainer};
 use crate::train::stage::{Finished, Stage, StageContext};
@@ -70,7 +70,7 @@ impl<'a> Stages<'a> {
 
     /// The tasks' settings.
     fn task_configs(&self) -> Vec<TaskConfig> {
-        let one = |t: &Task| self.config.tasks.get(&t.name).cloned().unwrap_or_else(|| TaskConfig::of_weight(1.0));
+        let one = |t: &Task| self.config.tasks.get(&t.name).cloned().unwrap_or_default();
         self.bench.feed.tasks.iter().map(one).collect()
     }
 

@@ -1,6 +1,7 @@
 //! Binary cross entropy over independent attributes.
 
 use super::LossRecorder;
+use super::method::{Assigned, LabelLoss};
 use crate::Result;
 use crate::kernels::binary_cross_entropy;
 use crate::tape::Var;
@@ -28,5 +29,19 @@ impl BinaryCrossEntropy {
         losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
             binary_cross_entropy::binary_cross_entropy(gpu, &z, targets, positive, weight, dz, rows)
         })
+    }
+}
+
+impl LabelLoss for BinaryCrossEntropy {
+    fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        z: &Var,
+        labels: &Tensor,
+        _: &mut Assigned,
+    ) -> Result<()> {
+        self.apply(losses, term, weight, z, labels)
     }
 }

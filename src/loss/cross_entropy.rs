@@ -1,6 +1,8 @@
 //! Cross entropy over class labels.
 
 use super::LossRecorder;
+use super::focal::Focal;
+use super::method::{Assigned, CLASSES, LabelLoss, LossMethod};
 use crate::Result;
 use crate::kernels::cross_entropy;
 use crate::tape::Var;
@@ -30,3 +32,31 @@ impl CrossEntropy {
         })
     }
 }
+
+impl LabelLoss for CrossEntropy {
+    fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        z: &Var,
+        labels: &Tensor,
+        _: &mut Assigned,
+    ) -> Result<()> {
+        self.apply(losses, term, weight, z, labels)
+    }
+}
+
+pub(super) const CROSS_ENTROPY: LossMethod = LossMethod {
+    name: "cross_entropy",
+    term: "ce",
+    about: "cross entropy over a softmax",
+    kinds: CLASSES,
+    smooths: true,
+    keys: &[],
+    make: |setup| match setup.class_weights {
+        None => Ok(Box::new(CrossEntropy { label_smoothing: setup.label_smoothing })),
+        // Without focus the focal loss is cross entropy with class weights.
+        Some(_) => Ok(Box::new(Focal { gamma: 0.0, class_weights: setup.weights()? })),
+    },
+};

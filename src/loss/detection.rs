@@ -1,6 +1,7 @@
 //! Losses of a detector.
 
 use super::LossRecorder;
+use super::method::{Assigned, LabelLoss};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::fcos::{self, Level, Part, Pyramid};
@@ -46,5 +47,24 @@ impl Detection {
         losses.add(term, weight, z, value.rows(), |gpu, dz, rows| {
             fcos::loss(gpu, &self.pyramid(&value), self.part, &value, assigned, weight, dz, rows)
         })
+    }
+}
+
+impl LabelLoss for Detection {
+    fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        z: &Var,
+        labels: &Tensor,
+        assigned: &mut Assigned,
+    ) -> Result<()> {
+        let found = match assigned.take() {
+            Some(found) => found,
+            None => self.assign(losses.gpu, z, labels)?,
+        };
+        let (targets, norms) = assigned.insert(found);
+        self.apply(losses, term, weight, z, (targets, norms))
     }
 }

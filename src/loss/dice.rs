@@ -1,7 +1,9 @@
 //! Dice loss over the classes of pixels.
 
 use super::LossRecorder;
+use super::method::{Assigned, LabelLoss, LossMethod};
 use crate::Result;
+use crate::data::TaskKind;
 use crate::kernels::dice;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -41,3 +43,27 @@ impl Dice {
         })
     }
 }
+
+impl LabelLoss for Dice {
+    fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        z: &Var,
+        labels: &Tensor,
+        _: &mut Assigned,
+    ) -> Result<()> {
+        self.apply(losses, term, weight, z, labels)
+    }
+}
+
+pub(super) const DICE: LossMethod = LossMethod {
+    name: "dice",
+    term: "dice",
+    about: "how much predicted and labelled pixels overlap, class by class",
+    kinds: &[TaskKind::Mask],
+    smooths: false,
+    keys: &[],
+    make: |setup| Ok(Box::new(Dice { smoothing: Dice::SMOOTHING, class_weights: setup.weights()? })),
+};

@@ -1,8 +1,10 @@
 //! Focal loss over class labels, with class weights.
 
 use super::LossRecorder;
+use super::method::{Assigned, CLASSES, LabelLoss, LossMethod};
 use crate::Result;
 use crate::kernels::focal;
+use crate::setting::{Domain, Key};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -32,3 +34,27 @@ impl Focal {
         })
     }
 }
+
+impl LabelLoss for Focal {
+    fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        z: &Var,
+        labels: &Tensor,
+        _: &mut Assigned,
+    ) -> Result<()> {
+        self.apply(losses, term, weight, z, labels)
+    }
+}
+
+pub(super) const FOCAL: LossMethod = LossMethod {
+    name: "focal",
+    term: "focal",
+    about: "cross entropy that counts less for what is predicted well, the less the larger `gamma` (Lin et al. 2017)",
+    kinds: CLASSES,
+    smooths: false,
+    keys: &[Key { name: "gamma", default: 2.0, domain: Domain::AtLeastOne }],
+    make: |setup| Ok(Box::new(Focal { gamma: setup.number("gamma")?, class_weights: setup.weights()? })),
+};

@@ -1,4 +1,6 @@
-//! Losses on labels, one file each, and the ledger their values go to.
+//! Losses on labels, one file each, the table that brings them to a run's file, and the log that their values go to.
+//!
+//! A loss that a task may choose is a file with its formula and source, and a row in [`METHODS`].
 //!
 //! A loss is fused with its gradient: one kernel writes each row's loss and adds to the gradient of what it judges. It
 //! makes no node on the tape.
@@ -9,6 +11,7 @@ mod detection;
 mod dice;
 mod focal;
 mod log;
+mod method;
 mod regression;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
@@ -17,13 +20,33 @@ pub use detection::Detection;
 pub use dice::Dice;
 pub use focal::Focal;
 pub use log::LossLog;
+pub use method::{Assigned, LabelLoss, LossMethod, LossSetup};
 pub use regression::Regression;
+
+pub use crate::setting::{Domain, Key};
 
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::kernels::reduce;
 use crate::tape::{Tape, Var};
 use crate::tensor::{GradTarget, Tensor};
+
+/// Every loss that a task may choose.
+pub const METHODS: &[LossMethod] =
+    &[cross_entropy::CROSS_ENTROPY, focal::FOCAL, dice::DICE, regression::L2, regression::L1, regression::HUBER];
+
+/// The losses that `text` names: one, or a sum such as `cross_entropy+dice`. `None` where one is unknown or listed twice.
+pub fn methods(text: &str) -> Option<Vec<&'static LossMethod>> {
+    let mut all: Vec<&'static LossMethod> = Vec::new();
+    for name in text.split('+') {
+        let method = METHODS.iter().find(|m| m.name == name)?;
+        if all.iter().any(|m| m.name == name) {
+            return None;
+        }
+        all.push(method);
+    }
+    Some(all)
+}
 
 /// Where the losses of one step go: gradients onto the tape, values into the ledger.
 pub struct LossRecorder<'a> {

@@ -1,8 +1,10 @@
 //! Losses of numbers.
 
 use super::LossRecorder;
+use super::method::{Assigned, LabelLoss, LossMethod, NUMBERS};
 use crate::Result;
 use crate::kernels::regression::{self, RegressionLoss};
+use crate::setting::{Domain, Key};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -23,3 +25,44 @@ impl Regression {
         })
     }
 }
+
+impl LabelLoss for Regression {
+    fn apply(
+        &self,
+        losses: &mut LossRecorder,
+        term: usize,
+        weight: f32,
+        z: &Var,
+        labels: &Tensor,
+        _: &mut Assigned,
+    ) -> Result<()> {
+        self.apply(losses, term, weight, z, labels)
+    }
+}
+
+pub(super) const L2: LossMethod = LossMethod {
+    name: "l2",
+    term: "l2",
+    about: "squared error",
+    kinds: NUMBERS,
+    smooths: false,
+    keys: &[],
+    make: |_| Ok(Box::new(Regression { loss: RegressionLoss::L2 })),
+};
+
+pub(super) const L1: LossMethod = LossMethod {
+    name: "l1",
+    term: "l1",
+    about: "absolute error",
+    make: |_| Ok(Box::new(Regression { loss: RegressionLoss::L1 })),
+    ..L2
+};
+
+pub(super) const HUBER: LossMethod = LossMethod {
+    name: "huber",
+    term: "huber",
+    about: "squared error up to `delta` standard deviations of the training labels, linear beyond (Huber 1964)",
+    keys: &[Key { name: "delta", default: 1.0, domain: Domain::Positive }],
+    make: |setup| Ok(Box::new(Regression { loss: RegressionLoss::Huber { delta: setup.number("delta")? } })),
+    ..L2
+};

@@ -3,5 +3,7 @@
 mod answer;
 mod predictor;
 
-pub use answer::{DetectedObject, TaskOutput, TaskPrediction};
+pub use answer::TaskPrediction;
 pub use predictor::{Evaluation, Prediction, Predictor, evaluate, predict};
+
+pub use crate::tasks::{DetectedObject, TaskOutput};

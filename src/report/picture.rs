@@ -5,9 +5,8 @@ use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
 
 use crate::files::write_atomic;
 use crate::geometry::Rect;
-use crate::predict::DetectedObject;
-use crate::predict::TaskOutput;
 use crate::predict::TaskPrediction;
+use crate::tasks::{DetectedObject, TaskOutput};
 use crate::{Error, Result};
 use std::path::Path;
 

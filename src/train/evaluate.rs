@@ -11,10 +11,9 @@ use crate::loss::{LossLog, LossRecorder};
 use crate::metrics::TaskResult;
 use crate::nn::Frozen;
 use crate::tape::{Tape, Var};
+use crate::tasks::{Seen, TaskTarget};
 use crate::tensor::Tensor;
 use crate::train::feed::Inputs;
-use crate::train::labels::TaskTarget;
-use crate::train::tally::{Seen, Tally};
 use crate::train::terms::LossTerms;
 
 /// The loss on the labels of a split, as `objective` has it: the sum over the tasks of their weight times their loss, each a mean over the
@@ -94,7 +93,7 @@ impl Inputs {
         mut loss: Option<ValidationLoss>,
     ) -> Result<(Vec<TaskResult>, Option<f64>)> {
         let targets: Vec<&TaskTarget> = tasks.iter().map(|t| &self.targets[*t]).collect();
-        let mut tallies = targets.iter().map(|t| Tally::new(gpu, t)).collect::<Result<Vec<_>>>()?;
+        let mut tallies = targets.iter().map(|t| t.rules().tally(gpu, t)).collect::<Result<Vec<_>>>()?;
         let [h, w, _] = self.image();
         let levels = network.detector_levels([h, w]);
         let originals = split.originals.as_ref().filter(|_| self.evaluate_on == EvaluateOn::Image);
@@ -104,7 +103,7 @@ impl Inputs {
             let rows = batch.indices.len();
             let upload = |(task, target): (&usize, &&TaskTarget)| {
                 let uploaded = target.upload(gpu, &batch.labels[*task], rows, [h, w])?;
-                target.moved(gpu, &uploaded, [rows, h, w], None)
+                target.rules().moved(gpu, &uploaded, [rows, h, w], None)
             };
             let labels = tasks.iter().zip(&targets).map(upload).collect::<Result<Vec<Tensor>>>()?;
             for (k, tally) in tallies.iter_mut().enumerate() {

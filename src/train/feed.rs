@@ -11,8 +11,8 @@ use crate::geometry::Warp;
 use crate::gpu::Gpu;
 use crate::kernels::augment::{self, WarpParams};
 use crate::metrics::TaskResult;
+use crate::tasks::TaskTarget;
 use crate::tensor::Tensor;
-use crate::train::labels::TaskTarget;
 
 /// The splits and what turns their bytes into a network's input.
 #[derive(Debug, Clone)]
@@ -159,7 +159,7 @@ impl Inputs {
     pub(crate) fn training_labels(&self, gpu: &Gpu, place: &BatchSlot) -> Result<Vec<Tensor>> {
         let [h, w, _] = self.image();
         let moved = |(target, labels): (&TaskTarget, &Tensor)| {
-            target.moved(gpu, labels, [place.rows, h, w], Some(&place.warps))
+            target.rules().moved(gpu, labels, [place.rows, h, w], Some(&place.warps))
         };
         place.targets.iter().zip(&place.labels).map(moved).collect()
     }

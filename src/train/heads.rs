@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::loss::LossRecorder;
+use crate::loss::{Assigned, LossRecorder};
 use crate::nn::{Features, HeadOutputs, Mode, Network};
 use crate::tape::{Tape, Var};
-use crate::train::label_loss::Assigned;
 
 /// The heads of a network in one step.
 pub(crate) struct Heads<'a> {

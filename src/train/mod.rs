@@ -9,8 +9,6 @@ pub(crate) mod feed;
 mod gradient_stats;
 mod heads;
 pub(crate) mod journal;
-pub(crate) mod label_loss;
-mod labels;
 mod layers;
 pub(crate) mod result;
 pub(crate) mod session;
@@ -18,7 +16,6 @@ pub(crate) mod stage;
 pub(crate) mod stage_key;
 mod state;
 pub(crate) mod step;
-mod tally;
 pub(crate) mod teacher_set;
 pub(crate) mod terms;
 

@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{ModelCard, head_spec};
+use crate::checkpoint::ModelCard;
 use crate::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
 use crate::data::Task;
 use crate::gpu::Gpu;
 use crate::kernels::optimizer::{Adam, Sgd};
 use crate::nn::{Init, Network, NetworkSpec};
 use crate::optim::{Curve, Rule, Schedule};
+use crate::tasks::rules;
 use crate::train::feed::Inputs;
 use crate::train::result::StageResult;
 use crate::train::stage_key::StageKey;
@@ -129,7 +130,7 @@ pub(crate) fn network_spec(net: &NetConfig, tasks: &[&Task], channels: usize) ->
         config::Init::XavierNormal => Init::XavierNormal,
         config::Init::XavierUniform => Init::XavierUniform,
     };
-    let head = |t: &&Task| head_spec(&t.name, t.kind, t.classes.len(), &net.head, net.decoder);
+    let head = |t: &&Task| rules(t.kind).head(&t.name, t.classes.len(), &net.head, net.decoder);
     Ok(NetworkSpec { trunk: net.trunk()?, channels, heads: tasks.iter().map(head).collect(), init })
 }
 

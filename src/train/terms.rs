@@ -7,13 +7,13 @@ use crate::data::seed;
 use crate::distill::{DistillInput, DistillLoss, FeatureSite, Setup, TeacherOutputs, TeacherSite};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
-use crate::loss::LossRecorder;
+use crate::loss::{Assigned, LabelLoss, LossRecorder};
 use crate::nn::{Features, Network};
 use crate::params::Params;
 use crate::tape::Var;
+use crate::tasks::TaskObjective;
 use crate::tensor::Tensor;
 use crate::train::heads::Heads;
-use crate::train::label_loss::{Assigned, LabelLoss, TaskObjective};
 use crate::train::layers::{channels, parts};
 use crate::train::teacher_set::{Teacher, TeacherAssignment};
 use crate::{Error, Result};
@@ -58,7 +58,7 @@ pub(crate) enum Scaling {
 }
 
 enum Kind {
-    Labels(LabelLoss),
+    Labels(Box<dyn LabelLoss>),
     Taught { loss: Box<dyn DistillLoss>, teacher: usize, head: usize },
 }
 
@@ -187,9 +187,9 @@ impl LossTerms {
         factor: f32,
         levels: &[Level],
     ) -> Result<()> {
-        for (name, supervision) in LabelLoss::of(gpu, goal, levels)? {
+        for (name, loss) in goal.losses(gpu, levels)? {
             self.names.push(format!("{}/{name}", goal.task.name));
-            let kind = Kind::Labels(supervision);
+            let kind = Kind::Labels(loss);
             let task_weight = goal.weight;
             let (full, part, warmup, scaling) = (factor, 1.0, 0.0, Scaling::None);
             self.terms.push(Term { task, factor, full, part, warmup, task_weight, scaling, kind });

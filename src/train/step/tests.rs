@@ -9,8 +9,8 @@ use crate::data::digits;
 use crate::data::loader::Loader;
 use crate::distill::method;
 use crate::nn::{HeadSpec, Init, NetworkSpec, TrunkSpec};
+use crate::tasks::TaskObjective;
 use crate::train::gradient_stats::GradientStats;
-use crate::train::label_loss::TaskObjective;
 use crate::train::teacher_set::{Teacher, TeacherSet};
 use crate::train::terms::{DistillPlan, Scaling};
 use std::path::Path;
@@ -92,7 +92,7 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
     let goal = |(task, weight)| TaskObjective {
         task,
         weight,
-        config: TaskConfig::of_weight(1.0),
+        config: TaskConfig::default(),
         frequencies: &[],
         label_smoothing: 0.0,
     };
