@@ -7,16 +7,14 @@ use crate::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainCo
 use crate::data::{Task, seed};
 use crate::files::write_atomic;
 use crate::kernels::fcos::Level;
-use crate::loss::LossLog;
 use crate::nn::Network;
 use crate::tasks::TaskObjective;
 use crate::train::event::Event;
 use crate::train::journal::{append, truncate_partial_line};
 use crate::train::result::StageResult;
-use crate::train::session::{LOOK, StageTrainer};
+use crate::train::session::StageTrainer;
 use crate::train::stage::{Finished, Stage, StageContext};
 use crate::train::stage_key::{self, Settings, StageKey};
-use crate::train::step::Peer;
 use crate::train::teacher_set::{Teacher, TeacherSet};
 use crate::train::terms::{DistillPlan, LossTerms};
 use crate::{Error, Result};
@@ -185,14 +183,16 @@ impl<'a> Stages<'a> {
         let network = bench.network(&stage, student_seed(seed))?;
         let (tasks, goals) = (bench.task_names(&stage), self.goals(&stage, true));
         let objective = |staff: &TeacherSet, student: &Network, seed: u64| {
-            let teaching =
-                DistillPlan { config: distill, teachers: staff.teachers.clone(), lessons: staff.lessons.clone(), seed };
+            let (methods, task_weight) = (distill.used().collect(), distill.task_weight as f32);
+            let (teachers, lessons) = (staff.teachers.clone(), staff.lessons.clone());
+            let teaching = DistillPlan { methods, task_weight, teachers, lessons, seed };
             let [h, w, _] = bench.feed.image();
-            LossTerms::distilled(bench.gpu, &goals, &student.detector_levels([h, w]), teaching, student)
+            LossTerms::with_teachers(bench.gpu, &goals, &student.detector_levels([h, w]), teaching, student)
         };
         let adaptors = seed::derive(seed, "adaptors");
         if config.teacher.kind != TeacherKind::Mutual {
-            return self.train(&stage, &network, objective(staff, &network, adaptors)?, Vec::new());
+            let terms = objective(staff, &network, adaptors)?;
+            return self.train(&stage, vec![(network, terms)]);
         }
         // Everybody teaches everybody else, all tasks.
         let mut networks = vec![network];
@@ -211,14 +211,7 @@ impl<'a> Stages<'a> {
             objective(&others, &networks[own], seed::derive_n(adaptors, own as u64))
         };
         let objectives = (0..networks.len()).map(teaching).collect::<Result<Vec<_>>>()?;
-        let mut pairs = networks.into_iter().zip(objectives);
-        let Some((network, own)) = pairs.next() else { return Err(Error::Invalid("there is no student".into())) };
-        let peer = |(network, objective): (Network, LossTerms)| {
-            let ledger = LossLog::new(bench.gpu, objective.names().to_vec(), LOOK)?;
-            Ok(Peer { network, objective, ledger })
-        };
-        let peers = pairs.map(peer).collect::<Result<Vec<_>>>()?;
-        self.train(&stage, &network, own, peers)
+        self.train(&stage, networks.into_iter().zip(objectives).collect())
     }
 
     fn stage<'b>(
@@ -254,8 +247,8 @@ impl<'a> Stages<'a> {
     /// Trains a stage on labels alone.
     fn labels(&mut self, stage: &Stage, init: u64, weighted: bool) -> Result<StageResult> {
         let network = self.bench.network(stage, init)?;
-        let objective = LossTerms::labels(self.bench.gpu, &self.goals(stage, weighted), &self.levels(&network))?;
-        self.train(stage, &network, objective, Vec::new())
+        let objective = LossTerms::of_objectives(self.bench.gpu, &self.goals(stage, weighted), &self.levels(&network))?;
+        self.train(stage, vec![(network, objective)])
     }
 
     /// Takes the single-task network for the joint student of its one task: the same beginning, batches and loss. It gets the files of
@@ -291,16 +284,11 @@ impl<'a> Stages<'a> {
         Ok(Some(finished.result))
     }
 
-    /// Trains a stage, or takes its result from an earlier run.
-    fn train(
-        &mut self,
-        stage: &Stage,
-        network: &Network,
-        objective: LossTerms,
-        peers: Vec<Peer>,
-    ) -> Result<StageResult> {
+    /// Trains a stage, or takes its result from an earlier run: the first of these networks, the others learning along.
+    fn train(&mut self, stage: &Stage, networks: Vec<(Network, LossTerms)>) -> Result<StageResult> {
         self.index += 1;
-        if let Some(result) = self.finished(stage, &objective.fingerprints())? {
+        let teachers = networks.first().map_or_else(Vec::new, |(_, terms)| terms.fingerprints());
+        if let Some(result) = self.finished(stage, &teachers)? {
             (self.on_event)(Event::Cached { label: &stage.label() });
             return Ok(result);
         }
@@ -314,7 +302,7 @@ impl<'a> Stages<'a> {
             on_event(event);
             Ok(())
         };
-        StageTrainer::open(self.bench, stage, network, objective, peers, &mut tell)?.run()
+        StageTrainer::open(self.bench, stage, networks, &mut tell)?.run()
     }
 }
 

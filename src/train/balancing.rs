@@ -1,7 +1,6 @@
 //! The balancing of a stage: which terms form a group, and a method that weights the groups.
 
-use crate::balance::{self, Balancer, Gramian, Needs, Seen};
-use crate::config::{BalanceConfig, BalanceLevel, Over};
+use crate::balance::{self, BalanceConfig, BalanceLevel, Balancer, Gramian, Needs, Over, Seen};
 use crate::train::balanced_step::Level;
 use crate::train::terms::LossTerms;
 use crate::{Error, Result};
@@ -21,6 +20,7 @@ pub(crate) struct Balancing {
 }
 
 /// Everything a resumed run needs.
+#[cfg(feature = "train")]
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct BalanceState {
     state: Vec<f64>,
@@ -132,6 +132,7 @@ impl Balancing {
         self.balancer.after(&losses)
     }
 
+    #[cfg(feature = "train")]
     /// Closes an epoch in which the terms' means were `means`, and gives the groups' mean weights by their names.
     pub(crate) fn end_epoch(&mut self, objective: &LossTerms, means: &[f64]) -> Result<Vec<(String, f64)>> {
         let term = |i: &usize| means.get(*i).map_or(0.0, |v| v * f64::from(objective.terms()[*i].factor));
@@ -143,10 +144,12 @@ impl Balancing {
         Ok(weights)
     }
 
+    #[cfg(feature = "train")]
     pub(crate) fn state(&self) -> BalanceState {
         BalanceState { state: self.balancer.state(), step: self.step, sums: self.sums.clone(), count: self.count }
     }
 
+    #[cfg(feature = "train")]
     pub(crate) fn restore(&mut self, from: &BalanceState) -> Result<()> {
         self.balancer.restore(&from.state)?;
         if from.sums.len() != self.sums.len() {

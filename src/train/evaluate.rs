@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use crate::Result;
-use crate::config::EvaluateOn;
-use crate::data::Split;
 use crate::data::loader::{Batch, Loader};
+use crate::data::{EvaluateOn, Split};
 use crate::gpu::Gpu;
 use crate::loss::{LossLog, LossRecorder};
 use crate::metrics::TaskResult;
-use crate::nn::Frozen;
+use crate::nn::{Frozen, Network};
 use crate::tape::{Tape, Var};
 use crate::tasks::{Seen, TaskTarget};
 use crate::tensor::Tensor;
 use crate::train::feed::Inputs;
+use crate::train::learner::Learner;
 use crate::train::terms::LossTerms;
 
 /// The loss on the labels of a split, as `objective` has it: the sum over the tasks of their weight times their loss, each a mean over the
@@ -55,6 +55,23 @@ impl<'a> ValidationLoss<'a> {
 }
 
 impl Inputs {
+    /// What `network` achieves on the test split at the task of each of its heads, looking at `batch` images at a time.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a head of a task that the data does not have; GPU errors.
+    pub fn test(&self, gpu: &Gpu, network: &Network, batch: usize) -> Result<Vec<TaskResult>> {
+        self.evaluate(gpu, &network.freeze(gpu)?, &self.test, &self.tasks_of(network)?, batch)
+    }
+
+    /// The same on the validation split, and the loss of `learner` on the labels there: what to choose the best epoch by.
+    ///
+    /// # Errors
+    /// As [`Inputs::test`].
+    pub fn validate(&self, gpu: &Gpu, learner: &Learner, batch: usize) -> Result<(Vec<TaskResult>, f64)> {
+        let (network, tasks) = (learner.network(), self.tasks_of(learner.network())?);
+        self.evaluate_with_loss(gpu, &network.freeze(gpu)?, &self.val, &tasks, batch, learner.terms())
+    }
+
     /// What `network` achieves over `split` at each of `tasks` (indices into the data's tasks; the network has one head for each,
     /// in that order).
     pub(crate) fn evaluate(

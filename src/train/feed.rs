@@ -2,33 +2,36 @@
 
 use std::sync::Arc;
 
-use crate::Result;
-use crate::config::{Config, EvaluateOn};
+#[cfg(feature = "train")]
+use crate::config::Config;
 use crate::data::augment::Augment;
-use crate::data::loader::Batch;
-use crate::data::{Dataset, Split, Task};
+use crate::data::loader::{Batch, Loader};
+use crate::data::{Dataset, EvaluateOn, Split, Task};
 use crate::geometry::Warp;
 use crate::gpu::Gpu;
 use crate::kernels::augment::{self, WarpParams};
+#[cfg(feature = "train")]
 use crate::metrics::TaskResult;
-use crate::tasks::TaskTarget;
+use crate::nn::{Init, Network, NetworkSpec, TrunkSpec};
+use crate::tasks::{TaskObjective, TaskTarget, rules};
 use crate::tensor::Tensor;
+use crate::{Error, Result};
 
-/// The splits and what turns their bytes into a network's input.
+/// A data set on its way to the GPU: the splits, and what turns their bytes into a network's input and their labels into targets.
 #[derive(Debug, Clone)]
-pub(crate) struct Inputs {
-    pub train: Arc<Split>,
-    pub val: Arc<Split>,
-    pub test: Arc<Split>,
-    pub tasks: Vec<Task>,
-    pub targets: Vec<TaskTarget>,
-    pub mean: Vec<f32>,
-    pub std: Vec<f32>,
-    pub augment: Augment,
+pub struct Inputs {
+    pub(crate) train: Arc<Split>,
+    pub(crate) val: Arc<Split>,
+    pub(crate) test: Arc<Split>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) targets: Vec<TaskTarget>,
+    pub(crate) mean: Vec<f32>,
+    pub(crate) std: Vec<f32>,
+    pub(crate) augment: Augment,
     /// Whether the images keep their proportions: a network in use must see others in the same way.
-    pub letterbox: bool,
+    pub(crate) letterbox: bool,
     /// In which pixels boxes and masks are measured.
-    pub evaluate_on: EvaluateOn,
+    pub(crate) evaluate_on: EvaluateOn,
 }
 
 /// Where training batches lie on the GPU, one after the other in the same memory, so that a recorded step finds them.
@@ -62,7 +65,7 @@ impl BatchSlot {
 
 impl Inputs {
     /// Takes the data over; `augment` applies to training batches alone.
-    pub(crate) fn new(data: Dataset, augment: Augment) -> Self {
+    pub fn new(data: Dataset, augment: Augment) -> Self {
         let (mean, std) = data.channel_stats();
         // A mosaic shows the objects of four images.
         let images = if augment.mosaic > 0.0 { 4 } else { 1 };
@@ -91,23 +94,26 @@ impl Inputs {
     }
 
     /// The same for a run of this configuration.
+    #[cfg(feature = "train")]
     pub(crate) fn of_run(config: &Config, data: Dataset) -> Self {
         let (letterbox, evaluate_on) = (config.data.source.letterboxed(), config.data.evaluate_on);
         Inputs { letterbox, evaluate_on, ..Inputs::new(data, config.augment.augment()) }
     }
 
+    #[cfg(feature = "train")]
     /// Whether images have pixels of their own beside those of the canvas, in which what is found can be measured.
     pub(crate) fn has_originals(&self) -> bool {
         let places = |split: &Split| split.originals.as_ref().is_some_and(|o| o.labels.iter().any(Option::is_some));
         [&self.train, &self.val, &self.test].into_iter().any(|split| places(split))
     }
 
-    /// `[height, width, channels]`.
-    pub(crate) fn image(&self) -> [usize; 3] {
+    /// `[height, width, channels]` of the images, as networks see them.
+    pub fn image(&self) -> [usize; 3] {
         [self.train.images.height, self.train.images.width, self.train.images.channels]
     }
 
     /// The split called `train`, `val` or `test`.
+    #[cfg(feature = "train")]
     pub(crate) fn split(&self, name: &str) -> Result<&Arc<Split>> {
         match name {
             "train" => Ok(&self.train),
@@ -117,6 +123,7 @@ impl Inputs {
         }
     }
 
+    #[cfg(feature = "train")]
     /// How good a network is at these tasks, of which it achieves `results`, for choosing among epochs: the mean of
     /// [`Scores::selection`](crate::metrics::Scores::selection) over those where it is defined.
     pub(crate) fn selection(&self, tasks: &[usize], results: &[TaskResult]) -> Option<f64> {
@@ -124,6 +131,54 @@ impl Inputs {
             |(task, result): (&usize, &TaskResult)| result.scores.selection(self.targets[*task].moments.1.into());
         let known: Vec<f64> = tasks.iter().zip(results).filter_map(score).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+
+    /// Channels of the decoders and detectors of [`Inputs::network_spec`], as run files have them unless they say otherwise.
+    const DECODER: usize = 32;
+
+    /// The shape of a network with this trunk and a head for each of `tasks`: a single layer over the pooled features, a decoder or a
+    /// detector, as their kinds ask for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a task that the data does not have.
+    pub fn network_spec(&self, trunk: TrunkSpec, tasks: &[&str], init: Init) -> Result<NetworkSpec> {
+        let head = |name: &&str| {
+            let task = &self.tasks[self.task(name)?];
+            Ok(rules(task.kind).head(&task.name, task.classes.len(), &[], Self::DECODER))
+        };
+        let heads = tasks.iter().map(head).collect::<Result<_>>()?;
+        Ok(NetworkSpec { trunk, channels: self.image()[2], heads, init })
+    }
+
+    /// The training batches of an epoch in the order that `seed` gives, prepared by a thread of their own.
+    pub fn epoch(&self, batch: usize, seed: u64) -> Loader {
+        Loader::train(self.train.clone(), batch, seed, self.augment, 0)
+    }
+
+    /// The number of the task called `name`.
+    fn task(&self, name: &str) -> Result<usize> {
+        let found = self.tasks.iter().position(|task| task.name == name);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
+            Error::Invalid(format!("the data has no task {name:?}; its tasks are {}", known.join(", ")))
+        })
+    }
+
+    /// The tasks of a network's heads.
+    pub(crate) fn tasks_of(&self, network: &Network) -> Result<Vec<usize>> {
+        network.spec().heads.iter().map(|head| self.task(&head.task)).collect()
+    }
+
+    /// What a network's heads are to learn, with equal weights and the usual losses.
+    pub(crate) fn objectives(&self, network: &Network) -> Result<Vec<TaskObjective<'_>>> {
+        let objective = |task: usize| TaskObjective {
+            task: &self.tasks[task],
+            weight: 1.0,
+            config: Default::default(),
+            frequencies: &self.targets[task].frequencies,
+            label_smoothing: 0.0,
+        };
+        Ok(self.tasks_of(network)?.into_iter().map(objective).collect())
     }
 
     fn shape(&self, rows: usize) -> [usize; 4] {

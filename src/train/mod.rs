@@ -1,24 +1,86 @@
-//! Training: a stage's loss, its steps and epochs, what it reports and what it leaves on disk.
+//! Training: a learner and its steps; of a run's stages the epochs, what they report, and what they leave on disk.
+//!
+//! In code a student is trained by [`Inputs`] (a data set on its way to the GPU), [`LossTerms`] (labels, and what teachers say), and a
+//! [`Learner`], which a [`StepRecorder`] lets take its steps:
+//!
+//! ```
+//! use limbeck::data::{augment::Augment, compose::{Pairing, Samples}, digits, seed};
+//! use limbeck::distill::{self, MethodConfig};
+//! use limbeck::gpu::Gpu;
+//! use limbeck::nn::{Init, Network, TrunkSpec};
+//! use limbeck::optim::{Rule, Sgd};
+//! use limbeck::train::{Inputs, Learner, LossTerms, StepRecorder, Teacher};
+//!
+//! let gpu = Gpu::open()?;
+//! let samples = Samples { train: 40, val: 10, test: 10 };
+//! let inputs = Inputs::new(digits::load(&Pairing { canvas: [12, 12], samples, seed: 0 }, 0)?, Augment::NONE);
+//! let network = |width: f32, tasks: &[&str]| {
+//!     let trunk = TrunkSpec { width, ..TrunkSpec::new("resnet8".parse()?) };
+//!     Network::new(&gpu, inputs.network_spec(trunk, tasks, Init::HeNormal)?, 0)
+//! };
+//! // To be trained first, in the same way on labels alone: LossTerms::labels.
+//! let teachers = [network(0.5, &["first"])?, network(0.5, &["second"])?];
+//! let teachers: Vec<Teacher> = teachers.iter().map(|t| Teacher::new(&gpu, t, &inputs)).collect::<Result<_, _>>()?;
+//!
+//! let student = network(0.25, &["first", "second"])?;
+//! let kd = distill::method("kd").unwrap();
+//! let terms = LossTerms::distilled(&gpu, &inputs, &student, &teachers, &[(kd, MethodConfig::of(kd))], 0)?;
+//! let rule = Rule::Sgd(Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 });
+//! let mut learners = [Learner::new(&gpu, student, terms, rule, None)?];
+//! let mut steps = None;
+//! for epoch in 0..2 {
+//!     for batch in inputs.epoch(20, seed::derive_n(0, epoch)) {
+//!         StepRecorder::step(&mut steps, &gpu, &inputs, &batch, &mut learners, 0.1)?;
+//!     }
+//! }
+//! let [student] = &mut learners;
+//! assert_eq!(student.steps(), 4);
+//! for (term, loss) in student.mean_losses(&gpu)? {
+//!     println!("{term} {loss:.3}"); // first/ce, first/kd, second/ce, second/kd
+//! }
+//! let results = inputs.test(&gpu, student.network(), 10)?;
+//! assert_eq!(results.len(), 2);
+//! # Ok::<(), limbeck::Error>(())
+//! ```
 
 mod balanced_step;
 mod balancing;
+#[cfg(feature = "train")]
 pub(crate) mod cache;
 mod evaluate;
+#[cfg(feature = "train")]
 pub mod event;
 pub(crate) mod feed;
+#[cfg(feature = "train")]
 mod gradient_stats;
 mod heads;
+#[cfg(feature = "train")]
 pub(crate) mod journal;
 mod layers;
+pub(crate) mod learner;
+#[cfg(feature = "train")]
 pub(crate) mod result;
+#[cfg(feature = "train")]
 pub(crate) mod session;
+#[cfg(feature = "train")]
 pub(crate) mod stage;
+#[cfg(feature = "train")]
 pub(crate) mod stage_key;
+#[cfg(feature = "train")]
 mod state;
 pub(crate) mod step;
 pub(crate) mod teacher_set;
 pub(crate) mod terms;
 
+pub use feed::Inputs;
+pub use learner::Learner;
+pub use step::StepRecorder;
+pub use teacher_set::Teacher;
+pub use terms::LossTerms;
+
+#[cfg(feature = "train")]
 pub use event::{EpochRecord, Event};
+#[cfg(feature = "train")]
 pub use gradient_stats::GradientStats;
+#[cfg(feature = "train")]
 pub use result::StageResult;

@@ -10,7 +10,6 @@ use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
 use crate::distill::TeacherOutputs;
 use crate::files::write_atomic;
-use crate::loss::LossLog;
 use crate::metrics::TaskResult;
 use crate::nn::{Frozen, Network};
 use crate::optim::Schedule;
@@ -18,26 +17,22 @@ use crate::train::balancing::Balancing;
 use crate::train::cache::TeacherCache;
 use crate::train::event::{EpochRecord, Event};
 use crate::train::gradient_stats::GradientStats;
+use crate::train::learner::Learner;
 use crate::train::result::StageResult;
 use crate::train::stage::{Finished, Stage, StageContext, rule, schedule};
-use crate::train::state::{ParamGroups, Progress, Standing};
-use crate::train::step::{Parts, Peer, StepRecorder};
+use crate::train::state::{Progress, Standing, count_beside};
+use crate::train::step::{Parts, StepRecorder};
 use crate::train::terms::{LossTerms, Term};
 use crate::{Error, Result};
-
-/// Steps between two looks at the losses: each look waits for the GPU.
-pub(crate) const LOOK: usize = 16;
 
 /// A stage, what it trains, and how far it is.
 pub(crate) struct StageTrainer<'a> {
     bench: &'a StageContext<'a>,
     stage: &'a Stage<'a>,
-    network: &'a Network,
-    objective: LossTerms,
+    /// The student first, then networks that learn along with it.
+    learners: Vec<Learner>,
     balancing: Option<Balancing>,
     journal: &'a mut dyn FnMut(Event) -> Result<()>,
-    parts: ParamGroups<'a>,
-    ledger: LossLog,
     schedule: Schedule,
     /// What an epoch goes through: where nobody teaches, samples that have a label.
     samples: Vec<u32>,
@@ -46,77 +41,86 @@ pub(crate) struct StageTrainer<'a> {
     progress: Progress,
     state: PathBuf,
     cycle: Option<StepRecorder>,
-    peers: Vec<Peer>,
     cache: Option<TeacherCache>,
 }
 
 impl<'a> StageTrainer<'a> {
-    /// A session at the place where an interrupted run stopped, or at the start.
+    /// A session at the place where an interrupted run stopped, or at the start: of a network and the terms of its loss, and of those
+    /// that learn along with it.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for a stored state of other data or teachers, [`Error::Invalid`] without a network.
     pub(crate) fn open(
         bench: &'a StageContext<'a>,
         stage: &'a Stage<'a>,
-        network: &'a Network,
-        mut objective: LossTerms,
-        peers: Vec<Peer>,
+        networks: Vec<(Network, LossTerms)>,
         journal: &'a mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Self> {
         let (gpu, train) = (bench.gpu, stage.train);
-        let samples = match objective.teachers().is_empty() && peers.is_empty() {
-            true => bench.feed.train.labelled(&stage.tasks),
-            false => (0..bench.feed.train.len() as u32).collect(),
+        let clip_norm = train.clip_norm.map(|norm| norm as f32);
+        let learner = |(network, terms): (Network, LossTerms)| {
+            let learner = Learner::new(gpu, network, terms, rule(train), clip_norm)?;
+            Ok(learner.with_adaptor_lr_factor(stage.adaptor_lr_factor))
+        };
+        let mut learners = networks.into_iter().map(learner).collect::<Result<Vec<_>>>()?;
+        let Some(first) = learners.first() else { return Err(Error::Invalid("a stage without a network".into())) };
+        let taught = !first.terms.teachers().is_empty();
+        let samples = match taught || learners.len() > 1 {
+            false => bench.feed.train.labelled(&stage.tasks),
+            true => (0..bench.feed.train.len() as u32).collect(),
         };
         let steps = Loader::train_steps(samples.len(), train.batch);
-        let adaptors =
-            std::iter::once(&objective).chain(peers.iter().map(|p| &p.objective)).flat_map(LossTerms::adaptors);
-        let adaptors = adaptors.map(|(_, params)| (params.clone(), stage.adaptor_lr_factor));
-        let beside = adaptors.chain(peers.iter().map(|p| (p.network.params().clone(), 1.0))).collect();
-        let mut parts = ParamGroups::new(gpu, network, beside, rule(train), train.clip_norm)?;
         let state = bench.path(stage, ".state.safetensors");
-        let fresh = Progress::new(bench.data_fingerprint, objective.fingerprints(), objective.names().len());
-        let progress = fresh.resume(gpu, &state, &mut parts)?;
-        objective.scale(&progress.scales);
+        let fresh = Progress::new(bench.data_fingerprint, first.terms.fingerprints(), first.terms.names().len());
+        let progress = fresh.resume(gpu, &state, &mut learners)?;
+        let terms = &mut learners[0].terms;
+        terms.scale(&progress.scales);
         let seed = seed::derive(stage.data_seed, "balance");
         let mut balancing = match stage.balance {
-            Some(config) => Balancing::new(config, &objective, &bench.task_names(stage), seed)?,
+            Some(config) => Balancing::new(config, terms, &bench.task_names(stage), seed)?,
             None => None,
         };
         if let (Some(balancing), Some(stored)) = (&mut balancing, &progress.balance) {
             balancing.restore(stored)?;
         }
         let cache = |config| TeacherCache::new(config, bench.shelf.cache(), bench.data_fingerprint);
-        let cache = stage.cache.filter(|_| !objective.teachers().is_empty()).map(cache);
+        let cache = stage.cache.filter(|_| taught).map(cache);
+        let schedule = schedule(train, steps);
+        let cycle = None;
         Ok(StageTrainer {
-            cache,
-            progress,
-            ledger: LossLog::new(gpu, objective.names().to_vec(), LOOK)?,
-            schedule: schedule(train, steps),
             bench,
             stage,
-            network,
-            objective,
+            learners,
             balancing,
             journal,
-            parts,
+            schedule,
             samples,
             steps,
+            progress,
             state,
-            cycle: None,
-            peers,
+            cycle,
+            cache,
         })
+    }
+
+    /// The learner that the stage is about.
+    fn student(&self) -> &Learner {
+        &self.learners[0]
     }
 
     /// Trains to the end, then tests.
     pub(crate) fn run(mut self) -> Result<StageResult> {
         let [h, w, _] = self.bench.feed.image();
         let (epoch, step) = (self.progress.epoch, self.progress.step);
+        let student = &self.learners[0].network;
         (self.journal)(Event::Stage {
             index: self.stage.index,
             label: &self.stage.label(),
             epochs: self.stage.train.epochs,
             steps: self.steps,
-            params: self.network.params().count(),
-            beside: self.parts.count_beside(),
-            macs: self.network.macs(h, w),
+            params: student.params().count(),
+            beside: count_beside(&self.learners),
+            macs: student.macs(h, w),
             resumed: ((epoch, step) != (0, 0)).then_some((epoch, step)),
         })?;
         while self.progress.epoch < self.stage.train.epochs {
@@ -131,10 +135,9 @@ impl<'a> StageTrainer<'a> {
     fn epoch(&mut self, clock: &Instant) -> Result<f32> {
         let feed = &self.bench.feed;
         let (epoch, epochs) = (self.progress.epoch, self.stage.train.epochs);
-        let peers = self.peers.iter_mut().map(|p| &mut p.objective);
-        let all = std::iter::once(&mut self.objective).chain(peers);
+        let all = self.learners.iter_mut().map(|learner| learner.terms.advance(epoch, epochs));
         // Each of them is to be told, so nothing ends at the first that has changed.
-        if all.map(|objective| objective.advance(epoch, epochs)).fold(false, |any, one| any | one) {
+        if all.fold(false, |any, one| any | one) {
             self.cycle.iter_mut().for_each(StepRecorder::forget);
         }
         let epoch_seed = seed::derive_n(self.stage.data_seed, self.progress.epoch as u64);
@@ -151,10 +154,9 @@ impl<'a> StageTrainer<'a> {
             }
             lr = self.schedule.at(self.progress.epoch * self.steps + self.progress.step);
             self.step(&batch, lr)?;
-            self.ledger.advance();
-            self.peers.iter_mut().for_each(|p| p.ledger.advance());
+            self.learners.iter_mut().for_each(|learner| learner.log.advance());
             self.progress.step += 1;
-            if self.ledger.full() {
+            if self.student().log.full() {
                 self.flush_losses()?;
             }
         }
@@ -174,20 +176,8 @@ impl<'a> StageTrainer<'a> {
         };
         let taught = self.teach(&mut cycle, batch)?;
         self.measure(&mut cycle, taught.as_deref())?;
-        self.ledger.prepare(gpu)?;
-        self.peers.iter().try_for_each(|p| p.ledger.prepare(gpu))?;
-        self.parts.prepare(gpu, lr)?;
-        let (network, objective, ledger) = (self.network, &self.objective, &self.ledger);
-        let parts = Parts {
-            gpu,
-            feed,
-            network,
-            objective,
-            trained: &self.parts,
-            ledger,
-            peers: &self.peers,
-            taught: taught.as_deref(),
-        };
+        self.learners.iter_mut().try_for_each(|learner| learner.prepare(gpu, lr))?;
+        let parts = Parts { gpu, feed, learners: &self.learners, taught: taught.as_deref() };
         let done = cycle.run(&parts, self.balancing.as_mut());
         let at = || self.place(self.progress.step + 1);
         done.map_err(|e| match e {
@@ -202,8 +192,8 @@ impl<'a> StageTrainer<'a> {
     fn teach(&mut self, cycle: &mut StepRecorder, batch: &Batch) -> Result<Option<Vec<TeacherOutputs>>> {
         let Some(cache) = &mut self.cache else { return Ok(None) };
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
-        let (network, objective, trained, ledger) = (self.network, &self.objective, &self.parts, &self.ledger);
-        let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[], taught: None };
+        let parts = Parts { gpu, feed, learners: &self.learners, taught: None };
+        let objective = &self.learners[0].terms;
         let size = (batch.indices.len(), feed.train.len(), self.stage.train.epochs);
         let journal = &mut *self.journal;
         let mut open = |cache: &mut TeacherCache, taught: &[TeacherOutputs]| {
@@ -216,26 +206,24 @@ impl<'a> StageTrainer<'a> {
     /// of those that are normalised. A batch may hold no label of a task.
     fn measure(&mut self, cycle: &mut StepRecorder, taught: Option<&[TeacherOutputs]>) -> Result<()> {
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
-        let terms = self.objective.terms();
+        let several = self.learners.len() > 1;
+        let Learner { network, terms: objective, .. } = &mut self.learners[0];
         let known = &self.progress.scales;
-        let open = if known.is_empty() { terms.iter().any(Term::is_scaled) } else { known.contains(&0.0) };
+        let open = if known.is_empty() { objective.terms().iter().any(Term::is_scaled) } else { known.contains(&0.0) };
         let normalise = open && self.progress.epoch == 0;
         let probe = self.stage.probe && self.progress.step == 0;
         // Networks that teach each other have no teachers to be asked beside a step.
-        if (!normalise && !probe) || !self.peers.is_empty() {
+        if (!normalise && !probe) || several {
             return Ok(());
         }
-        let (network, ledger) = (self.network, &self.ledger);
-        let (objective, trained) = (&self.objective, &self.parts);
-        let parts = Parts { gpu, feed, network, objective, trained, ledger, peers: &[], taught };
-        let mut products = cycle.probe(&parts)?;
+        let mut products = cycle.probe(gpu, feed, (network, objective), taught)?;
         if normalise {
             let known = &mut self.progress.scales;
-            known.resize(self.objective.names().len(), 0.0);
-            let mut scales = self.objective.scales(&products);
+            known.resize(objective.names().len(), 0.0);
+            let mut scales = objective.scales(&products);
             scales.iter_mut().zip(known.iter()).filter(|(_, known)| **known != 0.0).for_each(|(scale, _)| *scale = 0.0);
             known.iter_mut().zip(&scales).for_each(|(known, scale)| *known += scale);
-            self.objective.scale(&scales);
+            objective.scale(&scales);
             if scales.iter().any(|scale| ![0.0, 1.0].contains(scale)) {
                 cycle.forget();
             }
@@ -246,7 +234,7 @@ impl<'a> StageTrainer<'a> {
             }
         }
         if probe {
-            let pulls = GradientStats::of(&self.objective, &products);
+            let pulls = GradientStats::of(objective, &products);
             self.progress.agree(&pulls);
             self.progress.gradient_norms = Some(pulls);
         }
@@ -255,7 +243,7 @@ impl<'a> StageTrainer<'a> {
 
     /// Says which terms could not be scaled, now that it is no longer tried.
     fn tell_unscaled(&mut self) -> Result<()> {
-        let names = self.objective.names().iter().zip(&self.progress.scales);
+        let names = self.student().terms.names().iter().zip(&self.progress.scales);
         let open: Vec<&str> = names.filter(|(_, scale)| **scale == 0.0).map(|(name, _)| name.as_str()).collect();
         if open.is_empty() {
             return Ok(());
@@ -270,23 +258,24 @@ impl<'a> StageTrainer<'a> {
 
     /// Brings the losses of the last steps back, refuses what is not finite, and tells of the progress.
     fn flush_losses(&mut self) -> Result<()> {
-        if self.ledger.is_empty() {
+        if self.student().log.is_empty() {
             return Ok(());
         }
-        let rows = self.ledger.take(self.bench.gpu)?;
-        for (k, peer) in self.peers.iter_mut().enumerate() {
-            let values = peer.ledger.take(self.bench.gpu)?;
-            let names = peer.objective.names();
+        let gpu = self.bench.gpu;
+        let rows = self.learners[0].log.take(gpu)?;
+        for (k, peer) in self.learners.iter_mut().enumerate().skip(1) {
+            let values = peer.log.take(gpu)?;
+            let names = peer.terms.names();
             let bad = values.iter().flat_map(|row| row.iter().zip(names)).find(|(value, _)| !value.is_finite());
             if let Some((value, name)) = bad {
-                let (what, at) = (format!("the loss {name} of peer {}", k + 1), self.stage.label());
+                let (what, at) = (format!("the loss {name} of peer {k}"), self.stage.label());
                 return Err(Error::NonFinite { what, value: *value, at });
             }
         }
-        let factors = self.objective.factors();
+        let factors = self.student().terms.factors();
         let mut total = 0.0;
         for (i, row) in rows.iter().enumerate() {
-            for ((value, name), factor) in row.iter().zip(self.objective.names()).zip(&factors) {
+            for ((value, name), factor) in row.iter().zip(self.learners[0].terms.names()).zip(&factors) {
                 if !value.is_finite() {
                     let at = self.place(self.progress.step + 1 + i - rows.len());
                     return Err(Error::NonFinite { what: format!("the loss {name}"), value: *value, at });
@@ -309,9 +298,10 @@ impl<'a> StageTrainer<'a> {
         let (gpu, bench, stage) = (self.bench.gpu, self.bench, self.stage);
         let training = self.progress.seconds + clock.elapsed().as_secs_f64();
         self.progress.step_times.push(1e3 * training / self.steps as f64);
-        let frozen = self.network.freeze(gpu)?;
+        let frozen = self.student().network.freeze(gpu)?;
         let (feed, batch) = (&bench.feed, stage.train.batch);
-        let (val, loss) = feed.evaluate_with_loss(gpu, &frozen, &feed.val, &stage.tasks, batch, &self.objective)?;
+        let (val, loss) =
+            feed.evaluate_with_loss(gpu, &frozen, &feed.val, &stage.tasks, batch, &self.student().terms)?;
         let standing =
             Standing { score: feed.selection(&stage.tasks, &val), loss: Some(loss).filter(|l| l.is_finite()) };
         let best = self.progress.epoch == 0 || standing.replaces(&self.progress.best);
@@ -322,12 +312,12 @@ impl<'a> StageTrainer<'a> {
         self.progress.last = standing.score;
         if best {
             self.progress.best = standing;
-            let card = bench.card(stage, self.network, self.progress.epoch, standing.score)?;
-            checkpoint::save(gpu, &bench.path(stage, ".safetensors"), self.network, &card)?;
+            let card = bench.card(stage, &self.student().network, self.progress.epoch, standing.score)?;
+            checkpoint::save(gpu, &bench.path(stage, ".safetensors"), &self.student().network, &card)?;
         }
         let means = self.progress.means();
         let weights = match &mut self.balancing {
-            Some(balancing) => balancing.end_epoch(&self.objective, &means)?.into_iter().collect(),
+            Some(balancing) => balancing.end_epoch(&self.learners[0].terms, &means)?.into_iter().collect(),
             None => BTreeMap::new(),
         };
         let record = EpochRecord {
@@ -335,8 +325,8 @@ impl<'a> StageTrainer<'a> {
             seed: stage.seed,
             epoch: self.progress.epoch - 1,
             lr,
-            train_loss: self.progress.mean_total(&self.objective.factors()),
-            losses: self.progress.named_means(self.objective.names()),
+            train_loss: self.progress.mean_total(&self.student().terms.factors()),
+            losses: self.progress.named_means(self.student().terms.names()),
             weights,
             gradient_norms: self.progress.gradient_norms.take(),
             val_loss: standing.loss,
@@ -352,32 +342,32 @@ impl<'a> StageTrainer<'a> {
 
     fn save(&mut self) -> Result<()> {
         self.progress.balance = self.balancing.as_ref().map(Balancing::state);
-        self.progress.save(self.bench.gpu, &self.state, &self.parts)
+        self.progress.save(self.bench.gpu, &self.state, &self.learners)
     }
 
     /// Tests the best and the last weights and stores the result, which marks the stage as finished.
     fn finish(self) -> Result<StageResult> {
         let (clock, gpu, bench, stage) = (Instant::now(), self.bench.gpu, self.bench, self.stage);
-        let card = bench.card(stage, self.network, self.progress.epoch, self.progress.last)?;
-        checkpoint::save(gpu, &bench.path(stage, ".last.safetensors"), self.network, &card)?;
+        let card = bench.card(stage, &self.student().network, self.progress.epoch, self.progress.last)?;
+        checkpoint::save(gpu, &bench.path(stage, ".last.safetensors"), &self.student().network, &card)?;
         // What is tested is what lies on disk.
         let best = checkpoint::load(gpu, &bench.path(stage, ".safetensors"))?.0.freeze(gpu)?;
         let [h, w, _] = bench.feed.image();
-        let (best, last) = (self.test(&best)?, self.test(&self.network.freeze(gpu)?)?);
+        let (best, last) = (self.test(&best)?, self.test(&self.student().network.freeze(gpu)?)?);
         let result = StageResult {
             stage: stage.name.clone(),
             seed: stage.seed,
-            params: self.network.params().count(),
-            macs: self.network.macs(h, w),
+            params: self.student().network.params().count(),
+            macs: self.student().network.macs(h, w),
             seconds: self.progress.total_seconds + clock.elapsed().as_secs_f64(),
-            beside: self.parts.count_beside(),
+            beside: count_beside(&self.learners),
             val: self.progress.best.score,
             step_ms: self.progress.step_ms(),
             agreement: self.progress.agreement(),
             best,
             last,
         };
-        let (data, teachers) = (format!("{:016x}", bench.data_fingerprint), self.objective.fingerprints());
+        let (data, teachers) = (format!("{:016x}", bench.data_fingerprint), self.student().terms.fingerprints());
         let finished = Finished { data, teachers, evaluate_on: bench.feed.evaluate_on, result };
         write_atomic(bench.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
         let result = finished.result;

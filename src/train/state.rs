@@ -7,63 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Bundle, Stored, from_json, read, to_json};
 use crate::gpu::Gpu;
-use crate::nn::Network;
-use crate::optim::{Optimizer, Rule};
+use crate::optim::Optimizer;
 use crate::params::Params;
 use crate::train::balancing::BalanceState;
 use crate::train::gradient_stats::GradientStats;
+use crate::train::learner::Learner;
 use crate::{Error, Result};
 
-/// All that a stage trains: the network and what is trained beside it, each with its optimiser.
-pub(crate) struct ParamGroups<'a> {
-    network: &'a Network,
-    optimizer: Optimizer,
-    beside: Vec<ParamGroup>,
+/// All that learners train beside the first one's network, in the order of stored states: what methods train, then the other networks.
+fn beside(learners: &[Learner]) -> impl Iterator<Item = (&Params, &Optimizer)> {
+    let extra = learners.iter().flat_map(|l| &l.extra).map(|group| (&group.params, &group.optimizer));
+    extra.chain(learners.iter().skip(1).map(|l| (l.network.params(), &l.optimizer)))
 }
 
-/// What is trained beside the network: what methods need, other networks that learn along.
-struct ParamGroup {
-    params: Params,
-    optimizer: Optimizer,
-    /// Its learning rate in that of the network.
-    lr_factor: f32,
+/// Learned values beside the first learner's network.
+pub(crate) fn count_beside(learners: &[Learner]) -> usize {
+    let networks = learners.iter().skip(1).map(|l| l.network.params().count());
+    networks.chain(learners.iter().map(Learner::count_extra)).sum()
 }
 
-impl<'a> ParamGroups<'a> {
-    pub(crate) fn new(
-        gpu: &Gpu,
-        network: &'a Network,
-        beside: Vec<(Params, f64)>,
-        rule: Rule,
-        clip_norm: Option<f64>,
-    ) -> Result<Self> {
-        let clip = clip_norm.map(|c| c as f32);
-        let with = |(params, factor): (Params, f64)| {
-            Ok(ParamGroup { optimizer: Optimizer::new(gpu, &params, rule, clip)?, params, lr_factor: factor as f32 })
-        };
-        Ok(ParamGroups {
-            network,
-            optimizer: Optimizer::new(gpu, network.params(), rule, clip)?,
-            beside: beside.into_iter().map(with).collect::<Result<_>>()?,
-        })
-    }
-
-    /// Begins a step of everything: what changes from step to step is written.
-    pub(crate) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
-        self.optimizer.prepare(gpu, lr)?;
-        self.beside.iter_mut().try_for_each(|b| b.optimizer.prepare(gpu, lr * b.lr_factor))
-    }
-
-    /// The dispatches of a step, the same each time.
-    pub(crate) fn apply(&self, gpu: &Gpu) -> Result<()> {
-        self.optimizer.apply(gpu, self.network.params())?;
-        self.beside.iter().try_for_each(|b| b.optimizer.apply(gpu, &b.params))
-    }
-
-    /// Learned values beside the network.
-    pub(crate) fn count_beside(&self) -> usize {
-        self.beside.iter().map(|b| b.params.count()).sum()
-    }
+fn no_learner() -> Error {
+    Error::Invalid("a stage without a learner".into())
 }
 
 /// How an epoch's weights do on validation.
@@ -208,14 +172,18 @@ impl Progress {
     }
 
     /// Writes the whole state.
-    pub(crate) fn save(&mut self, gpu: &Gpu, path: &Path, parts: &ParamGroups) -> Result<()> {
-        self.optimizer_steps = parts.optimizer.steps();
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there is no learner; [`Error::Io`].
+    pub(crate) fn save(&mut self, gpu: &Gpu, path: &Path, learners: &[Learner]) -> Result<()> {
+        let first = learners.first().ok_or_else(no_learner)?;
+        self.optimizer_steps = first.optimizer.steps();
         let mut bundle = Bundle::default();
-        bundle.add_network(gpu, parts.network)?;
-        for (i, values) in parts.optimizer.export(gpu)?.iter().enumerate() {
+        bundle.add_network(gpu, &first.network)?;
+        for (i, values) in first.optimizer.export(gpu)?.iter().enumerate() {
             bundle.add(format!("optimizer.{i}"), vec![values.len()], values);
         }
-        for (k, ParamGroup { params, optimizer, .. }) in parts.beside.iter().enumerate() {
+        for (k, (params, optimizer)) in beside(learners).enumerate() {
             for named in params.export(gpu)? {
                 bundle.add(format!("beside.{k}.{}", named.name), named.shape, &named.data);
             }
@@ -226,11 +194,11 @@ impl Progress {
         bundle.write(path, to_json(self)?)
     }
 
-    /// The state stored at `path`, put back into `parts`; this one if there is none.
+    /// The state stored at `path`, put back into `learners`; this one if there is none.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] where the data or a teacher has changed since.
-    pub(crate) fn resume(self, gpu: &Gpu, path: &Path, parts: &mut ParamGroups) -> Result<Self> {
+    pub(crate) fn resume(self, gpu: &Gpu, path: &Path, learners: &mut [Learner]) -> Result<Self> {
         if !path.exists() {
             return Ok(self);
         }
@@ -246,16 +214,28 @@ impl Progress {
                 format!("was distilled from other teachers ({:?}, now {:?}); {advice}", found.teachers, self.teachers);
             return Err(Error::checkpoint(path, message));
         }
-        stored.restore(gpu, parts.network)?;
         let state = |prefix: &str, count: usize| {
             let all = (0..count).map(|i| Ok(stored.get(&format!("{prefix}optimizer.{i}"))?.1));
             all.collect::<Result<Vec<_>>>()
         };
-        let moments = parts.optimizer.moments();
-        parts.optimizer.import(gpu, &state("", moments)?, found.optimizer_steps)?;
-        for (k, ParamGroup { params, optimizer, .. }) in parts.beside.iter_mut().enumerate() {
-            params.import(gpu, |name, _| Ok(stored.get(&format!("beside.{k}.{name}"))?.1))?;
-            optimizer.import(gpu, &state(&format!("beside.{k}."), moments)?, found.optimizer_steps)?;
+        let import =
+            |params: &Params, k: usize| params.import(gpu, |name, _| Ok(stored.get(&format!("beside.{k}.{name}"))?.1));
+        let (moments, steps) = (learners.first().ok_or_else(no_learner)?.optimizer.moments(), found.optimizer_steps);
+        let mut k = 0;
+        for group in learners.iter_mut().flat_map(|l| &mut l.extra) {
+            import(&group.params, k)?;
+            group.optimizer.import(gpu, &state(&format!("beside.{k}."), moments)?, steps)?;
+            k += 1;
+        }
+        for (i, learner) in learners.iter_mut().enumerate() {
+            if i == 0 {
+                stored.restore(gpu, &learner.network)?;
+                learner.optimizer.import(gpu, &state("", moments)?, steps)?;
+                continue;
+            }
+            import(learner.network.params(), k)?;
+            learner.optimizer.import(gpu, &state(&format!("beside.{k}."), moments)?, steps)?;
+            k += 1;
         }
         Ok(found)
     }

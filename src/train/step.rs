@@ -13,10 +13,11 @@ use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
 use crate::train::balanced_step::{BalancedStep, Level};
 use crate::train::balancing::Balancing;
+#[cfg(feature = "train")]
 use crate::train::cache::TeacherCache;
 use crate::train::feed::{BatchSlot, Inputs};
 use crate::train::heads::Heads;
-use crate::train::state::ParamGroups;
+use crate::train::learner::Learner;
 use crate::train::terms::LossTerms;
 use crate::{Error, Result};
 
@@ -24,28 +25,18 @@ use crate::{Error, Result};
 pub(crate) struct Parts<'a> {
     pub gpu: &'a Gpu,
     pub feed: &'a Inputs,
-    pub network: &'a Network,
-    pub objective: &'a LossTerms,
-    pub trained: &'a ParamGroups<'a>,
-    pub ledger: &'a LossLog,
-    /// Networks that learn along.
-    pub peers: &'a [Peer],
+    /// One, or several that learn from each other (deep mutual learning: Zhang et al. 2018, arXiv 1706.00384).
+    pub learners: &'a [Learner],
     /// What the teachers say of the batch, where that is known beforehand; otherwise they are asked in the step.
     pub taught: Option<&'a [TeacherOutputs]>,
 }
 
-/// A network that learns along with the student, each from the other (deep mutual learning: Zhang et al. 2018, arXiv 1706.00384).
-pub(crate) struct Peer {
-    pub network: Network,
-    pub objective: LossTerms,
-    pub ledger: LossLog,
-}
-
-/// Steps that follow one another in the same memory.
-pub(crate) struct StepRecorder {
+/// Steps that follow one another in the same memory: the first of a shape is recorded, later ones are replayed.
+pub struct StepRecorder {
     place: BatchSlot,
     work: Work,
     /// The teachers' part, where it is a recording of its own, and where their answers lie.
+    #[cfg(feature = "train")]
     lessons: Option<(Program, Vec<TeacherOutputs>)>,
 }
 
@@ -68,7 +59,59 @@ impl StepRecorder {
     /// For batches like this one, which it holds already.
     pub(crate) fn new(gpu: &Gpu, feed: &Inputs, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
         let work = if balanced { Work::Halves(None) } else { Work::Whole(ReplayedStep::default()) };
-        Ok(StepRecorder { place: feed.place(gpu, batch, tasks)?, work, lessons: None })
+        Ok(StepRecorder {
+            place: feed.place(gpu, batch, tasks)?,
+            work,
+            #[cfg(feature = "train")]
+            lessons: None,
+        })
+    }
+
+    /// Lets `learners`, one or several that learn from each other, take a step at this learning rate on `batch`, one of `inputs`. `steps`
+    /// is empty before the first step and belongs to these learners from then on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a network with a head for none of the tasks of `inputs`; [`Error::NonFinite`] where a loss is not finite,
+    /// some steps later, as losses are read for many steps at once.
+    pub fn step(
+        steps: &mut Option<StepRecorder>,
+        gpu: &Gpu,
+        inputs: &Inputs,
+        batch: &Batch,
+        learners: &mut [Learner],
+        lr: f32,
+    ) -> Result<()> {
+        let mut own = match steps.take() {
+            Some(own) if own.fits(batch) => {
+                own.write(gpu, batch)?;
+                own
+            }
+            _ => {
+                let Some(first) = learners.first() else {
+                    return Err(Error::Invalid("a step without a learner".into()));
+                };
+                Self::new(gpu, inputs, batch, &inputs.tasks_of(&first.network)?, first.balancing.is_some())?
+            }
+        };
+        // Each of them is asked, so nothing ends at the first that has changed.
+        if learners.iter_mut().fold(false, |any, learner| std::mem::take(&mut learner.changed) | any) {
+            own.forget();
+        }
+        for learner in learners.iter_mut() {
+            if learner.log.full() {
+                learner.flush(gpu)?;
+            }
+            learner.prepare(gpu, lr)?;
+        }
+        let mut balancing = learners.first_mut().and_then(|learner| learner.balancing.take());
+        let done = own.run(&Parts { gpu, feed: inputs, learners, taught: None }, balancing.as_mut());
+        if let Some(first) = learners.first_mut() {
+            first.balancing = balancing;
+        }
+        done?;
+        learners.iter_mut().for_each(|learner| learner.log.advance());
+        *steps = Some(own);
+        Ok(())
     }
 
     /// Whether `batch` has the shape of the others.
@@ -101,6 +144,7 @@ impl StepRecorder {
 
     /// The teachers' answers about the batch at hand, which the place holds: from the cache if it has them, else from the teachers,
     /// and then kept.
+    #[cfg(feature = "train")]
     pub(crate) fn teach(
         &mut self,
         parts: &Parts,
@@ -108,11 +152,11 @@ impl StepRecorder {
         batch: &Batch,
         open: &mut dyn FnMut(&mut TeacherCache, &[TeacherOutputs]) -> Result<()>,
     ) -> Result<Vec<TeacherOutputs>> {
-        let gpu = parts.gpu;
+        let (gpu, terms) = (parts.gpu, &parts.only()?.terms);
         let place = &self.place;
         let ask = || {
             let x = parts.feed.training_input(gpu, place)?;
-            parts.objective.teach(gpu, &x)
+            terms.teach(gpu, &x)
         };
         let (program, taught, fresh) = match self.lessons.take() {
             Some((program, taught)) => (program, taught, false),
@@ -122,107 +166,104 @@ impl StepRecorder {
             }
         };
         open(cache, &taught)?;
-        if !cache.find(gpu, batch, parts.objective, &taught)? {
+        if !cache.find(gpu, batch, terms, &taught)? {
             // A recording has just been run.
             if !fresh {
                 program.replay()?;
             }
-            cache.keep(gpu, batch, parts.objective, &taught)?;
+            cache.keep(gpu, batch, terms, &taught)?;
         }
         self.lessons = Some((program, taught.clone()));
         Ok(taught)
     }
 
-    /// How strongly each term pulls at the trunk's output: the products of the terms' gradients with each other,
-    /// `[terms, terms]`. Changes nothing.
-    pub(crate) fn probe(&self, parts: &Parts) -> Result<Vec<f64>> {
-        let gpu = parts.gpu;
-        let groups: Vec<Vec<usize>> = (0..parts.objective.terms().len()).map(|i| vec![i]).collect();
-        let ledger = LossLog::new(gpu, parts.objective.names().to_vec(), 1)?;
-        let statistics = parts.network.params().statistics();
+    /// How strongly each term of `terms` pulls at the output of the trunk of `network`: the products of the terms' gradients with each
+    /// other, `[terms, terms]`. Changes nothing.
+    pub(crate) fn probe(
+        &self,
+        gpu: &Gpu,
+        feed: &Inputs,
+        (network, terms): (&Network, &LossTerms),
+        taught: Option<&[TeacherOutputs]>,
+    ) -> Result<Vec<f64>> {
+        let groups: Vec<Vec<usize>> = (0..terms.terms().len()).map(|i| vec![i]).collect();
+        let ledger = LossLog::new(gpu, terms.names().to_vec(), 1)?;
+        let statistics = network.params().statistics();
         let kept = Tensor::empty(gpu, statistics.shape())?;
         kept.copy_from(gpu, statistics)?;
-        let judged = parts.judge(&groups, Level::Features).run(&self.place, &ledger)?;
+        let (objective, groups, level) = (terms, groups.as_slice(), Level::Features);
+        let judge = BalancedStep { gpu, feed, network, objective, groups, level, taught };
+        let judged = judge.run(&self.place, &ledger)?;
         statistics.copy_from(gpu, &kept)?;
         Ok(judged.gramian.to_f32(gpu)?.into_iter().map(f64::from).collect())
     }
 }
 
 impl Parts<'_> {
-    fn judge<'a>(&'a self, groups: &'a [Vec<usize>], level: Level) -> BalancedStep<'a> {
-        let Parts { gpu, feed, network, objective, taught, .. } = *self;
-        BalancedStep { gpu, feed, network, objective, groups, level, taught }
+    /// The one learner of a step that is balanced, or whose teachers are asked.
+    fn only(&self) -> Result<&Learner> {
+        match self.learners {
+            [learner] => Ok(learner),
+            all => Err(Error::Invalid(format!("{} learners in a step for one", all.len()))),
+        }
     }
 
-    /// Forward, losses, backward and update on the batch in `place`.
+    /// Forward, losses, backward and update on the batch in `place`. Learners that teach each other take what the others say as given.
     fn whole(&self, place: &BatchSlot) -> Result<()> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
-        if !self.peers.is_empty() {
-            return self.mutual(place, x);
-        }
         // The teachers first: none of their activations then lies beside the student's.
-        let taught = match self.taught {
-            Some(taught) => taught.to_vec(),
-            None => self.objective.teach(gpu, &x)?,
+        let mut taught = match (self.learners, self.taught) {
+            (_, Some(taught)) => taught.to_vec(),
+            ([learner], None) => learner.terms.teach(gpu, &x)?,
+            _ => Vec::new(),
         };
-        let mut tape = Tape::new();
-        let features = self.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x))?;
-        let all: Vec<usize> = (0..self.objective.terms().len()).collect();
-        let labels = self.feed.training_labels(gpu, place)?;
-        let mut heads = Heads::new(self.network, Mode::Train);
-        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: self.ledger };
-        self.objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels)?;
-        // The tape holds what the way back needs; the rest may go.
-        drop((features, taught, heads, labels));
-        let grads = tape.backward(gpu)?;
-        self.network.params().zero_untouched(gpu, &grads)?;
+        let mut runs = Vec::new();
+        for learner in self.learners {
+            let mut tape = Tape::new();
+            let features = learner.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
+            runs.push((tape, features, Heads::new(&learner.network, Mode::Train)));
+        }
+        drop(x);
+        let mut labels = self.feed.training_labels(gpu, place)?;
+        let mut said = Vec::new();
+        if self.learners.len() > 1 {
+            for (tape, features, heads) in &mut runs {
+                let all = 0..labels.len();
+                let outputs = all.map(|k| heads.forward(gpu, tape, k, features)).collect::<Result<Vec<_>>>()?;
+                said.push(TeacherOutputs::values(&outputs, features));
+            }
+        }
+        for (i, (learner, (mut tape, features, mut heads))) in self.learners.iter().zip(runs).enumerate() {
+            let others = said.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, taught)| taught.clone());
+            taught.extend(others);
+            let all: Vec<usize> = (0..learner.terms.terms().len()).collect();
+            let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &learner.log };
+            learner.terms.apply_to(&mut losses, &all, &mut heads, &features, &taught, &labels)?;
+            // The tape holds what the way back needs; the rest may go.
+            drop((features, heads));
+            taught.clear();
+            if i + 1 == self.learners.len() {
+                labels.clear();
+                said.clear();
+            }
+            let grads = tape.backward(gpu)?;
+            learner.network.params().zero_untouched(gpu, &grads)?;
+        }
         self.close()
     }
 
     /// The end of a step: everything takes its step, and methods keep what later steps need.
     fn close(&self) -> Result<()> {
-        self.trained.apply(self.gpu)?;
-        let peers = self.peers.iter().map(|p| &p.objective);
-        std::iter::once(self.objective).chain(peers).try_for_each(|o| o.update_memory(self.gpu))
-    }
-
-    /// [`Parts::whole`] for networks that teach each other: each takes what the others say as given.
-    fn mutual(&self, place: &BatchSlot, x: Tensor) -> Result<()> {
-        let gpu = self.gpu;
-        let peers = self.peers.iter().map(|p| (&p.network, &p.objective, &p.ledger));
-        let all: Vec<_> = std::iter::once((self.network, self.objective, self.ledger)).chain(peers).collect();
-        let labels = self.feed.training_labels(gpu, place)?;
-        let mut runs = Vec::new();
-        let mut said = Vec::new();
-        for (network, ..) in &all {
-            let mut tape = Tape::new();
-            let features = network.features(gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
-            let mut heads = Heads::new(network, Mode::Train);
-            let all = 0..labels.len();
-            let outputs = all.map(|k| heads.forward(gpu, &mut tape, k, &features)).collect::<Result<Vec<_>>>()?;
-            said.push(TeacherOutputs::values(&outputs, &features));
-            runs.push((tape, features, heads));
-        }
-        for (i, ((network, objective, ledger), (mut tape, features, mut heads))) in
-            all.into_iter().zip(runs).enumerate()
-        {
-            let others: Vec<TeacherOutputs> =
-                said.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, taught)| taught.clone()).collect();
-            let chosen: Vec<usize> = (0..objective.terms().len()).collect();
-            let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
-            objective.apply_to(&mut losses, &chosen, &mut heads, &features, &others, &labels)?;
-            drop((features, heads));
-            let grads = tape.backward(gpu)?;
-            network.params().zero_untouched(gpu, &grads)?;
-        }
-        self.close()
+        self.learners.iter().try_for_each(|learner| learner.apply(self.gpu))
     }
 
     fn halves(&self, place: &BatchSlot, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
-        let gpu = self.gpu;
+        let (gpu, feed, taught) = (self.gpu, self.feed, self.taught);
+        let Learner { network, terms: objective, log: ledger, .. } = self.only()?;
         let groups = balancing.groups().to_vec();
-        let judge = self.judge(&groups, balancing.level());
+        let (groups, level) = (groups.as_slice(), balancing.level());
+        let judge = BalancedStep { gpu, feed, network, objective, groups, level, taught };
         match halves {
             Some(h) => {
                 h.first.replay()?;
@@ -230,7 +271,7 @@ impl Parts<'_> {
                 h.second.replay()?;
             }
             None => {
-                let (first, judged) = gpu.capture(|| judge.run(place, self.ledger))?;
+                let (first, judged) = gpu.capture(|| judge.run(place, ledger))?;
                 let gramian = judged.gramian.clone();
                 let weights = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
                 let own = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
@@ -240,7 +281,7 @@ impl Parts<'_> {
                     self.close()
                 })?;
                 let after = match balancing.wants_losses_after() {
-                    true => Some((ReplayedStep::default(), LossLog::new(gpu, self.objective.names().to_vec(), 1)?)),
+                    true => Some((ReplayedStep::default(), LossLog::new(gpu, objective.names().to_vec(), 1)?)),
                     false => None,
                 };
                 *halves = Some(Box::new(Halves { first, second, gramian, weights, own, after }));
@@ -251,7 +292,7 @@ impl Parts<'_> {
             repeat.run(gpu, || judge.losses(place, ledger))?;
             ledger.advance();
             let row = ledger.take(gpu)?.pop().unwrap_or_default();
-            balancing.after(self.objective, &row)?;
+            balancing.after(objective, &row)?;
         }
         Ok(())
     }
@@ -263,13 +304,13 @@ impl Parts<'_> {
         (weights, own): (&Tensor, &Tensor),
         balancing: &mut Balancing,
     ) -> Result<()> {
-        let gpu = self.gpu;
-        let row = if balancing.wants_losses() { self.ledger.peek(gpu)? } else { Vec::new() };
+        let (gpu, learner) = (self.gpu, self.only()?);
+        let row = if balancing.wants_losses() { learner.log.peek(gpu)? } else { Vec::new() };
         let products = match balancing.level() {
             Level::Nowhere => None,
             _ => Some(gramian.to_f32(gpu)?.into_iter().map(f64::from).collect()),
         };
-        let found = balancing.compute_weights(self.objective, &row, products)?;
+        let found = balancing.compute_weights(&learner.terms, &row, products)?;
         weights.write_f32(gpu, &found)?;
         if balancing.scales_heads() {
             own.write_f32(gpu, &found)?;

@@ -4,25 +4,26 @@ use crate::gpu::Gpu;
 use crate::hash;
 use crate::kernels::fcos::Level;
 use crate::nn::{Frozen, HeadMaps, Network};
+use crate::train::feed::Inputs;
 use crate::{Error, Result};
 
-/// A teacher.
+/// A teacher: a frozen network, and what a loss must know of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Teacher {
+pub struct Teacher {
     /// The frozen network; `None` for one that is trained along with the student.
-    pub network: Option<Frozen>,
+    pub(crate) network: Option<Frozen>,
     /// Channels of each stage's map.
-    pub channels: Vec<usize>,
+    pub(crate) channels: Vec<usize>,
     /// Channels of the maps of each of its heads.
-    pub heads: Vec<HeadMaps<usize>>,
+    pub(crate) heads: Vec<HeadMaps<usize>>,
     /// The levels of its detectors.
-    pub levels: Vec<Level>,
+    pub(crate) levels: Vec<Level>,
     /// The tasks of its heads.
-    pub tasks: Vec<String>,
+    pub(crate) tasks: Vec<String>,
     /// Hash of everything it computes with, on this adapter: must not change while it teaches.
-    pub fingerprint: u64,
+    pub(crate) fingerprint: u64,
     /// Hash of its file: must be the same when a distillation is resumed, on whatever adapter.
-    pub file_hash: u64,
+    pub(crate) file_hash: u64,
 }
 
 /// Who teaches a task.
@@ -95,6 +96,21 @@ impl TeacherSet {
 }
 
 impl Teacher {
+    /// `network` as it now is, for the data of `inputs`, on which it was trained.
+    ///
+    /// # Errors
+    /// GPU errors.
+    pub fn new(gpu: &Gpu, network: &Network, inputs: &Inputs) -> Result<Self> {
+        let [h, w, _] = inputs.image();
+        let tasks = network.spec().heads.iter().map(|head| head.task.clone()).collect();
+        let (channels, heads, levels) =
+            (network.stage_channels(), network.head_channels(), network.detector_levels([h, w]));
+        let frozen = network.freeze(gpu)?;
+        let fingerprint = frozen.fingerprint(gpu)?;
+        let file_hash = fingerprint;
+        Ok(Teacher { network: Some(frozen), channels, heads, levels, tasks, fingerprint, file_hash })
+    }
+
     /// One that is trained along: number `k`, for these tasks, on images of that size.
     pub(crate) fn peer(network: &Network, k: usize, tasks: &[&str], image: [usize; 2]) -> Self {
         // It has no file that could change; what it began with hangs on the run's seed alone.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{DistillConfig, MethodConfig};
 use crate::data::seed;
-use crate::distill::{DistillInput, DistillLoss, FeatureSite, Setup, TeacherOutputs, TeacherSite};
+use crate::distill::{
+    DistillInput, DistillLoss, FeatureSite, Method, MethodConfig, Setup, TeacherOutputs, TeacherSite,
+};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::loss::{Assigned, LabelLoss, LossRecorder};
@@ -13,13 +14,14 @@ use crate::params::Params;
 use crate::tape::Var;
 use crate::tasks::TaskObjective;
 use crate::tensor::Tensor;
+use crate::train::feed::Inputs;
 use crate::train::heads::Heads;
 use crate::train::layers::{channels, parts};
-use crate::train::teacher_set::{Teacher, TeacherAssignment};
+use crate::train::teacher_set::{Teacher, TeacherAssignment, TeacherSet};
 use crate::{Error, Result};
 
-/// The terms of a stage's loss.
-pub(crate) struct LossTerms {
+/// The terms of a learner's loss: each task's losses on labels, and each method against each teacher.
+pub struct LossTerms {
     terms: Vec<Term>,
     names: Vec<String>,
     teachers: Vec<Teacher>,
@@ -76,7 +78,10 @@ impl Term {
 
 /// What a student learns from beside the labels.
 pub(crate) struct DistillPlan<'a> {
-    pub config: &'a DistillConfig,
+    /// The methods with their settings.
+    pub methods: Vec<(&'static Method, &'a MethodConfig)>,
+    /// The weight of the labels.
+    pub task_weight: f32,
     /// Every teacher once.
     pub teachers: Vec<Teacher>,
     /// Who teaches each task.
@@ -86,8 +91,48 @@ pub(crate) struct DistillPlan<'a> {
 }
 
 impl LossTerms {
+    /// The labels of the tasks of the heads of `network`, with equal weights and each kind's usual loss.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have.
+    pub fn labels(gpu: &Gpu, inputs: &Inputs, network: &Network) -> Result<Self> {
+        let [h, w, _] = inputs.image();
+        Self::of_objectives(gpu, &inputs.objectives(network)?, &network.detector_levels([h, w]))
+    }
+
+    /// The same labels, and beside them `methods` against the teachers: every teacher of a task counts alike. What methods train beside
+    /// the student is drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, or a setting
+    /// that is missing.
+    pub fn distilled(
+        gpu: &Gpu,
+        inputs: &Inputs,
+        student: &Network,
+        teachers: &[Teacher],
+        methods: &[(&'static Method, MethodConfig)],
+        seed: u64,
+    ) -> Result<Self> {
+        let objectives = inputs.objectives(student)?;
+        let mut set = TeacherSet::new(objectives.len());
+        for teacher in teachers {
+            let number = set.add(teacher.clone());
+            for (task, objective) in objectives.iter().enumerate() {
+                if let Some(head) = teacher.tasks.iter().position(|name| *name == objective.task.name) {
+                    set.assign(task, number, head, 1.0);
+                }
+            }
+        }
+        let [h, w, _] = inputs.image();
+        let TeacherSet { teachers, lessons } = set;
+        let methods = methods.iter().map(|(method, config)| (*method, config)).collect();
+        let plan = DistillPlan { methods, task_weight: 1.0, teachers, lessons, seed };
+        Self::with_teachers(gpu, &objectives, &student.detector_levels([h, w]), plan, student)
+    }
+
     /// Labels alone; `levels` are those of the network's detectors.
-    pub(crate) fn labels(gpu: &Gpu, goals: &[TaskObjective], levels: &[Level]) -> Result<Self> {
+    pub(crate) fn of_objectives(gpu: &Gpu, goals: &[TaskObjective], levels: &[Level]) -> Result<Self> {
         let mut objective = LossTerms {
             terms: Vec::new(),
             names: Vec::new(),
@@ -102,15 +147,15 @@ impl LossTerms {
     }
 
     /// Labels and teachers.
-    pub(crate) fn distilled(
+    pub(crate) fn with_teachers(
         gpu: &Gpu,
         goals: &[TaskObjective],
         levels: &[Level],
         teaching: DistillPlan,
         student: &Network,
     ) -> Result<Self> {
-        let DistillPlan { config, teachers, lessons, seed } = teaching;
-        let mut objective = Self::labels(gpu, &[], levels)?;
+        let DistillPlan { methods, task_weight, teachers, lessons, seed } = teaching;
+        let mut objective = Self::of_objectives(gpu, &[], levels)?;
         objective.kept = vec![Vec::new(); teachers.len()];
         objective.teachers = teachers;
         let (own, own_heads) = (student.stage_channels(), student.head_channels());
@@ -118,9 +163,9 @@ impl LossTerms {
         let mut draws = 0;
         for (task, goal) in goals.iter().enumerate() {
             let (name, weight) = (&goal.task.name, goal.weight);
-            objective.push_labels(gpu, task, goal, weight * config.task_weight as f32, levels)?;
+            objective.push_labels(gpu, task, goal, weight * task_weight, levels)?;
             let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
-            for (method, settings) in config.used() {
+            for &(method, settings) in &methods {
                 if !settings.serves(method, name, goal.task.kind) || settings.weight == 0.0 {
                     continue;
                 }
@@ -198,7 +243,7 @@ impl LossTerms {
     }
 
     /// The terms' names: `task/ce`, `task/kd`, ….
-    pub(crate) fn names(&self) -> &[String] {
+    pub fn names(&self) -> &[String] {
         &self.names
     }
 

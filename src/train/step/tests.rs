@@ -87,7 +87,7 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
         staff.assign(task, number, 0, 1.0);
     }
     let (teachers, lessons) = (staff.teachers, staff.lessons);
-    let teaching = DistillPlan { config: &config, teachers, lessons, seed: 4 };
+    let teaching = DistillPlan { methods: config.used().collect(), task_weight: 1.0, teachers, lessons, seed: 4 };
     let tasks = ["t0", "t1"].map(|name| Task::class(name, Vec::new()));
     let goal = |(task, weight)| TaskObjective {
         task,
@@ -97,7 +97,7 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
         label_smoothing: 0.0,
     };
     let goals: Vec<TaskObjective> = tasks.iter().zip(weights).map(goal).collect();
-    LossTerms::distilled(&scene.gpu, &goals, &[], teaching, &scene.network).unwrap()
+    LossTerms::with_teachers(&scene.gpu, &goals, &[], teaching, &scene.network).unwrap()
 }
 
 /// Every gradient, the network's first.
@@ -193,36 +193,10 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let scene = scene();
     let mut objective = objective(&scene, [1.0, 0.5]);
     objective.scale_methods(Scaling::Normalise);
-    let trained = ParamGroups::new(
-        &scene.gpu,
-        &scene.network,
-        Vec::new(),
-        crate::optim::Rule::Sgd(crate::kernels::optimizer::Sgd {
-            lr: 0.1,
-            momentum: 0.9,
-            nesterov: true,
-            weight_decay: 0.0,
-        }),
-        None,
-    )
-    .unwrap();
-    let ledger = LossLog::new(&scene.gpu, objective.names().to_vec(), 1).unwrap();
     let before = scene.network.params().export(&scene.gpu).unwrap();
     let probe = |objective: &LossTerms| {
-        let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
-        scene
-            .cycle
-            .probe(&Parts {
-                gpu,
-                feed,
-                network,
-                objective,
-                trained: &trained,
-                ledger: &ledger,
-                peers: &[],
-                taught: None,
-            })
-            .unwrap()
+        let network = &scene.network;
+        scene.cycle.probe(&scene.gpu, &scene.feed, (network, objective), None).unwrap()
     };
     let products = probe(&objective);
     let scales = objective.scales(&products);

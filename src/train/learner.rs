@@ -1,0 +1,145 @@
+//! A network that learns: what it minimises, the log of its losses, and the optimizers of everything that is trained.
+
+use crate::balance::BalanceConfig;
+use crate::gpu::Gpu;
+use crate::loss::LossLog;
+use crate::nn::Network;
+use crate::optim::{Optimizer, Rule};
+use crate::params::Params;
+use crate::train::balancing::Balancing;
+use crate::train::terms::LossTerms;
+use crate::{Error, Result};
+
+/// Steps whose losses the log holds: reading them waits for the GPU.
+pub(crate) const LOG_STEPS: usize = 16;
+
+/// A network that learns, with the terms of its loss, the log of their values, and what is trained beside it.
+///
+/// [`StepRecorder::step`](crate::train::StepRecorder::step) lets one take a step, or several that learn from each other.
+pub struct Learner {
+    pub(crate) network: Network,
+    pub(crate) terms: LossTerms,
+    pub(crate) log: LossLog,
+    pub(crate) optimizer: Optimizer,
+    /// What methods train beside the network: adaptors.
+    pub(crate) extra: Vec<ParamGroup>,
+    /// How the tasks are balanced; `None`: by their weights alone.
+    pub(crate) balancing: Option<Balancing>,
+    /// Something that a recorded step holds as a constant has changed.
+    pub(super) changed: bool,
+    /// The terms' values summed over the steps since [`Learner::mean_losses`] was asked, and how many those are.
+    totals: (Vec<f64>, usize),
+}
+
+/// What is trained beside a network, with an optimizer of its own.
+pub(crate) struct ParamGroup {
+    pub params: Params,
+    pub optimizer: Optimizer,
+    /// Its learning rate in that of the network.
+    pub lr_factor: f32,
+}
+
+impl Learner {
+    /// A network that is to minimise `terms` by steps of `rule`; gradients are shortened to a norm of `clip_norm` at most.
+    ///
+    /// # Errors
+    /// GPU errors.
+    pub fn new(gpu: &Gpu, network: Network, terms: LossTerms, rule: Rule, clip_norm: Option<f32>) -> Result<Self> {
+        let group = |params: Params| {
+            Ok(ParamGroup { optimizer: Optimizer::new(gpu, &params, rule, clip_norm)?, params, lr_factor: 1.0 })
+        };
+        let extra = terms.adaptors().into_iter().map(|(_, params)| group(params.clone())).collect::<Result<_>>()?;
+        Ok(Learner {
+            optimizer: Optimizer::new(gpu, network.params(), rule, clip_norm)?,
+            log: LossLog::new(gpu, terms.names().to_vec(), LOG_STEPS)?,
+            network,
+            terms,
+            extra,
+            balancing: None,
+            changed: false,
+            totals: Default::default(),
+        })
+    }
+
+    /// The same with a learning rate of what is trained beside the network that is `factor` times that of the network.
+    pub fn with_adaptor_lr_factor(mut self, factor: f64) -> Self {
+        self.extra.iter_mut().for_each(|group| group.lr_factor = factor as f32);
+        self
+    }
+
+    /// The same with its tasks, or all its terms, balanced anew at each step; what the method draws hangs on `seed`. For a learner that
+    /// learns alone.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for settings that the method does not have.
+    pub fn balanced(mut self, config: &BalanceConfig, seed: u64) -> Result<Self> {
+        let tasks: Vec<&str> = self.network.spec().heads.iter().map(|head| head.task.as_str()).collect();
+        self.balancing = Balancing::new(config, &self.terms, &tasks, seed)?;
+        Ok(self)
+    }
+
+    /// The network, as it now is.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What it minimises.
+    pub fn terms(&self) -> &LossTerms {
+        &self.terms
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u64 {
+        self.optimizer.steps()
+    }
+
+    /// Learned values beside the network.
+    pub(crate) fn count_extra(&self) -> usize {
+        self.extra.iter().map(|group| group.params.count()).sum()
+    }
+
+    /// Makes ready for epoch number `epoch`, from 0, of so many: warm-ups and what is annealed.
+    pub fn begin_epoch(&mut self, epoch: usize, epochs: usize) {
+        self.changed |= self.terms.advance(epoch, epochs);
+    }
+
+    /// Begins a step: what changes from step to step is written.
+    pub(crate) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
+        self.log.prepare(gpu)?;
+        self.optimizer.prepare(gpu, lr)?;
+        self.extra.iter_mut().try_for_each(|group| group.optimizer.prepare(gpu, lr * group.lr_factor))
+    }
+
+    /// Each term's name and its mean over the steps since the last call. Waits for the GPU.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] where a loss is not finite.
+    pub fn mean_losses(&mut self, gpu: &Gpu) -> Result<Vec<(String, f64)>> {
+        self.flush(gpu)?;
+        let (sums, steps) = std::mem::take(&mut self.totals);
+        Ok(self.terms.names().iter().cloned().zip(sums.into_iter().map(|sum| sum / steps as f64)).collect())
+    }
+
+    /// Adds what the log holds to the totals.
+    pub(crate) fn flush(&mut self, gpu: &Gpu) -> Result<()> {
+        let rows = self.log.take(gpu)?;
+        let (sums, steps) = &mut self.totals;
+        sums.resize(self.terms.names().len(), 0.0);
+        *steps += rows.len();
+        for row in &rows {
+            if let Some((value, name)) = row.iter().zip(self.terms.names()).find(|(value, _)| !value.is_finite()) {
+                let at = format!("one of the {} steps before step {}", rows.len(), self.steps() + 1);
+                return Err(Error::NonFinite { what: format!("the loss {name}"), value: *value, at });
+            }
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+        Ok(())
+    }
+
+    /// Ends a step, the same dispatches each time: everything moves along its gradient, and methods keep what later steps need.
+    pub(crate) fn apply(&self, gpu: &Gpu) -> Result<()> {
+        self.optimizer.apply(gpu, self.network.params())?;
+        self.extra.iter().try_for_each(|group| group.optimizer.apply(gpu, &group.params))?;
+        self.terms.update_memory(gpu)
+    }
+}
