@@ -4,6 +4,7 @@
 //   relu       y = max(0, x)
 //   relu_grad  dx (+)= dy · [y > 0]
 //   fill       y = value
+//   lerp       y += factor · (x − y), the factor being out[0]
 
 #import shared/index
 
@@ -14,7 +15,7 @@ struct Params { length: u32, accumulate: u32, alpha: f32 }
 @group(0) @binding(2) var<storage, read> out: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-#for e in 0..4
+#for e in 0..5
 @compute @workgroup_size(64)
 #if e == 0
 fn axpy(
@@ -22,8 +23,10 @@ fn axpy(
 fn relu(
 #elif e == 2
 fn relu_grad(
-#else
+#elif e == 3
 fn fill(
+#else
+fn lerp(
 #endif
     @builtin(workgroup_id) wid: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -39,8 +42,10 @@ fn fill(
     var v = max(x[i], 0.0);
 #elif e == 2
     var v = select(0.0, x[i], out[i] > 0.0);
-#else
+#elif e == 3
     var v = p.alpha;
+#else
+    var v = out[0] * (x[i] - y[i]);
 #endif
     if p.accumulate != 0u {
         v += y[i];

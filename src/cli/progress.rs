@@ -273,6 +273,7 @@ mod tests {
             gradient_norms: None,
             val_loss: None,
             val: BTreeMap::from([("first".into(), metrics.clone()), ("second".into(), metrics.clone())]),
+            ema_val: BTreeMap::new(),
             best: true,
             seconds: 5.0,
             images_per_second: 80.4,

@@ -41,6 +41,10 @@ table! {
         /// Largest norm of the gradient; unlimited where it is not set.
         #[serde(skip_serializing_if = "Option::is_none")]
         clip_norm: Option<f64> = None, Optional(Number("a number above 0", |x| x > 0.0), 5.0);
+        /// Decay of the exponential moving average of the weights, which is measured and stored beside the best and the last weights
+        /// (`MODEL.ema`); none is kept where it is not set. Usual: 0.999.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ema_decay: Option<f64> = None, Optional(Number("a number of at least 0 and below 1", below_one), 0.999);
         /// Part of a label's probability that is spread over all classes.
         label_smoothing: f64 = 0.0, Number("a number of at least 0 and below 1", below_one);
     }

@@ -259,7 +259,8 @@ impl<'a> Stages<'a> {
         }
         let (bench, student) = (self.bench, &self.config.student);
         let own = self.stage(single.stage.clone(), stage.seed, &student.net, &student.train, stage.tasks.clone())?;
-        for ending in [".safetensors", ".last.safetensors"] {
+        let endings = [".safetensors", ".last.safetensors", ".ema.safetensors"];
+        for ending in endings.into_iter().filter(|ending| bench.path(&own, ending).exists()) {
             write_atomic(bench.path(stage, ending), &checkpoint::read(&bench.path(&own, ending))?)?;
         }
         let path = bench.path(&own, ".json");

@@ -46,6 +46,9 @@ pub struct Model {
     pub metrics: BTreeMap<String, Scores<MeanStd>>,
     /// The same of the last epoch's weights.
     pub last: BTreeMap<String, Scores<MeanStd>>,
+    /// The same of the moving average of the weights; empty where none was kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ema: BTreeMap<String, Scores<MeanStd>>,
     /// By task that names classes, summed over the seeds: rows are the labels, columns the predictions (best weights).
     pub confusion: BTreeMap<String, Vec<Vec<u64>>>,
 }
@@ -157,6 +160,7 @@ fn model(stage: &str, by_seed: &BTreeMap<u64, StageResult>) -> Result<Model> {
         macs: first.macs,
         metrics: scores(&results, |r| &r.best),
         last: scores(&results, |r| &r.last),
+        ema: scores(&results, |r| &r.ema),
         confusion,
     })
 }
@@ -254,6 +258,7 @@ mod tests {
             agreement: Vec::new(),
             best: of(|t| t.1),
             last: of(|t| t.2),
+            ema: BTreeMap::new(),
         }
     }
 

@@ -57,6 +57,21 @@ pub fn fill(gpu: &Gpu, y: &Tensor, value: f32) -> Result<()> {
     pass(gpu, "fill", value, None, None, &GradTarget::fresh(y.clone()))
 }
 
+/// `y += factor · (x − y)`, with `factor` `[1]` on the device so that a recorded step may take another each time.
+pub fn lerp(gpu: &Gpu, x: &Tensor, factor: &Tensor, y: &Tensor) -> Result<()> {
+    if x.len() != y.len() || factor.len() != 1 {
+        return Err(Error::Shape(format!("lerp of {:?} into {:?} by {:?}", x.shape(), y.shape(), factor.shape())));
+    }
+    gpu.launch(SOURCE, "lerp", &defines! {})?
+        .bind("x", x)
+        .bind("out", factor)
+        .bind("y", y)
+        .u32("length", y.len())
+        .u32("accumulate", 1)
+        .f32("alpha", 0.0)
+        .threads(y.len())
+}
+
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
     vec![Permutation { source: SOURCE, defines: defines! {} }]
@@ -82,6 +97,11 @@ fn run(gpu: &Gpu, n: usize) -> Result<Vec<Check>> {
         let want = added(&there, 1.0, &reference::elementwise::relu_grad(&y64, &x64));
         checks.push(Check::sum(format!("relu_grad, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, 1));
     }
+    let there = values(3, n);
+    let (average, factor) = (Tensor::from_f32(gpu, &there, &[n])?, Tensor::from_f32(gpu, &[0.25], &[1])?);
+    lerp(gpu, &x, &factor, &average)?;
+    let want = reference::elementwise::lerp(&f64s(&there), &x64, 0.25);
+    checks.push(Check::sum("lerp", average.to_f32(gpu)?, want, 2));
     let filled = Tensor::empty(gpu, &[n])?;
     fill(gpu, &filled, 0.25)?;
     checks.push(Check::sum("fill", filled.to_f32(gpu)?, vec![0.25; n], 1));

@@ -99,7 +99,7 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let images = feed.split(split)?;
     let one = |(seed, folder): (u64, PathBuf)| {
         let path = weights(&folder, model)?;
-        let stage = model.strip_suffix(".last").unwrap_or(model);
+        let stage = model.strip_suffix(".last").or(model.strip_suffix(".ema")).unwrap_or(model);
         let result = folder.join(format!("{}.json", stage.replace('/', "-")));
         if !result.exists() {
             let message = "belongs to a stage that is not finished; run the same command again to finish it";

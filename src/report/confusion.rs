@@ -120,6 +120,7 @@ mod tests {
             agreement: Vec::new(),
             best: by_task.clone(),
             last: by_task,
+            ema: BTreeMap::new(),
         };
         Summary::from_results("x", "x", &[0], vec![result], 1.0).unwrap()
     }

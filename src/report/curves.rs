@@ -248,6 +248,7 @@ mod tests {
                     gradient_norms: None,
                     val_loss: None,
                     val,
+                    ema_val: BTreeMap::new(),
                     best: true,
                     seconds: 1.0,
                     images_per_second: 1.0,

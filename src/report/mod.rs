@@ -60,6 +60,7 @@ mod tests {
                     agreement: Vec::new(),
                     best,
                     last,
+                    ema: BTreeMap::new(),
                 });
             }
         }

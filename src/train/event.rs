@@ -108,6 +108,9 @@ pub struct EpochRecord {
     pub val_loss: Option<f64>,
     /// Metrics by task on the validation split.
     pub val: BTreeMap<String, Scores>,
+    /// The same of the moving average of the weights; empty where none is kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ema_val: BTreeMap<String, Scores>,
     /// Whether these weights are the best so far.
     pub best: bool,
     /// Wall-clock time of the epoch with its validation.
@@ -177,6 +180,7 @@ mod tests {
             gradient_norms: None,
             val_loss: Some(0.25),
             val: BTreeMap::from([("digit".into(), metrics)]),
+            ema_val: BTreeMap::new(),
             best: true,
             seconds: 2.0,
             images_per_second: 100.0,

@@ -6,6 +6,7 @@ use crate::loss::LossLog;
 use crate::nn::Network;
 use crate::optim::{Optimizer, Rule};
 use crate::params::Params;
+use crate::train::average::WeightAverage;
 use crate::train::balancing::Balancing;
 use crate::train::terms::LossTerms;
 use crate::{Error, Result};
@@ -23,6 +24,8 @@ pub struct Learner {
     pub(crate) optimizer: Optimizer,
     /// What methods train beside the network: adaptors.
     pub(crate) extra: Vec<ParamGroup>,
+    /// The moving average of the network's weights, where it is kept.
+    pub(crate) average: Option<WeightAverage>,
     /// How the tasks are balanced; `None`: by their weights alone.
     pub(crate) balancing: Option<Balancing>,
     /// Something that a recorded step holds as a constant has changed.
@@ -55,6 +58,7 @@ impl Learner {
             network,
             terms,
             extra,
+            average: None,
             balancing: None,
             changed: false,
             totals: Default::default(),
@@ -65,6 +69,20 @@ impl Learner {
     pub fn with_adaptor_lr_factor(mut self, factor: f64) -> Self {
         self.extra.iter_mut().for_each(|group| group.lr_factor = factor as f32);
         self
+    }
+
+    /// The same with the exponential moving average of the network's weights: [`Learner::averaged`].
+    ///
+    /// # Errors
+    /// GPU errors.
+    pub fn with_average(mut self, gpu: &Gpu, decay: f64) -> Result<Self> {
+        self.average = Some(WeightAverage::new(gpu, &self.network, decay)?);
+        Ok(self)
+    }
+
+    /// The network with the moving average of the weights, where it is kept.
+    pub fn averaged(&self) -> Option<&Network> {
+        self.average.as_ref().map(|average| &average.network)
     }
 
     /// The same with its tasks, or all its terms, balanced anew at each step; what the method draws hangs on `seed`. For a learner that
@@ -81,6 +99,11 @@ impl Learner {
     /// The network, as it now is.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The network, when nothing more is to be learnt.
+    pub fn into_network(self) -> Network {
+        self.network
     }
 
     /// What it minimises.
@@ -107,6 +130,7 @@ impl Learner {
     pub(crate) fn prepare(&mut self, gpu: &Gpu, lr: f32) -> Result<()> {
         self.log.prepare(gpu)?;
         self.optimizer.prepare(gpu, lr)?;
+        self.average.iter().try_for_each(|average| average.prepare(gpu, self.optimizer.steps()))?;
         self.extra.iter_mut().try_for_each(|group| group.optimizer.prepare(gpu, lr * group.lr_factor))
     }
 
@@ -139,6 +163,7 @@ impl Learner {
     /// Ends a step, the same dispatches each time: everything moves along its gradient, and methods keep what later steps need.
     pub(crate) fn apply(&self, gpu: &Gpu) -> Result<()> {
         self.optimizer.apply(gpu, self.network.params())?;
+        self.average.iter().try_for_each(|average| average.apply(gpu, &self.network))?;
         self.extra.iter().try_for_each(|group| group.optimizer.apply(gpu, &group.params))?;
         self.terms.update_memory(gpu)
     }

@@ -43,6 +43,7 @@
 //! # Ok::<(), limbeck::Error>(())
 //! ```
 
+mod average;
 mod balanced_step;
 mod balancing;
 #[cfg(feature = "train")]

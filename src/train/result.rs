@@ -36,4 +36,7 @@ pub struct StageResult {
     pub best: BTreeMap<String, TaskResult>,
     /// By task, of the last epoch's weights.
     pub last: BTreeMap<String, TaskResult>,
+    /// By task, of the moving average of the weights after the last epoch; empty where none was kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ema: BTreeMap<String, TaskResult>,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::checkpoint::{self, to_json};
+use crate::checkpoint::{self, ModelCard, to_json};
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
 use crate::distill::TeacherOutputs;
@@ -63,6 +63,10 @@ impl<'a> StageTrainer<'a> {
             Ok(learner.with_adaptor_lr_factor(stage.adaptor_lr_factor))
         };
         let mut learners = networks.into_iter().map(learner).collect::<Result<Vec<_>>>()?;
+        if let (Some(decay), false) = (train.ema_decay, learners.is_empty()) {
+            let first = learners.remove(0).with_average(gpu, decay)?;
+            learners.insert(0, first);
+        }
         let Some(first) = learners.first() else { return Err(Error::Invalid("a stage without a network".into())) };
         let taught = !first.terms.teachers().is_empty();
         let samples = match taught || learners.len() > 1 {
@@ -304,6 +308,10 @@ impl<'a> StageTrainer<'a> {
             feed.evaluate_with_loss(gpu, &frozen, &feed.val, &stage.tasks, batch, &self.student().terms)?;
         let standing =
             Standing { score: feed.selection(&stage.tasks, &val), loss: Some(loss).filter(|l| l.is_finite()) };
+        let ema_val = match self.student().averaged() {
+            Some(average) => feed.evaluate(gpu, &average.freeze(gpu)?, &feed.val, &stage.tasks, batch)?,
+            None => Vec::new(),
+        };
         let best = self.progress.epoch == 0 || standing.replaces(&self.progress.best);
         if self.progress.epoch == 0 {
             self.tell_unscaled()?;
@@ -331,6 +339,7 @@ impl<'a> StageTrainer<'a> {
             gradient_norms: self.progress.gradient_norms.take(),
             val_loss: standing.loss,
             val: bench.task_names(stage).iter().zip(&val).map(|(t, r)| (t.to_string(), r.scores.clone())).collect(),
+            ema_val: bench.task_names(stage).iter().zip(ema_val).map(|(t, r)| (t.to_string(), r.scores)).collect(),
             best,
             seconds: self.progress.seconds + clock.elapsed().as_secs_f64(),
             images_per_second: (self.steps * stage.train.batch) as f64 / training.max(1e-9),
@@ -354,6 +363,14 @@ impl<'a> StageTrainer<'a> {
         let best = checkpoint::load(gpu, &bench.path(stage, ".safetensors"))?.0.freeze(gpu)?;
         let [h, w, _] = bench.feed.image();
         let (best, last) = (self.test(&best)?, self.test(&self.student().network.freeze(gpu)?)?);
+        let ema = match self.student().averaged() {
+            Some(average) => {
+                let card = ModelCard { val_score: None, ..card };
+                checkpoint::save(gpu, &bench.path(stage, ".ema.safetensors"), average, &card)?;
+                self.test(&average.freeze(gpu)?)?
+            }
+            None => BTreeMap::new(),
+        };
         let result = StageResult {
             stage: stage.name.clone(),
             seed: stage.seed,
@@ -366,6 +383,7 @@ impl<'a> StageTrainer<'a> {
             agreement: self.progress.agreement(),
             best,
             last,
+            ema,
         };
         let (data, teachers) = (format!("{:016x}", bench.data_fingerprint), self.student().terms.fingerprints());
         let finished = Finished { data, teachers, evaluate_on: bench.feed.evaluate_on, result };

@@ -183,6 +183,11 @@ impl Progress {
         for (i, values) in first.optimizer.export(gpu)?.iter().enumerate() {
             bundle.add(format!("optimizer.{i}"), vec![values.len()], values);
         }
+        if let Some(average) = first.averaged() {
+            for named in average.params().export(gpu)? {
+                bundle.add(format!("ema.{}", named.name), named.shape, &named.data);
+            }
+        }
         for (k, (params, optimizer)) in beside(learners).enumerate() {
             for named in params.export(gpu)? {
                 bundle.add(format!("beside.{k}.{}", named.name), named.shape, &named.data);
@@ -231,6 +236,9 @@ impl Progress {
             if i == 0 {
                 stored.restore(gpu, &learner.network)?;
                 learner.optimizer.import(gpu, &state("", moments)?, steps)?;
+                if let Some(average) = learner.averaged() {
+                    average.params().import(gpu, |name, _| Ok(stored.get(&format!("ema.{name}"))?.1))?;
+                }
                 continue;
             }
             import(learner.network.params(), k)?;

@@ -252,6 +252,7 @@ mod tests {
             agreement: Vec::new(),
             best: BTreeMap::new(),
             last: BTreeMap::new(),
+            ema: BTreeMap::new(),
         }
     }
 
