@@ -1,6 +1,7 @@
-// Focal loss over classes with a weight for each, mean over the labelled rows by their weights:
+// Focal loss over classes with a weight for each, mean over the labelled rows by their weights, or Poly-1 (POLY = 1):
 //   loss_i = w_y (1 − p_y)^γ (−log p_y) / Σ w,  p = softmax(z);
 //   dz_j = weight w_y / Σ w · (γ (1 − p_y)^(γ−1) p_y log p_y − (1 − p_y)^γ) ([j = y] − p_j).
+//   POLY adds ε (1 − p_y)^(γ+1) to the loss, and −ε (γ + 1) (1 − p_y)^γ p_y to the factor of ([j = y] − p_j).
 //
 // z, dz [rows, columns]; labels [rows], a label of `columns` or more marks a row without one; class_weights [columns]; row_loss [rows]
 // receives weight · loss_i, so that its sum is the loss. γ is 0 (cross entropy) or at least 1. A row is one invocation's (WIDE = 0) or
@@ -8,7 +9,7 @@
 
 #import shared/rows
 
-struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, gamma: f32, weight: f32 }
+struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, gamma: f32, epsilon: f32, weight: f32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> z: array<f32>;
@@ -62,8 +63,12 @@ fn focal(
     let log_p = z[at + min(label, p.columns - 1u)] - top - log(sums.x);
     let rest = sums.y / sums.x;
     let damped = power(rest, p.gamma);
+    var loss = -damped * log_p;
+#if POLY
+    loss += p.epsilon * damped * rest;
+#endif
     if row.writes {
-        row_loss[row.index] = select(0.0, -scale * damped * log_p, scale != 0.0);
+        row_loss[row.index] = select(0.0, scale * loss, scale != 0.0);
     }
 #if GRAD
     if row.live {
@@ -72,6 +77,9 @@ fn focal(
         if p.gamma > 0.0 {
             pull += p.gamma * power(rest, p.gamma - 1.0) * exp(log_p) * log_p;
         }
+#if POLY
+        pull -= p.epsilon * (p.gamma + 1.0) * damped * exp(log_p);
+#endif
         for (var j = row.first; j < p.columns; j += STEP) {
             // [j = y] − p_j; of the label itself the sum of the others.
             let toward = select(-exp(z[at + j] - top) * inverse, rest, j == label);

@@ -36,17 +36,62 @@ pub fn focal(
     focal_with(gpu, z, labels, class_weights, gamma, weight, dz, row_loss, variant)
 }
 
-fn variant_defines((rows, counting): (RowParallelism, Counting), grad: bool) -> Defines {
-    defines! { WIDE = rows.wide(), FUSED = counting.fused(), GRAD = grad }
+/// The same with `ε (1 − p[y])` added to the cross entropy of each row: Poly-1 (Leng et al. 2022, arXiv 2204.12511).
+pub fn poly1(
+    gpu: &Gpu,
+    z: &Tensor,
+    labels: &Tensor,
+    class_weights: &Tensor,
+    epsilon: f32,
+    weight: f32,
+    dz: Option<&GradTarget>,
+    row_loss: &Tensor,
+) -> Result<()> {
+    let class = gpu.profile().class;
+    let variant = (RowParallelism::choose(z.columns(), class), Counting::choose(z.rows(), class));
+    poly1_with(gpu, z, labels, class_weights, epsilon, weight, dz, row_loss, variant)
+}
+
+fn variant_defines((rows, counting): (RowParallelism, Counting), grad: bool, poly: bool) -> Defines {
+    defines! { WIDE = rows.wide(), FUSED = counting.fused(), GRAD = grad, POLY = poly }
+}
+
+/// [`poly1`] in a given variant.
+pub fn poly1_with(
+    gpu: &Gpu,
+    z: &Tensor,
+    labels: &Tensor,
+    class_weights: &Tensor,
+    epsilon: f32,
+    weight: f32,
+    dz: Option<&GradTarget>,
+    row_loss: &Tensor,
+    variant: (RowParallelism, Counting),
+) -> Result<()> {
+    launch(gpu, z, labels, class_weights, (0.0, Some(epsilon)), weight, dz, row_loss, variant)
 }
 
 /// [`focal`] in a given variant.
-pub fn focal_with<'a>(
-    gpu: &'a Gpu,
+pub fn focal_with(
+    gpu: &Gpu,
     z: &Tensor,
     labels: &Tensor,
     class_weights: &Tensor,
     gamma: f32,
+    weight: f32,
+    dz: Option<&GradTarget>,
+    row_loss: &Tensor,
+    variant: (RowParallelism, Counting),
+) -> Result<()> {
+    launch(gpu, z, labels, class_weights, (gamma, None), weight, dz, row_loss, variant)
+}
+
+fn launch<'a>(
+    gpu: &'a Gpu,
+    z: &Tensor,
+    labels: &Tensor,
+    class_weights: &Tensor,
+    (gamma, epsilon): (f32, Option<f32>),
     weight: f32,
     dz: Option<&GradTarget>,
     row_loss: &Tensor,
@@ -61,7 +106,7 @@ pub fn focal_with<'a>(
     if let Some(dz) = dz {
         expect("focal", "dz", &dz.tensor, z.shape())?;
     }
-    let defines = variant_defines(variant, dz.is_some());
+    let defines = variant_defines(variant, dz.is_some(), epsilon.is_some());
     let prepare = |launch: Launch<'a>| {
         launch
             .bind("labels", labels)
@@ -71,6 +116,7 @@ pub fn focal_with<'a>(
             .u32("samples", z.rows())
             .u32("accumulate", flag(dz))
             .f32("gamma", gamma)
+            .f32("epsilon", epsilon.unwrap_or(0.0))
             .f32("weight", weight)
     };
     let (rows, counting) = variant;
@@ -90,7 +136,8 @@ fn variants() -> Vec<(RowParallelism, Counting)> {
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    let all = variants().into_iter().flat_map(|v| [false, true].map(|grad| variant_defines(v, grad)));
+    let kinds = [(false, false), (true, false), (false, true), (true, true)];
+    let all = variants().into_iter().flat_map(|v| kinds.map(|(grad, poly)| variant_defines(v, grad, poly)));
     all.map(|defines| Permutation { source: SOURCE, defines }).collect()
 }
 
@@ -117,6 +164,10 @@ fn run(gpu: &Gpu, b: usize, c: usize, gamma: f32, missing: fn(usize) -> bool) ->
     let (zs, ws) = (f64s(&z), f64s(&class_weights));
     let loss = reference::focal::forward(&zs, &labels, &ws, gamma.into());
     let dz = reference::focal::grad(&zs, &labels, &ws, gamma.into());
+    let poly = [-1.0f32, 2.0].map(|epsilon| {
+        let loss = reference::focal::poly1(&zs, &labels, &ws, epsilon.into());
+        (epsilon, (loss, reference::focal::poly1_grad(&zs, &labels, &ws, epsilon.into())))
+    });
     let (z, labels) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_u32(gpu, &labels, &[b])?);
     let class_weights = Tensor::from_f32(gpu, &class_weights, &[c])?;
     let mut checks = Vec::new();
@@ -125,6 +176,14 @@ fn run(gpu: &Gpu, b: usize, c: usize, gamma: f32, missing: fn(usize) -> bool) ->
         checks.extend(fused(gpu, &what, (&[b, c], b), weight, (loss, &dz), c, |out, row_loss| {
             focal_with(gpu, &z, &labels, &class_weights, gamma, weight, out, row_loss, variant)
         })?);
+        if gamma == 0.0 {
+            for (epsilon, (loss, dz)) in &poly {
+                let what = format!("poly-1, epsilon {epsilon}, {what}");
+                checks.extend(fused(gpu, &what, (&[b, c], b), weight, (*loss, dz), c, |out, row_loss| {
+                    poly1_with(gpu, &z, &labels, &class_weights, *epsilon, weight, out, row_loss, variant)
+                })?);
+            }
+        }
     }
     Ok(checks)
 }

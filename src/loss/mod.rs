@@ -12,6 +12,7 @@ mod dice;
 mod focal;
 mod log;
 mod method;
+mod poly1;
 mod regression;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
@@ -21,6 +22,7 @@ pub use dice::Dice;
 pub use focal::Focal;
 pub use log::LossLog;
 pub use method::{Assigned, LabelLoss, LossMethod, LossSetup};
+pub use poly1::Poly1;
 pub use regression::Regression;
 
 pub use crate::setting::{Domain, Key};
@@ -32,8 +34,15 @@ use crate::tape::{Tape, Var};
 use crate::tensor::{GradTarget, Tensor};
 
 /// Every loss that a task may choose.
-pub const METHODS: &[LossMethod] =
-    &[cross_entropy::CROSS_ENTROPY, focal::FOCAL, dice::DICE, regression::L2, regression::L1, regression::HUBER];
+pub const METHODS: &[LossMethod] = &[
+    cross_entropy::CROSS_ENTROPY,
+    focal::FOCAL,
+    poly1::POLY1,
+    dice::DICE,
+    regression::L2,
+    regression::L1,
+    regression::HUBER,
+];
 
 /// The losses that `text` names: one, or a sum such as `cross_entropy+dice`. `None` where one is unknown or listed twice.
 pub fn methods(text: &str) -> Option<Vec<&'static LossMethod>> {

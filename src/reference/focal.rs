@@ -43,6 +43,28 @@ pub fn grad(z: &[f64], labels: &[u32], weights: &[f64], gamma: f64) -> Vec<f64> 
     dz
 }
 
+/// Poly-1: cross entropy with class weights, and `epsilon w_y (1 - p_y)` beside it (Leng et al., "PolyLoss", ICLR 2022, arXiv 2204.12511;
+/// the weights are ours).
+pub fn poly1(z: &[f64], labels: &[u32], weights: &[f64], epsilon: f64) -> f64 {
+    let c = weights.len();
+    let (logp, total) = (log_softmax(z, c, 1.0), total(labels, weights));
+    let one = |(logp, &label): (&[f64], &u32)| class(label, c).map_or(0.0, |y| weights[y] * (1.0 - logp[y].exp()));
+    let sum: f64 = logp.chunks_exact(c).zip(labels).map(one).sum();
+    forward(z, labels, weights, 0.0) + if total > 0.0 { epsilon * sum / total } else { 0.0 }
+}
+
+/// Its gradient by z, `[rows, c]`: that of the cross entropy, longer by `1 + epsilon p_y`.
+pub fn poly1_grad(z: &[f64], labels: &[u32], weights: &[f64], epsilon: f64) -> Vec<f64> {
+    let c = weights.len();
+    let (logp, mut dz) = (log_softmax(z, c, 1.0), grad(z, labels, weights, 0.0));
+    for ((row, logp), &label) in dz.chunks_exact_mut(c).zip(logp.chunks_exact(c)).zip(labels) {
+        if let Some(y) = class(label, c) {
+            row.iter_mut().for_each(|v| *v *= 1.0 + epsilon * logp[y].exp());
+        }
+    }
+    dz
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +101,13 @@ mod tests {
             let by_z = finite_difference(|z| forward(z, &labels, &weights, gamma), &z);
             assert_close(&grad(&z, &labels, &weights, gamma), &by_z, 1e-9);
         }
+        for epsilon in [-1.0, 0.0, 2.0] {
+            let by_z = finite_difference(|z| poly1(z, &labels, &weights, epsilon), &z);
+            assert_close(&poly1_grad(&z, &labels, &weights, epsilon), &by_z, 1e-9);
+        }
+        // The terms of the expansion of −log p: ε changes the weight of the first, 1 − p, alone.
+        let sure = [20.0, 0.0];
+        let ratio = poly1(&sure, &[0], &[1.0; 2], 2.0) / forward(&sure, &[0], &[1.0; 2], 0.0);
+        assert!((ratio - 3.0).abs() < 1e-6, "{ratio}");
     }
 }

@@ -237,7 +237,7 @@ fn tasks_of_other_kinds() {
     expect(
         "[tasks.first]\nloss = \"dice\"\n",
         "run.toml:2: tasks.first.loss: ",
-        "class, which takes \"cross_entropy\" or \"focal\"",
+        "class, which takes \"cross_entropy\", \"focal\" or \"poly1\"",
     );
     let smoothed = "[tasks.mask]\nloss = \"dice\"\n[train]\nlabel_smoothing = 0.1\n";
     refused(smoothed, "run.toml:4: tasks.mask: ", "label_smoothing");
