@@ -3,32 +3,87 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::RunData;
-use super::keys::MasksOptions;
+use serde::Serialize;
+
+use super::keys::{self, MasksOptions};
+use super::{RunData, Table};
 use crate::data::formats::coco::OnError;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::{Dataset, Limits, Skipped, TaskKind, seed, split};
+use crate::settings::{Files, Section};
 use crate::{Error, Result};
 
-/// Tasks by name, and what each asks for.
-pub(super) fn tasks(chosen: &[TaskChoice]) -> Vec<(&'static str, TaskKind)> {
-    chosen.iter().map(|task| (task.name(), task.kind())).collect()
+/// The keys of [`ObjectOptions`].
+pub(super) const KEYS: &[&str] = &["size", "channels", "tasks", "on_error", "limit", "evaluate_on"];
+/// Their tables.
+pub(super) const TABLES: &[Table] = &[("limit", keys::COUNTS)];
+/// The key of sources whose masks may lie in files of their own.
+pub(super) const MASKS: &[&str] = &["masks"];
+/// Its table.
+pub(super) const MASK_TABLES: &[Table] = &[("masks", keys::MASKS)];
+
+/// What all sources of images with objects let one choose.
+#[derive(Debug, Serialize)]
+pub(super) struct ObjectOptions {
+    /// Height and width of the canvas on which every image is put, its proportions kept.
+    pub size: [usize; 2],
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// What is asked of them; each is a task of its own.
+    pub tasks: Vec<TaskChoice>,
+    /// What is done with images and annotations that cannot be used.
+    pub on_error: OnError,
+    /// Masks in files of their own; drawn from the objects' outlines where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MasksOptions>,
+    /// Use only so many images of each split.
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limit: Limits,
 }
 
-/// How a data set is made of images with objects.
-pub(super) fn options(
-    run: &RunData,
-    (size, channels): ([usize; 2], usize),
-    tasks: &[TaskChoice],
-    masks: Option<&MasksOptions>,
-    on_error: OnError,
-) -> Result<objects::Options> {
-    let masks = masks.map(|m| {
-        let (folder, ignored) = (run.root.join(&m.folder), m.ignored.clone());
-        Ok::<_, Error>(objects::MaskFiles { folder, names: m.names.read(run)?, ignored })
-    });
-    let masks = masks.transpose()?.map_or(objects::Masks::Drawn, objects::Masks::Files);
-    Ok(objects::Options { size, channels, questions: tasks.to_vec(), masks, on_error })
+impl ObjectOptions {
+    /// Of a source whose tasks are among `all`, and `usual` where nothing is written.
+    pub(super) fn read(
+        s: &Section,
+        all: &[(&'static str, TaskChoice)],
+        usual: &[(&'static str, TaskChoice)],
+    ) -> Result<Self> {
+        let usual: Vec<_> = usual.iter().map(|(_, task)| *task).collect();
+        let tasks = keys::chosen_tasks(s, all, &usual)?;
+        Ok(ObjectOptions {
+            size: keys::canvas(s)?,
+            channels: keys::channels(s)?,
+            on_error: s.choice("on_error", OnError::Fail)?,
+            masks: keys::masks(s, &tasks)?,
+            limit: keys::limit(s)?,
+            tasks,
+        })
+    }
+
+    /// The tasks by name, and what each asks for.
+    pub(super) fn tasks(&self) -> Vec<(&str, TaskKind)> {
+        self.tasks.iter().map(|task| (task.name(), task.kind())).collect()
+    }
+
+    /// How a data set is made of the images.
+    pub(super) fn options(&self, run: &RunData) -> Result<objects::Options> {
+        let masks = self.masks.as_ref().map(|m| {
+            let (folder, ignored) = (run.root.join(&m.folder), m.ignored.clone());
+            Ok::<_, Error>(objects::MaskFiles { folder, names: m.names.read(run)?, ignored })
+        });
+        Ok(objects::Options {
+            size: self.size,
+            channels: self.channels,
+            questions: self.tasks.clone(),
+            masks: masks.transpose()?.map_or(objects::Masks::Drawn, objects::Masks::Files),
+            on_error: self.on_error,
+        })
+    }
+
+    /// Refuses a missing folder of masks.
+    pub(super) fn look(&self, files: &Files) -> Result<()> {
+        self.masks.as_ref().map_or(Ok(()), |masks| masks.look(files))
+    }
 }
 
 /// Images in `folder` that nothing is known of, and masks that belong to no image; not what stands in `skipped` already.

@@ -5,19 +5,18 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::annotated::{self, limited, options, unused};
-use super::keys::{self, MasksOptions};
-use super::{RunData, Source, SourceKind, SourceOptions};
-use crate::data::formats::coco::{self, OnError};
+use super::annotated::{self, ObjectOptions, limited, unused};
+use super::{RunData, Source, SourceKind, SourceOptions, keys};
+use crate::data::formats::coco;
 use crate::data::formats::objects::{self, TaskChoice};
-use crate::data::{Dataset, Limits, Skipped, TaskKind};
+use crate::data::{Dataset, Skipped};
 use crate::settings::{Files, Section};
 use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "coco",
-    keys: &["images", "train", "val", "test", "size", "channels", "tasks", "on_error", "masks", "limit", "evaluate_on"],
-    tables: &[("masks", keys::MASKS), ("limit", keys::COUNTS)],
+    keys: &[&["images", "train", "val", "test"], annotated::KEYS, annotated::MASKS],
+    tables: &[annotated::TABLES, annotated::MASK_TABLES],
     read,
 };
 
@@ -31,54 +30,27 @@ struct Coco {
     val: PathBuf,
     /// The file of the test images.
     test: PathBuf,
-    /// Height and width of the canvas on which every image is put, its proportions kept.
-    size: [usize; 2],
-    /// 1 (grey) or 3 (RGB).
-    channels: usize,
-    /// What is asked of them; each is a task of its own.
-    tasks: Vec<TaskChoice>,
-    /// What is done with images and annotations that cannot be used.
-    on_error: OnError,
-    /// Masks in files of their own; drawn from the objects' outlines where there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    masks: Option<MasksOptions>,
-    /// Use only so many images of each split.
-    #[serde(skip_serializing_if = "Limits::is_none")]
-    limit: Limits,
+    #[serde(flatten)]
+    shared: ObjectOptions,
 }
 
 fn read(s: &Section) -> Result<Source> {
     let file = |key| s.required(key, "a file of COCO instances below data.root").map(PathBuf::from);
-    let tasks = keys::chosen_tasks(s, &TaskChoice::ALL, &TaskChoice::ALL.map(|(_, task)| task))?;
-    let coco = Coco {
-        images: keys::images(s)?,
-        train: file("train")?,
-        val: file("val")?,
-        test: file("test")?,
-        size: keys::canvas(s)?,
-        channels: keys::channels(s)?,
-        on_error: s.choice("on_error", OnError::Fail)?,
-        masks: keys::masks(s, &tasks)?,
-        limit: keys::limit(s)?,
-        tasks,
-    };
+    let shared = ObjectOptions::read(s, &TaskChoice::ALL, &TaskChoice::ALL)?;
+    let coco = Coco { images: keys::images(s)?, train: file("train")?, val: file("val")?, test: file("test")?, shared };
     Source::new(&KIND, coco)
 }
 
 impl SourceOptions for Coco {
-    fn tasks(&self) -> Vec<(&str, TaskKind)> {
-        annotated::tasks(&self.tasks)
-    }
-
-    fn size(&self) -> Option<[usize; 2]> {
-        Some(self.size)
+    fn shared(&self) -> Option<&ObjectOptions> {
+        Some(&self.shared)
     }
 
     /// Three files of instances, of the same categories.
     fn load(&self, run: &RunData) -> Result<Dataset> {
         let files = [&self.train, &self.val, &self.test].map(|file| run.root.join(file));
         let [train, val, test] = &files;
-        let read = |file| coco::read(file, self.on_error);
+        let read = |file| coco::read(file, self.shared.on_error);
         let read = [read(train)?, read(val)?, read(test)?];
         for (path, other) in files.iter().zip(&read) {
             if other.classes != read[0].classes {
@@ -97,13 +69,12 @@ impl SourceOptions for Coco {
                 return Err(Error::data(file, "images", message));
             }
         }
-        let canvas = (self.size, self.channels);
-        let options = options(run, canvas, &self.tasks, self.masks.as_ref(), self.on_error)?;
+        let options = self.shared.options(run)?;
         let classes = read[0].classes.clone();
         let mut skipped: Vec<Skipped> = read.into_iter().flat_map(|r| r.skipped).collect();
         skipped.extend(unused(Some(&folder), parts.iter().flatten(), &skipped, &options));
         let [train, val, test] = parts.map(|part| objects::present(part, &mut skipped));
-        limited(run, (&classes, skipped), [train?, val?, test?], &self.limit, &options)
+        limited(run, (&classes, skipped), [train?, val?, test?], &self.shared.limit, &options)
     }
 
     fn look(&self, files: &Files) -> Result<()> {
@@ -111,18 +82,6 @@ impl SourceOptions for Coco {
             files.file(&[key], path)?;
         }
         files.folder(&["images"], &self.images)?;
-        self.masks.as_ref().map_or(Ok(()), |masks| masks.look(files))
-    }
-
-    fn limit(&self) -> Limits {
-        self.limit
-    }
-
-    fn moves(&self) -> bool {
-        true
-    }
-
-    fn letterboxed(&self) -> bool {
-        true
+        self.shared.look(files)
     }
 }

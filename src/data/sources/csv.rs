@@ -14,7 +14,7 @@ use crate::settings::{Choice, Files, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "csv",
-    keys: &[
+    keys: &[&[
         "file",
         "images",
         "image",
@@ -26,7 +26,7 @@ pub(super) static KIND: SourceKind = SourceKind {
         "test_fraction",
         "on_error",
         "columns",
-    ],
+    ]],
     tables: &[],
     read,
 };

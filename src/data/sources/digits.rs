@@ -9,7 +9,7 @@ use crate::data::{Dataset, TaskKind, digits, seed};
 use crate::settings::Section;
 
 pub(super) static KIND: SourceKind =
-    SourceKind { name: "digits", keys: &["canvas", "samples"], tables: &[("samples", keys::COUNTS)], read };
+    SourceKind { name: "digits", keys: &[&["canvas", "samples"]], tables: &[&[("samples", keys::COUNTS)]], read };
 
 #[derive(Debug, Serialize)]
 struct Digits {

@@ -13,8 +13,8 @@ use crate::settings::{Files, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "folder",
-    keys: &["folder", "task", "also", "size", "channels", "val_fraction", "test_fraction", "limit"],
-    tables: &[("limit", keys::COUNTS)],
+    keys: &[&["folder", "task", "also", "size", "channels", "val_fraction", "test_fraction", "limit"]],
+    tables: &[&[("limit", keys::COUNTS)]],
     read,
 };
 

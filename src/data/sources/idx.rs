@@ -12,8 +12,8 @@ use crate::settings::{Files, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "idx",
-    keys: &["files", "val_fraction", "limit"],
-    tables: &[("files", FILES), ("limit", keys::COUNTS)],
+    keys: &[&["files", "val_fraction", "limit"]],
+    tables: &[&[("files", FILES), ("limit", keys::COUNTS)]],
     read,
 };
 

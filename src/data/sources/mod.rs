@@ -25,6 +25,7 @@ use crate::data::formats::coco::OnError;
 use crate::data::{Dataset, Limits, TaskKind};
 use crate::settings::{Choice, Files, Section, either};
 use crate::{Error, Result};
+use annotated::ObjectOptions;
 
 /// Every source, in the order in which they are listed to the user.
 static SOURCES: &[&SourceKind] = &[
@@ -45,21 +46,39 @@ static SOURCES: &[&SourceKind] = &[
 struct SourceKind {
     /// What `data.source` calls it.
     name: &'static str,
-    /// The keys of `[data]` that it understands, beside those of every source.
-    keys: &'static [&'static str],
+    /// The keys of `[data]` that it understands, beside those of every source: its own, and those that it shares.
+    keys: &'static [&'static [&'static str]],
     /// The tables inside `[data]` that it understands, with their keys. One whose keys the user chooses is not among them.
-    tables: &'static [(&'static str, &'static [&'static str])],
+    tables: &'static [&'static [Table]],
     /// Reads its options.
     read: fn(&Section) -> Result<Source>,
 }
 
+/// A table inside `[data]` with its keys.
+type Table = (&'static str, &'static [&'static str]);
+
+impl SourceKind {
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().copied().flatten().copied()
+    }
+}
+
 /// The options of a source.
 trait SourceOptions: fmt::Debug + Send + Sync {
+    /// The options that sources of images with objects share, where it is one of them; they answer what follows.
+    fn shared(&self) -> Option<&ObjectOptions> {
+        None
+    }
+
     /// Its tasks by name, in the order of their labels, and what each asks for.
-    fn tasks(&self) -> Vec<(&str, TaskKind)>;
+    fn tasks(&self) -> Vec<(&str, TaskKind)> {
+        self.shared().map_or_else(Vec::new, ObjectOptions::tasks)
+    }
 
     /// Height and width of its images, where the options tell.
-    fn size(&self) -> Option<[usize; 2]>;
+    fn size(&self) -> Option<[usize; 2]> {
+        self.shared().map(|shared| shared.size)
+    }
 
     /// Reads, splits and, where it says so, composes.
     fn load(&self, run: &RunData) -> Result<Dataset>;
@@ -71,7 +90,7 @@ trait SourceOptions: fmt::Debug + Send + Sync {
 
     /// How many images of each split are used at most.
     fn limit(&self) -> Limits {
-        Limits::default()
+        self.shared().map_or_else(Limits::default, |shared| shared.limit)
     }
 
     /// How many folders have that limit, each for itself.
@@ -81,12 +100,12 @@ trait SourceOptions: fmt::Debug + Send + Sync {
 
     /// Whether the labels of images move with their pixels, or are as likely mirrored as not.
     fn moves(&self) -> bool {
-        false
+        self.shared().is_some()
     }
 
     /// Whether images keep their proportions on the canvas.
     fn letterboxed(&self) -> bool {
-        false
+        self.shared().is_some()
     }
 }
 
@@ -152,10 +171,11 @@ impl Source {
     pub(crate) fn read(s: &Section) -> Result<Source> {
         let kind =
             s.one_of("source", &SOURCES.iter().map(|kind| (kind.name, *kind)).collect::<Vec<_>>(), SOURCES[0])?;
-        let stranger = SOURCES.iter().flat_map(|other| other.keys).find(|key| s.has(key) && !kind.keys.contains(key));
+        let stranger =
+            SOURCES.iter().flat_map(|o| o.keys()).find(|key| s.has(key) && !kind.keys().any(|own| own == *key));
         if let Some(key) = stranger {
             let owners =
-                SOURCES.iter().filter(|other| other.keys.contains(key)).map(|other| format!("{:?}", other.name));
+                SOURCES.iter().filter(|o| o.keys().any(|own| own == key)).map(|other| format!("{:?}", other.name));
             let owners = either(&owners.collect::<Vec<_>>());
             let message =
                 format!("has no meaning for source = {:?}; remove it, or set data.source = {owners}", kind.name);
@@ -167,18 +187,18 @@ impl Source {
     /// The keys of `[data]` that some source understands, each once.
     pub(crate) fn keys() -> Vec<&'static str> {
         let mut all = Vec::new();
-        for key in SOURCES.iter().flat_map(|kind| kind.keys) {
-            if !all.contains(key) {
-                all.push(*key);
+        for key in SOURCES.iter().flat_map(|kind| kind.keys()) {
+            if !all.contains(&key) {
+                all.push(key);
             }
         }
         all
     }
 
     /// The tables inside `[data]` with their keys, each once.
-    pub(crate) fn tables() -> Vec<(&'static str, &'static [&'static str])> {
-        let mut all: Vec<(&str, &[&str])> = Vec::new();
-        for table in SOURCES.iter().flat_map(|kind| kind.tables) {
+    pub(crate) fn tables() -> Vec<Table> {
+        let mut all: Vec<Table> = Vec::new();
+        for table in SOURCES.iter().flat_map(|kind| kind.tables).copied().flatten() {
             if !all.contains(table) {
                 all.push(*table);
             }

@@ -12,8 +12,8 @@ use crate::settings::{Files, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "pair",
-    keys: &["canvas", "samples", "val_fraction", "first", "second"],
-    tables: &[("samples", keys::COUNTS), ("first", idx::FILES), ("second", idx::FILES)],
+    keys: &[&["canvas", "samples", "val_fraction", "first", "second"]],
+    tables: &[&[("samples", keys::COUNTS), ("first", idx::FILES), ("second", idx::FILES)]],
     read,
 };
 

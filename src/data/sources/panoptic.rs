@@ -4,31 +4,18 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::annotated::{self, one_set, options, unused};
+use super::annotated::{self, ObjectOptions, one_set, unused};
 use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::Result;
-use crate::data::formats::coco::OnError;
+use crate::data::Dataset;
 use crate::data::formats::objects::{self, TaskChoice};
 use crate::data::formats::panoptic;
-use crate::data::{Dataset, Limits, TaskKind};
 use crate::settings::{Files, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "panoptic",
-    keys: &[
-        "images",
-        "annotations",
-        "segments",
-        "size",
-        "channels",
-        "val_fraction",
-        "test_fraction",
-        "tasks",
-        "on_error",
-        "limit",
-        "evaluate_on",
-    ],
-    tables: &[("limit", keys::COUNTS)],
+    keys: &[&["images", "annotations", "segments", "val_fraction", "test_fraction"], annotated::KEYS],
+    tables: &[annotated::TABLES],
     read,
 };
 
@@ -40,21 +27,12 @@ struct Panoptic {
     annotations: PathBuf,
     /// The folder of the PNG files whose colours number segments, relative to `data.root`.
     segments: PathBuf,
-    /// Height and width of the canvas on which every image is put, its proportions kept.
-    size: [usize; 2],
-    /// 1 (grey) or 3 (RGB).
-    channels: usize,
     /// Part of the images kept for validation.
     val_fraction: f64,
     /// Part of the images kept for the test.
     test_fraction: f64,
-    /// What is asked of them; each is a task of its own.
-    tasks: Vec<TaskChoice>,
-    /// What is done with images and annotations that cannot be used.
-    on_error: OnError,
-    /// Use only so many images of each split.
-    #[serde(skip_serializing_if = "Limits::is_none")]
-    limit: Limits,
+    #[serde(flatten)]
+    shared: ObjectOptions,
 }
 
 fn read(s: &Section) -> Result<Source> {
@@ -63,55 +41,36 @@ fn read(s: &Section) -> Result<Source> {
         images: keys::images(s)?,
         annotations: s.required("annotations", "a file of panoptic annotations below data.root")?.into(),
         segments: s.required("segments", "the folder of the segments' .png files below data.root")?.into(),
-        size: keys::canvas(s)?,
-        channels: keys::channels(s)?,
         val_fraction,
         test_fraction,
-        tasks: keys::chosen_tasks(s, &TaskChoice::ALL, &TaskChoice::ALL.map(|(_, task)| task))?,
-        on_error: s.choice("on_error", OnError::Fail)?,
-        limit: keys::limit(s)?,
+        shared: ObjectOptions::read(s, &TaskChoice::ALL, &TaskChoice::ALL)?,
     };
     Source::new(&KIND, panoptic)
 }
 
 impl SourceOptions for Panoptic {
-    fn tasks(&self) -> Vec<(&str, TaskKind)> {
-        annotated::tasks(&self.tasks)
-    }
-
-    fn size(&self) -> Option<[usize; 2]> {
-        Some(self.size)
+    fn shared(&self) -> Option<&ObjectOptions> {
+        Some(&self.shared)
     }
 
     /// One file of segments, cut into three.
     fn load(&self, run: &RunData) -> Result<Dataset> {
         let [file, images, segments] =
             [&self.annotations, &self.images, &self.segments].map(|path| run.root.join(path));
-        let found = panoptic::read(&file, &images, &segments, self.on_error)?;
-        let options = options(run, (self.size, self.channels), &self.tasks, None, self.on_error)?;
-        let options = objects::Options { masks: objects::Masks::Segments(found.classes), ..options };
+        let found = panoptic::read(&file, &images, &segments, self.shared.on_error)?;
+        let masks = objects::Masks::Segments(found.classes);
+        let options = objects::Options { masks, ..self.shared.options(run)? };
         let mut skipped = found.skipped;
         skipped.extend(unused(Some(&images), &found.images, &skipped, &options));
         let all = objects::present(found.images, &mut skipped)?;
         let fractions = [self.val_fraction, self.test_fraction];
-        one_set(run, (&found.things, &all, skipped), fractions, &self.limit, &options)
+        one_set(run, (&found.things, &all, skipped), fractions, &self.shared.limit, &options)
     }
 
     fn look(&self, files: &Files) -> Result<()> {
         files.file(&["annotations"], &self.annotations)?;
         files.folder(&["images"], &self.images)?;
-        files.folder(&["segments"], &self.segments)
-    }
-
-    fn limit(&self) -> Limits {
-        self.limit
-    }
-
-    fn moves(&self) -> bool {
-        true
-    }
-
-    fn letterboxed(&self) -> bool {
-        true
+        files.folder(&["segments"], &self.segments)?;
+        self.shared.look(files)
     }
 }

@@ -11,8 +11,8 @@ use crate::settings::Section;
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "scenes",
-    keys: &["size", "samples", "objects", "tasks"],
-    tables: &[("samples", keys::COUNTS)],
+    keys: &[&["size", "samples", "objects", "tasks"]],
+    tables: &[&[("samples", keys::COUNTS)]],
     read,
 };
 

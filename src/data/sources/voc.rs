@@ -5,34 +5,23 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::annotated::{self, cut, cut_one, limited, options, unused};
-use super::keys::{self, BOXES, MasksOptions};
+use super::annotated::{self, ObjectOptions, cut, cut_one, limited, unused};
+use super::keys::{self, BOXES};
 use super::{RunData, Source, SourceKind, SourceOptions};
-use crate::data::formats::coco::OnError;
+use crate::data::Dataset;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::formats::voc;
-use crate::data::{Dataset, Limits, TaskKind};
 use crate::settings::{Files, Section};
 use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "voc",
     keys: &[
-        "images",
-        "annotations",
-        "classes",
-        "size",
-        "channels",
-        "val_fraction",
-        "test_fraction",
-        "tasks",
-        "on_error",
-        "masks",
-        "sets",
-        "limit",
-        "evaluate_on",
+        &["images", "annotations", "classes", "val_fraction", "test_fraction", "sets"],
+        annotated::KEYS,
+        annotated::MASKS,
     ],
-    tables: &[("masks", keys::MASKS), ("sets", keys::COUNTS), ("limit", keys::COUNTS)],
+    tables: &[&[("sets", keys::COUNTS)], annotated::TABLES, annotated::MASK_TABLES],
     read,
 };
 
@@ -45,27 +34,15 @@ struct Voc {
     /// Names of the classes; every name that occurs, sorted, where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     classes: Option<Vec<String>>,
-    /// Height and width of the canvas on which every image is put, its proportions kept.
-    size: [usize; 2],
-    /// 1 (grey) or 3 (RGB).
-    channels: usize,
     /// Part of the images kept for validation.
     val_fraction: f64,
     /// Part of the images kept for the test.
     test_fraction: f64,
-    /// What is asked of them; each is a task of its own.
-    tasks: Vec<TaskChoice>,
-    /// What is done with images and annotations that cannot be used.
-    on_error: OnError,
-    /// Masks in files of their own, such as those of `SegmentationClass`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    masks: Option<MasksOptions>,
     /// Which images are for what; those of a part without a list are cut from the training images.
     #[serde(skip_serializing_if = "Option::is_none")]
     sets: Option<Sets>,
-    /// Use only so many images of each split.
-    #[serde(skip_serializing_if = "Limits::is_none")]
-    limit: Limits,
+    #[serde(flatten)]
+    shared: ObjectOptions,
 }
 
 /// Lists of images, as in VOC's `ImageSets`.
@@ -83,24 +60,17 @@ struct Sets {
 
 fn read(s: &Section) -> Result<Source> {
     // There are no outlines to draw a mask from.
-    let tasks = match s.has("masks") {
-        true => keys::chosen_tasks(s, &TaskChoice::ALL, &TaskChoice::ALL.map(|(_, task)| task))?,
-        false => keys::chosen_tasks(s, &BOXES, &BOXES.map(|(_, task)| task))?,
-    };
+    let all: &[_] = if s.has("masks") { &TaskChoice::ALL } else { &BOXES };
+    let shared = ObjectOptions::read(s, all, all)?;
     let [val_fraction, test_fraction] = keys::fractions(s)?;
     let voc = Voc {
         images: keys::images(s)?,
         annotations: s.required("annotations", "the folder of the .xml files below data.root")?.into(),
         classes: s.list("classes", "a list of class names in quotes", |v| v.as_str().map(str::to_string))?,
-        size: keys::canvas(s)?,
-        channels: keys::channels(s)?,
         val_fraction,
         test_fraction,
-        on_error: s.choice("on_error", OnError::Fail)?,
-        masks: keys::masks(s, &tasks)?,
         sets: sets(s)?,
-        limit: keys::limit(s)?,
-        tasks,
+        shared,
     };
     Source::new(&KIND, voc)
 }
@@ -121,12 +91,8 @@ fn sets(s: &Section) -> Result<Option<Sets>> {
 }
 
 impl SourceOptions for Voc {
-    fn tasks(&self) -> Vec<(&str, TaskKind)> {
-        annotated::tasks(&self.tasks)
-    }
-
-    fn size(&self) -> Option<[usize; 2]> {
-        Some(self.size)
+    fn shared(&self) -> Option<&ObjectOptions> {
+        Some(&self.shared)
     }
 
     /// One folder of annotations, cut into three, or as lists say.
@@ -148,12 +114,11 @@ impl SourceOptions for Voc {
         }
         let only: BTreeSet<String> = lists.iter().flatten().flatten().cloned().collect();
         let listed = self.sets.is_some().then_some(&only);
-        let found = voc::read(&folder, &images, listed, self.classes.as_deref(), self.on_error)?;
+        let found = voc::read(&folder, &images, listed, self.classes.as_deref(), self.shared.on_error)?;
         if found.classes.is_empty() {
             return Err(Error::data(&folder, "", "no object has a name; is it the right folder?"));
         }
-        let canvas = (self.size, self.channels);
-        let options = options(run, canvas, &self.tasks, self.masks.as_ref(), self.on_error)?;
+        let options = self.shared.options(run)?;
         let mut skipped = found.skipped;
         // Lists leave images and masks out on purpose.
         if self.sets.is_none() {
@@ -178,24 +143,12 @@ impl SourceOptions for Voc {
                 [train, val, of(test)]
             }
         };
-        limited(run, (&found.classes, skipped), parts, &self.limit, &options)
+        limited(run, (&found.classes, skipped), parts, &self.shared.limit, &options)
     }
 
     fn look(&self, files: &Files) -> Result<()> {
         files.folder(&["images"], &self.images)?;
         files.folder(&["annotations"], &self.annotations)?;
-        self.masks.as_ref().map_or(Ok(()), |masks| masks.look(files))
-    }
-
-    fn limit(&self) -> Limits {
-        self.limit
-    }
-
-    fn moves(&self) -> bool {
-        true
-    }
-
-    fn letterboxed(&self) -> bool {
-        true
+        self.shared.look(files)
     }
 }
