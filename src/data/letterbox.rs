@@ -57,12 +57,17 @@ impl Letterbox {
 
     /// Classes of the image's pixels `[h, w]`, on the canvas: each pixel's nearest, [`IGNORED`] beside the image.
     pub fn place_mask(&self, mask: &[u8]) -> Vec<u8> {
-        let mut out = vec![IGNORED; self.canvas[0] * self.canvas[1]];
+        self.place_values(mask, IGNORED)
+    }
+
+    /// Values of the image's pixels `[h, w]`, on the canvas: each pixel's nearest, and `none` beside the image.
+    pub fn place_values<T: Copy>(&self, values: &[T], none: T) -> Vec<T> {
+        let mut out = vec![none; self.canvas[0] * self.canvas[1]];
         for y in 0..self.inner[0] {
             for x in 0..self.inner[1] {
                 let from =
                     nearest(y, self.inner[0], self.from[0]) * self.from[1] + nearest(x, self.inner[1], self.from[1]);
-                out[(y + self.offset[0]) * self.canvas[1] + x + self.offset[1]] = mask[from];
+                out[(y + self.offset[0]) * self.canvas[1] + x + self.offset[1]] = values[from];
             }
         }
         out

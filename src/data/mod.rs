@@ -31,7 +31,7 @@ pub mod sources;
 pub mod split;
 
 pub use labels::{IGNORED, Labels, MISSING, Object, Task, TaskKind, UNKNOWN};
-pub use originals::{EvaluateOn, MaskRuns, OriginalLabels, Originals};
+pub use originals::{DepthMap, EvaluateOn, MaskRuns, OriginalLabels, Originals};
 pub use skipped::{Fate, Skipped, SkippedGroup};
 
 use crate::{Error, Result, hash};

@@ -24,6 +24,17 @@ pub enum OriginalLabels {
     Boxes(Vec<Option<Vec<Object>>>),
     /// The class of each pixel.
     Mask(Vec<Option<MaskRuns>>),
+    /// A number for each pixel, which stays in its file: maps of every image would take four times the memory of grey images.
+    Depth(Vec<Option<DepthMap>>),
+}
+
+/// A depth map in a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DepthMap {
+    /// The file.
+    pub path: PathBuf,
+    /// Metres that a 1 in it stands for; what is usual for the format where absent.
+    pub unit: Option<f32>,
 }
 
 /// The classes of an image's pixels, row by row, as runs: whole masks of every image would take the memory of the images.
@@ -60,6 +71,7 @@ impl OriginalLabels {
         match self {
             OriginalLabels::Boxes(all) => all.len(),
             OriginalLabels::Mask(all) => all.len(),
+            OriginalLabels::Depth(all) => all.len(),
         }
     }
 
@@ -70,6 +82,7 @@ impl OriginalLabels {
         match self {
             OriginalLabels::Boxes(all) => OriginalLabels::Boxes(pick(all, indices)),
             OriginalLabels::Mask(all) => OriginalLabels::Mask(pick(all, indices)),
+            OriginalLabels::Depth(all) => OriginalLabels::Depth(pick(all, indices)),
         }
     }
 
@@ -78,6 +91,7 @@ impl OriginalLabels {
         match self {
             OriginalLabels::Boxes(_) => OriginalLabels::Boxes(vec![None; samples]),
             OriginalLabels::Mask(_) => OriginalLabels::Mask(vec![None; samples]),
+            OriginalLabels::Depth(_) => OriginalLabels::Depth(vec![None; samples]),
         }
     }
 
@@ -85,6 +99,7 @@ impl OriginalLabels {
         match (self, other) {
             (OriginalLabels::Boxes(a), OriginalLabels::Boxes(b)) => a.extend(b),
             (OriginalLabels::Mask(a), OriginalLabels::Mask(b)) => a.extend(b),
+            (OriginalLabels::Depth(a), OriginalLabels::Depth(b)) => a.extend(b),
             _ => return Err(Error::Invalid("labels of boxes and of pixels cannot be joined".into())),
         }
         Ok(())
@@ -94,6 +109,7 @@ impl OriginalLabels {
         match self {
             OriginalLabels::Boxes(all) => all[sample] = None,
             OriginalLabels::Mask(all) => all[sample] = None,
+            OriginalLabels::Depth(all) => all[sample] = None,
         }
     }
 }
@@ -163,6 +179,7 @@ impl Originals {
                 own.samples() == split.len()
                     && match own {
                         OriginalLabels::Boxes(_) => labels.kind() == TaskKind::Boxes,
+                        OriginalLabels::Depth(_) => labels.kind() == TaskKind::Depth,
                         OriginalLabels::Mask(all) => {
                             let sound = |(mask, place): (&Option<MaskRuns>, &Letterbox)| {
                                 mask.as_ref().is_none_or(|m| m.pixels() == place.from[0] * place.from[1])
@@ -235,6 +252,7 @@ mod tests {
         let seen = |labels: &Option<OriginalLabels>| match labels {
             Some(OriginalLabels::Boxes(all)) => all.iter().map(Option::is_some).collect::<Vec<_>>(),
             Some(OriginalLabels::Mask(all)) => all.iter().map(Option::is_some).collect(),
+            Some(OriginalLabels::Depth(all)) => all.iter().map(Option::is_some).collect(),
             None => Vec::new(),
         };
         let all: Vec<Vec<bool>> = both.labels.iter().map(seen).collect();

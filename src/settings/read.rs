@@ -136,6 +136,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text, or else a number.
+    pub(crate) fn text_or_number(&self, key: &str, what: &str) -> Result<Option<std::result::Result<&str, f64>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match (value.as_str(), as_number(value)) {
+            (Some(text), _) => Ok(Some(Ok(text))),
+            (None, Some(number)) if number.is_finite() => Ok(Some(Err(number))),
+            _ => Err(self.error(key, format!("expected {what}, found {}", describe(value)))),
+        }
+    }
+
     /// A text that must be there.
     pub(crate) fn required(&self, key: &str, what: &str) -> Result<String> {
         let missing = || self.error(key, format!("is missing: expected {what}; write `{key} = \"…\"`"));

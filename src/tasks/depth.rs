@@ -2,15 +2,19 @@
 
 use std::borrow::Cow;
 
+#[cfg(feature = "formats")]
+use crate::Error;
 use crate::Result;
 use crate::data::Labels;
+#[cfg(feature = "formats")]
+use crate::data::OriginalLabels;
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::kernels::{regression, relabel};
-use crate::metrics::RegressionTally;
+use crate::metrics::{RegressionTally, TaskResult};
 use crate::nn::HeadSpec;
 use crate::tasks::number::{Numbers, standardized};
-use crate::tasks::{NamedLosses, Reading, Rules, Tally, TaskObjective, TaskOutput, TaskTarget};
+use crate::tasks::{NamedLosses, Reading, Rules, Seen, Tally, TaskObjective, TaskOutput, TaskTarget};
 use crate::tensor::Tensor;
 
 pub(super) struct Depth;
@@ -38,12 +42,42 @@ impl Rules for Depth {
     }
 
     fn tally(&self, _gpu: &Gpu, _target: &TaskTarget) -> Result<Box<dyn Tally>> {
-        Ok(Box::new(Numbers(RegressionTally::default())))
+        Ok(Box::new(Pixels(Numbers(RegressionTally::default()))))
     }
 
     fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
         let (mean, std) = reading.moments;
         let values = said.to_f32(gpu)?.into_iter().map(|z| z * std + mean).collect();
         Ok(TaskOutput::Depth { size: reading.size, values })
+    }
+}
+
+/// Predicted and true depths of pixels: of the images' own, where their maps lie in files.
+struct Pixels(Numbers);
+
+impl Tally for Pixels {
+    fn add(&mut self, gpu: &Gpu, seen: &Seen) -> Result<()> {
+        #[cfg(feature = "formats")]
+        if let Some((_, Some(OriginalLabels::Depth(maps)))) = seen.originals {
+            let (mean, std) = seen.target.moments;
+            let said = seen.said.to_f32(gpu)?;
+            for ((place, sample), canvas) in seen.places().zip(said.chunks_exact(seen.size[0] * seen.size[1])) {
+                let (Some(place), Some(map)) = (place, &maps[sample]) else { continue };
+                let (truth, size) = crate::data::formats::depth_map::read(&map.path, map.unit)?;
+                if size != place.from {
+                    return Err(Error::data(&map.path, "", "has changed since it was read; start the run anew"));
+                }
+                let found = place.mask_back(canvas).into_iter().zip(truth);
+                for (z, y) in found.filter(|(_, y)| !y.is_nan()) {
+                    self.0.0.add(f64::from(z * std + mean), f64::from(y))?;
+                }
+            }
+            return Ok(());
+        }
+        self.0.add(gpu, seen)
+    }
+
+    fn result(self: Box<Self>, gpu: &Gpu, target: &TaskTarget) -> Result<TaskResult> {
+        Box::new(self.0).result(gpu, target)
     }
 }

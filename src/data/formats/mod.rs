@@ -3,6 +3,7 @@
 //! file a format; `objects` makes data sets of images with objects.
 
 pub mod coco;
+pub mod depth_map;
 pub mod folder;
 pub mod idx;
 pub mod image;

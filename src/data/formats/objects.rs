@@ -2,13 +2,15 @@
 //! proportions kept, with its objects, a mask drawn from their outlines, and their number.
 
 use super::coco::{Instances, OnError};
+use super::depth_map::{self, DepthFiles};
 use super::outline::Outlined;
 pub(super) use super::parallel::in_parallel;
 use super::segments::Segments;
 use super::{folder, image, index_mask};
 use crate::data::letterbox::Letterbox;
 use crate::data::{
-    Dataset, IGNORED, Images, Labels, MaskRuns, Object, OriginalLabels, Originals, Skipped, Split, Task, TaskKind,
+    Dataset, DepthMap, IGNORED, Images, Labels, MaskRuns, Object, OriginalLabels, Originals, Skipped, Split, Task,
+    TaskKind,
 };
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashSet};
@@ -25,16 +27,18 @@ pub enum TaskChoice {
     Mask,
     /// How many objects there are; crowds are not counted.
     Count,
+    /// The depth of each pixel, in metres, from files.
+    Depth,
 }
 
 impl TaskChoice {
-    /// All of them with the names of their tasks.
+    /// Those that annotations of objects may answer, with the names of their tasks.
     pub const ALL: [(&'static str, TaskChoice); 3] =
         [("boxes", TaskChoice::Boxes), ("mask", TaskChoice::Mask), ("count", TaskChoice::Count)];
 
     /// The task's name.
     pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, q)| *q == self).map_or("", |(name, _)| name)
+        Self::ALL.iter().find(|(_, q)| *q == self).map_or("depth", |(name, _)| name)
     }
 
     /// What kind of answer it asks for.
@@ -43,6 +47,7 @@ impl TaskChoice {
             TaskChoice::Boxes => TaskKind::Boxes,
             TaskChoice::Mask => TaskKind::Mask,
             TaskChoice::Count => TaskKind::Number,
+            TaskChoice::Depth => TaskKind::Depth,
         }
     }
 
@@ -53,7 +58,7 @@ impl TaskChoice {
             (TaskChoice::Mask, Masks::Files(files)) => files.classes().map(|(_, name)| name).collect(),
             (TaskChoice::Mask, Masks::Segments(names)) => names.iter().map(String::as_str).collect(),
             (TaskChoice::Mask, Masks::Drawn) => ["background"].into_iter().chain(own()).collect(),
-            (TaskChoice::Count, _) => Vec::new(),
+            (TaskChoice::Count | TaskChoice::Depth, _) => Vec::new(),
         };
         Task::new(self.name(), self.kind(), &names)
     }
@@ -144,6 +149,8 @@ pub struct Options {
     pub questions: Vec<TaskChoice>,
     /// Where masks come from.
     pub masks: Masks,
+    /// Where depth maps come from.
+    pub depth: Option<DepthFiles>,
     /// What is done with images that cannot be read.
     pub on_error: OnError,
 }
@@ -267,8 +274,12 @@ struct Placed {
     objects: Option<Vec<Object>>,
     /// The same objects in the image's own pixels.
     own_objects: Option<Vec<Object>>,
+    /// The depth of the canvas's pixels, NaN where it is not known; empty where nobody asks.
+    depth: Vec<f32>,
+    /// The file it came from.
+    own_depth: Option<DepthMap>,
     /// What is not known of it.
-    missing: Option<String>,
+    missing: Vec<&'static str>,
 }
 
 /// The first images of a part on their canvases, or why they cannot be: so many that can, or all there are.
@@ -298,6 +309,7 @@ fn split(
     let mut images = Images::black(0, options.size, options.channels)?;
     let (mut masks, mut boxes) = (Vec::new(), Vec::new());
     let (mut files, mut places, mut own_masks, mut own_boxes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut depths, mut own_depths) = (Vec::new(), Vec::new());
     for (annotated, placed) in placed(part, limit, options) {
         match placed {
             Ok(placed) => {
@@ -308,9 +320,10 @@ fn split(
                 places.push(placed.place);
                 own_masks.push(placed.own_mask);
                 own_boxes.push(placed.own_objects);
+                depths.extend(placed.depth);
+                own_depths.push(placed.own_depth);
                 images.count += 1;
-                let told = |reason: String| Skipped::incomplete(&annotated.path, reason);
-                skipped.extend(placed.missing.map(told));
+                skipped.extend(placed.missing.iter().map(|reason| Skipped::incomplete(&annotated.path, *reason)));
             }
             Err(error) if options.on_error == OnError::Skip => {
                 let reason = match error {
@@ -325,6 +338,7 @@ fn split(
     let answer = |question: &TaskChoice| match question {
         TaskChoice::Boxes => Labels::Boxes(boxes.clone()),
         TaskChoice::Mask => Labels::Mask(masks.clone()),
+        TaskChoice::Depth => Labels::Depth(depths.clone()),
         TaskChoice::Count => {
             let count = |objects: &Vec<Object>| objects.iter().filter(|o| !o.ignored).count() as f32;
             Labels::Number(boxes.iter().map(|all| all.as_ref().map_or(f32::NAN, count)).collect())
@@ -334,6 +348,7 @@ fn split(
     let original = |question: &TaskChoice| match question {
         TaskChoice::Boxes => Some(OriginalLabels::Boxes(own_boxes.clone())),
         TaskChoice::Mask => Some(OriginalLabels::Mask(own_masks.clone())),
+        TaskChoice::Depth => Some(OriginalLabels::Depth(own_depths.clone())),
         TaskChoice::Count => None,
     };
     let originals = Originals { files, places, labels: options.questions.iter().map(original).collect() };
@@ -347,7 +362,7 @@ fn place(annotated: &AnnotatedImage, options: &Options) -> Result<Placed> {
         let message = format!("is {h}x{w}, its annotation says {ah}x{aw}; is it the image that was annotated?");
         return Err(Error::data(&annotated.path, "", message));
     }
-    let (mut mask, mut own_mask, mut missing) = (Vec::new(), None, None);
+    let (mut mask, mut own_mask, mut missing) = (Vec::new(), None, Vec::new());
     if options.questions.contains(&TaskChoice::Mask) {
         let drawn = match &options.masks {
             Masks::Files(files) => files.read(&annotated.path, found)?,
@@ -355,13 +370,32 @@ fn place(annotated: &AnnotatedImage, options: &Options) -> Result<Placed> {
             Masks::Drawn => annotated.objects.as_ref().map(|objects| drawn(objects, found)),
         };
         if drawn.is_none() && options.masks != Masks::Drawn {
-            missing = Some("has no mask; its pixels' classes are not known".into());
+            missing.push("has no mask; its pixels' classes are not known");
         }
         mask = match &drawn {
             Some(drawn) => boxed.place_mask(drawn),
             None => vec![IGNORED; options.size[0] * options.size[1]],
         };
         own_mask = drawn.map(|drawn| MaskRuns::of(&drawn));
+    }
+    let (mut depth, mut own_depth) = (Vec::new(), None);
+    if options.questions.contains(&TaskChoice::Depth) {
+        let file = options.depth.as_ref().and_then(|files| Some((files.of(&annotated.path)?, files.unit)));
+        depth = match file {
+            Some((path, unit)) => {
+                let (values, own) = depth_map::read(&path, unit)?;
+                if own != found {
+                    let message = format!("is {}x{}, its image {}x{}", own[0], own[1], found[0], found[1]);
+                    return Err(Error::data(&path, "", message));
+                }
+                own_depth = Some(DepthMap { path, unit });
+                boxed.place_values(&values, f32::NAN)
+            }
+            None => {
+                missing.push("has no depth map; its pixels' depth is not known");
+                vec![f32::NAN; options.size[0] * options.size[1]]
+            }
+        };
     }
     // An object that is smaller than a pixel of the canvas is still one.
     let scale = (boxed.inner[0] * boxed.inner[1]) as f32 / (found[0] * found[1]) as f32;
@@ -371,7 +405,7 @@ fn place(annotated: &AnnotatedImage, options: &Options) -> Result<Placed> {
     };
     let both = annotated.objects.as_ref().map(|all| all.iter().filter_map(moved).unzip());
     let (objects, own_objects) = both.unzip();
-    Ok(Placed { pixels, place: boxed, mask, own_mask, objects, own_objects, missing })
+    Ok(Placed { pixels, place: boxed, mask, own_mask, objects, own_objects, depth, own_depth, missing })
 }
 
 /// The class at each pixel of an image: background is 0, later objects lie on earlier ones, and what is known of an object by its box

@@ -5,18 +5,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::keys::{self, MasksOptions};
+use super::keys::{self, DepthOptions, MasksOptions};
 use super::{RunData, Table};
 use crate::data::formats::coco::OnError;
+use crate::data::formats::depth_map::DepthFiles;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::{Dataset, Limits, Skipped, TaskKind, seed, split};
 use crate::settings::{Files, Section};
 use crate::{Error, Result};
 
 /// The keys of [`ObjectOptions`].
-pub(super) const KEYS: &[&str] = &["size", "channels", "tasks", "on_error", "limit", "evaluate_on"];
+pub(super) const KEYS: &[&str] = &["size", "channels", "tasks", "on_error", "depth", "limit", "evaluate_on"];
 /// Their tables.
-pub(super) const TABLES: &[Table] = &[("limit", keys::COUNTS)];
+pub(super) const TABLES: &[Table] = &[("depth", &["folder", "unit"]), ("limit", keys::COUNTS)];
 /// The key of sources whose masks may lie in files of their own.
 pub(super) const MASKS: &[&str] = &["masks"];
 /// Its table.
@@ -36,6 +37,9 @@ pub(super) struct ObjectOptions {
     /// Masks in files of their own; drawn from the objects' outlines where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub masks: Option<MasksOptions>,
+    /// Depth maps in files of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<DepthOptions>,
     /// Use only so many images of each split.
     #[serde(skip_serializing_if = "Limits::is_none")]
     pub limit: Limits,
@@ -48,13 +52,16 @@ impl ObjectOptions {
         all: &[(&'static str, TaskChoice)],
         usual: &[(&'static str, TaskChoice)],
     ) -> Result<Self> {
-        let usual: Vec<_> = usual.iter().map(|(_, task)| *task).collect();
-        let tasks = keys::chosen_tasks(s, all, &usual)?;
+        let depth = ("depth", TaskChoice::Depth);
+        let all: Vec<_> = all.iter().copied().chain([depth]).collect();
+        let usual: Vec<_> = usual.iter().map(|(_, task)| *task).chain(s.has("depth").then_some(depth.1)).collect();
+        let tasks = keys::chosen_tasks(s, &all, &usual)?;
         Ok(ObjectOptions {
             size: keys::canvas(s)?,
             channels: keys::channels(s)?,
             on_error: s.choice("on_error", OnError::Fail)?,
             masks: keys::masks(s, &tasks)?,
+            depth: keys::depth(s, &tasks)?,
             limit: keys::limit(s)?,
             tasks,
         })
@@ -76,13 +83,18 @@ impl ObjectOptions {
             channels: self.channels,
             questions: self.tasks.clone(),
             masks: masks.transpose()?.map_or(objects::Masks::Drawn, objects::Masks::Files),
+            depth: self
+                .depth
+                .as_ref()
+                .map(|d| DepthFiles { folder: run.root.join(&d.folder), unit: d.unit.map(|u| u as f32) }),
             on_error: self.on_error,
         })
     }
 
-    /// Refuses a missing folder of masks.
+    /// Refuses missing folders of masks and depth maps.
     pub(super) fn look(&self, files: &Files) -> Result<()> {
-        self.masks.as_ref().map_or(Ok(()), |masks| masks.look(files))
+        self.masks.as_ref().map_or(Ok(()), |masks| masks.look(files))?;
+        self.depth.as_ref().map_or(Ok(()), |depth| files.folder(&["depth", "folder"], &depth.folder))
     }
 }
 

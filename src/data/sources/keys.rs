@@ -71,6 +71,49 @@ impl MasksOptions {
     }
 }
 
+/// Depth maps in files of their own, each named as the image it belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct DepthOptions {
+    /// Their folder, relative to `data.root`.
+    pub folder: PathBuf,
+    /// Metres that a 1 in a file stands for; of PNG files 0.001 and of `.npy` files 1 where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<f64>,
+}
+
+/// `depth`: depth maps in files of their own, for a source of these tasks.
+pub(super) fn depth(s: &Section, tasks: &[TaskChoice]) -> Result<Option<DepthOptions>> {
+    match (s.has("depth"), tasks.contains(&TaskChoice::Depth)) {
+        (false, false) => return Ok(None),
+        (true, true) => {}
+        (true, false) => {
+            let message =
+                "data.depth is set, but no task uses depth; add \"depth\" to data.tasks, or remove data.depth";
+            return Err(s.error("depth", message));
+        }
+        (false, true) => {
+            let message = "the task \"depth\" needs files: add [data.depth] with the folder of the depth maps";
+            return Err(s.error("tasks", message));
+        }
+    }
+    let s = s.table("depth")?;
+    let what = "\"mm\", \"m\", or the metres that a 1 in a file stands for, such as 0.00390625";
+    let unit = match s.text_or_number("unit", what)? {
+        None => None,
+        Some(Err(number)) if number > 0.0 => Some(number),
+        Some(Ok("mm")) => Some(0.001),
+        Some(Ok("m")) => Some(1.0),
+        Some(other) => {
+            let found = other.map_or_else(|number| number.to_string(), |text| format!("{text:?}"));
+            return Err(s.error("unit", format!("expected {what}, found {found}")));
+        }
+    };
+    Ok(Some(DepthOptions {
+        folder: s.required("folder", "the folder of the depth maps below data.root")?.into(),
+        unit,
+    }))
+}
+
 /// `tasks`: what is asked, among `all` by name; `usual` where nothing is written.
 pub(super) fn chosen_tasks<Q: Copy + PartialEq>(s: &Section, all: &[(&'static str, Q)], usual: &[Q]) -> Result<Vec<Q>> {
     let names: Vec<String> = all.iter().map(|(name, _)| format!("{name:?}")).collect();
