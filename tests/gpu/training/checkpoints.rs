@@ -1,7 +1,7 @@
 //! Checkpoints speak PyTorch, come back as they were, and say what does not fit.
 
+use super::{SGD, steps};
 use crate::support::*;
-use crate::{SGD, steps};
 use limbeck::Error;
 use limbeck::checkpoint;
 use limbeck::checkpoint::ModelCard;

@@ -1,7 +1,7 @@
 //! Heads on one trunk, and teachers, which nothing changes.
 
+use super::{SGD, steps};
 use crate::support::*;
-use crate::{SGD, steps};
 use limbeck::distill::{Adaptor, FeatureLoss, Kd};
 use limbeck::kernels::optimizer::Sgd;
 use limbeck::loss::{CrossEntropy, LossRecorder};

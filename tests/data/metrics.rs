@@ -1,6 +1,5 @@
 //! The metrics against scikit-learn's (`tests/goldens/make_metrics.py`), pycocotools' (`make_detection.py`,
 //! `make_letterbox.py`), and torchmetrics' and scikit-learn's (`make_tallies.py`, which says of each value whose it is).
-#![cfg(feature = "formats")]
 
 use limbeck::data::letterbox::Letterbox;
 use limbeck::geometry::Rect;

@@ -1,5 +1,4 @@
-//! A run that is interrupted, politely or not, ends with the same bytes as one that is not.
-#![cfg(all(unix, feature = "cli"))]
+//! The program interrupted, politely or not, ends with the same bytes as one that is not.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,16 +1,9 @@
 //! Every reference reproduces PyTorch's values and gradients: whoever trusts the references trusts PyTorch.
-#![cfg(feature = "formats")]
 
-#[path = "common/goldens.rs"]
-mod goldens;
-
-#[path = "common/distillation_reference.rs"]
 mod distillation;
-
-#[path = "common/embedding_reference.rs"]
 mod embedding;
 
-use goldens::{Case, Group};
+use crate::golden_files::{self, Case, Group};
 use limbeck::{
     reference::{
         adaptive_pool, batch_norm, binary_cross_entropy, conv2d, cross_entropy, dice, elementwise, fcos, feature_loss,
@@ -304,12 +297,12 @@ fn goldens_optim() {
 
 #[test]
 fn reader_permutes_and_measures() {
-    let t = goldens::Tensor { shape: vec![1, 2, 1, 3], data: vec![0, 1, 2, 10, 11, 12] };
-    assert_eq!(t.nhwc(), goldens::Tensor { shape: vec![1, 1, 3, 2], data: vec![0, 10, 1, 11, 2, 12] });
-    let matrix = goldens::Tensor { shape: vec![2, 2], data: vec![0, 1, 2, 3] };
+    let t = golden_files::Tensor { shape: vec![1, 2, 1, 3], data: vec![0, 1, 2, 10, 11, 12] };
+    assert_eq!(t.nhwc(), golden_files::Tensor { shape: vec![1, 1, 3, 2], data: vec![0, 10, 1, 11, 2, 12] });
+    let matrix = golden_files::Tensor { shape: vec![2, 2], data: vec![0, 1, 2, 3] };
     assert_eq!(matrix.nhwc(), matrix);
-    assert_eq!(goldens::relative_error([3.0, 3.0], [3.0, 4.0]), 0.2);
-    assert_eq!(goldens::relative_error([f64::NAN], [1.0]), f64::INFINITY);
-    assert_eq!(goldens::relative_error([1.0, 2.0], [1.0]), f64::INFINITY);
-    assert_eq!(goldens::relative_error([0.5], [0.0]), 0.5);
+    assert_eq!(golden_files::relative_error([3.0, 3.0], [3.0, 4.0]), 0.2);
+    assert_eq!(golden_files::relative_error([f64::NAN], [1.0]), f64::INFINITY);
+    assert_eq!(golden_files::relative_error([1.0, 2.0], [1.0]), f64::INFINITY);
+    assert_eq!(golden_files::relative_error([0.5], [0.0]), 0.5);
 }

@@ -1,7 +1,6 @@
 //! The formats on data sets as they are in the world, with all their gaps. Needs `LIMBECK_DATA`, a folder with `coco/`, `raccoon/`,
 //! `nuclei/` and `clothing/`:
-//! `LIMBECK_DATA=../data cargo test --release --test real_data -- --ignored --nocapture`
-#![cfg(feature = "train")]
+//! `LIMBECK_DATA=../data cargo test --release --test data real_data -- --ignored --nocapture`
 
 use limbeck::config::Config;
 use limbeck::data::{Dataset, Labels};

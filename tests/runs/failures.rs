@@ -1,8 +1,6 @@
 //! What goes wrong ends in an error that says what, where and what to do, and leaves earlier results as they were.
-#![cfg(feature = "train")]
 
-mod support;
-
+use crate::support::*;
 use image::{Rgb, RgbImage};
 use limbeck::checkpoint;
 use limbeck::config::Config;
@@ -18,7 +16,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
-use support::*;
 use tempfile::tempdir;
 
 #[track_caller]

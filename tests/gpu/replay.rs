@@ -1,8 +1,6 @@
 //! A step recorded once and replayed afterwards: the same bits, nothing created, nobody disturbed.
-#![cfg(feature = "train")]
 
-mod support;
-
+use crate::support::*;
 use limbeck::Error;
 use limbeck::gpu::{Gpu, GpuStats, Options, ReplayedStep, View};
 use limbeck::kernels::elementwise::axpy;
@@ -12,7 +10,6 @@ use limbeck::nn::{Mode, Network};
 use limbeck::optim::{Optimizer, Rule};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::{GradTarget, Tensor};
-use support::*;
 
 const SGD: Rule = Rule::Sgd(Sgd { lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 1e-4 });
 const ADAM: Rule = Rule::Adam(Adam { lr: 0.01, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2, decoupled: false });

@@ -1,5 +1,4 @@
 //! The benchmark: its probes like every kernel, and `limbeck bench` as a user meets it.
-#![cfg(all(feature = "bench", feature = "cli"))]
 
 use limbeck::bench::schema::{SCHEMA, Unit, Verdict};
 use limbeck::bench::{Report, probe};

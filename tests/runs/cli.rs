@@ -1,5 +1,4 @@
 //! The program as a user meets it: exit codes, and what is said where. None of this needs a GPU.
-#![cfg(feature = "cli")]
 
 use std::path::Path;
 use std::process::{Command, Output};

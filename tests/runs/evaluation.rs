@@ -1,6 +1,5 @@
 //! What is measured, and which epoch is stored: `eval` against what `predict` says, in the images' own pixels, and the best epoch against
 //! the metric that is reported.
-#![cfg(feature = "train")]
 
 use limbeck::config::Config;
 use limbeck::config::EvaluateOn;

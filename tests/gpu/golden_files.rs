@@ -7,11 +7,6 @@
 //!
 //! `LIMBECK_GOLDENS=DIR` reads another folder of the same form. Everything here panics with a clear word when something
 //! is missing: a test that cannot read its goldens must fail.
-//!
-//! Use from a test: `#[path = "common/goldens.rs"] mod goldens;`
-
-// Every test binary that includes this module uses its own part of it.
-#![allow(dead_code)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -41,13 +36,8 @@ pub struct Tensor<T> {
 }
 
 impl<T: Copy> Tensor<T> {
-    /// NCHW to NHWC.
+    /// NCHW to NHWC, and OIHW to OHWI.
     pub fn nhwc(&self) -> Self {
-        self.second_axis_last()
-    }
-
-    /// OIHW to OHWI.
-    pub fn ohwi(&self) -> Self {
         self.second_axis_last()
     }
 
@@ -73,12 +63,6 @@ impl Tensor<f32> {
     /// The values as f64, for the references.
     pub fn f64(&self) -> Vec<f64> {
         self.data.iter().map(|&v| f64::from(v)).collect()
-    }
-
-    /// The only value of a scalar.
-    pub fn scalar(&self) -> f64 {
-        assert_eq!(self.data.len(), 1, "not a scalar: {:?}", self.shape);
-        f64::from(self.data[0])
     }
 }
 

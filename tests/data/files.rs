@@ -1,5 +1,4 @@
 //! Data from files: what a damaged file, a misplaced folder or a broken picture leads to.
-#![cfg(feature = "formats")]
 
 use flate2::{Compression, write::GzEncoder};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};

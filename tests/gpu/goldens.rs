@@ -1,22 +1,13 @@
 //! The GPU reproduces PyTorch's values and gradients, kernel by kernel and in a whole net, through the public
 //! interface.
-#![cfg(feature = "formats")]
 
-#[path = "common/goldens.rs"]
-mod goldens;
-
-#[path = "common/distillation_gpu.rs"]
 mod distillation;
-
-#[path = "common/embedding_gpu.rs"]
 mod embedding;
-
-#[path = "common/resnet20_gpu.rs"]
 mod resnet20;
 
 use std::sync::OnceLock;
 
-use goldens::{Case, Group};
+use crate::golden_files::{self, Case, Group};
 use limbeck::{
     Result,
     gpu::{Gpu, Options},
@@ -75,7 +66,7 @@ fn sizes(case: &Case, what: &str) -> [usize; 4] {
 
 #[test]
 fn goldens_name_only_known_groups() {
-    // `dense` is in tests/dense.rs, `bottleneck` in tests/bottleneck.rs.
+    // `dense` is in dense.rs, `bottleneck` in bottleneck.rs.
     let covered = [
         "batch_norm",
         "bottleneck",
@@ -91,7 +82,7 @@ fn goldens_name_only_known_groups() {
         "resnet20",
         "softmax",
     ];
-    assert_eq!(goldens::groups(), covered);
+    assert_eq!(golden_files::groups(), covered);
 }
 
 /// Compares a convolution's values and gradients by each variant that serves it, with and without bounds checks.

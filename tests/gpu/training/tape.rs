@@ -1,6 +1,6 @@
 //! The tape: gradients accumulate, buffers return, and nothing is created once a step has been seen.
 
-use crate::SGD;
+use super::SGD;
 use crate::support::*;
 use limbeck::distill::Kd;
 use limbeck::gpu::{Gpu, Options};

@@ -1,12 +1,12 @@
 //! The examples, run as a reader would run them: each must end well and say what it promises.
 //!
-//! `cargo test` builds them beside the tests; `cargo test --test examples` does not: `cargo build --examples` first.
+//! `cargo test` builds them beside the tests; `cargo test --test runs` does not: `cargo build --examples` first, as `./x test` does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Instant;
 
-/// `target/release/examples/NAME`, seen from `target/release/deps/examples-0123`.
+/// `target/release/examples/NAME`, seen from `target/release/deps/runs-0123`.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();

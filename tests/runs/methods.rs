@@ -1,8 +1,6 @@
 //! Every way to distil and every way to balance, in whole runs: they run, they report, they resume, and nothing frozen moves.
-#![cfg(feature = "train")]
 
-mod support;
-
+use crate::support::*;
 use limbeck::Error;
 use limbeck::balance;
 use limbeck::checkpoint;
@@ -21,7 +19,6 @@ use limbeck::train::event::read_records;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::*;
 use tempfile::tempdir;
 
 fn records(out: &Path, stage: &str) -> Vec<EpochRecord> {

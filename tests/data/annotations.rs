@@ -1,5 +1,4 @@
 //! Images with objects, from COCO's files to a data set and through a run.
-#![cfg(feature = "train")]
 
 use limbeck::config::Config;
 use limbeck::data::formats::coco::{self, OnError};

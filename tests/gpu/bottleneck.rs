@@ -1,10 +1,6 @@
 //! Bottleneck blocks and dilated stages.
-#![cfg(feature = "formats")]
 
-#[path = "common/goldens.rs"]
-mod goldens;
-
-use goldens::Group;
+use crate::golden_files::{self, Group};
 use limbeck::gpu::{Gpu, Options};
 use limbeck::kernels::case::{f64s, values};
 use limbeck::loss::{CrossEntropy, LossLog, LossRecorder};
@@ -124,7 +120,7 @@ fn dilated_maps_hold_the_plain_ones() {
                 );
                 let want = f64s(&want[i].to_f32(&gpu).unwrap());
                 for map in [map, &frozen.features.maps[i]] {
-                    let error = goldens::relative_error(thinned(map, &gpu, coarser[i] / stride), want.clone());
+                    let error = golden_files::relative_error(thinned(map, &gpu, coarser[i] / stride), want.clone());
                     assert!(error < 1e-5, "{what}: {error:.1e}");
                 }
             }

@@ -1,20 +1,14 @@
-//! Training: it learns, it repeats itself bit for bit, it survives interruptions, and nothing changes what is frozen.
-#![cfg(feature = "train")]
+//! Steps of training: they learn, they repeat themselves bit for bit, and nothing changes what is frozen.
 
 mod checkpoints;
 mod heads;
-mod interruption;
-#[cfg(feature = "report")]
-mod one_task;
-#[path = "../support/mod.rs"]
-mod support;
 mod tape;
 
+use crate::support::*;
 use limbeck::gpu::Gpu;
 use limbeck::kernels::optimizer::{Adam, Sgd};
 use limbeck::nn::{Mode, Network};
 use limbeck::optim::{Optimizer, Rule};
-use support::*;
 
 const SGD: Rule = Rule::Sgd(Sgd { lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 1e-4 });
 const ADAMW: Rule = Rule::Adam(Adam { lr: 0.01, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2, decoupled: true });
