@@ -20,7 +20,6 @@ mod reference;
 #[cfg(feature = "train")]
 mod replay;
 #[cfg(feature = "train")]
-#[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "train")]
 mod training;

@@ -1,7 +1,11 @@
 //! Whole runs, from a file of settings to what is stored and reported, and the program and the examples as a user meets them.
 
+#[cfg(feature = "train")]
+mod cache;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "train")]
+mod comparisons;
 #[cfg(feature = "train")]
 mod dense;
 #[cfg(feature = "train")]
@@ -22,3 +26,5 @@ mod signals;
 #[cfg(feature = "train")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "train")]
+mod teachers;
