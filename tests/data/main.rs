@@ -1,11 +1,23 @@
 //! From files to data sets and to what is measured on them, and the order of the crate's own files.
 
 #[cfg(feature = "train")]
-mod annotations;
+mod coco;
 #[cfg(feature = "formats")]
-mod files;
+mod folders;
+#[cfg(feature = "formats")]
+mod idx;
+#[cfg(feature = "train")]
+mod labelme;
 #[cfg(feature = "formats")]
 mod metrics;
+#[cfg(feature = "formats")]
+mod pictures;
 #[cfg(feature = "train")]
 mod real_data;
 mod structure;
+#[cfg(feature = "train")]
+mod table;
+#[cfg(feature = "train")]
+mod voc;
+#[cfg(feature = "train")]
+mod yolo;
