@@ -9,23 +9,21 @@ use limbeck::geometry::Rect;
 use limbeck::gpu::Gpu;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
 /// Three images of different sizes: 8x16 with a square and a crowd, 16x8 with a box alone, 10x10 empty; grey but for the square.
-fn folder() -> TempDir {
-    let folder = tempdir().unwrap();
+fn images(root: &Path) {
     let png = |name: &str, [h, w]: [u32; 2]| {
         let pixel = |x, y| if (2..6).contains(&x) && (2..6).contains(&y) { [250, 10, 10] } else { [90; 3] };
-        image::RgbImage::from_fn(w, h, |x, y| image::Rgb(pixel(x, y))).save(folder.path().join(name)).unwrap();
+        image::RgbImage::from_fn(w, h, |x, y| image::Rgb(pixel(x, y))).save(root.join(name)).unwrap();
     };
     png("wide.png", [8, 16]);
     png("tall.png", [16, 8]);
     png("empty.png", [10, 10]);
-    std::fs::write(folder.path().join("instances.json"), instances("")).unwrap();
-    folder
+    std::fs::write(root.join("instances.json"), instances("")).unwrap();
 }
 
-fn instances(more: &str) -> String {
+pub fn instances(more: &str) -> String {
     // The crowd is the last column: 8 · 15 pixels outside, 8 inside.
     format!(
         r#"{{"images": [{{"id": 1, "file_name": "wide.png", "width": 16, "height": 8}},
@@ -41,6 +39,26 @@ fn instances(more: &str) -> String {
     )
 }
 
+/// The images with others held out, and the settings of a run on them.
+pub fn set(root: &Path) -> String {
+    images(root);
+    // What is held out are other files, of the same content.
+    for name in ["wide", "tall", "empty"] {
+        let file = |before: &str| root.join(format!("{before}{name}.png"));
+        std::fs::copy(file(""), file("held-")).unwrap();
+    }
+    let held = instances("").replace("\"file_name\": \"", "\"file_name\": \"held-");
+    std::fs::write(root.join("held.json"), held).unwrap();
+    format!(
+        "name = \"coco\"\nseeds = [0]\n[data]\nsource = \"coco\"\nroot = {:?}\nimages = \".\"\ntrain = \"instances.json\"\n\
+         val = \"held.json\"\ntest = \"held.json\"\nsize = [16, 16]\n\
+         [tasks]\nmask = {{ loss = \"focal\", gamma = 1.5, class_weights = \"balanced\" }}\n\
+         [augment]\nshift = 1\nflip = true\n[train]\nepochs = 2\nbatch = 4\n\
+         [teacher]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n[student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n",
+        root
+    )
+}
+
 fn load(folder: &Path, on_error: OnError) -> limbeck::Result<Dataset> {
     let found = coco::read(&folder.join("instances.json"), on_error)?;
     let all = || objects::of_instances(&found, folder);
@@ -51,7 +69,8 @@ fn load(folder: &Path, on_error: OnError) -> limbeck::Result<Dataset> {
 
 #[test]
 fn boxes_masks_and_pixels_lie_on_one_canvas() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
+    images(folder.path());
     let data = load(folder.path(), OnError::Fail).unwrap();
     let [Labels::Boxes(boxes), Labels::Mask(mask), Labels::Number(count)] = data.train.labels.as_slice() else {
         panic!("{:?}", data.tasks)
@@ -78,16 +97,12 @@ fn boxes_masks_and_pixels_lie_on_one_canvas() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_or_left_out() {
-    let folder = folder();
-    let write = |text: &str| std::fs::write(folder.path().join("instances.json"), text).unwrap();
-    write(&instances(r#", {"id": 4, "image_id": 3, "category_id": 2, "bbox": [1, 1, 0, 4]}"#));
-    let error = load(folder.path(), OnError::Fail).unwrap_err().to_string();
-    assert!(error.contains("instances.json") && error.contains("annotation 4") && error.contains("skip"), "{error}");
+fn what_cannot_be_used_may_be_left_out_and_is_told() {
+    let folder = tempdir().unwrap();
+    images(folder.path());
     // Another image than was annotated, and one that is not there.
-    write(&instances("").replace(r#""width": 10, "height": 10"#, r#""width": 20, "height": 10"#));
-    let error = load(folder.path(), OnError::Fail).unwrap_err().to_string();
-    assert!(error.contains("empty.png") && error.contains("10x20"), "{error}");
+    let text = instances("").replace(r#""width": 10, "height": 10"#, r#""width": 20, "height": 10"#);
+    std::fs::write(folder.path().join("instances.json"), text).unwrap();
     std::fs::remove_file(folder.path().join("tall.png")).unwrap();
     let data = load(folder.path(), OnError::Skip).unwrap();
     assert_eq!(data.train.len(), 1);
@@ -97,24 +112,9 @@ fn what_cannot_be_used_is_told_or_left_out() {
 
 #[test]
 fn a_run_learns_from_coco_files() {
-    let folder = folder();
-    // What is held out are other files, of the same content.
-    for name in ["wide", "tall", "empty"] {
-        let file = |before: &str| folder.path().join(format!("{before}{name}.png"));
-        std::fs::copy(file(""), file("held-")).unwrap();
-    }
-    let held = instances("").replace("\"file_name\": \"", "\"file_name\": \"held-");
-    std::fs::write(folder.path().join("held.json"), held).unwrap();
-    let text = format!(
-        "name = \"coco\"\nseeds = [0]\n[data]\nsource = \"coco\"\nroot = {:?}\nimages = \".\"\ntrain = \"instances.json\"\n\
-         val = \"held.json\"\ntest = \"held.json\"\nsize = [16, 16]\n\
-         [tasks]\nmask = {{ loss = \"focal\", gamma = 1.5, class_weights = \"balanced\" }}\n\
-         [augment]\nshift = 1\nflip = true\n[train]\nepochs = 2\nbatch = 4\n\
-         [teacher]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n[student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n",
-        folder.path()
-    );
+    let folder = tempdir().unwrap();
     let file = folder.path().join("coco.toml");
-    std::fs::write(&file, &text).unwrap();
+    std::fs::write(&file, set(folder.path())).unwrap();
     let config = Config::load(&file, &[]).unwrap();
     assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
     let summary = experiment::run(
@@ -127,14 +127,6 @@ fn a_run_learns_from_coco_files() {
     .unwrap();
     let tasks: Vec<&str> = summary.models["distilled"].metrics.keys().map(String::as_str).collect();
     assert_eq!(tasks, ["boxes", "count", "mask"]);
-    let few = Config::load(&file, &["tasks.mask.class_weights=[1, 2]".into()]).unwrap();
-    let error =
-        experiment::run(&few, &folder.path().join("few"), &Gpu::open().unwrap(), &AtomicBool::new(false), &mut |_| {});
-    let error = error.unwrap_err().to_string();
-    assert!(error.contains("2 numbers for 3 names: background, square, column"), "{error}");
-    let error =
-        experiment::load_data(&Config::load(&file, &["data.train=held.json".into()]).unwrap()).unwrap_err().to_string();
-    assert!(error.contains("held-wide.png is a training image too"), "{error}");
     // An image that no file knows, and one that has no file.
     std::fs::copy(folder.path().join("wide.png"), folder.path().join("more.png")).unwrap();
     std::fs::remove_file(folder.path().join("held-tall.png")).unwrap();
@@ -151,10 +143,4 @@ fn a_run_learns_from_coco_files() {
     std::fs::remove_file(folder.path().join("empty.png")).unwrap();
     let few = Config::load(&file, &["data.limit.train=2".into()]).unwrap();
     assert_eq!(experiment::load_data(&few).unwrap().train.len(), 2);
-    let error =
-        experiment::load_data(&Config::load(&file, &["data.images=run".into()]).unwrap()).unwrap_err().to_string();
-    assert!(error.contains("none of 3 images is; is data.images the right folder"), "{error}");
-    std::fs::write(&file, text.replace("train = \"instances.json\"", "train = \"instance.json\"")).unwrap();
-    let error = Config::load(&file, &[]).unwrap_err().to_string();
-    assert!(error.contains("data.train") && error.contains("did you mean `instances.json`"), "{error}");
 }

@@ -14,7 +14,16 @@ mod metrics;
 mod pictures;
 #[cfg(feature = "train")]
 mod real_data;
+#[cfg(feature = "train")]
+#[path = "../support/refusal_table.rs"]
+mod refusal_table;
+#[cfg(feature = "train")]
+mod refusals;
 mod structure;
+#[cfg(feature = "train")]
+#[allow(dead_code)] // the rest is for whole runs
+#[path = "../support/mod.rs"]
+mod support;
 #[cfg(feature = "train")]
 mod table;
 #[cfg(feature = "train")]

@@ -34,15 +34,17 @@ fn every_kind_of_png_becomes_the_same_bytes() {
     assert_eq!(decode(rgb.to_luma8().into(), 3), tripled);
 }
 
+/// A fine checkerboard, decoded to that size.
+pub fn board(size: [usize; 2], channels: usize) -> limbeck::Result<Vec<u8>> {
+    let board = RgbImage::from_fn(64, 64, |x, y| Rgb([255 * ((x + y) % 2) as u8; 3]));
+    picture::decode(Path::new("p"), &encoded(&board.into(), ImageFormat::Png), size, channels)
+}
+
 #[test]
 fn pictures_are_resized_without_aliasing() {
-    // A fine checkerboard becomes even grey; picking single pixels would leave it black and white.
-    let board = RgbImage::from_fn(64, 64, |x, y| Rgb([255 * ((x + y) % 2) as u8; 3]));
-    let bytes = encoded(&board.into(), ImageFormat::Png);
-    let small = picture::decode(Path::new("p"), &bytes, [8, 8], 1).unwrap();
+    // It becomes even grey; picking single pixels would leave it black and white.
+    let small = board([8, 8], 1).unwrap();
     assert!(small.iter().all(|&v| v.abs_diff(128) < 8), "{small:?}");
-    assert!(picture::decode(Path::new("p"), &bytes, [0, 8], 1).is_err());
-    assert!(picture::decode(Path::new("p"), &bytes, [8, 8], 2).is_err());
 }
 
 #[test]

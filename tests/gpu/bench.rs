@@ -195,11 +195,3 @@ fn matrices_are_measured_where_the_adapter_has_them_and_noted_where_not() {
     }
     assert!(!report.settings.matrices, "all else was measured without");
 }
-
-#[test]
-fn a_pattern_that_names_nothing_is_a_mistake() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = bench(folder.path(), &["--quick", "--only", "nothing-is-called-so"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(texts(&output).1.contains("nothing-is-called-so"));
-}

@@ -17,7 +17,7 @@ fn gpu() -> Gpu {
     Gpu::new(Options { poison: true, ..Options::from_env() }).unwrap()
 }
 
-fn scenes(tasks: &str, epochs: usize, more: &str) -> limbeck::Result<Config> {
+fn scenes(tasks: &str, epochs: usize, more: &str) -> Config {
     let text = format!(
         "name = \"scenes\"\nseeds = [1]\n\
          [data]\nsource = \"scenes\"\nsize = [20, 24]\nobjects = 2\ntasks = {tasks}\n\
@@ -28,7 +28,7 @@ fn scenes(tasks: &str, epochs: usize, more: &str) -> limbeck::Result<Config> {
          [student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 4\n\
          [distill]\ntrain = {{ epochs = {epochs} }}\n{more}"
     );
-    Config::parse(&text, Path::new("scenes.toml"), &[])
+    Config::parse(&text, Path::new("scenes.toml"), &[]).unwrap()
 }
 
 fn run(config: &Config, out: &Path) -> Vec<EpochRecord> {
@@ -51,7 +51,7 @@ fn every_method_on_features_looks_at_decoders() {
     assert!(methods.len() >= 12, "{methods:?}");
     let tables: String =
         methods.iter().map(|m| format!("[distill.{m}]\nnormalise = true\nlayers = [\"decoder\"]\n")).collect();
-    let records = run(&scenes("[\"mask\", \"depth\"]", 1, &tables).unwrap(), folder.path());
+    let records = run(&scenes("[\"mask\", \"depth\"]", 1, &tables), folder.path());
     for method in methods {
         for task in ["mask", "depth"] {
             let (value, _) = ends(&records, &format!("{task}/{method}"));
@@ -72,7 +72,7 @@ fn methods_on_rows_look_at_maps() {
                     [balance]\nprobe = true\nmethod = \"famo\"\nover = \"terms\"\n"
         .to_string();
     more += &rows.map(|m| format!("[distill.{m}]\nlayers = [\"logits\"]\ntasks = [\"mask\"]\n")).concat();
-    let text = scenes("[\"class\", \"mask\"]", 1, &more).unwrap().to_toml();
+    let text = scenes("[\"class\", \"mask\"]", 1, &more).to_toml();
     let coarse = ["student", "teacher"]
         .map(|net| format!("{net}={{ arch = \"resnet18\", width = 0.125, stem = \"imagenet\" }}"));
     for (name, sets) in [("same", &[][..]), ("enlarged", &coarse)] {
@@ -90,12 +90,9 @@ fn methods_on_rows_look_at_maps() {
 fn a_layer_may_be_compared_with_several() {
     let folder = tempdir().unwrap();
     let more = "[distill.fitnet]\nlayers = [\"layer3\", \"layer3\"]\nteacher_layers = [\"layer2\", \"layer3\"]\n";
-    let records = run(&scenes("[\"class\"]", 1, more).unwrap(), folder.path());
+    let records = run(&scenes("[\"class\"]", 1, more), folder.path());
     let terms: Vec<&str> = records[0].losses.keys().map(String::as_str).collect();
     assert_eq!(terms, ["class/ce", "class/fitnet@layer3:layer2", "class/fitnet@layer3:layer3"]);
-    let same = more.replace("layer2", "layer3");
-    let error = scenes("[\"class\"]", 1, &same).unwrap_err().to_string();
-    assert!(error.contains("distill.fitnet.layers") && error.contains("is listed twice"), "{error}");
 }
 
 /// Features at the decoder and at the levels of a detector come closer, behind KD4MTL's adaptors and standardised (PKD); of a teacher
@@ -108,7 +105,7 @@ fn features_of_heads_come_closer() {
         [distill.cwd]\nlayers = [\"decoder\", \"logits\"]\ntasks = [\"mask\"]\n\
         [distill.pkd]\nweight = 1\nlayers = [\"level2\", \"level3\"]\ntasks = [\"boxes\"]\n";
     let terms = ["mask/normalised", "mask/cwd@decoder", "mask/cwd@logits", "boxes/pkd@level2", "boxes/pkd@level3"];
-    let config = scenes("[\"mask\", \"boxes\"]", 16, more).unwrap();
+    let config = scenes("[\"mask\", \"boxes\"]", 16, more);
     let same = run(&config, &folder.path().join("same"));
     for term in terms {
         let (first, last) = ends(&same, term);
@@ -130,7 +127,7 @@ fn maps_of_heads_are_cached_and_shown_to_each_other() {
     let methods = "[distill.normalised]\nlayers = [\"level2\", \"decoder\"]\n";
     let file = |name: &str, more: &str| {
         let out = folder.path().join(name);
-        run(&scenes("[\"mask\", \"depth\"]", 2, &format!("{methods}{more}")).unwrap(), &out);
+        run(&scenes("[\"mask\", \"depth\"]", 2, &format!("{methods}{more}")), &out);
         fs::read(out.join("seed-1/distilled.last.safetensors")).unwrap()
     };
     let live = file("live", "");
@@ -146,7 +143,7 @@ fn maps_of_heads_are_cached_and_shown_to_each_other() {
     );
     let found = experiment::verify_cache(&folder.path().join("cached"), 1.0, &gpu()).unwrap();
     assert!(found.len() == 2 && found.iter().all(|v| v.checked == 24 && v.wrong == 0), "{found:?}");
-    let text = scenes("[\"mask\", \"depth\"]", 2, methods).unwrap().to_toml();
+    let text = scenes("[\"mask\", \"depth\"]", 2, methods).to_toml();
     // Networks that learn along have nothing to be held to before the first step.
     let sets = ["teacher.kind=mutual", "distill.normalised.cap=false"].map(String::from);
     let mutual = Config::parse(&text, Path::new("m.toml"), &sets).unwrap();
@@ -157,32 +154,13 @@ fn maps_of_heads_are_cached_and_shown_to_each_other() {
     }
 }
 
-/// Before anything is trained: a teacher's trunk that has fewer stages than the level named.
-#[test]
-fn layers_that_a_teacher_has_not_are_refused_before_work_begins() {
-    let folder = tempdir().unwrap();
-    let out = folder.path().join("run");
-    let refused = |sets: &[&str], words: &[&str]| {
-        let text = scenes("[\"mask\"]", 1, "").unwrap().to_toml();
-        let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
-        let config = Config::parse(&text, Path::new("a.toml"), &sets).unwrap();
-        let error =
-            experiment::run(&config, &out, &gpu(), &AtomicBool::new(false), &mut |_| {}).unwrap_err().to_string();
-        assert!(words.iter().all(|w| error.contains(w)) && !out.exists(), "{error}");
-    };
-    let pkd = "distill={ methods = [\"pkd\"], pkd = { layers = [\"level4\"] } }";
-    refused(&["student.arch=resnet18", pkd], &["distill.pkd.layers", "a teacher of mask has", "level1 to level3"]);
-    let pkd = "distill={ methods = [\"pkd\"], pkd = { layers = [\"level3\"], teacher_layers = [\"layer5\"] } }";
-    refused(&[pkd], &["distill.pkd.teacher_layers", "not layer5"]);
-}
-
 /// In a whole run, in which no image has both labels and most have none.
 #[test]
 fn detectors_learn_from_teachers_on_images_without_boxes() {
     let folder = tempdir().unwrap();
     let more = "task_weight = 0.1\n[distill.kd]\ntasks = [\"boxes\"]\n\
                 [distill.fgfi]\nweight = 0.5\n";
-    let text = scenes("[\"mask\", \"boxes\"]", 16, more).unwrap().to_toml();
+    let text = scenes("[\"mask\", \"boxes\"]", 16, more).to_toml();
     let sets = ["data.labelled={ mask = 0.25, boxes = 0.125 }", "data.disjoint=true"].map(String::from);
     let records = run(&Config::parse(&text, Path::new("a.toml"), &sets).unwrap(), folder.path());
     for term in ["boxes/kd", "boxes/fgfi@level2", "boxes/fgfi@level3"] {
