@@ -130,17 +130,3 @@ fn dilated_maps_hold_the_plain_ones() {
         }
     }
 }
-
-#[test]
-fn more_dilated_stages_than_halve_are_refused() {
-    let gpu = gpu();
-    let spec = |dilate| NetworkSpec {
-        trunk: trunk("resnet8", 0.25, Stem::Small, dilate),
-        channels: 3,
-        heads: vec![HeadSpec::linear("fc", 2)],
-        init: Init::HeNormal,
-    };
-    assert!(Network::new(&gpu, spec(2), 0).is_ok());
-    let error = Network::new(&gpu, spec(3), 0).unwrap_err().to_string();
-    assert!(error.contains("resnet8 has 3 stages"), "{error}");
-}

@@ -14,9 +14,16 @@ mod golden_files;
 #[cfg(feature = "formats")]
 mod goldens;
 mod kernels;
+#[cfg(feature = "train")]
+mod launches;
 mod networks;
 #[cfg(feature = "formats")]
 mod reference;
+#[cfg(feature = "train")]
+#[path = "../support/refusal_table.rs"]
+mod refusal_table;
+#[cfg(feature = "train")]
+mod refusals;
 #[cfg(feature = "train")]
 mod replay;
 #[cfg(feature = "train")]

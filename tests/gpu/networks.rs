@@ -101,20 +101,6 @@ fn trunks_halve_the_image_at_each_stage() {
 }
 
 #[test]
-fn training_refuses_a_batch_of_one_and_wrong_channels() {
-    let gpu = Gpu::open().unwrap();
-    let net = network(&gpu, "resnet8", Stem::Small, 3, vec![]);
-    let image = |shape: &[usize]| {
-        let x = vec![0.0; shape.iter().product()];
-        Var::constant(Tensor::from_f32(&gpu, &x, shape).unwrap())
-    };
-    let error = net.forward(&gpu, &mut Tape::new(), Mode::Train, &image(&[1, 8, 8, 3])).unwrap_err();
-    assert!(error.to_string().contains("at least 2 samples"), "{error}");
-    let error = net.forward(&gpu, &mut Tape::off(), Mode::Eval, &image(&[2, 8, 8, 1])).unwrap_err();
-    assert!(error.to_string().contains("3 channels"), "{error}");
-}
-
-#[test]
 fn parameters_of_several_arenas_do_not_mix_their_gradients() {
     let gpu = Gpu::open().unwrap();
     let net = network(&gpu, "resnet8", Stem::Small, 5, vec![]);

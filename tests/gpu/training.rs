@@ -1,6 +1,6 @@
 //! Steps of training: they learn, they repeat themselves bit for bit, and nothing changes what is frozen.
 
-mod checkpoints;
+pub mod checkpoints;
 mod heads;
 mod tape;
 
