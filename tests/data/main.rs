@@ -1,0 +1,32 @@
+//! From files to data sets and to what is measured on them, and the order of the crate's own files.
+
+#[cfg(feature = "train")]
+mod coco;
+#[cfg(feature = "formats")]
+mod folders;
+#[cfg(feature = "formats")]
+mod idx;
+#[cfg(feature = "train")]
+mod labelme;
+#[cfg(feature = "formats")]
+mod metrics;
+#[cfg(feature = "formats")]
+mod pictures;
+#[cfg(feature = "train")]
+mod real_data;
+#[cfg(feature = "train")]
+#[path = "../support/refusal_table.rs"]
+mod refusal_table;
+#[cfg(feature = "train")]
+mod refusals;
+mod structure;
+#[cfg(feature = "train")]
+#[allow(dead_code)] // the rest is for whole runs
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(feature = "train")]
+mod table;
+#[cfg(feature = "train")]
+mod voc;
+#[cfg(feature = "train")]
+mod yolo;

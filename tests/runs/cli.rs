@@ -1,0 +1,64 @@
+//! The program as a user meets it: exit codes, and what is said where. None of this needs a GPU.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn limbeck(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_limbeck")).current_dir(folder).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_is_zero_and_has_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["eval", "--help"],
+        &["predict", "--help"],
+        &["devices", "--help"],
+        &["bench", "--help"],
+    ] {
+        let output = limbeck(folder.path(), command);
+        assert_eq!(output.status.code(), Some(0), "{command:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{command:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_one_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("run.toml"), "[train]\nepochs = 1\nlearning_rate = 0.1\n").unwrap();
+    let output = limbeck(folder.path(), &["run", "run.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: run.toml:3: train.learning_rate: unknown key; did you mean `lr`?\n");
+    assert!(output.stdout.is_empty());
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn the_examples_of_configurations_are_sound() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut read = 0;
+    for path in std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.ends_with(".toml") {
+            continue;
+        }
+        read += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        if name.starts_with("ablation") {
+            // Each row is read, and only the data may not be there.
+            if let Err(error) = limbeck::experiment::ablation::Ablation::load(&path, &[]) {
+                assert!(error.to_string().contains("there is no file"), "{error}");
+            }
+        } else {
+            let config = limbeck::config::Config::parse(&text, &path, &[]).unwrap();
+            assert_eq!(limbeck::config::Config::parse(&config.to_toml(), &path, &[]).unwrap(), config, "{name}");
+        }
+    }
+    assert!(read >= 9, "{read}");
+}

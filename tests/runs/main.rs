@@ -1,0 +1,30 @@
+//! Whole runs, from a file of settings to what is stored and reported, and the program and the examples as a user meets them.
+
+#[cfg(feature = "train")]
+mod cache;
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "train")]
+mod comparisons;
+#[cfg(feature = "train")]
+mod dense;
+#[cfg(feature = "train")]
+mod dense_distill;
+#[cfg(feature = "report")]
+mod evaluation;
+mod examples;
+#[cfg(feature = "train")]
+mod failures;
+#[cfg(feature = "train")]
+mod interruption;
+#[cfg(feature = "train")]
+mod methods;
+#[cfg(feature = "report")]
+mod one_task;
+#[cfg(all(unix, feature = "cli"))]
+mod signals;
+#[cfg(feature = "train")]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(feature = "train")]
+mod teachers;
