@@ -63,7 +63,7 @@ fn load(folder: &Path, on_error: OnError) -> limbeck::Result<Dataset> {
     let found = coco::read(&folder.join("instances.json"), on_error)?;
     let all = || objects::of_instances(&found, folder);
     let questions = TaskChoice::ALL.map(|(_, q)| q).to_vec();
-    let options = Options { size: [16, 16], channels: 3, questions, masks: Masks::Drawn, on_error };
+    let options = Options { size: [16, 16], channels: 3, questions, masks: Masks::Drawn, depth: None, on_error };
     objects::load("test", &found.classes, [all(), all(), all()], &options)
 }
 

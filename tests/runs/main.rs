@@ -1,6 +1,8 @@
 //! Whole runs, from a file of settings to what is stored and reported, and the program and the examples as a user meets them.
 
 #[cfg(feature = "train")]
+mod average;
+#[cfg(feature = "train")]
 mod cache;
 #[cfg(feature = "cli")]
 mod cli;
@@ -10,6 +12,8 @@ mod comparisons;
 mod dense;
 #[cfg(feature = "train")]
 mod dense_distill;
+#[cfg(feature = "train")]
+mod depth_maps;
 #[cfg(feature = "report")]
 mod evaluation;
 mod examples;

@@ -41,6 +41,30 @@ fn sources() -> Vec<Refusal> {
             &["data.masks", "no task uses masks"],
         ),
         row(
+            "yolo: depth maps that no task asks for",
+            yolo::set,
+            &["data.tasks=[\"boxes\", \"mask\"]", "data.depth={ folder = \"labels\" }"],
+            &["data.depth", "add \"depth\" to data.tasks"],
+        ),
+        row(
+            "yolo: depth without its files",
+            yolo::set,
+            &["data.tasks=[\"mask\", \"depth\"]"],
+            &["data.tasks", "add [data.depth] with the folder"],
+        ),
+        row(
+            "yolo: depth in a unit that is none",
+            yolo::set,
+            &["data.tasks=[\"mask\", \"depth\"]", "data.depth={ folder = \"labels\", unit = \"cm\" }"],
+            &["data.depth.unit", "\"mm\", \"m\", or the metres", "found \"cm\""],
+        ),
+        row(
+            "yolo: depth in a folder that is not there",
+            yolo::set,
+            &["data.tasks=[\"mask\", \"depth\"]", "data.depth={ folder = \"label\" }"],
+            &["data.depth.folder", "did you mean `labels`"],
+        ),
+        row(
             "yolo: a folder's name misspelt",
             yolo::set,
             &["data.masks.folder=mask"],
