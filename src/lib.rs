@@ -3,8 +3,8 @@
 //! or DX12.
 //!
 //! Three doors lead in. The `limbeck` program takes one TOML file from data to a trained student (`limbeck run FILE.toml`).
-//! `experiment` does the same inside another program, and `predict` puts a stored student to use. The modules below them are the
-//! building blocks, for those who want the training loop in their own hands; the programs in `examples/` show each way.
+//! `experiment` does the same inside another program, and `predict` puts a stored student to use. [`train`] trains a student against teachers in a
+//! dozen lines of code; the modules below it are the building blocks, for those who want the training loop in their own hands; the programs in `examples/` show each way.
 //!
 //! One step of distillation, a batch of eight 12x12 images:
 //!
@@ -49,14 +49,15 @@
 //! |---|---|---|
 //! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
 //! | `formats` | `data::formats`: IDX, image folders, tables, annotations of COCO, VOC, YOLO and labelme; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
-//! | `train` | `config`, `checkpoint`, `train`, `experiment`, `predict`, `data::sources`: the run's file, stages, checkpoints, a stored network in use | serde, toml |
+//! | `train` | `config`, `checkpoint`, `experiment`, `predict`, `data::sources`, and of [`train`] what stages need: the run's file, checkpoints, a stored network in use | serde, toml |
 //! | `plot` | `plot`: what pictures as SVG share, and the roofline | plotters |
 //! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | noto-sans-mono-bitmap |
+//! | `selftest` | [`mod@reference`], and of each kernel what it is tried with and timed on: `kernels::TABLE` | |
 //! | `bench` | `bench`: the benchmark, its comparison and its roofline | |
 //! | `cli` (default) | the `limbeck` program | clap, indicatif, ctrlc |
 //!
-//! `train` and `plot` contain `formats`, `report` contains both of them, `bench` contains `plot`, `cli` contains all. Who only runs or
-//! trains a student in memory takes `default-features = false`.
+//! `train` and `plot` contain `formats`, `report` contains both of them, `bench` contains `plot` and `selftest`, `cli` contains all. Who only
+//! runs or trains a student in memory takes `default-features = false`.
 //!
 //! # ARCHITECTURE
 //!
@@ -69,15 +70,16 @@
 //! | `report` | curves, tables, answers drawn on images | `plot`, `predict`, `experiment`, `train`, [`metrics`] |
 //! | `predict` | a stored network in use, and measured | `experiment`, `train` |
 //! | `experiment` | stages of a run's file, comparisons, summaries | `train`, `config` |
-//! | `train` | a stage's loss, steps, epochs, state, journal; teachers' answers on disk | `checkpoint`, `config`, and from [`distill`] down |
-//! | `checkpoint` | weights and their cards in safetensors | [`nn`], [`data`] |
+//! | [`train`] | a learner, its terms and steps; with the feature a stage's epochs, state, journal, teachers' answers on disk | [`tasks`], [`distill`], [`balance`] and below; `checkpoint`, `config` |
+//! | `checkpoint` | weights and their cards in safetensors | [`tasks`], [`nn`], [`data`] |
 //! | `config` | the run's file: tables, keys, defaults, checks | `data::sources`, [`distill`], [`balance`], [`nn`] |
 //! | [`distill`] | losses against teachers, one file each, and their table | [`loss`], [`nn`], kinds of tasks in [`data`] |
+//! | [`tasks`] | of each kind of task its labels' upload, head, losses, decoding and metric, one file each | [`loss`], [`nn`], [`metrics`], [`data`] |
 //! | [`balance`] | the weights of the tasks, one file a method, and their table | nobody |
+//! | [`loss`] | losses on labels, one file each, and their table; the log of their values | [`tape`], [`kernels`], kinds of tasks in [`data`] |
 //! | [`metrics`] | confusion, accuracy … F1, mIoU, AP, RMSE, the multi-task delta | [`geometry`] |
 //! | [`data`] | splits, labels of every kind, composition, seeds, augmentation as parameters, the loader; formats, and `sources`, one file and one row each | [`geometry`], `settings` |
 //! | `settings` | a TOML file with the place of every value: typed access, and errors that point | nobody |
-//! | [`loss`] | losses on labels, one file each; the ledger of their values | [`tape`], [`kernels`] |
 //! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
 //! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
 //! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
@@ -175,6 +177,7 @@ pub mod params;
 pub mod plot;
 #[cfg(feature = "train")]
 pub mod predict;
+#[cfg(feature = "selftest")]
 pub mod reference;
 #[cfg(feature = "report")]
 pub mod report;

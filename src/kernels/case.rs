@@ -1,8 +1,11 @@
 //! Cases: what each kernel is tried with. One table serves four readers: the value tests, the gradient tests, the
 //! shader validation and the benchmark.
 
+use std::rc::Rc;
+
 use crate::Result;
 use crate::gpu::{Defines, Gpu, Source};
+use crate::tensor::{GradTarget, Tensor};
 
 /// A result of the GPU beside the reference's.
 #[derive(Debug, Clone)]
@@ -155,6 +158,80 @@ pub fn values(seed: u64, n: usize) -> Vec<f32> {
 /// The same numbers for the reference.
 pub fn f64s(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// A gradient's destination for a case, and what is in it already: the gradient must come out added to that.
+pub(crate) fn destination(gpu: &Gpu, shape: &[usize], accumulate: bool) -> Result<(GradTarget, Vec<f64>)> {
+    let len = shape.iter().product();
+    if !accumulate {
+        return Ok((GradTarget::fresh(Tensor::empty(gpu, shape)?), vec![0.0; len]));
+    }
+    let there = values(999, len);
+    let target = GradTarget { tensor: Tensor::from_f32(gpu, &there, shape)?, accumulate };
+    Ok((target, f64s(&there)))
+}
+
+/// `there + weight · gradient`.
+pub(crate) fn added(there: &[f64], weight: f64, gradient: &[f64]) -> Vec<f64> {
+    there.iter().zip(gradient).map(|(t, g)| t + weight * g).collect()
+}
+
+/// The sum of a loss's rows, as the one value of a check.
+pub(crate) fn total(gpu: &Gpu, row_loss: &Tensor) -> Result<Vec<f32>> {
+    Ok(vec![row_loss.to_f32(gpu)?.iter().sum()])
+}
+
+/// The checks of a loss fused with its gradient: `run(target, row_loss)` without a gradient, with a fresh one, and with one that is
+/// added to; `shape` is the gradient's, `rows` the loss's.
+pub(crate) fn fused(
+    gpu: &Gpu,
+    what: &str,
+    (shape, rows): (&[usize], usize),
+    weight: f32,
+    (loss, grad): (f64, &[f64]),
+    terms: usize,
+    run: impl Fn(Option<&GradTarget>, &Tensor) -> Result<()>,
+) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    for gradient in [None, Some(false), Some(true)] {
+        let what = format!("{what}, accumulate {gradient:?}");
+        let (out, there) = destination(gpu, shape, gradient == Some(true))?;
+        let row_loss = Tensor::empty(gpu, &[rows])?;
+        run(gradient.map(|_| &out), &row_loss)?;
+        let want = vec![f64::from(weight) * loss];
+        checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, terms));
+        if gradient.is_some() {
+            let want = added(&there, weight.into(), grad);
+            checks.push(Check::sum(format!("gradient, {what}"), out.tensor.to_f32(gpu)?, want, terms));
+        }
+    }
+    Ok(checks)
+}
+
+/// A loss fused with its gradient, ready for the clock: `run(target, shares)` adds the loss of weight 1 and its gradient; `shape` is the
+/// gradient's, `rows` the number of shares; `want()` gives both as the reference has them, to the digits of a sum of `terms`.
+pub(crate) fn timed(
+    gpu: &Gpu,
+    (shape, rows): (&[usize], usize),
+    terms: usize,
+    run: impl Fn(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()> + 'static,
+    want: impl Fn() -> (f64, Vec<f64>) + 'static,
+) -> Result<Prepared> {
+    let (run, out, shares) =
+        (Rc::new(run), GradTarget::fresh(Tensor::empty(gpu, shape)?), Tensor::empty(gpu, &[rows])?);
+    let (again, target, again_shares) = (run.clone(), out.clone(), shares.clone());
+    Ok(Prepared {
+        run: Box::new(move |gpu| run(gpu, Some(&out), &shares)),
+        check: Box::new(move |gpu| {
+            again(gpu, Some(&target), &again_shares)?;
+            let (loss, gradient) = want();
+            let got: f64 = again_shares.to_f32(gpu)?.iter().map(|v| f64::from(*v)).sum();
+            Ok(vec![
+                Check::sum("loss", vec![got as f32], vec![loss], terms),
+                Check::sum("gradient", target.tensor.to_f32(gpu)?, gradient, terms),
+            ])
+        }),
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Detection without anchors (FCOS): what each place of a pyramid is to say, and its three losses.
 
+#[cfg(feature = "selftest")]
 mod cases;
+#[cfg(feature = "selftest")]
 pub(super) mod workloads;
 
+#[cfg(feature = "selftest")]
 pub use cases::{cases, permutations};
+#[cfg(feature = "selftest")]
 pub use workloads::workloads;
 
 use super::rows::{bind_gradient, expect, flag};

@@ -1,15 +1,19 @@
 //! Gradients of several tasks side by side: their products with each other and their weighted sum (Quinton & Rey 2024).
 
+#[cfg(feature = "selftest")]
+mod cases;
+#[cfg(feature = "selftest")]
 mod workloads;
 
+#[cfg(feature = "selftest")]
+pub use cases::{cases, permutations};
+#[cfg(feature = "selftest")]
 pub use workloads::workloads;
 
-use super::case::{Case, Check, Permutation, f64s, values};
-use super::rows::destination;
 use super::{PART, elementwise};
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::{GradTarget, Tensor};
-use crate::{Error, Result, defines, reference};
+use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "gramian", text: include_str!("../../shaders/gramian.wgsl") };
 
@@ -114,41 +118,4 @@ impl GradientRows {
 
 fn tiles(tile: usize) -> Defines {
     defines! { TILE = tile }
-}
-
-/// Every way the shader is compiled.
-pub fn permutations() -> Vec<Permutation> {
-    (1..=4).map(|tile| Permutation { source: SOURCE, defines: tiles(tile) }).collect()
-}
-
-/// One task to many, short gradients and long ones.
-pub fn cases() -> Vec<Case> {
-    let shapes =
-        [(1, 1), (1, 70), (2, 64), (2, 100_003), (3, 65), (4, 4096), (5, 1000), (9, 33), (17, 130), (2, 5_000_000)];
-    shapes.into_iter().map(|(k, d)| Case::new(format!("{k} x {d}"), move |gpu| run(gpu, k, d))).collect()
-}
-
-fn run(gpu: &Gpu, k: usize, d: usize) -> Result<Vec<Check>> {
-    let (j, w) = (values(1, k * d), values(2, k + 3));
-    let rows = GradientRows::new(gpu, k, d)?;
-    for (i, row) in j.chunks_exact(d).enumerate() {
-        rows.row(i, &[d])?.copy_from(gpu, &Tensor::from_f32(gpu, row, &[d])?)?;
-    }
-    let (j, w64) = (f64s(&j), f64s(&w));
-    let w = Tensor::from_f32(gpu, &w, &[k + 3])?;
-    let mut checks = Vec::new();
-    for accumulate in [false, true] {
-        for tile in 1..=k.min(4) {
-            let (out, there) = destination(gpu, &[k, k], accumulate)?;
-            rows.products_with(gpu, &out, tile)?;
-            let want = reference::gramian::products(&j, k).iter().zip(&there).map(|(a, b)| a + b).collect();
-            let what = format!("products, tile {tile}, accumulate {accumulate}");
-            checks.push(Check::sum(what, out.tensor.to_f32(gpu)?, want, 16));
-        }
-        let (out, there) = destination(gpu, &[d], accumulate)?;
-        rows.combine_from(gpu, &w, 3, &out)?;
-        let want = reference::gramian::combine(&j, &w64[3..]).iter().zip(&there).map(|(a, b)| a + b).collect();
-        checks.push(Check::sum(format!("combine, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, k));
-    }
-    Ok(checks)
 }

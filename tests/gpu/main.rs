@@ -1,6 +1,7 @@
 //! What the GPU computes: kernels, networks and steps of training, against references, against PyTorch, and against themselves.
 //!
 //! All tests share this process; what one of them counts (buffers, bytes, dispatches) it counts on a device of its own.
+#![cfg(feature = "selftest")]
 
 #[cfg(all(feature = "bench", feature = "cli"))]
 mod bench;

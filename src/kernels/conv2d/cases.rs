@@ -7,7 +7,7 @@ use super::{
 use crate::gpu::Gpu;
 use crate::kernels::batch_norm::Partials;
 use crate::kernels::case::{Case, Check, Permutation, f64s, values};
-use crate::kernels::rows::{added, destination};
+use crate::kernels::case::{added, destination};
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
 use crate::{Error, Result, reference};

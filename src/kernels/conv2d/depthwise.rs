@@ -3,6 +3,7 @@
 use super::common::{Epilogue, gap, reach};
 use super::register::{most_rows, sum_parts};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
+#[cfg(feature = "selftest")]
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
@@ -113,6 +114,7 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
 }
 
 /// Every way the shader is compiled.
+#[cfg(feature = "selftest")]
 pub(super) fn permutations() -> Vec<Permutation> {
     let all = [1, 4].into_iter().flat_map(|vec| (0..8).map(move |bits| (vec, bits)));
     all.map(|(vec, bits)| Permutation {

@@ -8,6 +8,7 @@ use super::common::{Epilogue, Pass, Tile, gap, geometry, reach};
 use super::tiled::{Product, grid, in_flight, sum};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Matrix, Profile, Source};
 use crate::kernels::PART;
+#[cfg(feature = "selftest")]
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
@@ -223,6 +224,7 @@ pub(super) fn choose(pass: Pass, s: &Conv2d, profile: &Profile) -> Option<Tile> 
 }
 
 /// Every way the two shaders are compiled: for each size of matrix with the subgroups of those who have it.
+#[cfg(feature = "selftest")]
 pub(super) fn permutations() -> Vec<Permutation> {
     let on = |bits: i64, bit: i64| bits >> bit & 1;
     let mut all = Vec::new();

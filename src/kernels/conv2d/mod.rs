@@ -4,6 +4,7 @@
 //! (`limbeck bench --tune`); the `_with` functions take one by name. Every variant is
 //! held against the same reference by the same cases.
 
+#[cfg(feature = "selftest")]
 mod cases;
 mod common;
 mod depthwise;
@@ -17,13 +18,16 @@ mod tiled;
 mod tuned;
 mod variant;
 mod winograd;
+#[cfg(feature = "selftest")]
 mod workloads;
 
+#[cfg(feature = "selftest")]
 pub use cases::{cases, permutations};
 pub use common::{Epilogue, Pass, Tile};
 use subgroup::Batch;
 pub use tuned::{candidates, key, select};
 pub use variant::{Variant, choose, variants};
+#[cfg(feature = "selftest")]
 pub use workloads::{Timed, distinct, workloads};
 
 use super::batch_norm::Partials;

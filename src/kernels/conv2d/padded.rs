@@ -3,6 +3,7 @@
 use super::common::{Epilogue, Pass, Tile};
 use super::subgroup::{self, Batch};
 use crate::gpu::{Gpu, Profile, Source};
+#[cfg(feature = "selftest")]
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
@@ -69,6 +70,7 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
 }
 
 /// Every way the shader is compiled.
+#[cfg(feature = "selftest")]
 pub(super) fn permutations() -> Vec<Permutation> {
     vec![Permutation { source: SOURCE, defines: defines! {} }]
 }

@@ -3,6 +3,7 @@
 use super::common::{Epilogue, Pass, Tile, geometry};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
 use crate::kernels::PART;
+#[cfg(feature = "selftest")]
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
@@ -226,6 +227,7 @@ pub(super) fn sum_parts(gpu: &Gpu, part: &Tensor, out: &GradTarget) -> Result<()
 }
 
 /// Every way the three shaders are compiled.
+#[cfg(feature = "selftest")]
 pub(super) fn permutations() -> Vec<Permutation> {
     let mut all = Vec::new();
     let both = [0, 1];

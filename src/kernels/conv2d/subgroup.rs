@@ -5,6 +5,7 @@
 use super::common::{Epilogue, Pass, Tile, geometry};
 use super::register::{most_rows, sum_parts};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Profile, Source};
+#[cfg(feature = "selftest")]
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
@@ -313,6 +314,7 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// Every way the shaders are compiled.
+#[cfg(feature = "selftest")]
 pub(super) fn permutations() -> Vec<Permutation> {
     let mut all = Vec::new();
     let adapters = [4, 8].into_iter().flat_map(|lanes| [0, 1].map(|int64| (lanes, int64)));

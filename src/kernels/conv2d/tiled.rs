@@ -5,10 +5,13 @@ mod plan;
 
 pub(super) use plan::{Plan, Product, TILES, best, choose, in_flight, serves};
 
-use plan::{SHAPES, Shape};
+#[cfg(any(feature = "selftest", test))]
+use plan::SHAPES;
+use plan::Shape;
 
 use super::common::{Epilogue, gap, geometry, reach};
 use crate::gpu::{Defines, Gpu, Launch, Source};
+#[cfg(feature = "selftest")]
 use crate::kernels::case::Permutation;
 use crate::tensor::{GradTarget, Tensor};
 use crate::{Result, defines};
@@ -187,6 +190,7 @@ pub(super) fn sum(
 }
 
 /// Every way the three shaders are compiled.
+#[cfg(feature = "selftest")]
 pub(super) fn permutations() -> Vec<Permutation> {
     let mut all = Vec::new();
     let mut push = |source, of: &Defines, rest: Defines| {

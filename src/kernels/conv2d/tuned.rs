@@ -52,7 +52,7 @@ fn parts(variant: Variant) -> (String, f64) {
     (family.to_string(), numbers.product::<f64>().max(1.0))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "selftest"))]
 mod tests {
     use super::*;
     use crate::gpu::{AdapterClass, Matrix, devices};

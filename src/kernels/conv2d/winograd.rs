@@ -4,6 +4,7 @@
 use super::common::{Epilogue, Pass};
 use super::products::{self, Product};
 use crate::gpu::{AdapterClass, Gpu, Profile, Source};
+#[cfg(feature = "selftest")]
 use crate::kernels::case::Permutation;
 use crate::shape::Conv2d;
 use crate::tensor::{GradTarget, Tensor};
@@ -274,6 +275,7 @@ pub(super) fn weight_grad(gpu: &Gpu, s: &Conv2d, x: &Tensor, dy: &Tensor, out: &
 }
 
 /// Every way the shader is compiled.
+#[cfg(feature = "selftest")]
 pub(super) fn permutations() -> Vec<Permutation> {
     let epilogues = (0..8).map(|bits| [bits & 1, bits >> 1 & 1, bits >> 2 & 1]);
     let all = epilogues.flat_map(|e| SIZES.into_iter().flat_map(move |size| [0, 1].map(|flip| (e, size, flip))));

@@ -1,7 +1,7 @@
 //! What the detection kernels are tried with.
 
+use super::super::case::fused;
 use super::super::case::{Case, Check, Permutation, f64s, values};
-use super::super::rows::fused;
 use super::*;
 use crate::reference::fcos::{self as reference, Thing, Wanted};
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::gpu::AdapterClass;
+use crate::kernels::case::timed;
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
-use crate::kernels::rows::timed;
 use crate::reference::fcos::{self as reference, Thing, Wanted};
 
 pub(in crate::kernels) const CLASSES: usize = 80;

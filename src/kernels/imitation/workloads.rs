@@ -1,12 +1,13 @@
 //! What imitation is timed on: the finest level of a pyramid over images of 256x256 pixels with 16 objects each, 80 classes.
 
-use super::{Grid, imitation, mask, masked, packed, total};
+use super::cases::{masked, packed};
+use super::{Grid, imitation, mask, total};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
+use crate::kernels::case::timed;
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::kernels::fcos::OBJECT;
 use crate::kernels::fcos::workloads::{BOXES, CLASSES, pyramid, things};
-use crate::kernels::rows::timed;
 use crate::reference;
 use crate::reference::fcos::Thing;
 use crate::tensor::{GradTarget, Tensor};

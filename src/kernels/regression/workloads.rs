@@ -3,8 +3,8 @@
 use super::{RegressionLoss, regression};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
+use crate::kernels::case::timed;
 use crate::kernels::case::{Prepared, Size, Workload, f64s, values};
-use crate::kernels::rows::timed;
 use crate::reference;
 use crate::tensor::{GradTarget, Tensor};
 

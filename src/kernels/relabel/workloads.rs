@@ -3,7 +3,7 @@
 use super::{MISSING, classes, numbers};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
-use crate::kernels::augment::{shifted, upload};
+use crate::kernels::augment::cases::{shifted, upload};
 use crate::kernels::case::{Check, Prepared, Size, Workload, values};
 use crate::reference;
 use crate::tensor::Tensor;

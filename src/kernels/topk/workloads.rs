@@ -1,6 +1,7 @@
 //! What the choice of the surest is timed on: a detector of 80 classes over images of 256x256 pixels.
 
-use super::{compare, said, select, topk};
+use super::cases::{compare, said};
+use super::{select, topk};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Prepared, Size, Workload};

@@ -108,6 +108,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The same with rows of at most `groups` workgroups, so that short grids fold too.
+    #[cfg(any(feature = "selftest", test))]
     pub fn in_rows_of(self, groups: usize) -> Self {
         Plan { row: groups, ..self }
     }
