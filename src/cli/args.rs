@@ -9,6 +9,7 @@ Examples:
   limbeck ablate examples/ablation_digits.toml  compare many ways of balancing and distilling
   limbeck eval runs/digits --split test       measure the distilled student again
   limbeck predict runs/digits digit.png       what it says of an image
+  limbeck keys train                          what a run's file may say
   limbeck devices                             the GPUs that could be used
   limbeck bench --quick                       how fast the GPU is, and how much of that the kernels reach
 
@@ -70,6 +71,11 @@ Examples:
         #[command(subcommand)]
         command: CacheCommand,
     },
+    /// Explain every key of a run's file: what it may be, its default, what it means
+    #[command(
+        after_help = "Examples:\n  limbeck keys train\n  limbeck keys distill.kd\n  limbeck keys --format markdown"
+    )]
+    Keys(Keys),
     /// List the adapters that can be used, the one that would be chosen first
     #[command(after_help = "Example:\n  WGPU_BACKEND=vulkan limbeck devices")]
     Devices,
@@ -142,6 +148,25 @@ pub struct Predict {
     /// Draw the answers to the image (one only) on it: masks, boxes with names, depth; a PNG file
     #[arg(long, value_name = "FILE.png")]
     pub draw: Option<PathBuf>,
+}
+
+/// `limbeck keys`.
+#[derive(Debug, Arguments)]
+pub struct Keys {
+    /// Only this table and those in it, such as train or data [default: all]
+    pub table: Option<String>,
+    /// How they are printed
+    #[arg(long, value_enum, default_value_t = KeysFormat::Text)]
+    pub format: KeysFormat,
+}
+
+/// How keys are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeysFormat {
+    /// Three lines a key
+    Text,
+    /// A table for each table of the file
+    Markdown,
 }
 
 /// What is done with caches.

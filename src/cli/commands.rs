@@ -34,6 +34,7 @@ pub fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Eval(args) => eval(&args),
         Command::Predict(args) => predict(&args),
         Command::Cache { command: CacheCommand::Verify { dir, part } } => verify(&dir, part),
+        Command::Keys(args) => super::keys::dispatch(&args),
         Command::Devices => devices(),
         Command::Bench(args) => super::bench::dispatch(&args),
     }

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod commands;
 mod eta;
+mod keys;
 mod progress;
 
 use clap::Parser;

@@ -17,7 +17,7 @@ const TABLES: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    ("augment", &["shift", "flip", "noise", "crop", "scale", "rotate", "mosaic"]),
+    ("augment", super::AugmentConfig::KEYS),
     ("train", TRAIN),
     (
         "teacher",
@@ -25,7 +25,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ),
     ("student", &["arch", "width", "stem", "dilate", "head", "decoder", "init", "train"]),
     ("joint", &["train"]),
-    ("cache", &["storage", "max_mb", "k"]),
+    ("cache", super::CacheConfig::KEYS),
     ("teacher.train", TRAIN),
     ("student.train", TRAIN),
     ("joint.train", TRAIN),
@@ -105,7 +105,7 @@ fn collect<'v>(values: &'v toml::Table, path: &mut Vec<&'v str>, unknown: &mut V
     }
 }
 
-fn keys_of(table: &str) -> Option<Vec<&'static str>> {
+pub(super) fn keys_of(table: &str) -> Option<Vec<&'static str>> {
     if table == "balance" {
         return Some(balancing::keys());
     }
@@ -124,7 +124,7 @@ fn keys_of(table: &str) -> Option<Vec<&'static str>> {
 /// All tables with their keys.
 fn tables() -> Vec<(String, Vec<&'static str>)> {
     let data = data::KEYS.iter().copied().chain(Source::keys()).collect();
-    let inner = Source::tables().into_iter().map(|(name, keys)| (format!("data.{name}"), keys.to_vec()));
+    let inner = Source::tables().into_iter().map(|(name, keys)| (format!("data.{name}"), keys));
     let others = TABLES.iter().map(|(name, keys)| (name.to_string(), keys.to_vec()));
     let mut all: Vec<_> = others.collect();
     all.splice(1..1, std::iter::once(("data".to_string(), data)).chain(inner));

@@ -4,12 +4,14 @@
 //! with the file, the line, the key and a suggestion. [`Config::to_toml`] writes the complete configuration, which reads back
 //! as an equal one.
 
+mod augment;
 mod balancing;
 mod check;
 mod data;
 mod distillation;
 mod keys;
 mod network;
+mod reference;
 mod sections;
 mod tasks;
 mod teaching;
@@ -21,15 +23,17 @@ pub use crate::balance::{BalanceConfig, BalanceLevel, Over};
 pub use crate::data::EvaluateOn;
 pub use crate::distill::MethodConfig;
 pub use crate::tasks::{Balanced, ClassWeights, TaskConfig};
+pub use augment::AugmentConfig;
 pub(super) use distillation::head_maps;
 pub use network::{Init, NetConfig, Stem};
+pub use reference::{TableReference, reference};
 pub use teaching::{CacheConfig, DistillConfig, Storage, TeacherConfig, TeacherKind};
 pub use train::{Optimizer, Schedule, TrainConfig};
 
 use crate::balance::FIXED;
 use crate::data::TaskKind;
-use crate::data::augment::Augment;
 use crate::data::sources::Source;
+pub use crate::settings::KeyRow;
 use crate::settings::{Origin, Section};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -92,50 +96,6 @@ pub struct DataConfig {
     /// The source and its own keys.
     #[serde(flatten)]
     pub source: Source,
-}
-
-/// Variation of the training images, the same for teacher and student.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct AugmentConfig {
-    /// Largest shift in pixels, each direction.
-    pub shift: usize,
-    /// Mirror half of the images.
-    pub flip: bool,
-    /// Standard deviation of the added noise, pixels being 0..1.
-    pub noise: f64,
-    /// Show a part of the image, of a share of its area between these two, in its whole size.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub crop: Option<[f64; 2]>,
-    /// Show the content larger by a factor between these two.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale: Option<[f64; 2]>,
-    /// Largest angle by which the content is turned, in degrees, each direction.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub rotate: f64,
-    /// Probability that four images are shown beside each other.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub mosaic: f64,
-}
-
-impl AugmentConfig {
-    /// As the loader takes it.
-    pub fn augment(&self) -> Augment {
-        let a = self;
-        let pair = |pair: Option<[f64; 2]>| pair.map(|pair| pair.map(|x| x as f32));
-        Augment {
-            shift: a.shift as u32,
-            flip: a.flip,
-            noise: a.noise as f32,
-            crop: pair(a.crop),
-            scale: pair(a.scale),
-            rotate: a.rotate as f32,
-            mosaic: a.mosaic as f32,
-        }
-    }
-}
-
-fn is_zero(x: &f64) -> bool {
-    *x == 0.0
 }
 
 /// The student.

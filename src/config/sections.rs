@@ -1,7 +1,7 @@
 //! From the file's tables to the typed configuration, one function a table.
 
 use super::*;
-use crate::settings::{Section, as_number};
+use crate::settings::Section;
 
 pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
     let train = TrainConfig::read(&s.table("train")?, &TrainConfig::default())?;
@@ -15,11 +15,11 @@ pub(super) fn config(s: &Section, path: &Path) -> Result<Config> {
         name: name(s, path)?,
         seeds: seeds(s)?,
         data,
-        augment: augment(&s.table("augment")?)?,
+        augment: AugmentConfig::read(&s.table("augment")?, &AugmentConfig::default())?,
         distill: distillation::section(&distill, distill_train, teacher.kind)?,
         teacher,
         balance: balancing::section(&s.table("balance")?)?,
-        cache: teaching::cache(&s.table("cache")?)?,
+        cache: CacheConfig::read(&s.table("cache")?, &CacheConfig::default())?,
         train,
         student,
         joint,
@@ -77,29 +77,6 @@ fn seeds(s: &Section) -> Result<Vec<u64>> {
         }
     }
     Ok(seeds)
-}
-
-fn augment(s: &Section) -> Result<AugmentConfig> {
-    Ok(AugmentConfig {
-        shift: s.integer("shift", 1, 0, 1024)?,
-        flip: s.flag("flip", false)?,
-        noise: s.number("noise", 0.0, "a standard deviation from 0 to 1", |x| (0.0..=1.0).contains(&x))?,
-        crop: range(s, "crop", "two shares of the image's area from 0.01 to 1, such as [0.25, 1.0]", 1.0)?,
-        scale: range(s, "scale", "two factors from 0.01 to 100, such as [0.8, 1.25]", 100.0)?,
-        rotate: s.number("rotate", 0.0, "an angle from 0 to 180 degrees", |x| (0.0..=180.0).contains(&x))?,
-        mosaic: s.number("mosaic", 0.0, "a probability from 0 to 1", |x| (0.0..=1.0).contains(&x))?,
-    })
-}
-
-/// `[low, high]`, from 0.01 to `most`, or nothing.
-fn range(s: &Section, key: &str, what: &str, most: f64) -> Result<Option<[f64; 2]>> {
-    let list = s.list(key, what, |v| as_number(v).filter(|x| (0.01..=most).contains(x)))?;
-    match list.as_deref() {
-        None => Ok(None),
-        Some([low, high]) if low <= high => Ok(Some([*low, *high])),
-        Some([low, high]) => Err(s.error(key, format!("{low} is more than {high}; the smaller one comes first"))),
-        Some(other) => Err(s.error(key, format!("expected {what}, found {}", other.len()))),
-    }
 }
 
 fn student(s: &Section, base: &TrainConfig) -> Result<StudentConfig> {

@@ -9,7 +9,7 @@ use super::network;
 use super::{NetConfig, TrainConfig};
 use crate::Result;
 use crate::distill::{self, Method, MethodConfig};
-use crate::settings::{Choice, Section, as_number};
+use crate::settings::{Choice, OneOf, Section, Whole, as_number, table};
 
 /// The teachers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,15 +85,17 @@ pub enum Storage {
     TopK,
 }
 
-/// Teachers' answers on disk.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CacheConfig {
-    /// How precisely they are kept; `none`: teachers answer anew each time.
-    pub storage: Storage,
-    /// Megabytes that the run's caches may come to, older ones making room for new ones; beyond that, teachers answer.
-    pub max_mb: u64,
-    /// Of `topk`: how many logits are kept.
-    pub k: usize,
+table! {
+    /// Teachers' answers on disk.
+    #[derive(Debug, Clone, PartialEq, Serialize)]
+    pub struct CacheConfig {
+        /// How precisely they are kept; `"none"`: teachers answer anew each time.
+        storage: Storage = Storage::None, OneOf;
+        /// Megabytes that the run's caches may come to, older ones making room for new ones; beyond that, teachers answer.
+        max_mb: usize = 1000, Whole(1..=1 << 30);
+        /// Of `storage = "topk"`: how many logits are kept.
+        k: usize = 5, Whole(1..=65_536);
+    }
 }
 
 impl Choice for Storage {
@@ -136,12 +138,4 @@ pub(super) fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> 
     }
     let (net, train) = (network::read(s, "resnet14", 1.0)?, TrainConfig::read(&s.table("train")?, base)?);
     Ok(TeacherConfig { kind, count, net, train, paths, weights })
-}
-
-pub(super) fn cache(s: &Section) -> Result<CacheConfig> {
-    Ok(CacheConfig {
-        storage: s.choice("storage", Storage::None)?,
-        max_mb: s.integer("max_mb", 1000, 1, 1 << 30)? as u64,
-        k: s.integer("k", 5, 1, 65_536)?,
-    })
 }

@@ -10,4 +10,4 @@ pub(crate) use origin::Origin;
 pub(crate) use paths::{Files, absent};
 pub(crate) use read::{Choice, Section, as_number, either, nearest};
 pub use table::KeyRow;
-pub(crate) use table::{Flag, Number, Numbers, OneOf, Optional, Rule, Whole, table};
+pub(crate) use table::{Flag, KeyText, NOT_SET, Number, Numbers, OneOf, Optional, REQUIRED, Range, Rule, Whole, table};

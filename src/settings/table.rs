@@ -86,6 +86,42 @@ pub struct KeyRow {
     pub meaning: &'static str,
 }
 
+/// What a reference says of a key whose table is read by a function of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyText {
+    /// Its name.
+    pub key: &'static str,
+    /// What it may be.
+    pub allowed: &'static str,
+    /// What it is where nothing is written.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+impl KeyText {
+    /// A key, what it may be, its default as a file would say it, and what it means.
+    pub(crate) const fn new(
+        key: &'static str,
+        allowed: &'static str,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        KeyText { key, allowed, default, meaning }
+    }
+
+    /// As a row of a reference.
+    pub(crate) fn row(&self) -> KeyRow {
+        KeyRow { key: self.key, allowed: self.allowed.into(), default: self.default.into(), meaning: self.meaning }
+    }
+}
+
+/// The default of a key that must be written.
+pub(crate) const REQUIRED: &str = "must be given";
+
+/// The default of a key that has no value unless the file gives one.
+pub(crate) const NOT_SET: &str = "not set";
+
 /// What a key may hold.
 pub(crate) trait Rule<T> {
     /// The value of `key`, or `base` where nothing is written.
@@ -145,7 +181,30 @@ impl Rule<Option<f64>> for Optional {
     }
 
     fn shown(&self, value: &Option<f64>) -> String {
-        value.map_or_else(|| "not set".into(), |value| self.0.shown(&value))
+        value.map_or_else(|| NOT_SET.into(), |value| self.0.shown(&value))
+    }
+}
+
+/// Not set, or two numbers from 0.01 to so much, the smaller one first.
+pub(crate) struct Range(pub &'static str, pub f64);
+
+impl Rule<Option<[f64; 2]>> for Range {
+    fn read(&self, s: &Section, key: &str, base: &Option<[f64; 2]>) -> Result<Option<[f64; 2]>> {
+        let list = s.list(key, self.0, |v| as_number(v).filter(|x| (0.01..=self.1).contains(x)))?;
+        match list.as_deref() {
+            None => Ok(*base),
+            Some([low, high]) if low <= high => Ok(Some([*low, *high])),
+            Some([low, high]) => Err(s.error(key, format!("{low} is more than {high}; the smaller one comes first"))),
+            Some(other) => Err(s.error(key, format!("expected {}, found {}", self.0, other.len()))),
+        }
+    }
+
+    fn allowed(&self) -> String {
+        self.0.into()
+    }
+
+    fn shown(&self, value: &Option<[f64; 2]>) -> String {
+        value.map_or_else(|| NOT_SET.into(), |pair| listed(&pair))
     }
 }
 

@@ -19,6 +19,7 @@ fn help_is_zero_and_has_an_example() {
         &["run", "--help"],
         &["eval", "--help"],
         &["predict", "--help"],
+        &["keys", "--help"],
         &["devices", "--help"],
         &["bench", "--help"],
     ] {
@@ -26,6 +27,24 @@ fn help_is_zero_and_has_an_example() {
         assert_eq!(output.status.code(), Some(0), "{command:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{command:?}");
     }
+}
+
+/// What the documentation says of the keys is what this program says.
+#[test]
+fn the_reference_of_keys_is_not_stale() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = limbeck(folder.path(), &["keys", "--format", "markdown"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/keys.md");
+    let stored = std::fs::read_to_string(stored).unwrap().replace("\r\n", "\n");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told == stored, "docs/keys.md is stale: limbeck keys --format markdown > docs/keys.md");
+    let one = limbeck(folder.path(), &["keys", "distill.kd"]);
+    let one = String::from_utf8_lossy(&one.stdout).into_owned();
+    assert!(one.starts_with("[distill.kd]") && one.contains("temperature = 4.0") && !one.contains("[train]"), "{one}");
+    let wrong = limbeck(folder.path(), &["keys", "trian"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(stderr(&wrong).contains("no table [trian]") && stderr(&wrong).contains("train"), "{}", stderr(&wrong));
 }
 
 #[test]

@@ -11,15 +11,53 @@ use crate::data::formats::coco::OnError;
 use crate::data::formats::depth_map::DepthFiles;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::{Dataset, Limits, Skipped, TaskKind, seed, split};
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
 use crate::{Error, Result};
 
 /// The keys of [`ObjectOptions`].
-pub(super) const KEYS: &[&str] = &["size", "channels", "tasks", "on_error", "depth", "limit", "evaluate_on"];
+pub(super) const KEYS: &[KeyText] = &[
+    keys::SIZE,
+    keys::CHANNELS,
+    KeyText::new(
+        "tasks",
+        "a list of \"boxes\", \"mask\", \"count\", \"depth\"",
+        "what the annotations can answer",
+        "What is asked of the images; each is a task of its own. Masks are drawn from outlines, or come from [data.masks].",
+    ),
+    keys::ON_ERROR,
+    KeyText::new("depth", "a table", NOT_SET, "Depth maps in files of their own: [data.depth]."),
+    keys::LIMIT,
+    KeyText::new(
+        "evaluate_on",
+        "\"image\" or \"canvas\"",
+        "\"image\"",
+        "In which pixels boxes, masks and depth are measured: the image's own, as other tools do, or those of the canvas.",
+    ),
+];
 /// Their tables.
-pub(super) const TABLES: &[Table] = &[("depth", &["folder", "unit"]), ("limit", keys::COUNTS)];
+pub(super) const TABLES: &[Table] = &[
+    (
+        "depth",
+        &[
+            KeyText::new(
+                "folder",
+                "a folder below data.root",
+                REQUIRED,
+                "Maps named as the images: grey PNG of 16 bits or NumPy's .npy; 0 or NaN is unknown.",
+            ),
+            KeyText::new(
+                "unit",
+                "\"mm\", \"m\", or a number of metres",
+                "\"mm\" of PNG, \"m\" of .npy",
+                "What a 1 in a file stands for; KITTI's files have 0.00390625.",
+            ),
+        ],
+    ),
+    ("limit", keys::LIMITS),
+];
 /// The key of sources whose masks may lie in files of their own.
-pub(super) const MASKS: &[&str] = &["masks"];
+pub(super) const MASKS: &[KeyText] =
+    &[KeyText::new("masks", "a table", NOT_SET, "Masks in files of their own: [data.masks].")];
 /// Its table.
 pub(super) const MASK_TABLES: &[Table] = &[("masks", keys::MASKS)];
 

@@ -10,12 +10,21 @@ use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::data::formats::coco;
 use crate::data::formats::objects::{self, TaskChoice};
 use crate::data::{Dataset, Skipped};
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, REQUIRED, Section};
 use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "coco",
-    keys: &[&["images", "train", "val", "test"], annotated::KEYS, annotated::MASKS],
+    keys: &[
+        &[
+            keys::IMAGES,
+            KeyText::new("train", "a file of COCO instances below data.root", REQUIRED, "The training images."),
+            KeyText::new("val", "a file of COCO instances below data.root", REQUIRED, "The validation images."),
+            KeyText::new("test", "a file of COCO instances below data.root", REQUIRED, "The test images."),
+        ],
+        annotated::KEYS,
+        annotated::MASKS,
+    ],
     tables: &[annotated::TABLES, annotated::MASK_TABLES],
     read,
 };

@@ -10,22 +10,32 @@ use crate::Result;
 use crate::data::formats::coco::OnError;
 use crate::data::formats::table::{self, Column};
 use crate::data::{Dataset, TaskKind};
-use crate::settings::{Choice, Files, Section};
+use crate::settings::{Choice, Files, KeyText, NOT_SET, REQUIRED, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "csv",
     keys: &[&[
-        "file",
-        "images",
-        "image",
-        "group",
-        "unknown",
-        "size",
-        "channels",
-        "val_fraction",
-        "test_fraction",
-        "on_error",
-        "columns",
+        KeyText::new("file", "a CSV file below data.root", REQUIRED, "The table; its first line names the columns."),
+        keys::IMAGES,
+        KeyText::new("image", "a column", "\"image\"", "The column of the images' names, with or without the ending."),
+        KeyText::new("group", "a column", NOT_SET, "A column whose equal values stay in one split."),
+        KeyText::new(
+            "unknown",
+            "a list of values",
+            "[]",
+            "Values that mean that nothing is known, beside the empty one.",
+        ),
+        keys::SIZE,
+        keys::CHANNELS,
+        keys::VAL_FRACTION,
+        keys::TEST_FRACTION,
+        keys::ON_ERROR,
+        KeyText::new(
+            "columns",
+            "a table: COLUMN = \"class\", \"attribute\" or \"number\"",
+            REQUIRED,
+            "The columns to be learnt, and what each holds.",
+        ),
     ]],
     tables: &[],
     read,

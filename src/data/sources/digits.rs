@@ -6,10 +6,24 @@ use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::Result;
 use crate::data::compose::{Pairing, Samples};
 use crate::data::{Dataset, TaskKind, digits, seed};
-use crate::settings::Section;
+use crate::settings::{KeyText, Section};
 
-pub(super) static KIND: SourceKind =
-    SourceKind { name: "digits", keys: &[&["canvas", "samples"]], tables: &[&[("samples", keys::COUNTS)]], read };
+pub(super) static KIND: SourceKind = SourceKind {
+    name: "digits",
+    keys: &[&[
+        KeyText::new("canvas", "[height, width]", "[12, 12]", "The canvas on which two digits of 8x8 pixels overlap."),
+        keys::SAMPLES,
+    ]],
+    tables: &[&[(
+        "samples",
+        &[
+            KeyText::new("train", "a whole number of at least 1", "4000", "Training images."),
+            KeyText::new("val", "a whole number of at least 1", "800", "Validation images."),
+            KeyText::new("test", "a whole number of at least 1", "1500", "Test images."),
+        ],
+    )]],
+    read,
+};
 
 #[derive(Debug, Serialize)]
 struct Digits {

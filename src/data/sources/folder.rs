@@ -9,12 +9,31 @@ use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::Result;
 use crate::data::formats::folder;
 use crate::data::{Dataset, Limits, TaskKind};
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "folder",
-    keys: &[&["folder", "task", "also", "size", "channels", "val_fraction", "test_fraction", "limit"]],
-    tables: &[&[("limit", keys::COUNTS)]],
+    keys: &[&[
+        KeyText::new(
+            "folder",
+            "a folder below data.root",
+            REQUIRED,
+            "Holds train/CLASS/; val/ and test/ beside train/ are used where they exist.",
+        ),
+        keys::TASK,
+        KeyText::new(
+            "also",
+            "a table: TASK = a folder",
+            NOT_SET,
+            "Further folders, each a task of its own: its images have no labels for the other tasks.",
+        ),
+        keys::SIZE,
+        keys::CHANNELS,
+        keys::VAL_FRACTION,
+        keys::TEST_FRACTION,
+        keys::LIMIT,
+    ]],
+    tables: &[&[("limit", keys::LIMITS)]],
     read,
 };
 

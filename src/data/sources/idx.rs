@@ -8,17 +8,30 @@ use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::Result;
 use crate::data::formats::idx;
 use crate::data::{Dataset, Limits, TaskKind};
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, REQUIRED, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "idx",
-    keys: &[&["files", "val_fraction", "limit"]],
-    tables: &[&[("files", FILES), ("limit", keys::COUNTS)]],
+    keys: &[&[
+        KeyText::new("files", "a table", REQUIRED, "The four files: [data.files]."),
+        keys::VAL_FRACTION,
+        keys::LIMIT,
+    ]],
+    tables: &[&[("files", FILES), ("limit", keys::LIMITS)]],
     read,
 };
 
 /// Keys of a table of files.
-pub(super) const FILES: &[&str] = &["task", "train_images", "train_labels", "test_images", "test_labels", "classes"];
+pub(super) const FILES: &[KeyText] = &[
+    keys::TASK,
+    KeyText::new("train_images", IDX, REQUIRED, "Images to learn from and to validate on."),
+    KeyText::new("train_labels", IDX, REQUIRED, "Their labels."),
+    KeyText::new("test_images", IDX, REQUIRED, "Images to test on."),
+    KeyText::new("test_labels", IDX, REQUIRED, "Their labels."),
+    keys::CLASSES,
+];
+
+const IDX: &str = "an IDX file, plain or .gz, below data.root";
 
 #[derive(Debug, Serialize)]
 struct Idx {

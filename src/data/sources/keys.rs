@@ -11,14 +11,74 @@ use crate::data::Limits;
 use crate::data::compose::Samples;
 use crate::data::formats::names as names_file;
 use crate::data::formats::objects::TaskChoice;
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
 
 use super::RunData;
 
-/// Keys of a table of counts, one a split.
-pub(super) const COUNTS: &[&str] = &["train", "val", "test"];
+const COUNT: &str = "a whole number of at least 1";
+
+/// Keys of `limit`.
+pub(super) const LIMITS: &[KeyText] = &[
+    KeyText::new("train", COUNT, NOT_SET, "Use only so many training images."),
+    KeyText::new("val", COUNT, NOT_SET, "Use only so many validation images."),
+    KeyText::new("test", COUNT, NOT_SET, "Use only so many test images."),
+];
 /// Keys of `masks`.
-pub(super) const MASKS: &[&str] = &["folder", "names", "ignored"];
+pub(super) const MASKS: &[KeyText] = &[
+    KeyText::new(
+        "folder",
+        "a folder below data.root",
+        REQUIRED,
+        "PNG files named as the images, whose values number classes.",
+    ),
+    KeyText::new(
+        "names",
+        "a YAML file with `names:`, or a list of names",
+        REQUIRED,
+        "The classes by value, from 0 on.",
+    ),
+    KeyText::new("ignored", "a list of values from 0 to 255", "[]", "Values of pixels that have no class, beside 255."),
+];
+
+pub(super) const SIZE: KeyText = KeyText::new(
+    "size",
+    "[height, width]",
+    REQUIRED,
+    "The canvas on which every image is put, its proportions kept (class folders: to which it is resized).",
+);
+pub(super) const CHANNELS: KeyText = KeyText::new("channels", "1 or 3", "3", "1: grey; 3: RGB.");
+pub(super) const IMAGES: KeyText =
+    KeyText::new("images", "a folder below data.root", REQUIRED, "The folder of the images.");
+pub(super) const ON_ERROR: KeyText = KeyText::new(
+    "on_error",
+    "\"fail\" or \"skip\"",
+    "\"fail\"",
+    "What is done with images and annotations that cannot be used.",
+);
+pub(super) const LIMIT: KeyText =
+    KeyText::new("limit", "a table", NOT_SET, "Use only so many images of each split: [data.limit].");
+pub(super) const SAMPLES: KeyText =
+    KeyText::new("samples", "a table", NOT_SET, "How many images are made for each split: [data.samples].");
+pub(super) const VAL_FRACTION: KeyText = KeyText::new(
+    "val_fraction",
+    "a fraction between 0 and 1",
+    "0.1",
+    "Part of the images kept for validation, where the data have no validation split of their own.",
+);
+pub(super) const TEST_FRACTION: KeyText = KeyText::new(
+    "test_fraction",
+    "a fraction between 0 and 1",
+    "0.1",
+    "Part of the images kept for the test, where the data have no test split of their own.",
+);
+pub(super) const TASK: KeyText =
+    KeyText::new("task", "a name of letters, digits, `-` and `_`", "\"class\"", "The task's name.");
+pub(super) const CLASSES: KeyText = KeyText::new(
+    "classes",
+    "a list of names",
+    NOT_SET,
+    "Names of the classes; every name that occurs, sorted, where absent (IDX: numbers).",
+);
 
 /// What can be asked where only boxes are known.
 pub(super) const BOXES: [(&str, TaskChoice); 2] = [("boxes", TaskChoice::Boxes), ("count", TaskChoice::Count)];

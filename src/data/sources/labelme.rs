@@ -10,12 +10,27 @@ use super::{RunData, Source, SourceKind, SourceOptions};
 use crate::data::Dataset;
 use crate::data::formats::labelme;
 use crate::data::formats::objects::TaskChoice;
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
 use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "labelme",
-    keys: &[&["annotations", "images", "classes", "val_fraction", "test_fraction"], annotated::KEYS, annotated::MASKS],
+    keys: &[
+        &[
+            KeyText::new("annotations", "a folder below data.root", REQUIRED, "The folder of the .json files."),
+            KeyText::new(
+                "images",
+                "a folder below data.root",
+                NOT_SET,
+                "The folder of images that are not where their files say; beside the files where absent.",
+            ),
+            keys::CLASSES,
+            keys::VAL_FRACTION,
+            keys::TEST_FRACTION,
+        ],
+        annotated::KEYS,
+        annotated::MASKS,
+    ],
     tables: &[annotated::TABLES, annotated::MASK_TABLES],
     read,
 };

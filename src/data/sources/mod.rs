@@ -23,7 +23,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::data::formats::coco::OnError;
 use crate::data::{Dataset, Limits, TaskKind};
-use crate::settings::{Choice, Files, Section, either};
+use crate::settings::{Choice, Files, KeyRow, KeyText, Section, either};
 use crate::{Error, Result};
 use annotated::ObjectOptions;
 
@@ -47,7 +47,7 @@ struct SourceKind {
     /// What `data.source` calls it.
     name: &'static str,
     /// The keys of `[data]` that it understands, beside those of every source: its own, and those that it shares.
-    keys: &'static [&'static [&'static str]],
+    keys: &'static [&'static [KeyText]],
     /// The tables inside `[data]` that it understands, with their keys. One whose keys the user chooses is not among them.
     tables: &'static [&'static [Table]],
     /// Reads its options.
@@ -55,11 +55,11 @@ struct SourceKind {
 }
 
 /// A table inside `[data]` with its keys.
-type Table = (&'static str, &'static [&'static str]);
+type Table = (&'static str, &'static [KeyText]);
 
 impl SourceKind {
     fn keys(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().copied().flatten().copied()
+        self.keys.iter().copied().flatten().map(|text| text.key)
     }
 }
 
@@ -196,14 +196,26 @@ impl Source {
     }
 
     /// The tables inside `[data]` with their keys, each once.
-    pub(crate) fn tables() -> Vec<Table> {
-        let mut all: Vec<Table> = Vec::new();
-        for table in SOURCES.iter().flat_map(|kind| kind.tables).copied().flatten() {
+    pub(crate) fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
+        let mut all = Vec::new();
+        for (name, texts) in SOURCES.iter().flat_map(|kind| kind.tables).copied().flatten() {
+            let table = &(*name, texts.iter().map(|text| text.key).collect());
             if !all.contains(table) {
-                all.push(*table);
+                all.push(table.clone());
             }
         }
         all
+    }
+
+    /// What a reference says of the sources: of each its name, its keys, and the tables inside `[data]`.
+    pub(crate) fn reference() -> Vec<(&'static str, Vec<KeyRow>, Vec<(&'static str, Vec<KeyRow>)>)> {
+        let rows = |texts: &[KeyText]| texts.iter().map(KeyText::row).collect::<Vec<_>>();
+        let one = |kind: &&SourceKind| {
+            let keys = kind.keys.iter().flat_map(|texts| rows(texts)).collect();
+            let tables = kind.tables.iter().copied().flatten().map(|(name, texts)| (*name, rows(texts))).collect();
+            (kind.name, keys, tables)
+        };
+        SOURCES.iter().map(one).collect()
     }
 
     /// What a run's file calls it.

@@ -8,12 +8,34 @@ use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::Result;
 use crate::data::compose::{self, Samples};
 use crate::data::{Dataset, TaskKind};
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, REQUIRED, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "pair",
-    keys: &[&["canvas", "samples", "val_fraction", "first", "second"]],
-    tables: &[&[("samples", keys::COUNTS), ("first", idx::FILES), ("second", idx::FILES)]],
+    keys: &[&[
+        KeyText::new(
+            "canvas",
+            "[height, width]",
+            "[36, 36]",
+            "The canvas on which an image of each source overlaps one of the other.",
+        ),
+        keys::SAMPLES,
+        keys::VAL_FRACTION,
+        KeyText::new("first", "a table", REQUIRED, "The source at the top left: [data.first]."),
+        KeyText::new("second", "a table", REQUIRED, "The source at the bottom right: [data.second]."),
+    ]],
+    tables: &[&[
+        (
+            "samples",
+            &[
+                KeyText::new("train", "a whole number of at least 1", "54000", "Training images."),
+                KeyText::new("val", "a whole number of at least 1", "6000", "Validation images."),
+                KeyText::new("test", "a whole number of at least 1", "10000", "Test images."),
+            ],
+        ),
+        ("first", idx::FILES),
+        ("second", idx::FILES),
+    ]],
     read,
 };
 

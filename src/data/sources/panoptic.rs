@@ -10,11 +10,30 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::data::formats::objects::{self, TaskChoice};
 use crate::data::formats::panoptic;
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, REQUIRED, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "panoptic",
-    keys: &[&["images", "annotations", "segments", "val_fraction", "test_fraction"], annotated::KEYS],
+    keys: &[
+        &[
+            keys::IMAGES,
+            KeyText::new(
+                "annotations",
+                "a JSON file below data.root",
+                REQUIRED,
+                "The annotations in COCO's panoptic form.",
+            ),
+            KeyText::new(
+                "segments",
+                "a folder below data.root",
+                REQUIRED,
+                "The folder of the PNG files whose colours number segments.",
+            ),
+            keys::VAL_FRACTION,
+            keys::TEST_FRACTION,
+        ],
+        annotated::KEYS,
+    ],
     tables: &[annotated::TABLES],
     read,
 };

@@ -7,12 +7,29 @@ use crate::Result;
 use crate::data::compose::Samples;
 use crate::data::scenes::{self, SceneTask};
 use crate::data::{Dataset, TaskKind, seed};
-use crate::settings::Section;
+use crate::settings::{KeyText, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "scenes",
-    keys: &[&["size", "samples", "objects", "tasks"]],
-    tables: &[&[("samples", keys::COUNTS)]],
+    keys: &[&[
+        KeyText::new("size", "[height, width]", "[64, 64]", "Height and width of a drawn scene."),
+        keys::SAMPLES,
+        KeyText::new("objects", "a whole number from 1 to 100", "4", "Objects in a scene at most."),
+        KeyText::new(
+            "tasks",
+            "a list of the scene's tasks",
+            "[\"class\", \"mask\", \"count\"]",
+            "What is asked of the scenes; each is a task of its own: class, colours, boxes, mask, count, depth.",
+        ),
+    ]],
+    tables: &[&[(
+        "samples",
+        &[
+            KeyText::new("train", "a whole number of at least 1", "1600", "Training images."),
+            KeyText::new("val", "a whole number of at least 1", "200", "Validation images."),
+            KeyText::new("test", "a whole number of at least 1", "400", "Test images."),
+        ],
+    )]],
     read,
 };
 

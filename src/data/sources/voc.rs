@@ -11,17 +11,50 @@ use super::{RunData, Source, SourceKind, SourceOptions};
 use crate::data::Dataset;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::formats::voc;
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
 use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "voc",
     keys: &[
-        &["images", "annotations", "classes", "val_fraction", "test_fraction", "sets"],
+        &[
+            keys::IMAGES,
+            KeyText::new("annotations", "a folder below data.root", REQUIRED, "The folder of the .xml files."),
+            keys::CLASSES,
+            keys::VAL_FRACTION,
+            keys::TEST_FRACTION,
+            KeyText::new("sets", "a table", NOT_SET, "Lists of the images of each split: [data.sets]."),
+        ],
         annotated::KEYS,
         annotated::MASKS,
     ],
-    tables: &[&[("sets", keys::COUNTS)], annotated::TABLES, annotated::MASK_TABLES],
+    tables: &[
+        &[(
+            "sets",
+            &[
+                KeyText::new(
+                    "train",
+                    "a text file below data.root that names an image in each line",
+                    REQUIRED,
+                    "The training images.",
+                ),
+                KeyText::new(
+                    "val",
+                    "a text file below data.root that names an image in each line",
+                    NOT_SET,
+                    "The validation images; cut from the training images where absent.",
+                ),
+                KeyText::new(
+                    "test",
+                    "a text file below data.root that names an image in each line",
+                    NOT_SET,
+                    "The test images; cut from the training images where absent.",
+                ),
+            ],
+        )],
+        annotated::TABLES,
+        annotated::MASK_TABLES,
+    ],
     read,
 };
 

@@ -11,11 +11,26 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::data::formats::objects::TaskChoice;
 use crate::data::formats::yolo;
-use crate::settings::{Files, Section};
+use crate::settings::{Files, KeyText, REQUIRED, Section};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "yolo",
-    keys: &[&["images", "labels", "names", "val_fraction", "test_fraction"], annotated::KEYS, annotated::MASKS],
+    keys: &[
+        &[
+            keys::IMAGES,
+            KeyText::new(
+                "labels",
+                "a folder below data.root",
+                REQUIRED,
+                "The folder of the .txt files: boxes or polygons.",
+            ),
+            KeyText::new("names", "a YAML file with `names:`, or a list of names", REQUIRED, "The classes."),
+            keys::VAL_FRACTION,
+            keys::TEST_FRACTION,
+        ],
+        annotated::KEYS,
+        annotated::MASKS,
+    ],
     tables: &[annotated::TABLES, annotated::MASK_TABLES],
     read,
 };

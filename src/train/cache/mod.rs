@@ -75,7 +75,7 @@ impl TeacherCache {
         let reach = 2 * augment.shift as u64 + 1;
         let variants = reach * reach * if augment.flip { 2 } else { 1 };
         let pictures = samples as u64 * variants.min(epochs as u64);
-        let most = self.config.max_mb * 1_000_000;
+        let most = self.config.max_mb as u64 * 1_000_000;
         let share = most / objective.teachers().len().max(1) as u64;
         let mut plans: Vec<(PathBuf, Header)> = Vec::new();
         let mut wanted = 0;
