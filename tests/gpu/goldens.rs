@@ -85,10 +85,16 @@ fn goldens_name_only_known_groups() {
     assert_eq!(golden_files::groups(), covered);
 }
 
+/// Devices without and with bounds checks. One of each serves all cases, which then share their pipelines.
+fn unchecked_and_checked() -> &'static [Gpu; 2] {
+    static GPUS: OnceLock<[Gpu; 2]> = OnceLock::new();
+    let open = |checked| Gpu::new(Options { checked, poison: true, ..Options::default() });
+    GPUS.get_or_init(|| [false, true].map(|checked| open(checked).expect("the goldens need a GPU")))
+}
+
 /// Compares a convolution's values and gradients by each variant that serves it, with and without bounds checks.
 fn by_every_variant(case: &Case, s: &Conv2d) -> Result<()> {
-    for checked in [false, true] {
-        let gpu = &Gpu::new(Options { checked, poison: true, ..Options::default() })?;
+    for gpu in unchecked_and_checked() {
         let upload = |what: &str, shape: [usize; 4]| Tensor::from_f32(gpu, &case.floats(what).nhwc().data, &shape);
         let (x, weight) = (upload("input.x", s.x_shape())?, upload("input.weight", s.w_shape())?);
         let dy = upload("cotangent.y", s.y_shape())?;
