@@ -18,12 +18,12 @@ use limbeck::optim::{Optimizer, Rule, Sgd};
 use limbeck::tape::{Tape, Var};
 use limbeck::tensor::Tensor;
 
-/// Tape, losses and optimiser of a ResNet-20 on so small a batch that the GPU is done before the processor.
+/// Tape, losses and optimizer of a ResNet-20 on so small a batch that the GPU is done before the processor.
 struct Step {
     gpu: Gpu,
     network: Network,
     optimizer: Optimizer,
-    ledger: LossLog,
+    log: LossLog,
     x: Tensor,
     labels: Tensor,
 }
@@ -36,7 +36,7 @@ impl Step {
         let sgd = Sgd { lr: 0.01, momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
         Ok(Step {
             optimizer: Optimizer::new(&gpu, network.params(), Rule::Sgd(sgd), None)?,
-            ledger: LossLog::new(&gpu, vec!["ce".into()], 1)?,
+            log: LossLog::new(&gpu, vec!["ce".into()], 1)?,
             x: Tensor::from_f32(&gpu, &[0.5; 4 * 64], &[4, 8, 8, 1])?,
             labels: Tensor::from_u32(&gpu, &[0, 1, 2, 3], &[4])?,
             network,
@@ -47,7 +47,7 @@ impl Step {
     fn record(&mut self) -> Result<()> {
         let mut tape = Tape::new();
         let outputs = self.network.forward(&self.gpu, &mut tape, Mode::Train, &Var::constant(self.x.clone()))?;
-        let mut losses = LossRecorder { gpu: &self.gpu, tape: &mut tape, ledger: &self.ledger };
+        let mut losses = LossRecorder { gpu: &self.gpu, tape: &mut tape, log: &self.log };
         CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &self.labels)?;
         drop(outputs);
         tape.backward(&self.gpu)?;

@@ -24,7 +24,7 @@ const EPOCHS: usize = 8;
 /// A batch as the network sees it, `[n, 8, 8, 1]`, and its labels `[n]`.
 fn upload(gpu: &Gpu, data: &Dataset, batch: &Batch) -> Result<(Tensor, Tensor)> {
     let (pixels, (mean, std)) = (Tensor::from_bytes(gpu, &batch.images)?, data.channel_stats());
-    let x = augment::normalise(gpu, &pixels, [BATCH, 8, 8, 1], &mean, &std)?;
+    let x = augment::normalize(gpu, &pixels, [BATCH, 8, 8, 1], &mean, &std)?;
     Ok((x, Tensor::from_u32(gpu, batch.labels[0].classes(), &[BATCH])?))
 }
 
@@ -50,18 +50,18 @@ fn main() -> Result<()> {
     let schedule = Schedule { lr: 0.01, warmup: steps, steps: EPOCHS * steps, curve: Curve::Cosine };
     let adam = Adam { lr: schedule.lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2, decoupled: true };
     let mut optimizer = Optimizer::new(&gpu, network.params(), Rule::Adam(adam), Some(5.0))?;
-    let mut ledger = LossLog::new(&gpu, vec!["digit/ce".into()], steps)?;
+    let mut log = LossLog::new(&gpu, vec!["digit/ce".into()], steps)?;
     for epoch in 0..EPOCHS {
         for batch in Loader::train(train.clone(), BATCH, seed::derive_n(0, epoch as u64), Augment::NONE, 0) {
             let ((x, labels), mut tape) = (upload(&gpu, &data, &batch)?, Tape::new());
             let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x))?;
-            let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+            let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
             CrossEntropy { label_smoothing: 0.1 }.apply(&mut losses, 0, 1.0, &outputs.logits[0], &labels)?;
             tape.backward(&gpu)?;
-            optimizer.step(&gpu, network.params(), schedule.at(epoch * steps + ledger.len()))?;
-            ledger.advance();
+            optimizer.step(&gpu, network.params(), schedule.at(epoch * steps + log.len()))?;
+            log.advance();
         }
-        let loss: f32 = ledger.take(&gpu)?.iter().map(|row| row[0]).sum::<f32>() / steps as f32;
+        let loss: f32 = log.take(&gpu)?.iter().map(|row| row[0]).sum::<f32>() / steps as f32;
         let val = validate(&gpu, &data, &network.freeze(&gpu)?)?;
         println!(
             "epoch {}: loss {loss:.3}, validation accuracy {:.1} %, F1 {:.3}",

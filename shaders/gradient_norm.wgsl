@@ -1,4 +1,4 @@
-// The norm of all gradients and the factor that clips it, left on the GPU for the optimiser.
+// The norm of all gradients and the factor that clips it, left on the GPU for the optimizer.
 //
 //   squares   part[group] = Σ g² over the group's share; 256 invocations, a tree in workgroup memory
 //   finish    out = [ √Σ part, min(1, max_norm / (norm + 1e-6)) ]; one workgroup

@@ -1,4 +1,4 @@
-// One step of the optimiser over the whole parameter arena, as torch.optim does it; one invocation: four values.
+// One step of the optimizer over the whole parameter arena, as torch.optim does it; one invocation: four values.
 //
 //   sgd    g' = k·g + λ p;  v = μ v + g' (v = g' at the first step);  p -= η (nesterov ? g' + μ v : v)
 //   adam   g' = k·g + λ p;  m = β₁ m + (1−β₁) g';  v = β₂ v + (1−β₂) g'²;  p -= η/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)

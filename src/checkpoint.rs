@@ -81,7 +81,7 @@ impl ModelCard {
     /// The current version.
     pub const SCHEMA: u32 = SCHEMA;
 
-    /// The card of a network of shape `spec` for `data`, which gives the classes, the image size and the normalisation.
+    /// The card of a network of shape `spec` for `data`, which gives the classes, the image size and the normalization.
     /// Stage, seed, epoch and accuracy are blank, to be filled in by whoever knows them.
     ///
     /// # Errors

@@ -25,20 +25,20 @@
 //! let (teacher, student) = (network("resnet20", 0)?.freeze(&gpu)?, network("resnet8", 1)?);
 //! let sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
 //! let mut optimizer = Optimizer::new(&gpu, student.params(), Rule::Sgd(sgd), None)?;
-//! let mut ledger = LossLog::new(&gpu, vec!["digit/ce".into(), "digit/kd".into()], 16)?;
+//! let mut log = LossLog::new(&gpu, vec!["digit/ce".into(), "digit/kd".into()], 16)?;
 //!
 //! let x = Tensor::from_f32(&gpu, &[0.5; 8 * 12 * 12], &[8, 12, 12, 1])?;
 //! let labels = Tensor::from_u32(&gpu, &[0, 1, 2, 3, 4, 5, 6, 7], &[8])?;
 //! let mut tape = Tape::new();
 //! let outputs = student.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone()))?;
-//! let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+//! let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
 //! CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &labels)?;
 //! let kd = Kd { temperature: 4.0, standardise: false };
 //! kd.apply(&mut losses, 1, 0.9, &outputs.logits[0], &teacher.infer(&gpu, &x)?.logits[0])?;
 //! tape.backward(&gpu)?;
 //! optimizer.step(&gpu, student.params(), 0.1)?;
-//! ledger.advance();
-//! let values = ledger.take(&gpu)?; // waits for the GPU: one row a step, one value a term
+//! log.advance();
+//! let values = log.take(&gpu)?; // waits for the GPU: one row a step, one value a term
 //! assert!(values[0].iter().all(|loss| loss.is_finite()));
 //! # Ok::<(), limbeck::Error>(())
 //! ```
@@ -80,7 +80,7 @@
 //! | [`metrics`] | confusion, accuracy … F1, mIoU, AP, RMSE, the multi-task delta | [`geometry`] |
 //! | [`data`] | splits, labels of every kind, composition, seeds, augmentation as parameters, the loader; formats, and `sources`, one file and one row each | [`geometry`], `settings` |
 //! | `settings` | a TOML file with the place of every value: typed access, and errors that point | nobody |
-//! | [`optim`] | optimisers over the arena, schedules | [`params`], [`kernels`] |
+//! | [`optim`] | optimizers over the arena, schedules | [`params`], [`kernels`] |
 //! | [`nn`] | layers, residual networks, heads; their frozen form | [`tape`], [`params`], [`kernels`] |
 //! | [`tape`], [`params`] | order and accumulation of gradients; one arena of parameters | [`kernels`], [`tensor`] |
 //! | [`kernels`] | one launcher a shader, its variants and its cases; the only place that dispatches, but for the probes of `bench` and the self-test of a device | [`tensor`], [`shape`], [`mod@reference`] (in the cases) |
@@ -97,7 +97,7 @@
 //!
 //! 1. *Upload.* [`data::loader::Loader`] has prepared the next batch on its thread: bytes `[n, h, w, c]`, labels, and one
 //!    draw a sample. The bytes become a [`tensor::Tensor`] as they are.
-//! 2. *Augment.* [`kernels::augment`] moves (shift, mirror, crop, scale, turn, mosaic) and normalises on the GPU, as each sample
+//! 2. *Augment.* [`kernels::augment`] moves (shift, mirror, crop, scale, turn, mosaic) and normalizes on the GPU, as each sample
 //!    drew; labels of pixels and boxes move along. There is one result, so teachers and student see the same picture.
 //! 3. *Frozen teachers.* [`nn::Frozen`] has its batch norm folded into the convolutions, no tape and no training mode. They run
 //!    one after the other, before the student, each keeping only what a loss will look at: no more than one teacher's
@@ -109,8 +109,8 @@
 //! 6. *The reverse walk.* [`tape::Tape::backward`] drops each node as it goes, so its buffers return to the pool and serve
 //!    the gradients that follow. The first contribution is written, later ones are added in the kernel's epilogue. Parameter
 //!    gradients end in one arena, [`params::Params`].
-//! 7. *The optimiser* is one dispatch over that arena, whatever the network's depth.
-//! 8. *The ledger.* The terms' values stay in a ring on the GPU; [`loss::LossLog::take`] reads many steps at once.
+//! 7. *The optimizer* is one dispatch over that arena, whatever the network's depth.
+//! 8. *The log.* The terms' values stay in a ring on the GPU; [`loss::LossLog::take`] reads many steps at once.
 //!
 //! Nothing of this waits for the GPU: dispatches are recorded and submitted together, and only reading a value waits.
 //!
@@ -124,24 +124,24 @@
 //! keeps its dispatches as plain data, with bind groups, parameters and memory of their own; [`gpu::Program::replay`] encodes
 //! them again, in one compute pass a submission, and creates nothing. What changes from step to step lies in buffers that
 //! kernels read, and is written before: the batch ([`tensor::Tensor::write_f32`] and its like), the learning rate
-//! ([`optim::Optimizer::prepare`]), the ledger's row ([`loss::LossLog::prepare`]). These writes never wait, so the next batch
+//! ([`optim::Optimizer::prepare`]), the log's row ([`loss::LossLog::prepare`]). These writes never wait, so the next batch
 //! goes up while the last step still runs. [`gpu::ReplayedStep`] does both, for loops of one's own:
 //!
 //! ```no_run
 //! # use limbeck::{gpu::Gpu, gpu::ReplayedStep, loss::LossLog, nn::Network, optim::Optimizer, tensor::Tensor};
 //! # fn forward_losses_backward(_: &Gpu, _: &Network, _: &Tensor, _: &LossLog) -> limbeck::Result<()> { Ok(()) }
-//! # fn train(gpu: Gpu, network: Network, mut optimizer: Optimizer, mut ledger: LossLog, x: Tensor) -> limbeck::Result<()> {
+//! # fn train(gpu: Gpu, network: Network, mut optimizer: Optimizer, mut log: LossLog, x: Tensor) -> limbeck::Result<()> {
 //! # let batches: Vec<Vec<f32>> = Vec::new();
 //! let mut step = ReplayedStep::default();
 //! for batch in batches {
 //!     x.write_f32(&gpu, &batch)?;
 //!     optimizer.prepare(&gpu, 0.1)?;
-//!     ledger.prepare(&gpu)?;
+//!     log.prepare(&gpu)?;
 //!     step.run(&gpu, || {
-//!         forward_losses_backward(&gpu, &network, &x, &ledger)?;
+//!         forward_losses_backward(&gpu, &network, &x, &log)?;
 //!         optimizer.apply(&gpu, network.params())
 //!     })?;
-//!     ledger.advance();
+//!     log.advance();
 //! }
 //! # Ok(())
 //! # }

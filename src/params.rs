@@ -1,4 +1,4 @@
-//! The parameters of a network in one arena: values, gradients and running statistics, so that the optimiser, the
+//! The parameters of a network in one arena: values, gradients and running statistics, so that the optimizer, the
 //! gradient norm and a checkpoint are each one operation on it.
 
 use crate::gpu::Gpu;
@@ -67,7 +67,7 @@ impl Builder {
         RunningId(append(&mut self.running, &mut self.statistics, name.into(), &[2, channels], &values))
     }
 
-    /// Adds a buffer: values that are kept and stored with the parameters, but that no optimiser changes.
+    /// Adds a buffer: values that are kept and stored with the parameters, but that no optimizer changes.
     pub fn buffer(&mut self, name: impl Into<String>, shape: &[usize], values: &[f32]) -> BufferId {
         BufferId(append(&mut self.buffers, &mut self.statistics, name.into(), shape, values))
     }

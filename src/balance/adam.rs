@@ -47,7 +47,7 @@ impl Adam {
     }
 }
 
-/// Values that are learnt, with their optimiser.
+/// Values that are learnt, with their optimizer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Learned {
     pub values: Vec<f64>,

@@ -7,7 +7,7 @@ use crate::Result;
 /// UW (Kendall et al. 2018, arXiv 1705.07115): `Σ_k ½ e^{−s_k} L_k + ½ s_k`, `s_k` the logarithm of a variance that is learnt with
 /// the network, from −0.5 on (LibMTL). The weights are `½ e^{−s_k}`.
 ///
-/// The published programs let the network's optimiser learn `s`; here it has an Adam of its own, so that the learning rate that
+/// The published programs let the network's optimizer learn `s`; here it has an Adam of its own, so that the learning rate that
 /// suits the network need not suit it.
 struct Uncertainty(Learned);
 

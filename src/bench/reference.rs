@@ -101,7 +101,7 @@ pub fn find(name: &str) -> Option<&'static Reference> {
     ALL.iter().find(|r| r.name == name)
 }
 
-/// Compares what a case gave: two values at least, for the second loss is the first to tell of the optimiser.
+/// Compares what a case gave: two values at least, for the second loss is the first to tell of the optimizer.
 pub(super) fn judge(reference: Option<&Reference>, got: &Outcome) -> Verdict {
     let Outcome { values, gradients } = got;
     let numbers = values.iter().map(|v| f64::from(*v)).chain(gradients.iter().flatten().copied());

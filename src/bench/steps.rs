@@ -95,7 +95,7 @@ fn network(gpu: &Gpu, name: &str, seed: u64) -> Result<Network> {
 struct Student {
     network: Network,
     optimizer: Optimizer,
-    ledger: LossLog,
+    log: LossLog,
     labels: Tensor,
 }
 
@@ -133,7 +133,7 @@ impl Bench {
             let terms = vec!["ce".to_string(), "kd".to_string()];
             Some(Student {
                 optimizer: Optimizer::new(&gpu, own.params(), Rule::Sgd(SGD), None)?,
-                ledger: LossLog::new(&gpu, terms, 64)?,
+                log: LossLog::new(&gpu, terms, 64)?,
                 labels: Tensor::from_u32(&gpu, &labels, &[n])?,
                 network: own,
             })
@@ -143,20 +143,20 @@ impl Bench {
     }
 
     /// One step: what changes is written, then the work is recorded or, from the second step on, replayed. Waits for nothing
-    /// but a full ledger.
+    /// but a full log.
     fn step(&mut self) -> Result<()> {
-        if let Some(Student { optimizer, ledger, .. }) = &mut self.student {
-            ledger.prepare(&self.gpu)?;
+        if let Some(Student { optimizer, log, .. }) = &mut self.student {
+            log.prepare(&self.gpu)?;
             optimizer.prepare(&self.gpu, SGD.lr)?;
         }
         let mut work = std::mem::take(&mut self.work);
         let done = work.run(&self.gpu, || self.pass());
         self.work = work;
         done?;
-        if let Some(Student { ledger, .. }) = &mut self.student {
-            ledger.advance();
-            if ledger.full() {
-                ledger.take(&self.gpu)?;
+        if let Some(Student { log, .. }) = &mut self.student {
+            log.advance();
+            if log.full() {
+                log.take(&self.gpu)?;
             }
         }
         Ok(())
@@ -172,11 +172,11 @@ impl Bench {
     }
 
     /// Forward and backward.
-    fn gradients(&self, Student { network, ledger, labels, .. }: &Student) -> Result<()> {
+    fn gradients(&self, Student { network, log, labels, .. }: &Student) -> Result<()> {
         let gpu = &self.gpu;
         let mut tape = Tape::new();
         let outputs = network.forward(gpu, &mut tape, Mode::Train, &Var::constant(self.x.clone()))?;
-        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, log };
         let weight = if self.frozen.is_some() { 0.1 } else { 1.0 };
         CrossEntropy::default().apply(&mut losses, 0, weight, &outputs.logits[0], labels)?;
         if let Some(teacher) = &self.frozen {
@@ -210,7 +210,7 @@ impl Bench {
     fn checksum(&mut self) -> Result<Vec<f32>> {
         match (&mut self.student, &self.frozen) {
             (Some(student), _) => {
-                let rows = student.ledger.take(&self.gpu)?;
+                let rows = student.log.take(&self.gpu)?;
                 Ok(rows.into_iter().take(CHECKED).map(|terms| terms.iter().sum()).collect())
             }
             (None, Some(frozen)) => {
@@ -259,7 +259,7 @@ impl Turn {
         let first = start.elapsed().as_secs_f64();
         let gradients = bench.gradients_checksum()?;
         let mut second = bench.seconds(1, Bench::step)?;
-        // Where a step takes long, the second loss must do: it has seen every gradient and the optimiser.
+        // Where a step takes long, the second loss must do: it has seen every gradient and the optimizer.
         if second < LONG {
             for _ in 2..CHECKED {
                 second = bench.seconds(1, Bench::step)?;

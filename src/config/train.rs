@@ -50,7 +50,7 @@ table! {
     }
 }
 
-/// Optimisers.
+/// Optimizers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Optimizer {

@@ -66,7 +66,7 @@ impl DistillInput<'_> {
 
 /// A loss against one teacher on one task, ready to be applied.
 pub trait DistillLoss {
-    /// Adds `weight` times the loss as term `term`: its value to the ledger, its gradient to the tape.
+    /// Adds `weight` times the loss as term `term`: its value to the log, its gradient to the tape.
     fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()>;
 
     /// What it trains beside the student (adaptors): not part of the student, not exported with it.

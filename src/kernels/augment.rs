@@ -18,7 +18,7 @@ const SOURCE: Source = Source { name: "augment", text: include_str!("../../shade
 ///
 /// `pixels`: the bytes `[n, h, w, c]`, four to a word ([`Tensor::from_bytes`]); one `mean` and `std` for each of at most
 /// four channels, in units of 0..1.
-pub fn normalise(gpu: &Gpu, pixels: &Tensor, shape: [usize; 4], mean: &[f32], std: &[f32]) -> Result<Tensor> {
+pub fn normalize(gpu: &Gpu, pixels: &Tensor, shape: [usize; 4], mean: &[f32], std: &[f32]) -> Result<Tensor> {
     run(gpu, pixels, shape, None, mean, std, 0.0)
 }
 
@@ -31,7 +31,7 @@ pub struct WarpParams<'a> {
     pub bilinear: bool,
 }
 
-/// [`normalise`] of the augmented images, with normal noise of deviation `noise` (units of 0..1) where that is not 0.
+/// [`normalize`] of the augmented images, with normal noise of deviation `noise` (units of 0..1) where that is not 0.
 pub fn augment(
     gpu: &Gpu,
     pixels: &Tensor,

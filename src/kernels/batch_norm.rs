@@ -1,4 +1,4 @@
-//! Batch normalisation (Ioffe & Szegedy 2015) over rows x channels, fused with residual addition and ReLU.
+//! Batch normalization (Ioffe & Szegedy 2015) over rows x channels, fused with residual addition and ReLU.
 
 #[cfg(feature = "selftest")]
 mod cases;
@@ -146,7 +146,7 @@ pub fn running_stats(gpu: &Gpu, norm: &Norm) -> Result<Tensor> {
 }
 
 /// `y = relu(γ (x − μ) / √(σ²+ε) + β + residual)` with `stats` from [`batch_stats`] or [`running_stats`].
-pub fn normalise(
+pub fn normalize(
     gpu: &Gpu,
     x: &Tensor,
     stats: &Tensor,

@@ -12,7 +12,7 @@ use crate::{Result, defines};
 
 const SOURCE: Source = Source { name: "gradient_norm", text: include_str!("../../shaders/gradient_norm.wgsl") };
 
-/// `[2]`: the norm of `grad` and the factor `min(1, max_norm / (norm + 1e-6))` by which the optimiser scales it.
+/// `[2]`: the norm of `grad` and the factor `min(1, max_norm / (norm + 1e-6))` by which the optimizer scales it.
 pub fn clip(gpu: &Gpu, grad: &Tensor, max_norm: f32) -> Result<Tensor> {
     let parts = grad.len().div_ceil(4096).clamp(1, 256);
     let (part, out) = (Tensor::empty(gpu, &[parts])?, Tensor::empty(gpu, &[2])?);

@@ -21,7 +21,7 @@ pub struct LossLog {
 }
 
 impl LossLog {
-    /// A ledger for the named terms.
+    /// A log for the named terms.
     pub fn new(gpu: &Gpu, terms: Vec<String>, capacity: usize) -> Result<Self> {
         let ring = Tensor::empty(gpu, &[capacity.max(1), terms.len().max(1)])?;
         elementwise::fill(gpu, &ring, 0.0)?;
@@ -51,7 +51,7 @@ impl LossLog {
     /// [`Error::Invalid`] where the ring is full and must be read first.
     pub fn prepare(&self, gpu: &Gpu) -> Result<()> {
         if self.full() {
-            return Err(Error::Invalid(format!("step {} is outside the ledger; take its values first", self.filled)));
+            return Err(Error::Invalid(format!("step {} is outside the log; take its values first", self.filled)));
         }
         if self.written.load(Ordering::Relaxed) != self.filled {
             self.cursor.write_u32(gpu, &[self.filled as u32])?;
@@ -64,7 +64,7 @@ impl LossLog {
     pub(super) fn column(&self, gpu: &Gpu, term: usize) -> Result<usize> {
         self.prepare(gpu)?;
         if term >= self.terms.len() {
-            return Err(Error::Invalid(format!("loss term {term} is outside the ledger of {}", self.terms.len())));
+            return Err(Error::Invalid(format!("loss term {term} is outside the log of {}", self.terms.len())));
         }
         Ok(term)
     }

@@ -57,19 +57,19 @@ pub fn methods(text: &str) -> Option<Vec<&'static LossMethod>> {
     Some(all)
 }
 
-/// Where the losses of one step go: gradients onto the tape, values into the ledger.
+/// Where the losses of one step go: gradients onto the tape, values into the log.
 pub struct LossRecorder<'a> {
     /// The device.
     pub gpu: &'a Gpu,
     /// The tape of this step's forward pass.
     pub tape: &'a mut Tape,
-    /// The run's ledger, at this step's row.
-    pub ledger: &'a LossLog,
+    /// The run's log, at this step's row.
+    pub log: &'a LossLog,
 }
 
 impl LossRecorder<'_> {
     /// Adds a term: `fused(target, row_loss)` writes the weighted loss of `rows` rows, whose sum is the term, and adds its
-    /// gradient with respect to `var` to the target. The ledger keeps the term without its weight.
+    /// gradient with respect to `var` to the target. The log keeps the term without its weight.
     pub fn add(
         &mut self,
         term: usize,
@@ -105,11 +105,11 @@ impl LossRecorder<'_> {
         if weight == 0.0 {
             return Ok(());
         }
-        let column = self.ledger.column(self.gpu, term)?;
+        let column = self.log.column(self.gpu, term)?;
         let row_loss = Tensor::empty(self.gpu, &[rows])?;
         let target = self.tape.target(self.gpu, var)?;
         fused(self.gpu, target.as_ref(), &row_loss)?;
-        let cell = GradTarget { tensor: self.ledger.ring().clone(), accumulate };
-        reduce::total(self.gpu, &row_loss, 1.0 / weight, &cell, self.ledger.cursor(), column)
+        let cell = GradTarget { tensor: self.log.ring().clone(), accumulate };
+        reduce::total(self.gpu, &row_loss, 1.0 / weight, &cell, self.log.cursor(), column)
     }
 }

@@ -69,7 +69,7 @@ impl Context<'_> {
         let (y, partials) = conv2d::forward_stats(self.gpu, &s, x.value(), &weight.value)?;
         let stats = batch_norm::batch_stats(self.gpu, &y, &self.updating(&norm), partials)?;
         let z = self.push_conv2d(s, x, weight, y);
-        self.normalise(&z, affine, norm, stats, residual, relu)
+        self.normalize(&z, affine, norm, stats, residual, relu)
     }
 
     /// The norm as it is to update its running values.
@@ -123,10 +123,10 @@ impl Context<'_> {
             }
             Mode::Eval => batch_norm::running_stats(self.gpu, &norm)?,
         };
-        self.normalise(x, affine, norm, stats, residual, relu)
+        self.normalize(x, affine, norm, stats, residual, relu)
     }
 
-    fn normalise(
+    fn normalize(
         &mut self,
         x: &Var,
         (gamma, beta): (&Param, &Param),
@@ -136,7 +136,7 @@ impl Context<'_> {
         relu: bool,
     ) -> Result<Var> {
         let training = self.mode != Mode::Eval;
-        let y = batch_norm::normalise(self.gpu, x.value(), &stats, &norm, residual.map(Var::value), relu)?;
+        let y = batch_norm::normalize(self.gpu, x.value(), &stats, &norm, residual.map(Var::value), relu)?;
         let (input, output) = (x.value().clone(), y.clone());
         let (x_slot, residual_slot) = (x.slot(), residual.map(Var::slot));
         let (gamma, beta) = (gamma.clone(), beta.clone());

@@ -1,4 +1,4 @@
-//! Optimisers over a parameter arena, and learning-rate schedules.
+//! Optimizers over a parameter arena, and learning-rate schedules.
 
 mod optimizer;
 mod schedule;

@@ -1,4 +1,4 @@
-//! An optimiser: a rule and its state beside the parameters.
+//! An optimizer: a rule and its state beside the parameters.
 
 use crate::gpu::Gpu;
 use crate::kernels::optimizer::{Adam, Sgd, adam, sgd};
@@ -27,7 +27,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// A fresh optimiser for `params`; gradients are clipped to the norm `clip_norm`, if given.
+    /// A fresh optimizer for `params`; gradients are clipped to the norm `clip_norm`, if given.
     pub fn new(gpu: &Gpu, params: &Params, rule: Rule, clip_norm: Option<f32>) -> Result<Self> {
         let moments = match rule {
             Rule::Sgd(_) => 1,
@@ -67,7 +67,7 @@ impl Optimizer {
     /// [`Error::Invalid`] where no step was begun.
     pub fn apply(&self, gpu: &Gpu, params: &Params) -> Result<()> {
         if self.steps == 0 {
-            return Err(Error::Invalid("an optimiser is applied without a step; call `prepare` first".into()));
+            return Err(Error::Invalid("an optimizer is applied without a step; call `prepare` first".into()));
         }
         let norm = self.clip_norm.map(|max| gradient_norm::clip(gpu, params.grads(), max)).transpose()?;
         let (values, grads, hyper) = (params.values(), params.grads(), &self.hyper);
@@ -96,7 +96,7 @@ impl Optimizer {
     /// Sets the state to what [`Optimizer::export`] gave after `steps` steps.
     pub fn import(&mut self, gpu: &Gpu, state: &[Vec<f32>], steps: u64) -> Result<()> {
         if state.len() != self.state.len() {
-            let message = format!("{} optimiser states, expected {}", state.len(), self.state.len());
+            let message = format!("{} optimizer states, expected {}", state.len(), self.state.len());
             return Err(Error::Shape(message));
         }
         for (tensor, values) in self.state.iter().zip(state) {

@@ -159,7 +159,7 @@ impl Predictor {
             return Err(Error::Shape(format!("{} bytes for an image of {h}x{w}x{c}", pixels.len())));
         }
         let bytes = Tensor::from_bytes(gpu, pixels)?;
-        let x = augment::normalise(gpu, &bytes, [1, h, w, c], &self.card.mean, &self.card.std)?;
+        let x = augment::normalize(gpu, &bytes, [1, h, w, c], &self.card.mean, &self.card.std)?;
         let outputs = self.network.infer(gpu, &x)?;
         let heads = self.card.tasks.iter().zip(&outputs.logits);
         let levels = self.network.detector_levels([h, w]);

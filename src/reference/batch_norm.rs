@@ -1,4 +1,4 @@
-//! Batch normalisation over `rows x c`, with the residual addition and ReLU that follow it in a residual network.
+//! Batch normalization over `rows x c`, with the residual addition and ReLU that follow it in a residual network.
 //!
 //! `y = relu(gamma (x - mean) / sqrt(var + eps) + beta + residual)`, per channel; residual and ReLU are optional.
 //! Training takes the batch's own mean and biased variance; inference the running ones. `m` is the number of rows

@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn known_values() {
         assert_eq!(mse(&[1.0, 2.0], &[3.0, 5.0]), 6.5);
-        // Orthogonal unit vectors are sqrt(2) apart, whatever their lengths; a zero vector normalises to zero.
+        // Orthogonal unit vectors are sqrt(2) apart, whatever their lengths; a zero vector normalizes to zero.
         assert_close(&[normalised(&[3.0, 0.0, 0.0, 0.0], &[0.0, 9.0, 0.0, 2.0], 2, 1e-6)], &[1.5], 1e-15);
     }
 

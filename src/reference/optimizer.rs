@@ -1,4 +1,4 @@
-//! Optimisers, one step in place, exactly as `torch.optim` takes it. All slices have one length.
+//! Optimizers, one step in place, exactly as `torch.optim` takes it. All slices have one length.
 //!
 //! `decay`, where given, multiplies the weight decay per element (0 for parameters that must not shrink: biases, batch
 //! norm); without it every element decays.

@@ -70,8 +70,8 @@ impl BalancedStep<'_> {
         }
     }
 
-    /// Runs the trunk, the heads and the losses on the batch in `place`; losses go to `ledger`.
-    pub(crate) fn run(&self, place: &BatchSlot, ledger: &LossLog) -> Result<PendingStep> {
+    /// Runs the trunk, the heads and the losses on the batch in `place`; losses go to `log`.
+    pub(crate) fn run(&self, place: &BatchSlot, log: &LossLog) -> Result<PendingStep> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
         let taught = self.teach(&x)?;
@@ -94,7 +94,7 @@ impl BalancedStep<'_> {
                 beside.push((g, params.grads().clone(), rows));
             }
             let leaves = self.leaves(&mut tape, &features, &outputs, g)?;
-            let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
+            let mut losses = LossRecorder { gpu, tape: &mut tape, log };
             self.objective.apply(&mut losses, terms, &mut run, &leaves, &taught, &labels)?;
             drop(leaves);
             tape.backward(gpu)?;
@@ -217,9 +217,9 @@ impl BalancedStep<'_> {
         beside.iter().try_for_each(|(g, to, rows)| rows.combine_from(gpu, own, *g, &GradTarget::fresh(to.clone())))
     }
 
-    /// The losses of the batch in `place` as the network now is; to `ledger`. No gradient, and the running statistics stay as
+    /// The losses of the batch in `place` as the network now is; to `log`. No gradient, and the running statistics stay as
     /// they are.
-    pub(crate) fn losses(&self, place: &BatchSlot, ledger: &LossLog) -> Result<()> {
+    pub(crate) fn losses(&self, place: &BatchSlot, log: &LossLog) -> Result<()> {
         let gpu = self.gpu;
         let x = self.feed.training_input(gpu, place)?;
         let taught = self.teach(&x)?;
@@ -227,7 +227,7 @@ impl BalancedStep<'_> {
         let labels = self.feed.training_labels(gpu, place)?;
         let features = self.network.features(gpu, &mut tape, Mode::TrainNoStats, &Var::constant(x))?;
         let all: Vec<usize> = self.groups.iter().flatten().copied().collect();
-        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, log };
         let mut run = Heads::new(self.network, Mode::TrainNoStats);
         self.objective.apply(&mut losses, &all, &mut run, &features, &taught, &labels)
     }

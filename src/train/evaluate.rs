@@ -20,30 +20,30 @@ use crate::train::terms::LossTerms;
 /// batches by the samples in them that have a label.
 struct ValidationLoss<'a> {
     objective: &'a LossTerms,
-    ledger: LossLog,
+    log: LossLog,
     /// Samples with a label, by batch and task.
     samples: Vec<Vec<usize>>,
 }
 
 impl<'a> ValidationLoss<'a> {
     fn new(gpu: &Gpu, objective: &'a LossTerms, batches: usize) -> Result<Self> {
-        let ledger = LossLog::new(gpu, objective.names().to_vec(), batches)?;
-        Ok(ValidationLoss { objective, ledger, samples: Vec::new() })
+        let log = LossLog::new(gpu, objective.names().to_vec(), batches)?;
+        Ok(ValidationLoss { objective, log, samples: Vec::new() })
     }
 
     /// Adds a batch of which the heads say `said`; `labels` as losses take them, `samples` with a label by task.
     fn add(&mut self, gpu: &Gpu, said: &[Tensor], labels: &[Tensor], samples: Vec<usize>) -> Result<()> {
-        self.ledger.prepare(gpu)?;
+        self.log.prepare(gpu)?;
         let vars: Vec<Var> = said.iter().map(|said| Var::constant(said.clone())).collect();
         let mut tape = Tape::new();
-        self.objective.judge_labels(&mut LossRecorder { gpu, tape: &mut tape, ledger: &self.ledger }, &vars, labels)?;
-        self.ledger.advance();
+        self.objective.judge_labels(&mut LossRecorder { gpu, tape: &mut tape, log: &self.log }, &vars, labels)?;
+        self.log.advance();
         self.samples.push(samples);
         Ok(())
     }
 
     fn mean(mut self, gpu: &Gpu) -> Result<f64> {
-        let rows = self.ledger.take(gpu)?;
+        let rows = self.log.take(gpu)?;
         let term = |(i, task, weight): (usize, usize, f32)| {
             let all: usize = self.samples.iter().map(|batch| batch[task]).sum();
             let own = rows.iter().zip(&self.samples).filter(|(_, batch)| batch[task] > 0);

@@ -222,7 +222,7 @@ impl Inputs {
     /// A batch as it is.
     pub(crate) fn plain_input(&self, gpu: &Gpu, batch: &Batch) -> Result<Tensor> {
         let pixels = Tensor::from_bytes(gpu, &batch.images)?;
-        augment::normalise(gpu, &pixels, self.shape(batch.indices.len()), &self.mean, &self.std)
+        augment::normalize(gpu, &pixels, self.shape(batch.indices.len()), &self.mean, &self.std)
     }
 }
 

@@ -214,14 +214,14 @@ impl<'a> StageTrainer<'a> {
         let Learner { network, terms: objective, .. } = &mut self.learners[0];
         let known = &self.progress.scales;
         let open = if known.is_empty() { objective.terms().iter().any(Term::is_scaled) } else { known.contains(&0.0) };
-        let normalise = open && self.progress.epoch == 0;
+        let normalize = open && self.progress.epoch == 0;
         let probe = self.stage.probe && self.progress.step == 0;
         // Networks that teach each other have no teachers to be asked beside a step.
-        if (!normalise && !probe) || several {
+        if (!normalize && !probe) || several {
             return Ok(());
         }
         let mut products = cycle.probe(gpu, feed, (network, objective), taught)?;
-        if normalise {
+        if normalize {
             let known = &mut self.progress.scales;
             known.resize(objective.names().len(), 0.0);
             let mut scales = objective.scales(&products);

@@ -187,13 +187,13 @@ impl StepRecorder {
         taught: Option<&[TeacherOutputs]>,
     ) -> Result<Vec<f64>> {
         let groups: Vec<Vec<usize>> = (0..terms.terms().len()).map(|i| vec![i]).collect();
-        let ledger = LossLog::new(gpu, terms.names().to_vec(), 1)?;
+        let log = LossLog::new(gpu, terms.names().to_vec(), 1)?;
         let statistics = network.params().statistics();
         let kept = Tensor::empty(gpu, statistics.shape())?;
         kept.copy_from(gpu, statistics)?;
         let (objective, groups, level) = (terms, groups.as_slice(), Level::Features);
         let judge = BalancedStep { gpu, feed, network, objective, groups, level, taught };
-        let judged = judge.run(&self.place, &ledger)?;
+        let judged = judge.run(&self.place, &log)?;
         statistics.copy_from(gpu, &kept)?;
         Ok(judged.gramian.to_f32(gpu)?.into_iter().map(f64::from).collect())
     }
@@ -238,7 +238,7 @@ impl Parts<'_> {
             let others = said.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, taught)| taught.clone());
             taught.extend(others);
             let all: Vec<usize> = (0..learner.terms.terms().len()).collect();
-            let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &learner.log };
+            let mut losses = LossRecorder { gpu, tape: &mut tape, log: &learner.log };
             learner.terms.apply_to(&mut losses, &all, &mut heads, &features, &taught, &labels)?;
             // The tape holds what the way back needs; the rest may go.
             drop((features, heads));
@@ -260,7 +260,7 @@ impl Parts<'_> {
 
     fn halves(&self, place: &BatchSlot, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
         let (gpu, feed, taught) = (self.gpu, self.feed, self.taught);
-        let Learner { network, terms: objective, log: ledger, .. } = self.only()?;
+        let Learner { network, terms: objective, log, .. } = self.only()?;
         let groups = balancing.groups().to_vec();
         let (groups, level) = (groups.as_slice(), balancing.level());
         let judge = BalancedStep { gpu, feed, network, objective, groups, level, taught };
@@ -271,7 +271,7 @@ impl Parts<'_> {
                 h.second.replay()?;
             }
             None => {
-                let (first, judged) = gpu.capture(|| judge.run(place, ledger))?;
+                let (first, judged) = gpu.capture(|| judge.run(place, log))?;
                 let gramian = judged.gramian.clone();
                 let weights = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
                 let own = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
@@ -287,11 +287,11 @@ impl Parts<'_> {
                 *halves = Some(Box::new(Halves { first, second, gramian, weights, own, after }));
             }
         }
-        if let Some((repeat, ledger)) = halves.as_mut().and_then(|h| h.after.as_mut()) {
-            ledger.prepare(gpu)?;
-            repeat.run(gpu, || judge.losses(place, ledger))?;
-            ledger.advance();
-            let row = ledger.take(gpu)?.pop().unwrap_or_default();
+        if let Some((repeat, log)) = halves.as_mut().and_then(|h| h.after.as_mut()) {
+            log.prepare(gpu)?;
+            repeat.run(gpu, || judge.losses(place, log))?;
+            log.advance();
+            let row = log.take(gpu)?.pop().unwrap_or_default();
             balancing.after(objective, &row)?;
         }
         Ok(())

@@ -54,7 +54,7 @@ pub(crate) enum Scaling {
     /// It has its weight.
     None,
     /// A weight of 1 pulls as hard as the labels.
-    Normalise,
+    Normalize,
     /// Of this weight, it pulls no harder than the labels.
     Cap(f32),
 }
@@ -207,7 +207,7 @@ impl LossTerms {
                             warmup: settings.warmup_epochs,
                             task_weight: weight,
                             scaling: match settings {
-                                MethodConfig { normalize: true, .. } => Scaling::Normalise,
+                                MethodConfig { normalize: true, .. } => Scaling::Normalize,
                                 MethodConfig { cap: true, weight, .. } => Scaling::Cap(*weight as f32),
                                 _ => Scaling::None,
                             },

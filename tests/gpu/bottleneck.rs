@@ -36,14 +36,14 @@ fn a_dilated_resnet50_agrees_with_torchvision() {
     let x = Tensor::from_f32(&gpu, &x.data, &x.shape).unwrap();
     let labels = |key: &str, shape: &[usize]| Tensor::from_u32(&gpu, &group.labels(key), shape).unwrap();
     let (names, weights) = (["fc", "mask"], [0.4, 0.6]);
-    let mut ledger = LossLog::new(&gpu, names.map(String::from).to_vec(), 1).unwrap();
+    let mut log = LossLog::new(&gpu, names.map(String::from).to_vec(), 1).unwrap();
     let mut tape = Tape::new();
     let out = net.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
-    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
     for (i, labels) in [labels("y", &[2]), labels("mask", &[2, 35, 31])].iter().enumerate() {
         CrossEntropy::default().apply(&mut losses, i, weights[i], &out.logits[i], labels).unwrap();
     }
-    ledger.advance();
+    log.advance();
     group.check("map", out.features.maps[3].value().to_f32(&gpu).unwrap(), tolerance);
     for (name, logits) in names.iter().zip(&out.logits) {
         group.check(&format!("logits.{name}"), logits.value().to_f32(&gpu).unwrap(), tolerance);
@@ -51,7 +51,7 @@ fn a_dilated_resnet50_agrees_with_torchvision() {
     drop(out);
     let grads = tape.backward(&gpu).unwrap();
     net.params().zero_untouched(&gpu, &grads).unwrap();
-    for (name, loss) in names.iter().zip(&ledger.take(&gpu).unwrap()[0]) {
+    for (name, loss) in names.iter().zip(&log.take(&gpu).unwrap()[0]) {
         group.check(&format!("loss.{name}"), [*loss], tolerance);
     }
     for grad in net.params().export_grads(&gpu).unwrap() {

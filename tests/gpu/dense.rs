@@ -37,10 +37,10 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     let names = ["mask", "depth", "number", "attributes", "boxes"];
     let terms = ["mask", "depth", "number", "attributes", "focal", "giou", "centre"];
     let weights = [0.5, 0.3, 0.2, 0.1, 0.4, 0.6, 0.7];
-    let mut ledger = LossLog::new(&gpu, terms.map(String::from).to_vec(), 1).unwrap();
+    let mut log = LossLog::new(&gpu, terms.map(String::from).to_vec(), 1).unwrap();
     let mut tape = Tape::new();
     let out = net.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
-    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
     let mask = Tensor::from_u32(&gpu, &group.labels("mask"), &[4, 13, 11]).unwrap();
     CrossEntropy::default().apply(&mut losses, 0, weights[0], &out.logits[0], &mask).unwrap();
     let huber = Regression { loss: RegressionLoss::Huber { delta: 0.7 } };
@@ -58,14 +58,14 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
         let found = assigned.get_or_insert_with(|| loss.assign(&gpu, &out.logits[4], &objects).unwrap());
         loss.apply(&mut losses, 4 + i, weights[4 + i], &out.logits[4], (&found.0, &found.1)).unwrap();
     }
-    ledger.advance();
+    log.advance();
     for (name, logits) in names.iter().zip(&out.logits) {
         group.check(&format!("logits.{name}"), logits.value().to_f32(&gpu).unwrap(), tolerance);
     }
     drop(out);
     let grads = tape.backward(&gpu).unwrap();
     net.params().zero_untouched(&gpu, &grads).unwrap();
-    for (name, loss) in terms.iter().zip(&ledger.take(&gpu).unwrap()[0]) {
+    for (name, loss) in terms.iter().zip(&log.take(&gpu).unwrap()[0]) {
         group.check(&format!("loss.{name}"), [*loss], tolerance);
     }
     for grad in net.params().export_grads(&gpu).unwrap() {
@@ -83,7 +83,7 @@ fn a_network_with_every_kind_of_head_agrees_with_pytorch() {
     group.assert_compared(&results.collect::<Vec<_>>());
 }
 
-/// A look at a batch normalises by the batch's own statistics and leaves the running ones alone.
+/// A look at a batch normalizes by the batch's own statistics and leaves the running ones alone.
 #[test]
 fn a_look_changes_no_statistics() {
     let gpu = gpu();

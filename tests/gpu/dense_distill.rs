@@ -70,12 +70,12 @@ fn answers_are_made_of_the_maps_that_heads_give_away() {
 
 /// A loss by `x`, and its gradient.
 fn loss_of(gpu: &Gpu, x: &Tensor, add: &dyn Fn(&mut LossRecorder, &Var) -> limbeck::Result<()>) -> (f64, Vec<f32>) {
-    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu, vec!["loss".into()], 1).unwrap());
+    let (mut tape, mut log) = (Tape::new(), LossLog::new(gpu, vec!["loss".into()], 1).unwrap());
     let leaf = tape.leaf(x.clone());
-    add(&mut LossRecorder { gpu, tape: &mut tape, ledger: &ledger }, &leaf).unwrap();
-    ledger.advance();
+    add(&mut LossRecorder { gpu, tape: &mut tape, log: &log }, &leaf).unwrap();
+    log.advance();
     let grads = tape.backward(gpu).unwrap();
-    (ledger.take(gpu).unwrap()[0][0].into(), grads.of(&leaf).unwrap().to_f32(gpu).unwrap())
+    (log.take(gpu).unwrap()[0][0].into(), grads.of(&leaf).unwrap().to_f32(gpu).unwrap())
 }
 
 /// An image without boxes as labels asks nothing of a detector by itself; its teacher's boxes and classes ask, and so do its features,

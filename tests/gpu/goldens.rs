@@ -166,7 +166,7 @@ fn batch_norm(case: &Case, training: bool, residual: Option<Tensor>) -> Result<(
     } else {
         batch_norm::running_stats(gpu(), &norm)?
     };
-    let y = batch_norm::normalise(gpu(), &x, &stats, &norm, residual.as_ref(), relu)?;
+    let y = batch_norm::normalize(gpu(), &x, &stats, &norm, residual.as_ref(), relu)?;
     check(case, "output.y", &y);
     let (dx, dgamma, dbeta) = (target(&x)?, target(&norm.gamma)?, target(&norm.beta)?);
     let dresidual = residual.as_ref().map(target).transpose()?;

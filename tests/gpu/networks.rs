@@ -109,10 +109,10 @@ fn parameters_of_several_arenas_do_not_mix_their_gradients() {
     let x = Tensor::from_f32(&gpu, &values(1, 2 * 8 * 8 * 3), &[2, 8, 8, 3]).unwrap();
     let teacher = Tensor::from_f32(&gpu, &values(2, 2 * 2 * 2 * 24), &[2, 2, 2, 24]).unwrap();
     let step = || {
-        let ledger = LossLog::new(&gpu, vec!["one".into(), "two".into()], 1).unwrap();
+        let log = LossLog::new(&gpu, vec!["one".into(), "two".into()], 1).unwrap();
         let mut tape = Tape::new();
         let out = net.forward(&gpu, &mut tape, Mode::Eval, &Var::constant(x.clone())).unwrap();
-        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
         for (term, adaptor) in adaptors.iter().enumerate() {
             let map = (&out.features.maps[2], adaptor);
             FeatureLoss::Normalised.apply(&mut losses, term, 1.0, map, &teacher).unwrap();

@@ -19,7 +19,7 @@ const ROWS: usize = 8;
 struct Trainer {
     network: Network,
     optimizer: Optimizer,
-    ledger: LossLog,
+    log: LossLog,
     x: Tensor,
     labels: Vec<Tensor>,
     step: usize,
@@ -30,7 +30,7 @@ impl Trainer {
         let network = Network::new(gpu, spec("resnet8", 0.5, &[8]), 1).unwrap();
         Trainer {
             optimizer: Optimizer::new(gpu, network.params(), rule, Some(1.0)).unwrap(),
-            ledger: LossLog::new(gpu, vec!["first/ce".into(), "second/ce".into()], 64).unwrap(),
+            log: LossLog::new(gpu, vec!["first/ce".into(), "second/ce".into()], 64).unwrap(),
             x: Tensor::from_f32(gpu, &vec![0.0; ROWS * 144], &[ROWS, 12, 12, 1]).unwrap(),
             labels: (0..2).map(|_| Tensor::from_u32(gpu, &[0; ROWS], &[ROWS]).unwrap()).collect(),
             network,
@@ -47,14 +47,14 @@ impl Trainer {
             let label = |i: usize| ((i * 3 + self.step + k) % 10) as u32;
             labels.write_u32(gpu, &(0..ROWS).map(label).collect::<Vec<_>>()).unwrap();
         }
-        self.ledger.prepare(gpu).unwrap();
+        self.log.prepare(gpu).unwrap();
         self.optimizer.prepare(gpu, 0.05 / self.step as f32).unwrap();
     }
 
     fn work(&self, gpu: &Gpu) -> limbeck::Result<()> {
         let mut tape = Tape::new();
         let outputs = self.network.forward(gpu, &mut tape, Mode::Train, &Var::constant(self.x.clone()))?;
-        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &self.ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, log: &self.log };
         for (k, (logits, labels)) in outputs.logits.iter().zip(&self.labels).enumerate() {
             CrossEntropy::default().apply(&mut losses, k, 1.0 - 0.5 * k as f32, logits, labels)?;
         }
@@ -68,20 +68,20 @@ impl Trainer {
         self.prepare(gpu);
         self.work(gpu).unwrap();
         gpu.flush().unwrap();
-        self.ledger.advance();
+        self.log.advance();
     }
 
     fn repeated(&mut self, gpu: &Gpu, repeat: &mut ReplayedStep) {
         self.prepare(gpu);
         repeat.run(gpu, || self.work(gpu)).unwrap();
-        self.ledger.advance();
+        self.log.advance();
     }
 
     /// Every weight, statistic, moment and loss.
     fn bits(&mut self, gpu: &Gpu) -> Vec<u32> {
         let mut all = values(gpu, &self.network);
         all.extend(self.optimizer.export(gpu).unwrap().concat());
-        all.extend(self.ledger.take(gpu).unwrap().concat());
+        all.extend(self.log.take(gpu).unwrap().concat());
         all.into_iter().map(f32::to_bits).collect()
     }
 }
@@ -175,12 +175,12 @@ fn a_step_takes_little_more_memory_than_what_it_must_keep() {
         let gpu = Gpu::new(Options::default()).unwrap();
         let network = Network::new(&gpu, spec(name, width, &[]), 1).unwrap();
         let mut optimizer = Optimizer::new(&gpu, network.params(), ADAM, Some(1.0)).unwrap();
-        let ledger = LossLog::new(&gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap();
+        let log = LossLog::new(&gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap();
         let x = Tensor::from_f32(&gpu, &vec![0.5; rows * side * side], &[rows, side, side, 1]).unwrap();
         let labels = Tensor::from_u32(&gpu, &vec![1; rows], &[rows]).unwrap();
         optimizer.prepare(&gpu, 0.01).unwrap();
         gpu.trim().unwrap();
-        // Parameters, gradients, optimiser state and the batch.
+        // Parameters, gradients, optimizer state and the batch.
         let lasting = gpu.stats().pool.in_use;
         let forward = |tape: &mut Tape| network.forward(&gpu, tape, Mode::Train, &Var::constant(x.clone())).unwrap();
         let activations = {
@@ -196,7 +196,7 @@ fn a_step_takes_little_more_memory_than_what_it_must_keep() {
             let step = || {
                 let mut tape = Tape::new();
                 let outputs = forward(&mut tape);
-                let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+                let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
                 for (k, logits) in outputs.logits.iter().enumerate() {
                     CrossEntropy::default().apply(&mut losses, k, 1.0, logits, &labels)?;
                 }

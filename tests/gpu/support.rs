@@ -47,17 +47,17 @@ pub fn batch(gpu: &Gpu, n: usize) -> Sample {
     let pixels = Tensor::from_bytes(gpu, &data.train.images.pixels).unwrap();
     let truth: Vec<Vec<u32>> = data.train.labels.iter().map(|l| l.classes().to_vec()).collect();
     Sample {
-        x: augment::normalise(gpu, &pixels, [n, 12, 12, 1], &mean, &std).unwrap(),
+        x: augment::normalize(gpu, &pixels, [n, 12, 12, 1], &mean, &std).unwrap(),
         labels: truth.iter().map(|l| Tensor::from_u32(gpu, l, &[n]).unwrap()).collect(),
         truth,
     }
 }
 
 /// Forward, cross entropy of each head with its weight, backward; the gradients lie in the arena afterwards.
-pub fn gradients(gpu: &Gpu, network: &Network, sample: &Sample, weights: [f32; 2], ledger: &mut LossLog) {
+pub fn gradients(gpu: &Gpu, network: &Network, sample: &Sample, weights: [f32; 2], log: &mut LossLog) {
     let mut tape = Tape::new();
     let outputs = network.forward(gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
-    let mut losses = LossRecorder { gpu, tape: &mut tape, ledger };
+    let mut losses = LossRecorder { gpu, tape: &mut tape, log };
     for (task, weight) in weights.into_iter().enumerate() {
         CrossEntropy::default().apply(&mut losses, task, weight, &outputs.logits[task], &sample.labels[task]).unwrap();
     }
@@ -65,10 +65,10 @@ pub fn gradients(gpu: &Gpu, network: &Network, sample: &Sample, weights: [f32; 2
     let grads = tape.backward(gpu).unwrap();
     network.params().zero_untouched(gpu, &grads).unwrap();
     gpu.flush().unwrap();
-    ledger.advance();
+    log.advance();
 }
 
-pub fn ledger(gpu: &Gpu) -> LossLog {
+pub fn log(gpu: &Gpu) -> LossLog {
     LossLog::new(gpu, vec!["first/ce".into(), "second/ce".into()], 4).unwrap()
 }
 

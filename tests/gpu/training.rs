@@ -19,11 +19,11 @@ fn steps(gpu: &Gpu, network: &Network, sample: &Sample, rule: Rule, count: usize
         Rule::Sgd(sgd) => sgd.lr,
         Rule::Adam(adam) => adam.lr,
     };
-    let (mut ledger, mut totals) = (ledger(gpu), Vec::new());
+    let (mut log, mut totals) = (log(gpu), Vec::new());
     for _ in 0..count {
-        gradients(gpu, network, sample, [1.0, 1.0], &mut ledger);
+        gradients(gpu, network, sample, [1.0, 1.0], &mut log);
         optimizer.step(gpu, network.params(), lr).unwrap();
-        totals.extend(ledger.take(gpu).unwrap().iter().map(|row| row.iter().sum::<f32>()));
+        totals.extend(log.take(gpu).unwrap().iter().map(|row| row.iter().sum::<f32>()));
     }
     totals
 }

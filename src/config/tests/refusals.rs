@@ -58,7 +58,7 @@ fn wrong_types() {
 
 #[test]
 fn values_out_of_range() {
-    // One image has no variance to normalise by.
+    // One image has no variance to normalize by.
     expect("[train]\nbatch = 1\n", "run.toml:2: train.batch: ", "from 2 to 65536, found 1");
     expect("[train]\nepochs = -1\n", "run.toml:2: train.epochs: ", "found -1");
     expect("[train]\nlr = 0.0\n", "run.toml:2: train.lr: ", "a number above 0, found 0.0; without the key it is 0.05");

@@ -76,7 +76,7 @@ fn try_one(gpu: &Gpu, shape: [usize; 4], noise: f32) -> Result<Vec<Check>> {
         }
     }
     if noise == 0.0 {
-        let got = normalise(gpu, &pixels_gpu, shape, mean, std)?.to_f32(gpu)?;
+        let got = normalize(gpu, &pixels_gpu, shape, mean, std)?.to_f32(gpu)?;
         let still: Vec<Warp> = (0..n as u32).map(Warp::still).collect();
         checks.push(Check::sum("normalised", got, reference(&still, false), 1));
     }

@@ -55,7 +55,7 @@ fn run(gpu: &Gpu, m: usize, c: usize, residual: bool, relu: bool) -> Result<Vec<
         let stats = if training { batch_stats(gpu, &x, &norm, None)? } else { running_stats(gpu, &norm)? };
         let (mean64, var64) = if training { reference::batch_norm::stats(&x64, c) } else { (f64s(&mean), f64s(&var)) };
         let y64 = reference::batch_norm::forward(&x64, c, &mean64, &var64, &gamma64, &beta64, eps, r64, relu);
-        let y = normalise(gpu, &x, &stats, &norm, r.as_ref(), relu)?;
+        let y = normalize(gpu, &x, &stats, &norm, r.as_ref(), relu)?;
         checks.push(Check::sum(name("y"), y.to_f32(gpu)?, y64, m));
         if training {
             let (mut running_mean, mut running_var) = (f64s(&mean), f64s(&var));

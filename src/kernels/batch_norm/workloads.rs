@@ -1,6 +1,6 @@
 //! What batch norm is timed on: the widest, a middle and the deepest map of the timed networks.
 
-use super::{Norm, NormTargets, backward, batch_stats, normalise};
+use super::{Norm, NormTargets, backward, batch_stats, normalize};
 use crate::gpu::{AdapterClass, Gpu};
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::tensor::{GradTarget, Tensor};
@@ -12,28 +12,28 @@ const EPS: f32 = 1e-5;
 enum Part {
     /// Mean and variance of the batch.
     Stats,
-    /// Normalise, add the residual, ReLU.
-    Normalise,
+    /// Normalize, add the residual, ReLU.
+    Normalize,
     /// All gradients of that.
     Backward,
 }
 
-/// Statistics, normalisation with residual and ReLU, and the gradient.
+/// Statistics, normalization with residual and ReLU, and the gradient.
 pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
     let software = gpu.profile().class == AdapterClass::Software;
     // Images of a batch, height and width, channels.
     let maps = [("resnet20", if software { 64 } else { 128 }, 32, 16)]
         .into_iter()
         .chain([(32, 64), (8, 256), (4, 512)].map(|(hw, c)| ("resnet18", if software { 32 } else { 128 }, hw, c)));
-    let parts = [(Part::Stats, "stats"), (Part::Normalise, "normalise"), (Part::Backward, "backward")];
+    let parts = [(Part::Stats, "stats"), (Part::Normalize, "normalise"), (Part::Backward, "backward")];
     let all = maps.flat_map(|map| parts.map(|part| (map, part)));
     let workload = |((network, n, hw, c), (part, name)): ((&str, usize, usize, usize), (Part, &str))| {
         let elements = (n * hw * hw * c) as u64;
-        // Arrays that are read, and written: statistics read x; normalisation x, residual → y; the gradient reads dy, x and
+        // Arrays that are read, and written: statistics read x; normalization x, residual → y; the gradient reads dy, x and
         // y, and writes dx and the residual's.
         let (flops, arrays) = match part {
             Part::Stats => (4, 1),
-            Part::Normalise => (4, 3),
+            Part::Normalize => (4, 3),
             Part::Backward => (10, 5),
         };
         Workload {
@@ -65,7 +65,7 @@ impl Layer {
         let norm = Norm { gamma: up(3, &[c])?, beta: up(4, &[c])?, running, eps: EPS, momentum: 0.1 };
         let (x, residual, dy) = (up(1, &[rows, c])?, up(2, &[rows, c])?, up(6, &[rows, c])?);
         let stats = batch_stats(gpu, &x, &norm, None)?;
-        let y = normalise(gpu, &x, &stats, &norm, Some(&residual), true)?;
+        let y = normalize(gpu, &x, &stats, &norm, Some(&residual), true)?;
         let fresh = |shape: &[usize]| Tensor::empty(gpu, shape).map(GradTarget::fresh);
         let grads = [fresh(&[rows, c])?, fresh(&[c])?, fresh(&[c])?, fresh(&[rows, c])?];
         Ok(Layer { norm, x, residual, dy, stats, y, grads })
@@ -75,7 +75,7 @@ impl Layer {
     fn compute(&self, gpu: &Gpu, part: Part) -> Result<Vec<Tensor>> {
         match part {
             Part::Stats => Ok(vec![batch_stats(gpu, &self.x, &self.norm, None)?]),
-            Part::Normalise => Ok(vec![normalise(gpu, &self.x, &self.stats, &self.norm, Some(&self.residual), true)?]),
+            Part::Normalize => Ok(vec![normalize(gpu, &self.x, &self.stats, &self.norm, Some(&self.residual), true)?]),
             Part::Backward => {
                 let [dx, dgamma, dbeta, dresidual] = &self.grads;
                 let out = NormTargets { dx: Some(dx), dgamma, dbeta, dresidual: Some(dresidual) };
@@ -107,7 +107,7 @@ fn check(gpu: &Gpu, layer: &Layer, rows: usize, c: usize, part: Part) -> Result<
     let (gamma, beta) = (f64s(&values(3, c)), f64s(&values(4, c)));
     let residual = f64s(&values(2, rows * c));
     let y = reference::batch_norm::forward(&x, c, &mean, &var, &gamma, &beta, EPS.into(), Some(&residual), true);
-    if part == Part::Normalise {
+    if part == Part::Normalize {
         return Ok(got.into_iter().map(|got| Check::sum("y", got, y.clone(), rows)).collect());
     }
     let dy = f64s(&values(6, rows * c));

@@ -1,4 +1,4 @@
-//! What the optimisers are timed on: the parameters of ResNet-20 and of ResNet-18.
+//! What the optimizers are timed on: the parameters of ResNet-20 and of ResNet-18.
 
 use super::{Adam, Sgd, adam, sgd};
 use crate::Result;

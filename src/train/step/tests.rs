@@ -108,13 +108,13 @@ fn gradients(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
 
 fn plain(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
     let (gpu, place) = (&scene.gpu, &scene.cycle.place);
-    let ledger = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
     let x = scene.feed.training_input(gpu, place).unwrap();
     let taught = objective.teach(gpu, &x).unwrap();
     let mut tape = Tape::new();
     let features = scene.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x)).unwrap();
     let all: Vec<usize> = (0..objective.terms().len()).collect();
-    let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu, tape: &mut tape, log: &log };
     let mut heads = Heads::new(&scene.network, Mode::Train);
     let labels = scene.feed.training_labels(gpu, place).unwrap();
     objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels).unwrap();
@@ -143,8 +143,8 @@ fn halves(scene: &Scene, objective: &LossTerms, level: Level, weights: [f32; 2])
         level,
         taught: None,
     };
-    let ledger = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
-    let judged = judge.run(&scene.cycle.place, &ledger).unwrap();
+    let log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let judged = judge.run(&scene.cycle.place, &log).unwrap();
     let gramian = judged.gramian.clone();
     let weights = Tensor::from_f32(gpu, &weights, &[2]).unwrap();
     judge.combine(judged, &weights, &weights).unwrap();
@@ -192,7 +192,7 @@ fn the_gramian_of_the_parameters_is_that_of_each_tasks_gradient() {
 fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let scene = scene();
     let mut objective = objective(&scene, [1.0, 0.5]);
-    objective.scale_methods(Scaling::Normalise);
+    objective.scale_methods(Scaling::Normalize);
     let before = scene.network.params().export(&scene.gpu).unwrap();
     let probe = |objective: &LossTerms| {
         let network = &scene.network;
@@ -217,7 +217,7 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
         let want = if objective.terms()[i].is_labels() { 1.0 } else { (scale / 0.5).min(1.0) };
         assert!((capped - want).abs() <= 1e-6 * want, "{i}: {capped} {want}");
     }
-    objective.scale_methods(Scaling::Normalise);
+    objective.scale_methods(Scaling::Normalize);
     objective.scale(&scales);
     assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
     let pulls = GradientStats::of(&objective, &probe(&objective));
@@ -273,15 +273,15 @@ fn a_look_at_the_losses_changes_nothing() {
         level: Level::Nowhere,
         taught: None,
     };
-    let mut ledger = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let mut log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
     let before = network.params().export(gpu).unwrap();
-    judge.losses(&scene.cycle.place, &ledger).unwrap();
-    ledger.advance();
+    judge.losses(&scene.cycle.place, &log).unwrap();
+    log.advance();
     assert_eq!(network.params().export(gpu).unwrap(), before);
-    let looked = ledger.take(gpu).unwrap();
+    let looked = log.take(gpu).unwrap();
     // The same values as in a step, which does change the running statistics.
-    judge.run(&scene.cycle.place, &ledger).unwrap();
-    ledger.advance();
-    assert_eq!(ledger.take(gpu).unwrap(), looked);
+    judge.run(&scene.cycle.place, &log).unwrap();
+    log.advance();
+    assert_eq!(log.take(gpu).unwrap(), looked);
     assert_ne!(network.params().export(gpu).unwrap(), before);
 }

@@ -12,16 +12,12 @@ use limbeck::tape::{Tape, Var};
 
 /// A loss on the student's tensor through the tape: its value and its gradient.
 pub fn by_tape(case: &Case, apply: impl Fn(&mut LossRecorder, &Var, &Tensor) -> Result<()>) -> Result<()> {
-    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu(), vec!["loss".into()], 1)?);
+    let (mut tape, mut log) = (Tape::new(), LossLog::new(gpu(), vec!["loss".into()], 1)?);
     let student = tape.leaf(upload(case, "input.student")?);
-    apply(
-        &mut LossRecorder { gpu: gpu(), tape: &mut tape, ledger: &ledger },
-        &student,
-        &upload(case, "input.teacher")?,
-    )?;
-    ledger.advance();
+    apply(&mut LossRecorder { gpu: gpu(), tape: &mut tape, log: &log }, &student, &upload(case, "input.teacher")?)?;
+    log.advance();
     let grads = tape.backward(gpu())?;
-    case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
+    case.check("output.loss", log.take(gpu())?.concat(), TOLERANCE);
     check(case, "grad.student", &grads.of(&student).expect("the student has no gradient"));
     Ok(())
 }
@@ -40,13 +36,13 @@ fn distill_features(case: &Case, loss: FeatureLoss) -> Result<()> {
     let ([_, ci, ..], [co, ..]) = (sizes(case, "input.student"), sizes(case, "input.adaptor"));
     let adaptor = Adaptor::new(gpu(), "adaptor", ci, co, 0)?;
     adaptor.params().import(gpu(), |_, _| Ok(case.floats("input.adaptor").nhwc().data))?;
-    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu(), vec!["features".into()], 1)?);
+    let (mut tape, mut log) = (Tape::new(), LossLog::new(gpu(), vec!["features".into()], 1)?);
     let student = tape.leaf(upload(case, "input.student")?);
-    let mut losses = LossRecorder { gpu: gpu(), tape: &mut tape, ledger: &ledger };
+    let mut losses = LossRecorder { gpu: gpu(), tape: &mut tape, log: &log };
     loss.apply(&mut losses, 0, 1.0, (&student, &adaptor), &upload(case, "input.teacher")?)?;
-    ledger.advance();
+    log.advance();
     let grads = tape.backward(gpu())?;
-    case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
+    case.check("output.loss", log.take(gpu())?.concat(), TOLERANCE);
     check(case, "grad.student", &grads.of(&student).expect("the student has no gradient"));
     let adaptor_grads = adaptor.params().export_grads(gpu())?;
     assert_eq!(adaptor_grads.len(), 1);

@@ -94,17 +94,17 @@ pub fn review(case: &Case) -> Result<()> {
     let golden = |name: &str| names.iter().find(|(own, ..)| own == name).map(|(_, what, part)| (what.as_str(), *part));
     import(case, review.params(), golden)?;
 
-    let (mut tape, mut ledger) = (Tape::new(), LossLog::new(gpu(), vec!["loss".into()], 1)?);
+    let (mut tape, mut log) = (Tape::new(), LossLog::new(gpu(), vec!["loss".into()], 1)?);
     let both = (0..levels).map(|j| {
         let student = upload(case, &format!("input.student{j}"))?;
         Ok((tape.leaf(student), upload(case, &format!("input.teacher{j}"))?))
     });
     let both: Vec<(Var, Tensor)> = both.collect::<Result<_>>()?;
     let features: Vec<(&Var, &Tensor)> = both.iter().map(|(s, t)| (s, t)).collect();
-    review.apply(&mut LossRecorder { gpu: gpu(), tape: &mut tape, ledger: &ledger }, 0, 1.0, &features)?;
-    ledger.advance();
+    review.apply(&mut LossRecorder { gpu: gpu(), tape: &mut tape, log: &log }, 0, 1.0, &features)?;
+    log.advance();
     let grads = tape.backward(gpu())?;
-    case.check("output.loss", ledger.take(gpu())?.concat(), TOLERANCE);
+    case.check("output.loss", log.take(gpu())?.concat(), TOLERANCE);
     for (j, (student, _)) in both.iter().enumerate() {
         check(case, &format!("grad.student{j}"), &grads.of(student).expect("the student has no gradient"));
     }

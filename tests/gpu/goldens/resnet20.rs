@@ -31,18 +31,18 @@ fn goldens_resnet20() -> Result<()> {
     let lr = 0.05;
     let sgd = Rule::Sgd(Sgd { lr, momentum: 0.9, nesterov: false, weight_decay: 5e-4 });
     let mut optimizer = Optimizer::new(gpu, net.params(), sgd, None)?;
-    let mut ledger = LossLog::new(gpu, vec!["cross entropy".into(), "distillation".into()], 2)?;
+    let mut log = LossLog::new(gpu, vec!["cross entropy".into(), "distillation".into()], 2)?;
     for step in 0..2 {
         let mut tape = Tape::new();
         let out = net.forward(gpu, &mut tape, Mode::Train, &Var::constant(upload(&format!("step{step}.x"))?))?;
         let logits = &out.logits[0];
         let labels = group.labels(&format!("step{step}.y"));
         let labels = Tensor::from_u32(gpu, &labels, &[labels.len()])?;
-        let mut losses = LossRecorder { gpu, tape: &mut tape, ledger: &ledger };
+        let mut losses = LossRecorder { gpu, tape: &mut tape, log: &log };
         CrossEntropy::default().apply(&mut losses, 0, 0.1, logits, &labels)?;
         let kd = Kd { temperature: 4.0, standardise: false };
         kd.apply(&mut losses, 1, 0.9, logits, &upload(&format!("step{step}.teacher"))?)?;
-        ledger.advance();
+        log.advance();
         let grads = tape.backward(gpu)?;
         net.params().zero_untouched(gpu, &grads)?;
         group.check(&format!("step{step}.logits"), logits.value().to_f32(gpu)?, TOLERANCE);
@@ -51,7 +51,7 @@ fn goldens_resnet20() -> Result<()> {
         }
         optimizer.step(gpu, net.params(), lr)?;
     }
-    for (step, terms) in ledger.take(gpu)?.iter().enumerate() {
+    for (step, terms) in log.take(gpu)?.iter().enumerate() {
         group.check(&format!("step{step}.loss"), [0.1 * terms[0] + 0.9 * terms[1]], TOLERANCE);
     }
     for p in net.params().export(gpu)? {

@@ -18,14 +18,14 @@ fn distill_logits(group: &Group) {
 }
 
 fn distill_features(group: &Group) {
-    for (kind, normalise) in [("fitnet", false), ("kd4mtl", true)] {
+    for (kind, normalize) in [("fitnet", false), ("kd4mtl", true)] {
         for case in group.cases(kind) {
             let ([n, ci, h, w], [co, ..]) = (sizes(&case, "input.student"), sizes(&case, "input.adaptor"));
             let s = Conv2d::square(n, h, w, ci, co, 1, 1, 0);
             let [student, teacher, adaptor] =
                 ["input.student", "input.teacher", "input.adaptor"].map(|t| input(&case, t));
             let adapted = conv2d::forward(&s, &student, &adaptor, None);
-            let (loss, d) = if normalise {
+            let (loss, d) = if normalize {
                 let eps = case.number("eps");
                 let loss = feature_loss::normalised(&adapted, &teacher, co, eps);
                 (loss, feature_loss::normalised_grad(&adapted, &teacher, co, eps))

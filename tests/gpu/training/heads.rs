@@ -15,10 +15,10 @@ fn heads_share_the_trunk_and_an_untrained_head_stays() {
     let gpu = gpu();
     let sample = batch(&gpu, 16);
     let network = Network::new(&gpu, spec("resnet8", 0.5, &[]), 4).unwrap();
-    let mut ledger = ledger(&gpu);
+    let mut log = log(&gpu);
     let mut grads = |weights| {
-        gradients(&gpu, &network, &sample, weights, &mut ledger);
-        ledger.take(&gpu).unwrap();
+        gradients(&gpu, &network, &sample, weights, &mut log);
+        log.take(&gpu).unwrap();
         network.params().export_grads(&gpu).unwrap()
     };
     let both = grads([1.0, 0.5]);
@@ -33,7 +33,7 @@ fn heads_share_the_trunk_and_an_untrained_head_stays() {
     }
     // Without weight decay, a head without a loss keeps its values.
     let before = network.params().export(&gpu).unwrap();
-    gradients(&gpu, &network, &sample, [1.0, 0.0], &mut ledger);
+    gradients(&gpu, &network, &sample, [1.0, 0.0], &mut log);
     let rule = Rule::Sgd(Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     Optimizer::new(&gpu, network.params(), rule, None).unwrap().step(&gpu, network.params(), 0.1).unwrap();
     let after = network.params().export(&gpu).unwrap();
@@ -52,12 +52,12 @@ fn gradients_do_not_carry_over_to_the_next_step() {
     // Arenas of their own beside the network's, each with a first parameter.
     let adaptors = [0, 1].map(|seed| Adaptor::new(&gpu, "adaptor", from[1], to[1], seed).unwrap());
     let teacher = teacher.freeze(&gpu).unwrap();
-    let ledger = ledger(&gpu);
+    let log = log(&gpu);
     let step = || {
         let mut tape = Tape::new();
         let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
         let taught = teacher.infer(&gpu, &sample.x).unwrap();
-        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
         CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &sample.labels[0]).unwrap();
         for (adaptor, loss) in adaptors.iter().zip([FeatureLoss::FitNet, FeatureLoss::Normalised]) {
             let maps = (&outputs.features.maps[1], adaptor);
@@ -110,21 +110,21 @@ fn a_teacher_does_not_change_while_it_teaches() {
     let student = Network::new(&gpu, spec("resnet8", 0.25, &[]), 7).unwrap();
     let fingerprint = teacher.fingerprint(&gpu).unwrap();
     let mut optimizer = Optimizer::new(&gpu, student.params(), SGD, None).unwrap();
-    let mut ledger = ledger(&gpu);
+    let mut log = log(&gpu);
     let mut totals = Vec::new();
     for _ in 0..20 {
         let mut tape = Tape::new();
         let outputs = student.forward(&gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
         let taught = teacher.infer(&gpu, &sample.x).unwrap();
-        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
         for (task, (z, t)) in outputs.logits.iter().zip(&taught.logits).enumerate() {
             Kd { temperature: 2.0, standardise: false }.apply(&mut losses, task, 1.0, z, t).unwrap();
         }
         drop(outputs);
         tape.backward(&gpu).unwrap();
         optimizer.step(&gpu, student.params(), 0.05).unwrap();
-        ledger.advance();
-        totals.extend(ledger.take(&gpu).unwrap().iter().map(|row| row.iter().sum::<f32>()));
+        log.advance();
+        totals.extend(log.take(&gpu).unwrap().iter().map(|row| row.iter().sum::<f32>()));
     }
     assert_eq!(teacher.fingerprint(&gpu).unwrap(), fingerprint);
     assert!(totals[19] < totals[0], "the student learns from it: {totals:?}");

@@ -128,8 +128,8 @@ fn inference_and_backward_return_their_buffers() {
     let mut tape = Tape::new();
     let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(sample.x.clone())).unwrap();
     let forward = gpu.stats().pool.in_use - before;
-    let ledger = ledger(&gpu);
-    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger: &ledger };
+    let log = log(&gpu);
+    let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log: &log };
     CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &sample.labels[0]).unwrap();
     drop(outputs);
     drop(tape.backward(&gpu).unwrap());
@@ -154,16 +154,16 @@ fn from_the_third_step_on_nothing_is_created() {
     let network = Network::new(&gpu, spec("resnet8", 0.5, &[8]), 2).unwrap();
     let teacher = Network::new(&gpu, spec("resnet14", 0.5, &[]), 3).unwrap().freeze(&gpu).unwrap();
     let mut optimizer = Optimizer::new(&gpu, network.params(), SGD, Some(1.0)).unwrap();
-    let mut ledger = ledger(&gpu);
-    let mut pass = |ledger: &mut LossLog| {
+    let mut log = log(&gpu);
+    let mut pass = |log: &mut LossLog| {
         // As in training: the batch is uploaded anew each time, and let go before the submission.
         let bytes = Tensor::from_bytes(&gpu, &[100; 16 * 144]).unwrap();
-        let x = limbeck::kernels::augment::normalise(&gpu, &bytes, [16, 12, 12, 1], &[0.5], &[0.2]).unwrap();
+        let x = limbeck::kernels::augment::normalize(&gpu, &bytes, [16, 12, 12, 1], &[0.5], &[0.2]).unwrap();
         let labels = Tensor::from_u32(&gpu, &[1; 16], &[16]).unwrap();
         let mut tape = Tape::new();
         let outputs = network.forward(&gpu, &mut tape, Mode::Train, &Var::constant(x.clone())).unwrap();
         let taught = teacher.infer(&gpu, &x).unwrap();
-        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, ledger };
+        let mut losses = LossRecorder { gpu: &gpu, tape: &mut tape, log };
         CrossEntropy::default().apply(&mut losses, 0, 1.0, &outputs.logits[0], &labels).unwrap();
         let kd = Kd { temperature: 4.0, standardise: false };
         kd.apply(&mut losses, 1, 1.0, &outputs.logits[1], &taught.logits[1]).unwrap();
@@ -173,10 +173,10 @@ fn from_the_third_step_on_nothing_is_created() {
         optimizer.step(&gpu, network.params(), 0.01).unwrap();
     };
     let mut step = || {
-        pass(&mut ledger);
+        pass(&mut log);
         gpu.flush().unwrap();
-        ledger.advance();
-        ledger.take(&gpu).unwrap();
+        log.advance();
+        log.take(&gpu).unwrap();
     };
     step();
     step();
