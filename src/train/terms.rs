@@ -1,11 +1,12 @@
 //! What a stage minimises: labels for every task, and teachers where it distils.
 
+mod teachers;
+
+pub(crate) use teachers::DistillPlan;
+
 use std::collections::BTreeSet;
 
-use crate::data::seed;
-use crate::distill::{
-    DistillInput, DistillLoss, FeatureSite, Method, MethodConfig, Setup, TeacherOutputs, TeacherSite,
-};
+use crate::distill::{DistillInput, DistillLoss, FeatureSite, TeacherOutputs, TeacherSite};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::loss::{Assigned, LabelLoss, LossRecorder};
@@ -16,8 +17,7 @@ use crate::tasks::TaskObjective;
 use crate::tensor::Tensor;
 use crate::train::feed::Inputs;
 use crate::train::heads::Heads;
-use crate::train::layers::{channels, parts};
-use crate::train::teacher_set::{Teacher, TeacherAssignment, TeacherSet};
+use crate::train::teacher_set::Teacher;
 use crate::{Error, Result};
 
 /// The terms of a learner's loss: each task's losses on labels, and each method against each teacher.
@@ -76,20 +76,6 @@ impl Term {
     }
 }
 
-/// What a student learns from beside the labels.
-pub(crate) struct DistillPlan<'a> {
-    /// The methods with their settings.
-    pub methods: Vec<(&'static Method, &'a MethodConfig)>,
-    /// The weight of the labels.
-    pub task_weight: f32,
-    /// Every teacher once.
-    pub teachers: Vec<Teacher>,
-    /// Who teaches each task.
-    pub lessons: Vec<Vec<TeacherAssignment>>,
-    /// Seed of the adaptors.
-    pub seed: u64,
-}
-
 impl LossTerms {
     /// The labels of the tasks of the heads of `network`, with equal weights and each kind's usual loss.
     ///
@@ -98,37 +84,6 @@ impl LossTerms {
     pub fn labels(gpu: &Gpu, inputs: &Inputs, network: &Network) -> Result<Self> {
         let [h, w, _] = inputs.image();
         Self::of_objectives(gpu, &inputs.objectives(network)?, &network.detector_levels([h, w]))
-    }
-
-    /// The same labels, and beside them `methods` against the teachers: every teacher of a task counts alike. What methods train beside
-    /// the student is drawn from `seed`.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, or a setting
-    /// that is missing.
-    pub fn distilled(
-        gpu: &Gpu,
-        inputs: &Inputs,
-        student: &Network,
-        teachers: &[Teacher],
-        methods: &[(&'static Method, MethodConfig)],
-        seed: u64,
-    ) -> Result<Self> {
-        let objectives = inputs.objectives(student)?;
-        let mut set = TeacherSet::new(objectives.len());
-        for teacher in teachers {
-            let number = set.add(teacher.clone());
-            for (task, objective) in objectives.iter().enumerate() {
-                if let Some(head) = teacher.tasks.iter().position(|name| *name == objective.task.name) {
-                    set.assign(task, number, head, 1.0);
-                }
-            }
-        }
-        let [h, w, _] = inputs.image();
-        let TeacherSet { teachers, lessons } = set;
-        let methods = methods.iter().map(|(method, config)| (*method, config)).collect();
-        let plan = DistillPlan { methods, task_weight: 1.0, teachers, lessons, seed };
-        Self::with_teachers(gpu, &objectives, &student.detector_levels([h, w]), plan, student)
     }
 
     /// Labels alone; `levels` are those of the network's detectors.
@@ -142,84 +97,6 @@ impl LossTerms {
         };
         for (task, goal) in goals.iter().enumerate() {
             objective.push_labels(gpu, task, goal, goal.weight, levels)?;
-        }
-        Ok(objective)
-    }
-
-    /// Labels and teachers.
-    pub(crate) fn with_teachers(
-        gpu: &Gpu,
-        goals: &[TaskObjective],
-        levels: &[Level],
-        teaching: DistillPlan,
-        student: &Network,
-    ) -> Result<Self> {
-        let DistillPlan { methods, task_weight, teachers, lessons, seed } = teaching;
-        let mut objective = Self::of_objectives(gpu, &[], levels)?;
-        objective.kept = vec![Vec::new(); teachers.len()];
-        objective.teachers = teachers;
-        let (own, own_heads) = (student.stage_channels(), student.head_channels());
-        let strides = student.strides();
-        let mut draws = 0;
-        for (task, goal) in goals.iter().enumerate() {
-            let (name, weight) = (&goal.task.name, goal.weight);
-            objective.push_labels(gpu, task, goal, weight * task_weight, levels)?;
-            let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
-            for &(method, settings) in &methods {
-                if !settings.serves(method, name, goal.task.kind) || settings.weight == 0.0 {
-                    continue;
-                }
-                for (number, lesson) in lessons[task].iter().enumerate() {
-                    let teacher = &objective.teachers[lesson.teacher];
-                    let pairs = settings.taps(method, own.len(), teacher.channels.len());
-                    for (layer, taps) in parts(method, pairs) {
-                        let mut term = format!("{name}/{}{layer}", method.name);
-                        if lessons[task].len() > 1 {
-                            term += &format!("#{}", number + 1);
-                        }
-                        let who = &objective.teachers[lesson.teacher];
-                        let there = (own.as_slice(), own_heads.get(task), who, lesson.head);
-                        let (student, teacher) = channels(&term, &taps, there)?;
-                        let setup = Setup {
-                            gpu,
-                            name: &format!("adaptors.{term}"),
-                            task: goal.task.kind,
-                            settings: &settings.settings,
-                            student: &student,
-                            teacher: &teacher,
-                            strides: &strides,
-                            levels: &who.levels,
-                            seed: seed::derive_n(seed, draws),
-                        };
-                        draws += 1;
-                        let loss = (method.make)(&setup)?;
-                        objective.tapped.extend(student.iter().map(|(tap, _)| *tap));
-                        // Logits are kept in any case.
-                        let taps = teacher.iter().map(|(tap, _)| *tap).filter(|tap| *tap != FeatureSite::Logits);
-                        objective.kept[lesson.teacher].extend(taps.map(|tap| TeacherSite::new(tap, lesson.head)));
-                        objective.names.push(term);
-                        let factor = weight * settings.weight as f32 * lesson.weight / total;
-                        objective.terms.push(Term {
-                            task,
-                            factor,
-                            full: factor,
-                            part: 1.0,
-                            warmup: settings.warmup_epochs,
-                            task_weight: weight,
-                            scaling: match settings {
-                                MethodConfig { normalize: true, .. } => Scaling::Normalize,
-                                MethodConfig { cap: true, weight, .. } => Scaling::Cap(*weight as f32),
-                                _ => Scaling::None,
-                            },
-                            kind: Kind::Taught { loss, teacher: lesson.teacher, head: lesson.head },
-                        });
-                    }
-                }
-            }
-        }
-        for taps in &mut objective.kept {
-            taps.sort();
-            taps.dedup();
         }
         Ok(objective)
     }

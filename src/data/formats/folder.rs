@@ -297,3 +297,11 @@ fn check_classes(listing: &Listing, reasons: &[Option<String>], classes: &[Strin
     }
     Ok(())
 }
+
+/// What lies in a folder, in byte order; nothing where it cannot be read, which reading its files will tell.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).collect();
+    files.sort();
+    files
+}

@@ -9,6 +9,7 @@ pub mod idx;
 pub mod image;
 pub mod index_mask;
 pub mod labelme;
+mod mask_files;
 pub mod names;
 pub mod objects;
 pub mod outline;

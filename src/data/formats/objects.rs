@@ -3,18 +3,18 @@
 
 use super::coco::{Instances, OnError};
 use super::depth_map::{self, DepthFiles};
+pub use super::mask_files::MaskFiles;
 use super::outline::Outlined;
 pub(super) use super::parallel::in_parallel;
 use super::segments::Segments;
-use super::{folder, image, index_mask};
+use super::{folder, image};
 use crate::data::letterbox::Letterbox;
 use crate::data::{
     Dataset, DepthMap, IGNORED, Images, Labels, MaskRuns, Object, OriginalLabels, Originals, Skipped, Split, Task,
     TaskKind,
 };
 use crate::{Error, Result};
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// What is asked of images with objects, each a task of its own.
@@ -89,55 +89,6 @@ pub enum Masks {
     Segments(Vec<String>),
 }
 
-/// Masks in files of their own, one for each image: `a.png` belongs to `a.jpg` ([`index_mask::read`]).
-#[derive(Debug, Clone, PartialEq)]
-pub struct MaskFiles {
-    /// Their folder.
-    pub folder: PathBuf,
-    /// The classes by their values in the files.
-    pub names: BTreeMap<u32, String>,
-    /// Values of pixels that have no class, beside 255.
-    pub ignored: Vec<u8>,
-}
-
-impl MaskFiles {
-    /// The classes that can be learnt, by value, in the order in which they are numbered.
-    fn classes(&self) -> impl Iterator<Item = (u32, &str)> {
-        let ignored = |value: u32| value == u32::from(IGNORED) || self.ignored.iter().any(|i| u32::from(*i) == value);
-        self.names.iter().map(|(value, name)| (*value, name.as_str())).filter(move |(value, _)| !ignored(*value))
-    }
-
-    /// The class of each pixel of an image of `size`; `None` where the image has no mask.
-    fn read(&self, image: &Path, size: [usize; 2]) -> Result<Option<Vec<u8>>> {
-        let mut name = image.file_stem().unwrap_or_default().to_os_string();
-        name.push(".png");
-        let path = self.folder.join(name);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let (mut values, own) = index_mask::read(&path)?;
-        if own != size {
-            let message = format!("is {}x{}, its image {}x{}", own[0], own[1], size[0], size[1]);
-            return Err(Error::data(&path, "", message));
-        }
-        let mut numbers = [None; 256];
-        numbers[usize::from(IGNORED)] = Some(IGNORED);
-        self.ignored.iter().for_each(|i| numbers[usize::from(*i)] = Some(IGNORED));
-        for (number, (value, _)) in self.classes().enumerate() {
-            if let Some(place) = numbers.get_mut(value as usize) {
-                *place = Some(number as u8);
-            }
-        }
-        for value in &mut values {
-            *value = numbers[usize::from(*value)].ok_or_else(|| {
-                let message = format!("holds the value {value}, which has no name and is not ignored");
-                Error::data(&path, "", message)
-            })?;
-        }
-        Ok(Some(values))
-    }
-}
-
 /// How a data set is made of them.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -171,27 +122,7 @@ pub fn unlisted<'a>(folder: &Path, known: impl IntoIterator<Item = &'a Path>) ->
     let known: HashSet<&Path> = known.into_iter().collect();
     let unknown = |path: &PathBuf| folder::is_image(path) && !known.contains(path.as_path());
     let told = |path| Skipped::not_named(path, "by any annotation that was read");
-    files(folder).into_iter().filter(unknown).map(told).collect()
-}
-
-impl MaskFiles {
-    /// The masks that belong to none of the images `known`.
-    pub fn without_image<'a>(&self, known: impl IntoIterator<Item = &'a Path>) -> Vec<Skipped> {
-        let known: HashSet<&OsStr> = known.into_iter().filter_map(Path::file_stem).collect();
-        let orphan = |path: &PathBuf| {
-            path.extension().is_some_and(|e| e == "png") && path.file_stem().is_some_and(|s| !known.contains(s))
-        };
-        let told = |path| Skipped::left_out(path, "a mask that belongs to no image");
-        files(&self.folder).into_iter().filter(orphan).map(told).collect()
-    }
-}
-
-/// What lies in a folder, in byte order; nothing where it cannot be read, which reading its files will tell.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).collect();
-    files.sort();
-    files
+    folder::files(folder).into_iter().filter(unknown).map(told).collect()
 }
 
 /// Those whose file is there. What is annotated without one is named in `skipped`.
