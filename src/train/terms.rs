@@ -2,6 +2,7 @@
 
 mod teachers;
 
+#[cfg(feature = "train")]
 pub(crate) use teachers::DistillPlan;
 
 use std::collections::BTreeSet;
