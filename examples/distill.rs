@@ -26,11 +26,12 @@ fn train(gpu: &Gpu, inputs: &Inputs, name: &str, width: f32, tasks: &[&str], tea
     let schedule = Schedule { lr: 0.1, warmup: epoch, steps: EPOCHS * epoch, curve: Curve::Cosine };
     let rule = Rule::Sgd(Sgd { lr: schedule.lr, momentum: 0.9, nesterov: true, weight_decay: 5e-4 });
     let mut learners = [Learner::new(gpu, network, terms, rule, None)?];
-    let mut steps = None;
-    for epoch in 0..EPOCHS as u64 {
-        for batch in inputs.epoch(BATCH, seed::derive_n(0, epoch)) {
+    let mut steps = StepRecorder::default();
+    for epoch in 0..EPOCHS {
+        learners[0].begin_epoch(gpu, epoch, EPOCHS)?;
+        for batch in inputs.epoch(BATCH, seed::derive_n(0, epoch as u64)) {
             let lr = schedule.at(learners[0].steps() as usize);
-            StepRecorder::step(&mut steps, gpu, inputs, &batch, &mut learners, lr)?;
+            steps.step(gpu, inputs, &batch, &mut learners, lr)?;
         }
     }
 

@@ -13,8 +13,12 @@ pub fn dispatch(args: &Keys) -> Result<ExitCode> {
     let asked = |table: &TableReference| args.table.as_ref().is_none_or(|name| is_called(table, name));
     let chosen: Vec<&TableReference> = all.iter().filter(|table| asked(table)).collect();
     if let (true, Some(name)) = (chosen.is_empty(), &args.table) {
-        let mut known: Vec<&str> = all.iter().map(|table| own_name(table)).filter(|name| !name.is_empty()).collect();
-        known.dedup();
+        let mut known: Vec<&str> = Vec::new();
+        for table in &all {
+            if !own_name(table).is_empty() && !known.contains(&own_name(table)) {
+                known.push(own_name(table));
+            }
+        }
         return Err(Error::Invalid(format!("a run's file has no table [{name}]; it has {}", known.join(", "))));
     }
     match args.format {
@@ -29,9 +33,17 @@ fn own_name(table: &TableReference) -> &str {
     table.table.split(',').next().unwrap_or_default()
 }
 
-/// Whether it is the table of that name, or lies in it; `tasks.mask` is `tasks.TASK`.
+/// Whether it is the table of that name, or lies in it; `tasks.mask` is `tasks.TASK`, `student.train` is `train`, and a table whose keys the
+/// user chooses (`teacher.paths`) is a key of the table it lies in.
 fn is_called(table: &TableReference, name: &str) -> bool {
     let (own, name) = (own_name(table), name.trim_matches(['[', ']']));
+    if let Some((outer, key)) = name.rsplit_once('.')
+        && table.rows.iter().any(|row| row.key == key && row.allowed.starts_with("a table"))
+        && own == outer
+    {
+        return true;
+    }
+    let name = if name.ends_with(".train") { "train" } else { name };
     let inner = own.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     own == name || inner || own.strip_suffix("TASK").is_some_and(|table| name.starts_with(table))
 }

@@ -3,6 +3,7 @@
 use super::tasks::unknown_task;
 use super::*;
 use crate::data::Task;
+use crate::loss::LossMethod;
 use crate::settings::{Files, Origin, absent};
 
 /// Refuses settings that contradict each other.
@@ -64,12 +65,15 @@ fn tasks(config: &Config, origin: &Origin) -> Result<()> {
     let smoothed = trained.iter().any(|t| t.label_smoothing > 0.0);
     let unlike = |t: &TaskConfig| {
         let chosen = t.loss.as_deref().and_then(crate::loss::methods).unwrap_or_default();
-        // Numbers are not smoothed at all.
-        let classes = chosen.iter().any(|m| m.kinds.contains(&TaskKind::Mask));
-        t.class_weights.is_some() || classes && !chosen.iter().any(|m| m.smooths)
+        // Numbers are not smoothed at all, and Dice compares sets of pixels: beside a loss of each pixel it needs no smoothing.
+        let pixels = |m: &&&LossMethod| m.kinds.contains(&TaskKind::Class);
+        let unlike = chosen.iter().filter(pixels).any(|m| !m.smooths);
+        let alone = !chosen.is_empty() && chosen.iter().all(|m| m.kinds == [TaskKind::Mask]);
+        t.class_weights.is_some() || unlike || alone
     };
     if let Some((name, _)) = config.tasks.iter().find(|(_, t)| smoothed && unlike(t)) {
-        let message = "a focal loss, class weights and dice alone do not go with train.label_smoothing; set that to 0";
+        let message =
+            "train.label_smoothing goes with cross entropy without class weights, alone or beside dice; set it to 0";
         return Err(origin.error(&["tasks", name], message));
     }
     if config.tasks.values().all(|t| t.weight == 0.0) {

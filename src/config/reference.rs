@@ -23,7 +23,7 @@ const TABLE: &str = "a table";
 const TOP: &[KeyText] = &[
     KeyText::new(
         "name",
-        "letters, digits, `-`, `_`, `.`",
+        "letters, digits, `-`, `_` and `.`, not beginning with a point",
         "the file's name",
         "The run's name and default folder, runs/NAME.",
     ),
@@ -145,7 +145,7 @@ const METHOD: &[KeyText] = &[
         "weight",
         "a weight of at least 0",
         "",
-        "Its weight beside the labels; its published one unless written.",
+        "Its weight beside the labels; its published one, or 1 with `normalize`, unless written.",
     ),
     KeyText::new(
         "normalize",
@@ -156,8 +156,8 @@ const METHOD: &[KeyText] = &[
     KeyText::new(
         "cap",
         "true or false",
-        "true without a weight",
-        "Scale it down where it would pull harder than the labels.",
+        "true, but see there",
+        "Scale it down where it would pull harder than the labels. False with `weight`, `normalize`, teachers that learn along or `task_weight = 0`.",
     ),
     KeyText::new(
         "warmup_epochs",

@@ -69,9 +69,7 @@ fn loss_of(name: &str, kind: TaskKind) -> String {
     let all = losses(kind);
     match all.as_slice() {
         [] => format!("no loss: {name} is of kind {}, which has no choice", kind.name()),
-        // Losses of pixels that measure different things are often added.
-        all if kind == TaskKind::Mask => format!("{}, or a sum such as \"cross_entropy+dice\"", names(all)),
-        all => names(all),
+        all => format!("{}, or a sum such as \"{}+{}\"", names(all), all[0].name, all[all.len() - 1].name),
     }
 }
 
@@ -80,6 +78,10 @@ fn chosen(s: &Section, text: Option<&str>, name: &str, kind: TaskKind) -> Result
     let Some(text) = text else { return Ok(Vec::new()) };
     if let Some(methods) = loss::methods(text).filter(|all| all.iter().all(|m| m.kinds.contains(&kind))) {
         return Ok(methods);
+    }
+    let parts: Vec<&str> = text.split('+').collect();
+    if let Some(twice) = (1..parts.len()).find(|i| parts[..*i].contains(&parts[*i])) {
+        return Err(s.error("loss", format!("{:?} is listed twice; remove one", parts[twice])));
     }
     let own = losses(kind);
     let other = |part: &str| loss::METHODS.iter().any(|m| m.name == part);

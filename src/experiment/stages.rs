@@ -260,7 +260,9 @@ impl<'a> Stages<'a> {
         let (bench, student) = (self.bench, &self.config.student);
         let own = self.stage(single.stage.clone(), stage.seed, &student.net, &student.train, stage.tasks.clone())?;
         let endings = [".safetensors", ".last.safetensors", ".ema.safetensors"];
-        for ending in endings.into_iter().filter(|ending| bench.path(&own, ending).exists()) {
+        // Whether there is an average is up to the settings.
+        let kept = |ending: &&str| !ending.starts_with(".ema") || bench.path(&own, ending).exists();
+        for ending in endings.into_iter().filter(kept) {
             write_atomic(bench.path(stage, ending), &checkpoint::read(&bench.path(&own, ending))?)?;
         }
         let path = bench.path(&own, ".json");

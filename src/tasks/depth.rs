@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-#[cfg(feature = "formats")]
-use crate::Error;
 use crate::Result;
 use crate::data::Labels;
 #[cfg(feature = "formats")]
-use crate::data::OriginalLabels;
+use crate::data::{OriginalLabels, formats::depth_map, formats::in_parallel};
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::kernels::{regression, relabel};
@@ -61,12 +59,14 @@ impl Tally for Pixels {
         if let Some((_, Some(OriginalLabels::Depth(maps)))) = seen.originals {
             let (mean, std) = seen.target.moments;
             let said = seen.said.to_f32(gpu)?;
-            for ((place, sample), canvas) in seen.places().zip(said.chunks_exact(seen.size[0] * seen.size[1])) {
-                let (Some(place), Some(map)) = (place, &maps[sample]) else { continue };
-                let (truth, size) = crate::data::formats::depth_map::read(&map.path, map.unit)?;
-                if size != place.from {
-                    return Err(Error::data(&map.path, "", "has changed since it was read; start the run anew"));
-                }
+            let known: Vec<_> = seen.places().map(|(place, sample)| Some((place?, maps[sample].as_ref()?))).collect();
+            let truths = in_parallel(&known, |known| match known {
+                Some((place, map)) => depth_map::read(&map.path, map.unit, place.from).map(Some),
+                None => Ok(None),
+            });
+            let canvases = said.chunks_exact(seen.size[0] * seen.size[1]);
+            for ((known, truth), canvas) in known.iter().zip(truths).zip(canvases) {
+                let (Some((place, _)), Some(truth)) = (known, truth?) else { continue };
                 let found = place.mask_back(canvas).into_iter().zip(truth);
                 for (z, y) in found.filter(|(_, y)| !y.is_nan()) {
                     self.0.0.add(f64::from(z * std + mean), f64::from(y))?;

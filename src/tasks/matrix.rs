@@ -51,6 +51,7 @@ impl Matrix {
         self.counted = 0;
         elementwise::fill(gpu, &self.counts, 0.0)
     }
+
     /// The counts of everything.
     pub(super) fn confusion(&mut self, gpu: &Gpu) -> Result<Confusion> {
         self.drain(gpu)?;

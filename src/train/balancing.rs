@@ -132,7 +132,6 @@ impl Balancing {
         self.balancer.after(&losses)
     }
 
-    #[cfg(feature = "train")]
     /// Closes an epoch in which the terms' means were `means`, and gives the groups' mean weights by their names.
     pub(crate) fn end_epoch(&mut self, objective: &LossTerms, means: &[f64]) -> Result<Vec<(String, f64)>> {
         let term = |i: &usize| means.get(*i).map_or(0.0, |v| v * f64::from(objective.terms()[*i].factor));

@@ -100,8 +100,8 @@ impl Inputs {
         Inputs { letterbox, evaluate_on, ..Inputs::new(data, config.augment.augment()) }
     }
 
-    #[cfg(feature = "train")]
     /// Whether images have pixels of their own beside those of the canvas, in which what is found can be measured.
+    #[cfg(feature = "train")]
     pub(crate) fn has_originals(&self) -> bool {
         let places = |split: &Split| split.originals.as_ref().is_some_and(|o| o.labels.iter().any(Option::is_some));
         [&self.train, &self.val, &self.test].into_iter().any(|split| places(split))
@@ -123,9 +123,9 @@ impl Inputs {
         }
     }
 
-    #[cfg(feature = "train")]
     /// How good a network is at these tasks, of which it achieves `results`, for choosing among epochs: the mean of
     /// [`Scores::selection`](crate::metrics::Scores::selection) over those where it is defined.
+    #[cfg(feature = "train")]
     pub(crate) fn selection(&self, tasks: &[usize], results: &[TaskResult]) -> Option<f64> {
         let score =
             |(task, result): (&usize, &TaskResult)| result.scores.selection(self.targets[*task].moments.1.into());

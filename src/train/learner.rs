@@ -32,6 +32,8 @@ pub struct Learner {
     pub(super) changed: bool,
     /// The terms' values summed over the steps since [`Learner::mean_losses`] was asked, and how many those are.
     totals: (Vec<f64>, usize),
+    /// The same of the epoch under way.
+    epoch: (Vec<f64>, usize),
 }
 
 /// What is trained beside a network, with an optimizer of its own.
@@ -62,6 +64,7 @@ impl Learner {
             balancing: None,
             changed: false,
             totals: Default::default(),
+            epoch: Default::default(),
         })
     }
 
@@ -74,8 +77,13 @@ impl Learner {
     /// The same with the exponential moving average of the network's weights: [`Learner::averaged`].
     ///
     /// # Errors
-    /// GPU errors.
+    /// [`Error::Invalid`] for a decay that is not at least 0 and below 1.
     pub fn with_average(mut self, gpu: &Gpu, decay: f64) -> Result<Self> {
+        if !(0.0..1.0).contains(&decay) {
+            return Err(Error::Invalid(format!(
+                "the decay of an average is {decay}; it must be at least 0 and below 1"
+            )));
+        }
         self.average = Some(WeightAverage::new(gpu, &self.network, decay)?);
         Ok(self)
     }
@@ -121,9 +129,19 @@ impl Learner {
         self.extra.iter().map(|group| group.params.count()).sum()
     }
 
-    /// Makes ready for epoch number `epoch`, from 0, of so many: warm-ups and what is annealed.
-    pub fn begin_epoch(&mut self, epoch: usize, epochs: usize) {
+    /// Makes ready for epoch number `epoch`, from 0, of so many: warm-ups, what is annealed, and methods of balancing that go by epochs.
+    ///
+    /// # Errors
+    /// As [`Learner::mean_losses`].
+    pub fn begin_epoch(&mut self, gpu: &Gpu, epoch: usize, epochs: usize) -> Result<()> {
         self.changed |= self.terms.advance(epoch, epochs);
+        self.flush(gpu)?;
+        let (sums, steps) = std::mem::take(&mut self.epoch);
+        if let Some(balancing) = self.balancing.as_mut().filter(|_| steps > 0) {
+            let means: Vec<f64> = sums.iter().map(|sum| sum / steps as f64).collect();
+            balancing.end_epoch(&self.terms, &means)?;
+        }
+        Ok(())
     }
 
     /// Begins a step: what changes from step to step is written.
@@ -134,28 +152,37 @@ impl Learner {
         self.extra.iter_mut().try_for_each(|group| group.optimizer.prepare(gpu, lr * group.lr_factor))
     }
 
-    /// Each term's name and its mean over the steps since the last call. Waits for the GPU.
+    /// Each term's name and its mean over the steps since the last call; nothing where there was no step. Waits for the GPU.
     ///
     /// # Errors
     /// [`Error::NonFinite`] where a loss is not finite.
     pub fn mean_losses(&mut self, gpu: &Gpu) -> Result<Vec<(String, f64)>> {
         self.flush(gpu)?;
         let (sums, steps) = std::mem::take(&mut self.totals);
+        if steps == 0 {
+            return Ok(Vec::new());
+        }
         Ok(self.terms.names().iter().cloned().zip(sums.into_iter().map(|sum| sum / steps as f64)).collect())
     }
 
     /// Adds what the log holds to the totals.
     pub(crate) fn flush(&mut self, gpu: &Gpu) -> Result<()> {
+        if self.log.is_empty() {
+            return Ok(());
+        }
         let rows = self.log.take(gpu)?;
-        let (sums, steps) = &mut self.totals;
-        sums.resize(self.terms.names().len(), 0.0);
-        *steps += rows.len();
+        for (sums, steps) in [&mut self.totals, &mut self.epoch] {
+            sums.resize(self.terms.names().len(), 0.0);
+            *steps += rows.len();
+        }
         for row in &rows {
             if let Some((value, name)) = row.iter().zip(self.terms.names()).find(|(value, _)| !value.is_finite()) {
                 let at = format!("one of the {} steps before step {}", rows.len(), self.steps() + 1);
                 return Err(Error::NonFinite { what: format!("the loss {name}"), value: *value, at });
             }
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+            for (sums, _) in [&mut self.totals, &mut self.epoch] {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+            }
         }
         Ok(())
     }

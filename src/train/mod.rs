@@ -14,30 +14,31 @@
 //! let gpu = Gpu::open()?;
 //! let samples = Samples { train: 40, val: 10, test: 10 };
 //! let inputs = Inputs::new(digits::load(&Pairing { canvas: [12, 12], samples, seed: 0 }, 0)?, Augment::NONE);
-//! let network = |width: f32, tasks: &[&str]| {
+//! let network = |width: f32, tasks: &[&str], seed: u64| {
 //!     let trunk = TrunkSpec { width, ..TrunkSpec::new("resnet8".parse()?) };
-//!     Network::new(&gpu, inputs.network_spec(trunk, tasks, Init::HeNormal)?, 0)
+//!     Network::new(&gpu, inputs.network_spec(trunk, tasks, Init::HeNormal)?, seed)
 //! };
 //! // To be trained first, in the same way on labels alone: LossTerms::labels.
-//! let teachers = [network(0.5, &["first"])?, network(0.5, &["second"])?];
+//! let teachers = [network(0.5, &["first"], 1)?, network(0.5, &["second"], 2)?];
 //! let teachers: Vec<Teacher> = teachers.iter().map(|t| Teacher::new(&gpu, t, &inputs)).collect::<Result<_, _>>()?;
 //!
-//! let student = network(0.25, &["first", "second"])?;
+//! let student = network(0.25, &["first", "second"], 3)?;
 //! let kd = distill::method("kd").unwrap();
 //! let terms = LossTerms::distilled(&gpu, &inputs, &student, &teachers, &[(kd, MethodConfig::of(kd))], 0)?;
 //! let rule = Rule::Sgd(Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 5e-4 });
 //! let mut learners = [Learner::new(&gpu, student, terms, rule, None)?];
-//! let mut steps = None;
+//! let mut steps = StepRecorder::default();
 //! for epoch in 0..2 {
-//!     for batch in inputs.epoch(20, seed::derive_n(0, epoch)) {
-//!         StepRecorder::step(&mut steps, &gpu, &inputs, &batch, &mut learners, 0.1)?;
+//!     learners[0].begin_epoch(&gpu, epoch, 2)?;
+//!     for batch in inputs.epoch(20, seed::derive_n(0, epoch as u64)) {
+//!         steps.step(&gpu, &inputs, &batch, &mut learners, 0.1)?;
 //!     }
 //! }
 //! let [student] = &mut learners;
 //! assert_eq!(student.steps(), 4);
-//! for (term, loss) in student.mean_losses(&gpu)? {
-//!     println!("{term} {loss:.3}"); // first/ce, first/kd, second/ce, second/kd
-//! }
+//! let losses = student.mean_losses(&gpu)?;
+//! assert_eq!(losses.iter().map(|(term, _)| term.as_str()).collect::<Vec<_>>(), ["first/ce", "first/kd", "second/ce", "second/kd"]);
+//! assert!(losses.iter().all(|(_, mean)| *mean > 0.0));
 //! let results = inputs.test(&gpu, student.network(), 10)?;
 //! assert_eq!(results.len(), 2);
 //! # Ok::<(), limbeck::Error>(())

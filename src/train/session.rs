@@ -23,7 +23,7 @@ use crate::train::learner::Learner;
 use crate::train::result::StageResult;
 use crate::train::stage::{Finished, Stage, StageContext, rule, schedule};
 use crate::train::state::{Progress, Standing, count_beside};
-use crate::train::step::{Parts, StepRecorder};
+use crate::train::step::{Parts, RecordedStep};
 use crate::train::terms::{LossTerms, Term};
 use crate::{Error, Result};
 
@@ -42,7 +42,7 @@ pub(crate) struct StageTrainer<'a> {
     steps: usize,
     progress: Progress,
     state: PathBuf,
-    cycle: Option<StepRecorder>,
+    cycle: Option<RecordedStep>,
     cache: Option<TeacherCache>,
 }
 
@@ -144,7 +144,7 @@ impl<'a> StageTrainer<'a> {
         let all = self.learners.iter_mut().map(|learner| learner.terms.advance(epoch, epochs));
         // Each of them is to be told, so nothing ends at the first that has changed.
         if all.fold(false, |any, one| any | one) {
-            self.cycle.iter_mut().for_each(StepRecorder::forget);
+            self.cycle.iter_mut().for_each(RecordedStep::forget);
         }
         let epoch_seed = seed::derive_n(self.stage.data_seed, self.progress.epoch as u64);
         let first = self.progress.step;
@@ -178,7 +178,7 @@ impl<'a> StageTrainer<'a> {
                 cycle.write(gpu, batch)?;
                 cycle
             }
-            _ => StepRecorder::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
+            _ => RecordedStep::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
         };
         let taught = self.teach(&mut cycle, batch)?;
         self.measure(&mut cycle, taught.as_deref())?;
@@ -195,7 +195,7 @@ impl<'a> StageTrainer<'a> {
     }
 
     /// The teachers' answers about the batch, where there is a cache.
-    fn teach(&mut self, cycle: &mut StepRecorder, batch: &Batch) -> Result<Option<Vec<TeacherOutputs>>> {
+    fn teach(&mut self, cycle: &mut RecordedStep, batch: &Batch) -> Result<Option<Vec<TeacherOutputs>>> {
         let Some(cache) = &mut self.cache else { return Ok(None) };
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let parts = Parts { gpu, feed, learners: &self.learners, taught: None };

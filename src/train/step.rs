@@ -31,8 +31,8 @@ pub(crate) struct Parts<'a> {
     pub taught: Option<&'a [TeacherOutputs]>,
 }
 
-/// Steps that follow one another in the same memory: the first of a shape is recorded, later ones are replayed.
-pub struct StepRecorder {
+/// Steps that follow one another in the same memory: the first is recorded, later ones are replayed.
+pub(crate) struct RecordedStep {
     place: BatchSlot,
     work: Work,
     /// The teachers' part, where it is a recording of its own, and where their answers lie.
@@ -55,63 +55,16 @@ struct Halves {
     after: Option<(ReplayedStep, LossLog)>,
 }
 
-impl StepRecorder {
+impl RecordedStep {
     /// For batches like this one, which it holds already.
     pub(crate) fn new(gpu: &Gpu, feed: &Inputs, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
         let work = if balanced { Work::Halves(None) } else { Work::Whole(ReplayedStep::default()) };
-        Ok(StepRecorder {
+        Ok(RecordedStep {
             place: feed.place(gpu, batch, tasks)?,
             work,
             #[cfg(feature = "train")]
             lessons: None,
         })
-    }
-
-    /// Lets `learners`, one or several that learn from each other, take a step at this learning rate on `batch`, one of `inputs`. `steps`
-    /// is empty before the first step and belongs to these learners from then on.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a network with a head for none of the tasks of `inputs`; [`Error::NonFinite`] where a loss is not finite,
-    /// some steps later, as losses are read for many steps at once.
-    pub fn step(
-        steps: &mut Option<StepRecorder>,
-        gpu: &Gpu,
-        inputs: &Inputs,
-        batch: &Batch,
-        learners: &mut [Learner],
-        lr: f32,
-    ) -> Result<()> {
-        let mut own = match steps.take() {
-            Some(own) if own.fits(batch) => {
-                own.write(gpu, batch)?;
-                own
-            }
-            _ => {
-                let Some(first) = learners.first() else {
-                    return Err(Error::Invalid("a step without a learner".into()));
-                };
-                Self::new(gpu, inputs, batch, &inputs.tasks_of(&first.network)?, first.balancing.is_some())?
-            }
-        };
-        // Each of them is asked, so nothing ends at the first that has changed.
-        if learners.iter_mut().fold(false, |any, learner| std::mem::take(&mut learner.changed) | any) {
-            own.forget();
-        }
-        for learner in learners.iter_mut() {
-            if learner.log.full() {
-                learner.flush(gpu)?;
-            }
-            learner.prepare(gpu, lr)?;
-        }
-        let mut balancing = learners.first_mut().and_then(|learner| learner.balancing.take());
-        let done = own.run(&Parts { gpu, feed: inputs, learners, taught: None }, balancing.as_mut());
-        if let Some(first) = learners.first_mut() {
-            first.balancing = balancing;
-        }
-        done?;
-        learners.iter_mut().for_each(|learner| learner.log.advance());
-        *steps = Some(own);
-        Ok(())
     }
 
     /// Whether `batch` has the shape of the others.
@@ -197,6 +150,74 @@ impl StepRecorder {
         statistics.copy_from(gpu, &kept)?;
         Ok(judged.gramian.to_f32(gpu)?.into_iter().map(f64::from).collect())
     }
+}
+
+/// Lets learners take their steps: the first step on batches of one size is recorded, later ones are replayed.
+#[derive(Default)]
+pub struct StepRecorder {
+    recorded: Option<RecordedStep>,
+}
+
+impl StepRecorder {
+    /// Lets `learners` take a step at this learning rate on `batch`, one of `inputs`: one learner, or several that learn from each other
+    /// ([`LossTerms::mutual`]). Always the same learners and inputs. Before the first step of each epoch belongs
+    /// [`Learner::begin_epoch`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for learners that cannot take a step together, and for a head of a task that `inputs` does not have;
+    /// [`Error::NonFinite`] where a loss is not finite, some steps later, as losses are read for many steps at once.
+    pub fn step(&mut self, gpu: &Gpu, inputs: &Inputs, batch: &Batch, learners: &mut [Learner], lr: f32) -> Result<()> {
+        check(learners)?;
+        let mut own = match self.recorded.take() {
+            Some(own) if own.fits(batch) => {
+                own.write(gpu, batch)?;
+                own
+            }
+            _ => {
+                let first = &learners[0];
+                RecordedStep::new(gpu, inputs, batch, &inputs.tasks_of(&first.network)?, first.balancing.is_some())?
+            }
+        };
+        // Each of them is asked, so nothing ends at the first that has changed.
+        if learners.iter_mut().fold(false, |any, learner| std::mem::take(&mut learner.changed) | any) {
+            own.forget();
+        }
+        for learner in learners.iter_mut() {
+            if learner.log.full() {
+                learner.flush(gpu)?;
+            }
+            learner.prepare(gpu, lr)?;
+        }
+        let mut balancing = learners[0].balancing.take();
+        let done = own.run(&Parts { gpu, feed: inputs, learners, taught: None }, balancing.as_mut());
+        learners[0].balancing = balancing;
+        done?;
+        learners.iter_mut().for_each(|learner| learner.log.advance());
+        self.recorded = Some(own);
+        Ok(())
+    }
+}
+
+/// Refuses learners that cannot take a step together.
+fn check(learners: &[Learner]) -> Result<()> {
+    let tasks = |learner: &Learner| -> Vec<String> {
+        learner.network.spec().heads.iter().map(|head| head.task.clone()).collect()
+    };
+    let message = match learners {
+        [] => "a step needs a learner",
+        [_] => return Ok(()),
+        [first, rest @ ..] if rest.iter().any(|learner| tasks(learner) != tasks(first)) => {
+            "learners that take a step together need heads for the same tasks, in the same order"
+        }
+        all if all.iter().any(|learner| learner.terms.teachers().len() + 1 != all.len()) => {
+            "each of several learners learns from all others: make their terms by LossTerms::mutual"
+        }
+        all if all.iter().any(|learner| learner.balancing.is_some()) => {
+            "learners that learn from each other cannot be balanced"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Invalid(message.into()))
 }
 
 impl Parts<'_> {

@@ -46,7 +46,7 @@ pub(crate) struct TeacherSet {
 }
 
 impl TeacherSet {
-    /// A staff for so many tasks.
+    /// No teachers yet, for so many tasks.
     pub(crate) fn new(tasks: usize) -> Self {
         TeacherSet { teachers: Vec::new(), lessons: vec![Vec::new(); tasks] }
     }
@@ -57,6 +57,11 @@ impl TeacherSet {
         if let Some(known) = self.teachers.iter().position(|t| t.file_hash == teacher.file_hash) {
             return known;
         }
+        self.push(teacher)
+    }
+
+    /// Adds a teacher as one of its own, and gives its number.
+    pub(crate) fn push(&mut self, teacher: Teacher) -> usize {
         self.teachers.push(teacher);
         self.teachers.len() - 1
     }

@@ -17,6 +17,7 @@ mod goldens;
 mod kernels;
 #[cfg(feature = "train")]
 mod launches;
+mod learners;
 mod networks;
 #[cfg(feature = "formats")]
 mod reference;

@@ -232,7 +232,8 @@ fn tasks_of_other_kinds() {
         "run.toml:6: tasks.mask.gamma: ",
         "\"focal\", alone or in a sum",
     );
-    refused("[tasks.mask]\nloss = \"dice+dice\"\n", "run.toml:5: tasks.mask.loss: ", "\"cross_entropy+dice\"");
+    refused("[tasks.mask]\nloss = \"dice+dice\"\n", "run.toml:5: tasks.mask.loss: ", "listed twice");
+    refused("[tasks.mask]\nloss = \"dise\"\n", "run.toml:5: tasks.mask.loss: ", "\"cross_entropy+dice\"");
     refused("[tasks.count]\nloss = \"dice\"\n", "run.toml:5: tasks.count.loss: ", "of kind number");
     expect(
         "[tasks.first]\nloss = \"dice\"\n",

@@ -27,29 +27,39 @@ impl DepthFiles {
             name.push(ending);
             self.folder.join(name)
         };
-        [".png", ".npy"].into_iter().map(with).find(|path| path.exists())
+        // Images may lie in the same folder.
+        [".png", ".npy"].into_iter().map(with).find(|path| path != image && path.exists())
     }
 }
 
-/// The depth of each pixel in metres, `[h, w]`, NaN where it is not known (0, not finite, or negative in the file), and the map's height and
-/// width. `unit` is what a 1 in the file stands for: where absent 0.001 in a PNG file and 1 in a `.npy` file.
+/// The depth of each pixel in metres, `[h, w]`, NaN where it is not known (0, not finite, or negative in the file), of a map of a height and
+/// width, which must be `size`, those of its image. `unit` is what a 1 in the file stands for: where absent 0.001 in a PNG file and 1 in a
+/// `.npy` file.
 ///
 /// # Errors
-/// [`Error::Io`] where it cannot be read; [`Error::Data`] for a file that is damaged, a PNG that is not grey of 16 bits, and an array that
-/// does not hold one real number for each pixel.
-pub fn read(path: &Path, unit: Option<f32>) -> Result<(Vec<f32>, [usize; 2])> {
+/// [`Error::Io`] where it cannot be read; [`Error::Data`] for a file that is damaged or of another size, a PNG that is not grey of 16
+/// bits, and an array that does not hold one real number for each pixel.
+pub fn read(path: &Path, unit: Option<f32>, size: [usize; 2]) -> Result<Vec<f32>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let is_array = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
-    let (mut values, size) = if is_array { array(path, &bytes)? } else { grey(path, bytes)? };
+    let mut values = if is_array { array(path, &bytes, size)? } else { grey(path, bytes, size)? };
     let unit = unit.unwrap_or(if is_array { 1.0 } else { PNG_UNIT });
     for value in &mut values {
         let metres = *value * unit;
         *value = if metres > 0.0 && metres.is_finite() { metres } else { f32::NAN };
     }
-    Ok((values, size))
+    Ok(values)
 }
 
-fn grey(path: &Path, bytes: Vec<u8>) -> Result<(Vec<f32>, [usize; 2])> {
+/// Refuses a map of another size than its image's, before any memory is taken for it.
+fn fits(path: &Path, [h, w]: [usize; 2], size: [usize; 2]) -> Result<()> {
+    if [h, w] == size {
+        return Ok(());
+    }
+    Err(Error::data(path, "", format!("is {h}x{w}, its image {}x{}", size[0], size[1])))
+}
+
+fn grey(path: &Path, bytes: Vec<u8>, size: [usize; 2]) -> Result<Vec<f32>> {
     let broken = |e: png::DecodingError| Error::data(path, "", format!("cannot be decoded as a PNG depth map: {e}"));
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::IDENTITY);
@@ -59,8 +69,10 @@ fn grey(path: &Path, bytes: Vec<u8>) -> Result<(Vec<f32>, [usize; 2])> {
         let message = format!("is a depth map of {colour:?} with {depth:?} bits; expected grey of 16 bits");
         return Err(Error::data(path, "", message));
     }
-    let size = reader.output_buffer_size().ok_or_else(|| Error::data(path, "", "is too large to be read"))?;
-    let mut raw = vec![0; size];
+    let (width, height) = reader.info().size();
+    fits(path, [height as usize, width as usize], size)?;
+    let length = reader.output_buffer_size().ok_or_else(|| Error::data(path, "", "is too large to be read"))?;
+    let mut raw = vec![0; length];
     let frame = reader.next_frame(&mut raw).map_err(broken)?;
     let (h, w) = (frame.height as usize, frame.width as usize);
     let mut values = Vec::with_capacity(h * w);
@@ -68,21 +80,21 @@ fn grey(path: &Path, bytes: Vec<u8>) -> Result<(Vec<f32>, [usize; 2])> {
         // Big-endian, as PNG has it.
         values.extend(row[..2 * w].chunks_exact(2).map(|b| f32::from(u16::from_be_bytes([b[0], b[1]]))));
     }
-    Ok((values, [h, w]))
+    Ok(values)
 }
 
-fn array(path: &Path, bytes: &[u8]) -> Result<(Vec<f32>, [usize; 2])> {
+fn array(path: &Path, bytes: &[u8], size: [usize; 2]) -> Result<Vec<f32>> {
     let broken = |e: std::io::Error| Error::data(path, "", format!("cannot be read as a NumPy array: {e}"));
     let file = NpyFile::new(bytes).map_err(broken)?;
     let shape: Vec<usize> = file.shape().iter().map(|n| *n as usize).collect();
     // A single channel may be said, before or behind.
-    let size = match shape.as_slice() {
-        [h, w] | [1, h, w] | [h, w, 1] => [*h, *w],
+    match shape.as_slice() {
+        [h, w] | [1, h, w] | [h, w, 1] => fits(path, [*h, *w], size)?,
         other => {
             let message = format!("holds an array of shape {other:?}; expected [height, width]");
             return Err(Error::data(path, "", message));
         }
-    };
+    }
     if shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side)).is_none_or(|n| n > bytes.len()) {
         return Err(Error::data(path, "", format!("says it holds an array of {shape:?}, but it is shorter than that")));
     }
@@ -101,6 +113,9 @@ fn array(path: &Path, bytes: &[u8]) -> Result<(Vec<f32>, [usize; 2])> {
         "i2" => file.into_vec::<i16>().map_err(broken)?.into_iter().map(f32::from).collect(),
         "u4" => file.into_vec::<u32>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
         "i4" => file.into_vec::<i32>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
+        "u8" => file.into_vec::<u64>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
+        "i8" => file.into_vec::<i64>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
+        "i1" => file.into_vec::<i8>().map_err(broken)?.into_iter().map(f32::from).collect(),
         "u1" => file.into_vec::<u8>().map_err(broken)?.into_iter().map(f32::from).collect(),
         _ => {
             let message =
@@ -113,8 +128,8 @@ fn array(path: &Path, bytes: &[u8]) -> Result<(Vec<f32>, [usize; 2])> {
         return Err(Error::data(path, "", format!("holds {} values for an array of {shape:?}", values.len())));
     }
     match by_columns {
-        true => Ok(((0..h * w).map(|i| values[i % w * h + i / w]).collect(), size)),
-        false => Ok((values, size)),
+        true => Ok((0..h * w).map(|i| values[i % w * h + i / w]).collect()),
+        false => Ok(values),
     }
 }
 
@@ -143,11 +158,11 @@ mod tests {
         [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
     }
 
-    fn of(name: &str, bytes: &[u8], unit: Option<f32>) -> Result<(Vec<f32>, [usize; 2])> {
+    fn of(name: &str, bytes: &[u8], unit: Option<f32>, size: [usize; 2]) -> Result<Vec<f32>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        read(&path, unit)
+        read(&path, unit, size)
     }
 
     /// NaN as -1, so that it can be compared.
@@ -159,21 +174,20 @@ mod tests {
     fn grey_of_16_bits() {
         let data: Vec<u8> = [0u16, 1500, 65_535, 250, 1, 0].iter().flat_map(|v| v.to_be_bytes()).collect();
         let bytes = png(png::ColorType::Grayscale, png::BitDepth::Sixteen, [2, 3], &data);
-        let (values, size) = of("a.png", &bytes, None).unwrap();
-        assert_eq!(size, [2, 3]);
+        let values = of("a.png", &bytes, None, [2, 3]).unwrap();
         let want = [-1.0, 1.5, 65.535, 0.25, 0.001, -1.0];
         assert!(shown(&values).iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5), "{values:?}");
         // KITTI's.
-        let (values, _) = of("a.png", &bytes, Some(1.0 / 256.0)).unwrap();
+        let values = of("a.png", &bytes, Some(1.0 / 256.0), [2, 3]).unwrap();
         assert_eq!(values[1], 1500.0 / 256.0);
         for (colour, depth, data) in [
             (png::ColorType::Grayscale, png::BitDepth::Eight, vec![1, 2]),
             (png::ColorType::Rgb, png::BitDepth::Eight, vec![1; 6]),
         ] {
-            let error = of("a.png", &png(colour, depth, [1, 2], &data), None).unwrap_err().to_string();
+            let error = of("a.png", &png(colour, depth, [1, 2], &data), None, [1, 2]).unwrap_err().to_string();
             assert!(error.contains("expected grey of 16 bits"), "{error}");
         }
-        let error = of("a.png", b"no PNG", None).unwrap_err().to_string();
+        let error = of("a.png", b"no PNG", None, [1, 2]).unwrap_err().to_string();
         assert!(error.contains("cannot be decoded"), "{error}");
     }
 
@@ -186,33 +200,38 @@ mod tests {
         let f8: Vec<u8> = values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect();
         let f2: Vec<u8> = values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect();
         for (descr, data) in [("<f4", &f4), (">f4", &f4_big), ("<f8", &f8), ("<f2", &f2)] {
-            let (got, size) = of("a.npy", &npy(descr, false, "2, 3", data), None).unwrap();
-            assert_eq!((shown(&got), size), (want.to_vec(), [2, 3]), "{descr}");
+            let got = of("a.npy", &npy(descr, false, "2, 3", data), None, [2, 3]).unwrap();
+            assert_eq!(shown(&got), want, "{descr}");
         }
         for shape in ["1, 2, 3", "2, 3, 1"] {
-            assert_eq!(of("a.npy", &npy("<f4", false, shape, &f4), None).unwrap().1, [2, 3]);
+            assert_eq!(shown(&of("a.npy", &npy("<f4", false, shape, &f4), None, [2, 3]).unwrap()), want);
         }
         // By columns: rows 1.5, NaN, -2 and 0, ∞, 3.
-        let (got, _) = of("a.npy", &npy("<f4", true, "2, 3", &f4), None).unwrap();
+        let got = of("a.npy", &npy("<f4", true, "2, 3", &f4), None, [2, 3]).unwrap();
         assert_eq!(shown(&got), [1.5, -1.0, -1.0, -1.0, -1.0, 3.0]);
-        let (got, _) = of("a.npy", &npy("<f4", true, "3, 2", &f4), None).unwrap();
+        let got = of("a.npy", &npy("<f4", true, "3, 2", &f4), None, [3, 2]).unwrap();
         assert_eq!(shown(&got), [1.5, -1.0, -1.0, -1.0, -1.0, 3.0]);
         let millimetres: Vec<u8> = [1500u16, 0].iter().flat_map(|v| v.to_le_bytes()).collect();
-        let (got, _) = of("a.npy", &npy("<u2", false, "1, 2", &millimetres), Some(0.001)).unwrap();
+        let got = of("a.npy", &npy("<u2", false, "1, 2", &millimetres), Some(0.001), [1, 2]).unwrap();
+        assert!((got[0] - 1.5).abs() < 1e-6 && got[1].is_nan());
+        // What `astype(int)` gives.
+        let wide: Vec<u8> = [1500i64, -1].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let got = of("a.npy", &npy("<i8", false, "1, 2", &wide), Some(0.001), [1, 2]).unwrap();
         assert!((got[0] - 1.5).abs() < 1e-6 && got[1].is_nan());
     }
 
     #[test]
     fn what_is_no_depth_map_says_so() {
         let four = [0u8; 16];
-        for (bytes, part) in [
-            (npy("<f4", false, "4,", &four), "[4]"),
-            (npy("<c8", false, "1, 2", &four), "c8"),
-            (npy("<f4", false, "2, 3", &four), "NumPy array"),
-            (npy("<f4", false, "4000000000, 4000000000", &four), "shorter"),
-            (b"nothing".to_vec(), "NumPy array"),
+        for (bytes, size, part) in [
+            (npy("<f4", false, "4,", &four), [2, 2], "[4]"),
+            (npy("<c8", false, "1, 2", &four), [1, 2], "c8"),
+            (npy("<f4", false, "2, 3", &four), [2, 3], "NumPy array"),
+            (npy("<f4", false, "2, 2", &four), [2, 3], "is 2x2, its image 2x3"),
+            (npy("<f4", false, "40000, 40000", &four), [40_000, 40_000], "shorter"),
+            (b"nothing".to_vec(), [1, 1], "NumPy array"),
         ] {
-            let error = of("a.npy", &bytes, None).unwrap_err().to_string();
+            let error = of("a.npy", &bytes, None, size).unwrap_err().to_string();
             assert!(error.contains("a.npy") && error.contains(part), "{part}: {error}");
         }
     }

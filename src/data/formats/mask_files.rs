@@ -1,11 +1,9 @@
 //! Masks in files of their own, one for each image.
 
-use super::folder::files;
 use super::index_mask;
-use crate::data::{IGNORED, Skipped};
+use crate::data::IGNORED;
 use crate::{Error, Result};
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Masks in files of their own, one for each image: `a.png` belongs to `a.jpg` ([`index_mask::read`]).
@@ -54,15 +52,5 @@ impl MaskFiles {
             })?;
         }
         Ok(Some(values))
-    }
-
-    /// The masks that belong to none of the images `known`.
-    pub fn without_image<'a>(&self, known: impl IntoIterator<Item = &'a Path>) -> Vec<Skipped> {
-        let known: HashSet<&OsStr> = known.into_iter().filter_map(Path::file_stem).collect();
-        let orphan = |path: &PathBuf| {
-            path.extension().is_some_and(|e| e == "png") && path.file_stem().is_some_and(|s| !known.contains(s))
-        };
-        let told = |path| Skipped::left_out(path, "a mask that belongs to no image");
-        files(&self.folder).into_iter().filter(orphan).map(told).collect()
     }
 }

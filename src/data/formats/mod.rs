@@ -20,6 +20,8 @@ pub mod table;
 pub mod voc;
 pub mod yolo;
 
+pub(crate) use parallel::in_parallel;
+
 /// A file's text.
 fn read_text(path: &std::path::Path) -> crate::Result<String> {
     let bytes = std::fs::read(path).map_err(|e| crate::Error::io(path, "read", e))?;

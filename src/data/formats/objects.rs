@@ -14,7 +14,8 @@ use crate::data::{
     TaskKind,
 };
 use crate::{Error, Result};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// What is asked of images with objects, each a task of its own.
@@ -123,6 +124,13 @@ pub fn unlisted<'a>(folder: &Path, known: impl IntoIterator<Item = &'a Path>) ->
     let unknown = |path: &PathBuf| folder::is_image(path) && !known.contains(path.as_path());
     let told = |path| Skipped::not_named(path, "by any annotation that was read");
     folder::files(folder).into_iter().filter(unknown).map(told).collect()
+}
+
+/// The masks and depth maps in `folder` that belong to none of the images whose names without endings are `stems`.
+pub(crate) fn without_image(folder: &Path, stems: &BTreeSet<&OsStr>, reason: &str) -> Vec<Skipped> {
+    let is_one = |path: &PathBuf| path.extension().is_some_and(|e| e == "png" || e == "npy");
+    let orphan = |path: &PathBuf| is_one(path) && path.file_stem().is_some_and(|s| !stems.contains(s));
+    folder::files(folder).into_iter().filter(orphan).map(|path| Skipped::left_out(path, reason)).collect()
 }
 
 /// Those whose file is there. What is annotated without one is named in `skipped`.
@@ -314,11 +322,7 @@ fn place(annotated: &AnnotatedImage, options: &Options) -> Result<Placed> {
         let file = options.depth.as_ref().and_then(|files| Some((files.of(&annotated.path)?, files.unit)));
         depth = match file {
             Some((path, unit)) => {
-                let (values, own) = depth_map::read(&path, unit)?;
-                if own != found {
-                    let message = format!("is {}x{}, its image {}x{}", own[0], own[1], found[0], found[1]);
-                    return Err(Error::data(&path, "", message));
-                }
+                let values = depth_map::read(&path, unit, found)?;
                 own_depth = Some(DepthMap { path, unit });
                 boxed.place_values(&values, f32::NAN)
             }

@@ -146,14 +146,18 @@ pub(super) fn unused<'a>(
     let known = all.into_iter().map(|a| a.path.as_path()).chain(skipped.iter().map(|s| s.path.as_path()));
     let known: Vec<&Path> = known.collect();
     let mut unused = folder.map_or_else(Vec::new, |folder| objects::unlisted(folder, known.iter().copied()));
-    if let objects::Masks::Files(files) = &options.masks {
-        // Masks may lie among the images.
-        let stems: BTreeSet<_> = known.iter().filter_map(|path| path.file_stem()).collect();
-        unused.retain(|s| {
-            folder != Some(files.folder.as_path()) || !s.path.file_stem().is_some_and(|f| stems.contains(f))
-        });
-        if folder != Some(files.folder.as_path()) {
-            unused.extend(files.without_image(known));
+    let masks = match &options.masks {
+        objects::Masks::Files(files) => Some((files.folder.as_path(), "a mask that belongs to no image")),
+        _ => None,
+    };
+    let maps = options.depth.as_ref().map(|files| (files.folder.as_path(), "a depth map that belongs to no image"));
+    let stems: BTreeSet<_> = known.iter().filter_map(|path| path.file_stem()).collect();
+    for (files, reason) in masks.into_iter().chain(maps) {
+        // They may lie among the images.
+        if folder == Some(files) {
+            unused.retain(|s| !s.path.file_stem().is_some_and(|f| stems.contains(f)));
+        } else {
+            unused.extend(objects::without_image(files, &stems, reason));
         }
     }
     unused

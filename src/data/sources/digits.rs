@@ -11,7 +11,12 @@ use crate::settings::{KeyText, Section};
 pub(super) static KIND: SourceKind = SourceKind {
     name: "digits",
     keys: &[&[
-        KeyText::new("canvas", "[height, width]", "[12, 12]", "The canvas on which two digits of 8x8 pixels overlap."),
+        KeyText::new(
+            "canvas",
+            "[height, width], each from 8 to 256",
+            "[12, 12]",
+            "The canvas on which two digits of 8x8 pixels overlap.",
+        ),
         keys::SAMPLES,
     ]],
     tables: &[&[(

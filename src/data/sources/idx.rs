@@ -23,7 +23,7 @@ pub(super) static KIND: SourceKind = SourceKind {
 
 /// Keys of a table of files.
 pub(super) const FILES: &[KeyText] = &[
-    keys::TASK,
+    keys::task_text("\"label\"; of a pair \"first\" and \"second\""),
     KeyText::new("train_images", IDX, REQUIRED, "Images to learn from and to validate on."),
     KeyText::new("train_labels", IDX, REQUIRED, "Their labels."),
     KeyText::new("test_images", IDX, REQUIRED, "Images to test on."),

@@ -42,9 +42,9 @@ pub(super) const MASKS: &[KeyText] = &[
 
 pub(super) const SIZE: KeyText = KeyText::new(
     "size",
-    "[height, width]",
+    "[height, width], each from 16 to 4096",
     REQUIRED,
-    "The canvas on which every image is put, its proportions kept (class folders: to which it is resized).",
+    "The canvas on which every image is put, its proportions kept.",
 );
 pub(super) const CHANNELS: KeyText = KeyText::new("channels", "1 or 3", "3", "1: grey; 3: RGB.");
 pub(super) const IMAGES: KeyText =
@@ -58,7 +58,7 @@ pub(super) const ON_ERROR: KeyText = KeyText::new(
 pub(super) const LIMIT: KeyText =
     KeyText::new("limit", "a table", NOT_SET, "Use only so many images of each split: [data.limit].");
 pub(super) const SAMPLES: KeyText =
-    KeyText::new("samples", "a table", NOT_SET, "How many images are made for each split: [data.samples].");
+    KeyText::new("samples", "a table", "as below", "How many images are made for each split: [data.samples].");
 pub(super) const VAL_FRACTION: KeyText = KeyText::new(
     "val_fraction",
     "a fraction between 0 and 1",
@@ -71,8 +71,10 @@ pub(super) const TEST_FRACTION: KeyText = KeyText::new(
     "0.1",
     "Part of the images kept for the test, where the data have no test split of their own.",
 );
-pub(super) const TASK: KeyText =
-    KeyText::new("task", "a name of letters, digits, `-` and `_`", "\"class\"", "The task's name.");
+/// `task`, called so where nothing is written.
+pub(super) const fn task_text(default: &'static str) -> KeyText {
+    KeyText::new("task", "a name of letters, digits, `-` and `_`", default, "The task's name.")
+}
 pub(super) const CLASSES: KeyText = KeyText::new(
     "classes",
     "a list of names",

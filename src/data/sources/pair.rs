@@ -15,7 +15,7 @@ pub(super) static KIND: SourceKind = SourceKind {
     keys: &[&[
         KeyText::new(
             "canvas",
-            "[height, width]",
+            "[height, width], each from 1 to 1024",
             "[36, 36]",
             "The canvas on which an image of each source overlaps one of the other.",
         ),

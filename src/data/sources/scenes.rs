@@ -12,7 +12,7 @@ use crate::settings::{KeyText, Section};
 pub(super) static KIND: SourceKind = SourceKind {
     name: "scenes",
     keys: &[&[
-        KeyText::new("size", "[height, width]", "[64, 64]", "Height and width of a drawn scene."),
+        KeyText::new("size", "[height, width], each from 16 to 4096", "[64, 64]", "Height and width of a drawn scene."),
         keys::SAMPLES,
         KeyText::new("objects", "a whole number from 1 to 100", "4", "Objects in a scene at most."),
         KeyText::new(

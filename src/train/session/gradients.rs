@@ -5,7 +5,7 @@ use super::*;
 impl StageTrainer<'_> {
     /// What is measured at the first step of an epoch: the terms' gradients; and in the first epoch, as soon as it can be, the scales
     /// of those that are normalised. A batch may hold no label of a task.
-    pub(super) fn measure(&mut self, cycle: &mut StepRecorder, taught: Option<&[TeacherOutputs]>) -> Result<()> {
+    pub(super) fn measure(&mut self, cycle: &mut RecordedStep, taught: Option<&[TeacherOutputs]>) -> Result<()> {
         let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
         let several = self.learners.len() > 1;
         let Learner { network, terms: objective, .. } = &mut self.learners[0];

@@ -19,7 +19,7 @@ struct Scene {
     gpu: Gpu,
     feed: Inputs,
     network: Network,
-    cycle: StepRecorder,
+    cycle: RecordedStep,
     teachers: Vec<Teacher>,
 }
 
@@ -35,7 +35,7 @@ fn scene() -> Scene {
     let data = digits::load(&Pairing { canvas: [12, 12], samples, seed: 1 }, 0).unwrap();
     let feed = Inputs::new(data, Augment { shift: 1, ..Augment::NONE });
     let batch = Loader::train(feed.train.clone(), 8, 3, feed.augment, 0).next().unwrap();
-    let cycle = StepRecorder::new(&gpu, &feed, &batch, &[0, 1], true).unwrap();
+    let cycle = RecordedStep::new(&gpu, &feed, &batch, &[0, 1], true).unwrap();
     let teachers = (0..2)
         .map(|t| {
             let net = network(&gpu, 0.5, &[t], 7 + t as u64);

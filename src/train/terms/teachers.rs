@@ -20,13 +20,35 @@ pub(crate) struct DistillPlan<'a> {
     pub seed: u64,
 }
 
+/// Refuses settings that would change nothing, or something else than they say.
+fn check(methods: &[(&'static Method, MethodConfig)], objectives: &[TaskObjective]) -> Result<()> {
+    for (method, config) in methods {
+        let invalid = |message: String| Err(Error::Invalid(format!("{}: {message}", method.name)));
+        if config.normalize || config.cap {
+            return invalid("normalize and cap are measured by the stages of a run; give a weight instead".into());
+        }
+        let layers = config.layers.iter().chain(&config.teacher_layers);
+        if let Some(layer) = layers.into_iter().find(|layer| FeatureSite::parse(layer).is_none()) {
+            return invalid(format!("{layer:?} is no layer; layer2, pooled, decoder, logits and level2 are such"));
+        }
+        if !config.teacher_layers.is_empty() && config.teacher_layers.len() != config.layers.len() {
+            return invalid("`layers` and `teacher_layers` are compared one by one and must be as many".into());
+        }
+        let known = |task: &&String| objectives.iter().any(|objective| objective.task.name == **task);
+        if let Some(task) = config.tasks.iter().find(|task| !known(task)) {
+            return invalid(format!("the student has no task {task:?}"));
+        }
+    }
+    Ok(())
+}
+
 impl LossTerms {
     /// The same labels, and beside them `methods` against the teachers: every teacher of a task counts alike. What methods train beside
     /// the student is drawn from `seed`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, or a setting
-    /// that is missing.
+    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, a task or a
+    /// setting that is not there, and for `normalize` and `cap`, which a run's stages measure.
     pub fn distilled(
         gpu: &Gpu,
         inputs: &Inputs,
@@ -36,9 +58,10 @@ impl LossTerms {
         seed: u64,
     ) -> Result<Self> {
         let objectives = inputs.objectives(student)?;
+        check(methods, &objectives)?;
         let mut set = TeacherSet::new(objectives.len());
         for teacher in teachers {
-            let number = set.add(teacher.clone());
+            let number = set.push(teacher.clone());
             for (task, objective) in objectives.iter().enumerate() {
                 if let Some(head) = teacher.tasks.iter().position(|name| *name == objective.task.name) {
                     set.assign(task, number, head, 1.0);
@@ -50,6 +73,32 @@ impl LossTerms {
         let methods = methods.iter().map(|(method, config)| (*method, config)).collect();
         let plan = DistillPlan { methods, task_weight: 1.0, teachers, lessons, seed };
         Self::with_teachers(gpu, &objectives, &student.detector_levels([h, w]), plan, student)
+    }
+
+    /// The terms of learner number `own` of `networks`, which learn from each other (deep mutual learning: Zhang et al. 2018, arXiv
+    /// 1706.00384): labels, and `methods` against what every other one says. Each of the networks gets terms of its own by this, and
+    /// [`StepRecorder::step`](crate::train::StepRecorder::step) all learners, in this order.
+    ///
+    /// # Errors
+    /// As [`LossTerms::distilled`]; [`Error::Invalid`] where there is no network of that number.
+    pub fn mutual(
+        gpu: &Gpu,
+        inputs: &Inputs,
+        networks: &[&Network],
+        own: usize,
+        methods: &[(&'static Method, MethodConfig)],
+        seed: u64,
+    ) -> Result<Self> {
+        let student =
+            networks.get(own).ok_or_else(|| Error::Invalid(format!("network {own} of {}", networks.len())))?;
+        let [h, w, _] = inputs.image();
+        let others = networks.iter().enumerate().filter(|(k, _)| *k != own);
+        let peer = |(k, network): (usize, &&Network)| {
+            let tasks: Vec<&str> = network.spec().heads.iter().map(|head| head.task.as_str()).collect();
+            Teacher::peer(network, k, &tasks, [h, w])
+        };
+        let others: Vec<Teacher> = others.map(peer).collect();
+        Self::distilled(gpu, inputs, student, &others, methods, seed)
     }
 
     /// Labels and teachers.
