@@ -2,10 +2,10 @@
 //! coefficients of the input's.
 
 #[cfg(feature = "selftest")]
-mod cases;
+mod checks;
 
 #[cfg(feature = "selftest")]
-pub(super) use cases::{cases, permutations};
+pub(super) use checks::{cases, permutations};
 
 use super::{Norm, Partials};
 use crate::gpu::{AdapterClass, Gpu, Launch, Source};
