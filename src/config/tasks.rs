@@ -44,11 +44,14 @@ pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig
     let chosen = chosen(&s, text.as_deref(), name, kind)?;
     let mut settings = BTreeMap::new();
     for key in loss::METHODS.iter().flat_map(|m| m.keys) {
-        if chosen.iter().any(|m| m.keys.contains(key)) {
+        // Losses may have settings of one name, each its own default.
+        let own = chosen.iter().flat_map(|m| m.keys).find(|own| own.name == key.name);
+        if let Some(key) = own {
             let value = s.number(key.name, key.default, key.domain.describe(), |x| key.domain.holds(x))?;
             settings.insert(key.name.to_string(), value);
         } else if s.has(key.name) {
-            let owners: Vec<&LossMethod> = loss::METHODS.iter().filter(|m| m.keys.contains(key)).collect();
+            let has = |m: &&LossMethod| m.keys.iter().any(|own| own.name == key.name);
+            let owners: Vec<&LossMethod> = loss::METHODS.iter().filter(has).collect();
             let own: Vec<&&LossMethod> = owners.iter().filter(|m| m.kinds.contains(&kind)).collect();
             let those = if own.is_empty() { names(&owners) } else { names(own) };
             let message = format!("belongs to loss = {those}, alone or in a sum; set that, or leave {} out", key.name);

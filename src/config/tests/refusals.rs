@@ -235,11 +235,10 @@ fn tasks_of_other_kinds() {
     refused("[tasks.mask]\nloss = \"dice+dice\"\n", "run.toml:5: tasks.mask.loss: ", "listed twice");
     refused("[tasks.mask]\nloss = \"dise\"\n", "run.toml:5: tasks.mask.loss: ", "\"cross_entropy+dice\"");
     refused("[tasks.count]\nloss = \"dice\"\n", "run.toml:5: tasks.count.loss: ", "of kind number");
-    expect(
-        "[tasks.first]\nloss = \"dice\"\n",
-        "run.toml:2: tasks.first.loss: ",
-        "class, which takes \"cross_entropy\", \"focal\" or \"poly1\"",
-    );
+    let classes = crate::loss::METHODS.iter().filter(|m| m.kinds.contains(&TaskKind::Class));
+    let classes: Vec<String> = classes.map(|m| format!("{:?}", m.name)).collect();
+    let takes = format!("class, which takes {}", crate::settings::either(&classes));
+    expect("[tasks.first]\nloss = \"dice\"\n", "run.toml:2: tasks.first.loss: ", &takes);
     let smoothed = "[tasks.mask]\nloss = \"dice\"\n[train]\nlabel_smoothing = 0.1\n";
     refused(smoothed, "run.toml:4: tasks.mask: ", "label_smoothing");
     refused("[tasks.mask]\nclass_weights = \"rare\"\n", "run.toml:5: tasks.mask.class_weights: ", "balanced");
