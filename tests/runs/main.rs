@@ -28,6 +28,8 @@ mod one_task;
 #[cfg(all(unix, feature = "cli"))]
 mod signals;
 #[cfg(feature = "train")]
+mod stored;
+#[cfg(feature = "train")]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "train")]
