@@ -2,7 +2,7 @@
 
 use super::{AugmentConfig, CacheConfig, TrainConfig};
 use crate::balance::{self, FIXED};
-use crate::data::sources::Source;
+use crate::data::sources::{Source, SourceReference};
 use crate::distill::{self, FeatureKind, Method};
 use crate::loss;
 use crate::settings::{KeyRow, KeyText, NOT_SET, either};
@@ -312,7 +312,7 @@ pub fn reference() -> Vec<TableReference> {
         table("", "At the top of the file, before any table.", rows(TOP)),
         table("data", "What is learnt from. Keys of every source.", rows(DATA)),
     ];
-    for (name, keys, tables) in Source::reference() {
+    for SourceReference { name, keys, tables } in Source::reference() {
         all.push(table(format!("data, source = {name:?}"), "", keys));
         all.extend(tables.into_iter().map(|(inner, keys)| table(format!("data.{inner}, source = {name:?}"), "", keys)));
     }

@@ -207,13 +207,13 @@ impl Source {
         all
     }
 
-    /// What a reference says of the sources: of each its name, its keys, and the tables inside `[data]`.
-    pub(crate) fn reference() -> Vec<(&'static str, Vec<KeyRow>, Vec<(&'static str, Vec<KeyRow>)>)> {
+    /// What a reference says of the sources.
+    pub(crate) fn reference() -> Vec<SourceReference> {
         let rows = |texts: &[KeyText]| texts.iter().map(KeyText::row).collect::<Vec<_>>();
-        let one = |kind: &&SourceKind| {
-            let keys = kind.keys.iter().flat_map(|texts| rows(texts)).collect();
-            let tables = kind.tables.iter().copied().flatten().map(|(name, texts)| (*name, rows(texts))).collect();
-            (kind.name, keys, tables)
+        let one = |kind: &&SourceKind| SourceReference {
+            name: kind.name,
+            keys: kind.keys.iter().flat_map(|texts| rows(texts)).collect(),
+            tables: kind.tables.iter().copied().flatten().map(|(name, texts)| (*name, rows(texts))).collect(),
         };
         SOURCES.iter().map(one).collect()
     }
@@ -267,6 +267,16 @@ impl Source {
     pub(crate) fn load(&self, run: &RunData) -> Result<Dataset> {
         self.options.load(run)
     }
+}
+
+/// What a reference says of a source.
+pub(crate) struct SourceReference {
+    /// Its name in a run's file.
+    pub name: &'static str,
+    /// Its keys in `[data]`.
+    pub keys: Vec<KeyRow>,
+    /// The tables inside `[data]`, with their keys.
+    pub tables: Vec<(&'static str, Vec<KeyRow>)>,
 }
 
 impl Choice for OnError {
