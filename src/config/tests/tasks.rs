@@ -39,6 +39,8 @@ fn masks_may_be_judged_by_their_overlap() {
     let both = of("loss = \"focal+dice\", gamma = 1.5");
     assert_eq!(chosen(&both), ("focal+dice".into(), Some(1.5)));
     assert_eq!(chosen(&of("loss = \"dice+focal\"")), ("dice+focal".into(), Some(2.0)));
+    let poly = of("loss = \"poly1+dice\", epsilon = -0.5");
+    assert_eq!((chosen(&poly), poly.settings["epsilon"]), (("poly1+dice".into(), None), -0.5));
     // Smoothed labels are cross entropy's alone.
     let text = "[data]\nsource = \"scenes\"\ntasks = [\"mask\"]\n[tasks]\nmask = { loss = \"cross_entropy+dice\" }\n\
                 [train]\nlabel_smoothing = 0.1\n";
