@@ -1,6 +1,6 @@
 //! The kinds of tasks, one file each: how labels reach the GPU, the head, the losses on labels, how a head's output is read, and the metric.
 //!
-//! A new kind is a file with an implementation of [`Rules`], a row in [`rules`], and its form of labels in [`crate::data::Labels`].
+//! A new kind is a file with an implementation of `Rules`, a row in `rules`, and its form of labels in [`crate::data::Labels`].
 
 mod attributes;
 mod boxes;

@@ -58,7 +58,7 @@ impl Inputs {
     /// What `network` achieves on the test split at the task of each of its heads, looking at `batch` images at a time.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a head of a task that the data does not have; GPU errors.
+    /// [`crate::Error::Invalid`] for a head of a task that the data does not have; GPU errors.
     pub fn test(&self, gpu: &Gpu, network: &Network, batch: usize) -> Result<Vec<TaskResult>> {
         self.evaluate(gpu, &network.freeze(gpu)?, &self.test, &self.tasks_of(network)?, batch)
     }
