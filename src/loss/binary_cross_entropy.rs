@@ -1,7 +1,7 @@
 //! Binary cross entropy over independent attributes.
 
 use super::LossRecorder;
-use super::method::{Assigned, LabelLoss};
+use super::method::by_labels_alone;
 use crate::Result;
 use crate::kernels::binary_cross_entropy;
 use crate::tape::Var;
@@ -32,16 +32,4 @@ impl BinaryCrossEntropy {
     }
 }
 
-impl LabelLoss for BinaryCrossEntropy {
-    fn apply(
-        &self,
-        losses: &mut LossRecorder,
-        term: usize,
-        weight: f32,
-        z: &Var,
-        labels: &Tensor,
-        _: &mut Assigned,
-    ) -> Result<()> {
-        self.apply(losses, term, weight, z, labels)
-    }
-}
+by_labels_alone!(BinaryCrossEntropy);

@@ -2,7 +2,7 @@
 
 use super::LossRecorder;
 use super::focal::Focal;
-use super::method::{Assigned, CLASSES, LabelLoss, LossMethod};
+use super::method::{CLASSES, LossMethod, by_labels_alone};
 use crate::Result;
 use crate::kernels::cross_entropy;
 use crate::tape::Var;
@@ -33,19 +33,7 @@ impl CrossEntropy {
     }
 }
 
-impl LabelLoss for CrossEntropy {
-    fn apply(
-        &self,
-        losses: &mut LossRecorder,
-        term: usize,
-        weight: f32,
-        z: &Var,
-        labels: &Tensor,
-        _: &mut Assigned,
-    ) -> Result<()> {
-        self.apply(losses, term, weight, z, labels)
-    }
-}
+by_labels_alone!(CrossEntropy);
 
 pub(super) const CROSS_ENTROPY: LossMethod = LossMethod {
     name: "cross_entropy",

@@ -1,7 +1,7 @@
 //! Dice loss over the classes of pixels.
 
 use super::LossRecorder;
-use super::method::{Assigned, LabelLoss, LossMethod};
+use super::method::{LossMethod, by_labels_alone};
 use crate::Result;
 use crate::data::TaskKind;
 use crate::kernels::dice;
@@ -44,19 +44,7 @@ impl Dice {
     }
 }
 
-impl LabelLoss for Dice {
-    fn apply(
-        &self,
-        losses: &mut LossRecorder,
-        term: usize,
-        weight: f32,
-        z: &Var,
-        labels: &Tensor,
-        _: &mut Assigned,
-    ) -> Result<()> {
-        self.apply(losses, term, weight, z, labels)
-    }
-}
+by_labels_alone!(Dice);
 
 pub(super) const DICE: LossMethod = LossMethod {
     name: "dice",

@@ -1,7 +1,7 @@
 //! Focal loss over class labels, with class weights.
 
 use super::LossRecorder;
-use super::method::{Assigned, CLASSES, LabelLoss, LossMethod};
+use super::method::{CLASSES, LossMethod, by_labels_alone};
 use crate::Result;
 use crate::kernels::focal;
 use crate::setting::{Domain, Key};
@@ -35,19 +35,7 @@ impl Focal {
     }
 }
 
-impl LabelLoss for Focal {
-    fn apply(
-        &self,
-        losses: &mut LossRecorder,
-        term: usize,
-        weight: f32,
-        z: &Var,
-        labels: &Tensor,
-        _: &mut Assigned,
-    ) -> Result<()> {
-        self.apply(losses, term, weight, z, labels)
-    }
-}
+by_labels_alone!(Focal);
 
 pub(super) const FOCAL: LossMethod = LossMethod {
     name: "focal",

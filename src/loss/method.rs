@@ -29,6 +29,27 @@ pub trait LabelLoss {
     ) -> Result<()>;
 }
 
+/// A loss whose own `apply` takes a head's output and the labels, and shares nothing with other losses of the head.
+macro_rules! by_labels_alone {
+    ($loss:ty) => {
+        impl $crate::loss::LabelLoss for $loss {
+            fn apply(
+                &self,
+                losses: &mut $crate::loss::LossRecorder,
+                term: usize,
+                weight: f32,
+                z: &$crate::tape::Var,
+                labels: &$crate::tensor::Tensor,
+                _: &mut $crate::loss::Assigned,
+            ) -> $crate::Result<()> {
+                // The type's own, which comes before the trait's.
+                <$loss>::apply(self, losses, term, weight, z, labels)
+            }
+        }
+    };
+}
+pub(super) use by_labels_alone;
+
 /// What a loss is made from.
 pub struct LossSetup<'a> {
     /// The device.

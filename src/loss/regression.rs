@@ -1,7 +1,7 @@
 //! Losses of numbers.
 
 use super::LossRecorder;
-use super::method::{Assigned, LabelLoss, LossMethod, NUMBERS};
+use super::method::{LossMethod, NUMBERS, by_labels_alone};
 use crate::Result;
 use crate::kernels::regression::{self, RegressionLoss};
 use crate::setting::{Domain, Key};
@@ -26,19 +26,7 @@ impl Regression {
     }
 }
 
-impl LabelLoss for Regression {
-    fn apply(
-        &self,
-        losses: &mut LossRecorder,
-        term: usize,
-        weight: f32,
-        z: &Var,
-        labels: &Tensor,
-        _: &mut Assigned,
-    ) -> Result<()> {
-        self.apply(losses, term, weight, z, labels)
-    }
-}
+by_labels_alone!(Regression);
 
 pub(super) const L2: LossMethod = LossMethod {
     name: "l2",
