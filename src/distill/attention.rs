@@ -5,9 +5,9 @@ use super::spatial::match_spatial_size;
 use crate::Result;
 use crate::kernels::attention::{attention, attention_grad};
 use crate::kernels::feature_loss;
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::tape::Var;
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 
 /// AT (Zagoruyko & Komodakis 2017, arXiv 1612.03928), p = 2: with `A(f)` the mean of the squares over the channels, as a vector of
 /// length 1 over the pixels, the mean over samples and pixels of `(A(f_s) − A(f_t))²`. The channels need not agree; of maps of
@@ -34,11 +34,9 @@ impl AttentionTransfer {
         let gpu = losses.gpu;
         let (a, b) = (attention(gpu, &f)?.reshape(&[n, pixels])?, attention(gpu, &teacher)?.reshape(&[n, pixels])?);
         let mean = weight / pixels as f32;
-        losses.add(term, weight, &student, n, |gpu, df, rows| {
-            let Some(df) = df else { return feature_loss::normalised(gpu, &a, &b, EPS, mean, None, rows) };
-            let da = Tensor::empty(gpu, a.shape())?;
-            feature_loss::normalised(gpu, &a, &b, EPS, mean, Some(&GradTarget::fresh(da.clone())), rows)?;
-            attention_grad(gpu, &f, &da, df)
+        losses.add(term, weight, &student, n, |gpu, out| {
+            let loss = |out: LossOut| feature_loss::normalised(gpu, &a, &b, EPS, out);
+            out.weighted(mean).through(gpu, a.shape(), loss, |da, df| attention_grad(gpu, &f, da, df))
         })
     }
 }

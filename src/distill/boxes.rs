@@ -2,7 +2,7 @@
 
 use super::method::{DistillInput, DistillLoss};
 use crate::Result;
-use crate::kernels::fcos::{self, Level, Part, Pyramid, Soft};
+use crate::kernels::fcos::{self, Part, Soft};
 use crate::loss::LossRecorder;
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -37,23 +37,17 @@ impl BoxKd {
         teacher: &Tensor,
     ) -> Result<()> {
         let (gpu, z) = (losses.gpu, student.value().clone());
-        // Only the number of places counts here, not where they are.
-        let images = z.shape().first().copied().unwrap_or(1).max(1);
-        let whole = Level { size: [1, z.rows() / images], stride: 1.0 };
-        let pyramid = Pyramid { levels: vec![whole], images };
-        let everywhere = fcos::teach(gpu, &pyramid, teacher, 0.0)?;
-        let sums = fcos::norms(gpu, &pyramid, &everywhere)?;
+        let everywhere = fcos::teach(gpu, teacher, 0.0)?;
+        let sums = fcos::norms(gpu, &everywhere)?;
         let soft = Soft { taught: teacher, temperature: self.temperature };
-        losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
-            fcos::soft(gpu, &pyramid, soft, &z, (&everywhere, &sums), weight, dz, rows)
-        })?;
+        losses.add(term, weight, student, z.rows(), |gpu, out| fcos::soft(gpu, soft, &z, (&everywhere, &sums), out))?;
         if self.boxes == 0.0 {
             return Ok(());
         }
-        let there = fcos::teach(gpu, &pyramid, teacher, FOREGROUND)?;
-        let sums = fcos::norms(gpu, &pyramid, &there)?;
-        losses.add_part(term, weight, student, z.rows(), |gpu, dz, rows| {
-            fcos::loss(gpu, &pyramid, Part::Boxes, &z, (&there, &sums), weight * self.boxes, dz, rows)
+        let there = fcos::teach(gpu, teacher, FOREGROUND)?;
+        let sums = fcos::norms(gpu, &there)?;
+        losses.add_part(term, weight, student, z.rows(), |gpu, out| {
+            fcos::loss(gpu, Part::Boxes, &z, (&there, &sums), out.weighted(weight * self.boxes))
         })
     }
 }

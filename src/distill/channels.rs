@@ -7,7 +7,7 @@ use super::spatial::{map, match_spatial_size};
 use crate::gpu::Gpu;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::{distill_kl, transpose};
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::params::Params;
 use crate::tape::Var;
 use crate::tensor::{GradTarget, Tensor};
@@ -59,21 +59,16 @@ impl ChannelLoss {
                     Ok::<_, Error>(y)
                 };
                 let (z, taught) = (by_channel(&f)?, by_channel(&t)?);
-                losses.add(term, weight, &s, n * c, |gpu, df, rows| {
-                    let kl = |dz: Option<&GradTarget>| {
-                        distill_kl::distill_kl(gpu, &z, &taught, temperature, None, weight, dz, rows)
-                    };
-                    let Some(df) = df else { return kl(None) };
-                    let dz = Tensor::empty(gpu, z.shape())?;
-                    kl(Some(&GradTarget::fresh(dz.clone())))?;
-                    transpose::transpose(gpu, &dz, [c, h * w], df)
+                losses.add(term, weight, &s, n * c, |gpu, out| {
+                    let kl = |out: LossOut| distill_kl::distill_kl(gpu, (&z, &taught), temperature, None, out);
+                    out.through(gpu, z.shape(), kl, |dz, df| transpose::transpose(gpu, dz, [c, h * w], df))
                 })
             }
             ChannelLoss::Pearson => {
                 let m = (n * h * w) as f32;
-                losses.add(term, weight, &s, c, |gpu, df, rows| {
+                losses.add(term, weight, &s, c, |gpu, out| {
                     let mean = weight * (m - 1.0) / (m * c as f32);
-                    correlation(gpu, (&f, &t), Of::Columns, mean, df, (rows, 0))
+                    correlation(gpu, (&f, &t), Of::Columns, 0, out.weighted(mean))
                 })
             }
         }

@@ -5,7 +5,7 @@ use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::relation::centre;
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::tape::Var;
 use crate::tensor::{GradTarget, Tensor};
 
@@ -34,14 +34,14 @@ impl Cka {
         let (s, t) = (centred(&f)?, centred(&rows(teacher)?)?);
         let (own, taught) = (products(gpu, &s)?, products(gpu, &t)?);
         let student = student.reshape(f.shape())?;
-        losses.add(term, weight, &student, 1, |gpu, df, rows| {
-            let Some(df) = df else { return correlation(gpu, (&own, &taught), Of::All, weight, None, (rows, 0)) };
+        losses.add(term, weight, &student, 1, |gpu, out| {
             // Rows and columns of a centred kernel sum to zero, so that this correlation is the alignment.
-            let dk = Tensor::empty(gpu, own.shape())?;
-            correlation(gpu, (&own, &taught), Of::All, weight, Some(&GradTarget::fresh(dk.clone())), (rows, 0))?;
-            let dc = Tensor::empty(gpu, s.shape())?;
-            products_grad(gpu, &s, &dk, &GradTarget::fresh(dc.clone()))?;
-            centre(gpu, &dc, df)
+            let loss = |out: LossOut| correlation(gpu, (&own, &taught), Of::All, 0, out);
+            out.through(gpu, own.shape(), loss, |dk, df| {
+                let dc = Tensor::empty(gpu, s.shape())?;
+                products_grad(gpu, &s, dk, &GradTarget::fresh(dc.clone()))?;
+                centre(gpu, &dc, df)
+            })
         })
     }
 }

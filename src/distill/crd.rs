@@ -11,7 +11,7 @@ use crate::gpu::Gpu;
 use crate::kernels::bank::{self, Ring};
 use crate::kernels::contrast::{Contrast, contrast};
 use crate::kernels::{linear, normalize};
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::nn::{Context, Init, Initializer, Linear, Mode};
 use crate::params::{BufferId, Builder, Params};
 use crate::tape::Var;
@@ -104,10 +104,10 @@ impl Crd {
             let bank = self.params.buffer(self.banks[other]);
             let scores = linear::forward(losses.gpu, anchors, bank, None, false)?;
             let what = Contrast { anchors, positives, scores: &scores, labels, classes, tau: self.tau };
-            let fused = |gpu: &Gpu, target: Option<&GradTarget>, rows: &Tensor| {
-                let Some(target) = target else { return contrast(gpu, what, weight, None, rows) };
+            let fused = |gpu: &Gpu, out: LossOut| {
+                let Some(target) = out.grad else { return contrast(gpu, what, out, None) };
                 let dscores = Tensor::empty(gpu, scores.shape())?;
-                contrast(gpu, what, weight, Some((&dscores, target)), rows)?;
+                contrast(gpu, what, out, Some(&dscores))?;
                 let rest = GradTarget { tensor: target.tensor.clone(), accumulate: true };
                 // As a layer whose weight is the bank: dx = dy W.
                 linear::input_grad(gpu, anchors, &dscores, bank, &rest)

@@ -4,7 +4,7 @@ use super::method::{CLASSES, DistillInput, DistillLoss, Domain, FeatureKind, Key
 use crate::Result;
 use crate::kernels::correlation::{Of, correlation};
 use crate::kernels::softmax;
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::tape::Var;
 use crate::tensor::{GradTarget, Tensor};
 
@@ -35,17 +35,16 @@ impl Dist {
         let p = softmax::softmax(gpu, student.value(), t)?;
         let q = softmax::softmax(gpu, teacher, t)?;
         let scale = weight * t * t;
-        losses.add(term, weight, student, n + c, |gpu, dz, rows| {
-            let dp = Tensor::empty(gpu, p.shape())?;
-            let (by_rows, by_columns) = (
-                dz.map(|_| GradTarget::fresh(dp.clone())),
-                dz.map(|_| GradTarget { tensor: dp.clone(), accumulate: true }),
-            );
-            let inter = scale * self.inter / n as f32;
-            correlation(gpu, (&p, &q), Of::Rows, inter, by_rows.as_ref(), (rows, 0))?;
-            let intra = scale * self.intra / c as f32;
-            correlation(gpu, (&p, &q), Of::Columns, intra, by_columns.as_ref(), (rows, n))?;
-            dz.map_or(Ok(()), |dz| softmax::softmax_grad(gpu, &p, &dp, t, dz))
+        losses.add(term, weight, student, n + c, |gpu, out| {
+            let both = |out: LossOut| {
+                let inter = out.weighted(scale * self.inter / n as f32);
+                correlation(gpu, (&p, &q), Of::Rows, 0, inter)?;
+                // Added to the gradient of the other.
+                let dp = out.grad.map(|dp| GradTarget { tensor: dp.tensor.clone(), accumulate: true });
+                let intra = LossOut { grad: dp.as_ref(), ..out.weighted(scale * self.intra / c as f32) };
+                correlation(gpu, (&p, &q), Of::Columns, n, intra)
+            };
+            out.through(gpu, p.shape(), both, |dp, dz| softmax::softmax_grad(gpu, &p, dp, t, dz))
         })
     }
 }

@@ -32,9 +32,7 @@ impl Dkd {
     ) -> Result<()> {
         let z = student.value().clone();
         let settings = Settings { temperature: self.temperature, alpha: self.alpha, beta: self.beta };
-        losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
-            dkd::dkd(gpu, (&z, teacher, labels), settings, weight, dz, rows)
-        })
+        losses.add(term, weight, student, z.rows(), |gpu, out| dkd::dkd(gpu, (&z, teacher, labels), settings, out))
     }
 }
 

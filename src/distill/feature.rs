@@ -83,9 +83,9 @@ impl FeatureLoss {
         let (map, teacher) = match_spatial_size(losses, map, teacher)?;
         let adapted = adaptor.forward(losses, &map)?;
         let s = adapted.value().clone();
-        losses.add(term, weight, &adapted, s.rows(), |gpu, ds, rows| match self {
-            FeatureLoss::FitNet => feature_loss::mse(gpu, &s, &teacher, weight, ds, rows),
-            FeatureLoss::Normalised => feature_loss::normalised(gpu, &s, &teacher, EPS, weight, ds, rows),
+        losses.add(term, weight, &adapted, s.rows(), |gpu, out| match self {
+            FeatureLoss::FitNet => feature_loss::mse(gpu, &s, &teacher, out),
+            FeatureLoss::Normalised => feature_loss::normalised(gpu, &s, &teacher, EPS, out),
         })
     }
 }

@@ -74,8 +74,8 @@ impl Imitation {
         let total = imitation::total(losses.gpu, &mask)?;
         let adapted = self.adaptor.forward(losses, &features)?;
         let s = adapted.value().clone();
-        losses.add(term, weight, &adapted, s.rows(), |gpu, ds, rows| {
-            imitation::imitation(gpu, (&s, &teacher), (&mask, &total), weight, ds, rows)
+        losses.add(term, weight, &adapted, s.rows(), |gpu, out| {
+            imitation::imitation(gpu, (&s, &teacher), (&mask, &total), out)
         })
     }
 }

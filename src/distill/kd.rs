@@ -37,17 +37,8 @@ impl Kd {
         teacher: &Tensor,
     ) -> Result<()> {
         let z = student.value().clone();
-        losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
-            distill_kl::distill_kl(
-                gpu,
-                &z,
-                teacher,
-                self.temperature,
-                self.standardise.then_some(EPS),
-                weight,
-                dz,
-                rows,
-            )
+        losses.add(term, weight, student, z.rows(), |gpu, out| {
+            distill_kl::distill_kl(gpu, (&z, teacher), self.temperature, self.standardise.then_some(EPS), out)
         })
     }
 }
@@ -102,9 +93,7 @@ struct Numbers;
 impl DistillLoss for Numbers {
     fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, given: &DistillInput) -> Result<()> {
         let (z, teacher) = (given.logits.value().clone(), given.teacher_logits()?);
-        losses.add(term, weight, given.logits, z.rows(), |gpu, dz, rows| {
-            feature_loss::mse(gpu, &z, teacher, weight, dz, rows)
-        })
+        losses.add(term, weight, given.logits, z.rows(), |gpu, out| feature_loss::mse(gpu, &z, teacher, out))
     }
 }
 

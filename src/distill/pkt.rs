@@ -5,7 +5,7 @@ use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::normalize::{normalize, normalize_grad};
 use crate::kernels::pkt;
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::tape::Var;
 use crate::tensor::{GradTarget, Tensor};
 
@@ -33,13 +33,13 @@ impl ProbabilisticTransfer {
         let own = products(gpu, &unit)?;
         let taught = products(gpu, &normalize(gpu, &rows(teacher)?, EPS)?)?;
         let student = student.reshape(f.shape())?;
-        losses.add(term, weight, &student, f.rows(), |gpu, df, rows| {
-            let Some(df) = df else { return pkt::pkt(gpu, &own, &taught, weight, None, rows) };
-            let ds = Tensor::empty(gpu, own.shape())?;
-            pkt::pkt(gpu, &own, &taught, weight, Some(&ds), rows)?;
-            let du = Tensor::empty(gpu, unit.shape())?;
-            products_grad(gpu, &unit, &ds, &GradTarget::fresh(du.clone()))?;
-            normalize_grad(gpu, &f, &du, EPS, df)
+        losses.add(term, weight, &student, f.rows(), |gpu, out| {
+            let loss = |out: LossOut| pkt::pkt(gpu, &own, &taught, out);
+            out.through(gpu, own.shape(), loss, |ds, df| {
+                let du = Tensor::empty(gpu, unit.shape())?;
+                products_grad(gpu, &unit, ds, &GradTarget::fresh(du.clone()))?;
+                normalize_grad(gpu, &f, &du, EPS, df)
+            })
         })
     }
 }

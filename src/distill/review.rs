@@ -6,7 +6,7 @@ use super::spatial::{map, resize, shrink};
 use crate::gpu::Gpu;
 use crate::kernels::fuse::{Attention, FuseTargets, fuse, fuse_grad};
 use crate::kernels::{adaptive_pool, feature_loss};
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::nn::{Context, ConvNorm, Init, Initializer, Mode};
 use crate::params::{Builder, ParamId, Params};
 use crate::tape::Var;
@@ -131,8 +131,7 @@ fn compare(losses: &mut LossRecorder, term: usize, weight: f32, s: &Var, t: &Ten
     let mut share = 1.0 / (2.0 - 0.5f32.powi(parts.len() as i32));
     let add = |losses: &mut LossRecorder, s: &Var, t: &Tensor, share: f32, first: bool| {
         let value = s.value().clone();
-        let fused =
-            |gpu: &Gpu, ds: Option<&_>, rows: &Tensor| feature_loss::mse(gpu, &value, t, weight * share, ds, rows);
+        let fused = |gpu: &Gpu, out: LossOut| feature_loss::mse(gpu, &value, t, out.weighted(weight * share));
         match first {
             true => losses.add(term, weight, s, value.rows(), fused),
             false => losses.add_part(term, weight, s, value.rows(), fused),

@@ -27,9 +27,7 @@ impl Rkd {
     ) -> Result<()> {
         let (f, t) = (rows(student.value())?, rows(teacher)?);
         let student = student.reshape(f.shape())?;
-        losses.add(term, weight, &student, self.0.losses(f.rows()), |gpu, df, rows| {
-            rkd(gpu, &f, &t, self.0, weight, df, rows)
-        })
+        losses.add(term, weight, &student, self.0.losses(f.rows()), |gpu, out| rkd(gpu, &f, &t, self.0, out))
     }
 }
 

@@ -28,8 +28,8 @@ impl SigmoidKd {
         teacher: &Tensor,
     ) -> Result<()> {
         let z = student.value().clone();
-        losses.add(term, weight, student, z.rows(), |gpu, dz, rows| {
-            sigmoid_kl::sigmoid_kl(gpu, (&z, teacher), self.temperature, weight, dz, rows)
+        losses.add(term, weight, student, z.rows(), |gpu, out| {
+            sigmoid_kl::sigmoid_kl(gpu, (&z, teacher), self.temperature, out)
         })
     }
 }

@@ -4,9 +4,9 @@ use super::method::{EVERY, FeatureKind, Layers, Method, between};
 use super::relation::{products, products_grad, rows};
 use crate::Result;
 use crate::kernels::feature_loss;
-use crate::loss::LossRecorder;
+use crate::loss::{LossOut, LossRecorder};
 use crate::tape::Var;
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 
 /// SP (Tung & Mori 2019, arXiv 1907.09682): `‖G_s − G_t‖² / n²` with `G = F Fᵀ` between the samples of the batch, its rows at
 /// length 1.
@@ -31,12 +31,10 @@ impl SimilarityPreserving {
         let (own, taught) = (products(gpu, &f)?, products(gpu, &t)?);
         let n = f.rows();
         let student = student.reshape(f.shape())?;
-        losses.add(term, weight, &student, n, |gpu, df, rows| {
-            let mean = weight / n as f32;
-            let Some(df) = df else { return feature_loss::normalised(gpu, &own, &taught, EPS, mean, None, rows) };
-            let dg = Tensor::empty(gpu, own.shape())?;
-            feature_loss::normalised(gpu, &own, &taught, EPS, mean, Some(&GradTarget::fresh(dg.clone())), rows)?;
-            products_grad(gpu, &f, &dg, df)
+        losses.add(term, weight, &student, n, |gpu, out| {
+            let loss = |out: LossOut| feature_loss::normalised(gpu, &own, &taught, EPS, out);
+            let mean = out.weighted(weight / n as f32);
+            mean.through(gpu, own.shape(), loss, |dg, df| products_grad(gpu, &f, dg, df))
         })
     }
 }

@@ -58,9 +58,8 @@ impl Vid {
         let rho = self.spread.get(self.rho).clone();
         // ρ's gradient belongs to the parameter, not to a value on the tape: the tape hands out its place.
         let drho = losses.tape.param(&rho)?;
-        losses.add(term, weight, &mean, m.rows(), |gpu, dm, rows| {
-            let targets = dm.zip(drho.as_ref());
-            vid::vid(gpu, (&m, &teacher, &rho.value), weight, targets, rows)
+        losses.add(term, weight, &mean, m.rows(), |gpu, out| {
+            vid::vid(gpu, (&m, &teacher, &rho.value), out, drho.as_ref())
         })
     }
 }

@@ -30,6 +30,7 @@ const SHARED: &[Source] = &[
     Source { name: "shared/map", text: include_str!("../../shaders/shared/map.wgsl") },
     Source { name: "shared/quad", text: include_str!("../../shaders/shared/quad.wgsl") },
     Source { name: "shared/rows", text: include_str!("../../shaders/shared/rows.wgsl") },
+    Source { name: "shared/detection", text: include_str!("../../shaders/shared/detection.wgsl") },
     Source { name: "shared/logistic", text: include_str!("../../shaders/shared/logistic.wgsl") },
     Source { name: "shared/places", text: include_str!("../../shaders/shared/places.wgsl") },
     Source { name: "shared/present", text: include_str!("../../shaders/shared/present.wgsl") },

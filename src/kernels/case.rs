@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::LossOut;
 use crate::Result;
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::{GradTarget, Tensor};
@@ -181,8 +182,8 @@ pub(crate) fn total(gpu: &Gpu, row_loss: &Tensor) -> Result<Vec<f32>> {
     Ok(vec![row_loss.to_f32(gpu)?.iter().sum()])
 }
 
-/// The checks of a loss fused with its gradient: `run(target, row_loss)` without a gradient, with a fresh one, and with one that is
-/// added to; `shape` is the gradient's, `rows` the loss's.
+/// The checks of a loss fused with its gradient: `run` without a gradient, with a fresh one, and with one that is added to; `shape` is
+/// the gradient's, `rows` the loss's.
 pub(crate) fn fused(
     gpu: &Gpu,
     what: &str,
@@ -190,14 +191,14 @@ pub(crate) fn fused(
     weight: f32,
     (loss, grad): (f64, &[f64]),
     terms: usize,
-    run: impl Fn(Option<&GradTarget>, &Tensor) -> Result<()>,
+    run: impl Fn(LossOut) -> Result<()>,
 ) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for gradient in [None, Some(false), Some(true)] {
         let what = format!("{what}, accumulate {gradient:?}");
         let (out, there) = destination(gpu, shape, gradient == Some(true))?;
         let row_loss = Tensor::empty(gpu, &[rows])?;
-        run(gradient.map(|_| &out), &row_loss)?;
+        run(LossOut { weight, grad: gradient.map(|_| &out), row_loss: &row_loss })?;
         let want = vec![f64::from(weight) * loss];
         checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, terms));
         if gradient.is_some() {
@@ -208,22 +209,22 @@ pub(crate) fn fused(
     Ok(checks)
 }
 
-/// A loss fused with its gradient, ready for the clock: `run(target, shares)` adds the loss of weight 1 and its gradient; `shape` is the
+/// A loss fused with its gradient, ready for the clock: `run` computes the loss of weight 1 and its gradient; `shape` is the
 /// gradient's, `rows` the number of shares; `want()` gives both as the reference has them, to the digits of a sum of `terms`.
 pub(crate) fn timed(
     gpu: &Gpu,
     (shape, rows): (&[usize], usize),
     terms: usize,
-    run: impl Fn(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()> + 'static,
+    run: impl Fn(&Gpu, LossOut) -> Result<()> + 'static,
     want: impl Fn() -> (f64, Vec<f64>) + 'static,
 ) -> Result<Prepared> {
-    let (run, out, shares) =
-        (Rc::new(run), GradTarget::fresh(Tensor::empty(gpu, shape)?), Tensor::empty(gpu, &[rows])?);
-    let (again, target, again_shares) = (run.clone(), out.clone(), shares.clone());
+    let run = Rc::new(run);
+    let (grad, shares) = (GradTarget::fresh(Tensor::empty(gpu, shape)?), Tensor::empty(gpu, &[rows])?);
+    let (again, target, again_shares) = (run.clone(), grad.clone(), shares.clone());
     Ok(Prepared {
-        run: Box::new(move |gpu| run(gpu, Some(&out), &shares)),
+        run: Box::new(move |gpu| run(gpu, LossOut { weight: 1.0, grad: Some(&grad), row_loss: &shares })),
         check: Box::new(move |gpu| {
-            again(gpu, Some(&target), &again_shares)?;
+            again(gpu, LossOut { weight: 1.0, grad: Some(&target), row_loss: &again_shares })?;
             let (loss, gradient) = want();
             let got: f64 = again_shares.to_f32(gpu)?.iter().map(|v| f64::from(*v)).sum();
             Ok(vec![

@@ -6,10 +6,11 @@ mod cases;
 #[cfg(feature = "selftest")]
 pub use cases::{cases, permutations};
 
-use super::rows::{RowParallelism, bind_gradient, expect, flag};
+use super::LossOut;
+use super::rows::{RowParallelism, expect};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{GradTarget, Tensor};
-use crate::{Result, defines};
+use crate::tensor::Tensor;
+use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "contrast", text: include_str!("../../shaders/contrast.wgsl") };
 
@@ -30,17 +31,11 @@ pub struct Contrast<'a> {
     pub tau: f32,
 }
 
-/// `weight ·` the loss; `row_loss` `[n]`. The gradient of the scores `[n, k]` is written, that of the anchors without it is
-/// added to or written over the target.
-pub fn contrast(
-    gpu: &Gpu,
-    what: Contrast,
-    weight: f32,
-    targets: Option<(&Tensor, &GradTarget)>,
-    row_loss: &Tensor,
-) -> Result<()> {
+/// The loss of the anchors, in shares `[n]`. With their gradient (without what reaches them through the scores) that of the scores is
+/// written to `dscores` `[n, k]`; the two are wanted together or not at all.
+pub fn contrast(gpu: &Gpu, what: Contrast, out: LossOut, dscores: Option<&Tensor>) -> Result<()> {
     let rows = RowParallelism::choose(what.scores.columns(), gpu.profile().class);
-    contrast_with(gpu, what, weight, targets, row_loss, rows)
+    contrast_with(gpu, what, out, dscores, rows)
 }
 
 fn variant(rows: RowParallelism, grad: bool) -> Defines {
@@ -51,9 +46,8 @@ fn variant(rows: RowParallelism, grad: bool) -> Defines {
 pub fn contrast_with(
     gpu: &Gpu,
     what: Contrast,
-    weight: f32,
-    targets: Option<(&Tensor, &GradTarget)>,
-    row_loss: &Tensor,
+    out: LossOut,
+    dscores: Option<&Tensor>,
     rows: RowParallelism,
 ) -> Result<()> {
     let Contrast { anchors, positives, scores, labels, classes, tau } = what;
@@ -61,28 +55,26 @@ pub fn contrast_with(
     expect("contrast", "the positives", positives, anchors.shape())?;
     expect("contrast", "the scores", scores, &[n, k])?;
     expect("contrast", "the labels", labels, &[n])?;
-    expect("contrast", "row_loss", row_loss, &[n])?;
-    let ds = targets.map(|(_, ds)| ds);
+    out.check("contrast", anchors, n)?;
+    if out.grad.is_some() != dscores.is_some() {
+        return Err(Error::Invalid("contrast: the gradients of anchors and scores are computed together".into()));
+    }
     let mut launch = gpu
-        .launch(SOURCE, "contrast", &variant(rows, targets.is_some()))?
+        .launch(SOURCE, "contrast", &variant(rows, dscores.is_some()))?
         .bind("s", anchors)
         .bind("t", positives)
         .bind("scores", scores)
         .bind("labels", labels)
         .bind("classes", classes)
-        .bind("row_loss", row_loss)
         .u32("rows", n)
         .u32("columns", k)
         .u32("depth", d)
-        .u32("accumulate", flag(ds))
-        .f32("weight", weight)
         .f32("per_tau", 1.0 / tau)
         .f32("log_z", 1.0 / (2.0 * d as f32 * tau * tau))
         .cost(30 * scores.len() as u64);
-    if let Some((dscores, ds)) = targets {
+    if let Some(dscores) = dscores {
         expect("contrast", "dscores", dscores, &[n, k])?;
-        expect("contrast", "the anchors' gradient", &ds.tensor, anchors.shape())?;
-        launch = bind_gradient(launch, "ds", Some(ds)).bind("dscores", dscores);
+        launch = launch.bind("dscores", dscores);
     }
-    rows.dispatch(launch, [n, k.max(d)])
+    rows.dispatch(out.bind(out.set(launch), "ds"), [n, k.max(d)])
 }

@@ -6,9 +6,10 @@ mod cases;
 #[cfg(feature = "selftest")]
 pub use cases::{cases, permutations, workloads};
 
-use super::rows::{RowParallelism, bind_gradient, expect, flag};
+use super::LossOut;
+use super::rows::{RowParallelism, expect};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "correlation", text: include_str!("../../shaders/correlation.wgsl") };
@@ -38,19 +39,11 @@ impl Of {
     }
 }
 
-/// `weight ·` the sum of `1 − correlation` of `a` with `b`, both `[rows, columns]`; the shares go to `row_loss` from `first` on, the
-/// gradient of `a` to `da`.
-pub fn correlation(
-    gpu: &Gpu,
-    (a, b): (&Tensor, &Tensor),
-    of: Of,
-    weight: f32,
-    da: Option<&GradTarget>,
-    (row_loss, first): (&Tensor, usize),
-) -> Result<()> {
+/// The sum of `1 − correlation` of `a` with `b`, both `[rows, columns]`; the shares, one of each correlation, go to the row losses from
+/// `first` on.
+pub fn correlation(gpu: &Gpu, (a, b): (&Tensor, &Tensor), of: Of, first: usize, out: LossOut) -> Result<()> {
     let (_, values) = of.size(a.rows(), a.columns());
-    let rows = RowParallelism::choose(values, gpu.profile().class);
-    correlation_with(gpu, (a, b), of, weight, da, (row_loss, first), rows)
+    correlation_with(gpu, (a, b), of, first, out, RowParallelism::choose(values, gpu.profile().class))
 }
 
 fn variant(rows: RowParallelism, grad: bool) -> Defines {
@@ -62,34 +55,28 @@ pub fn correlation_with(
     gpu: &Gpu,
     (a, b): (&Tensor, &Tensor),
     of: Of,
-    weight: f32,
-    da: Option<&GradTarget>,
-    (row_loss, first): (&Tensor, usize),
+    first: usize,
+    out: LossOut,
     rows: RowParallelism,
 ) -> Result<()> {
     expect("correlation", "b", b, a.shape())?;
-    if let Some(da) = da {
-        expect("correlation", "da", &da.tensor, a.shape())?;
-    }
     let (count, values) = of.size(a.rows(), a.columns());
-    if first + count > row_loss.len() {
-        let message = format!("correlation: {count} losses from {first} into {:?}", row_loss.shape());
+    if first + count > out.row_loss.len() {
+        let message = format!("correlation: {count} losses from {first} into {:?}", out.row_loss.shape());
         return Err(Error::Shape(message));
     }
+    out.check("correlation", a, out.row_loss.len())?;
     let (row_stride, column_stride) = if of == Of::Columns { (1, a.columns()) } else { (values, 1) };
     let launch = gpu
-        .launch(SOURCE, "correlation", &variant(rows, da.is_some()))?
+        .launch(SOURCE, "correlation", &variant(rows, out.grad.is_some()))?
         .bind("a", a)
         .bind("b", b)
-        .bind("row_loss", row_loss)
         .u32("rows", count)
         .u32("columns", values)
         .u32("row_stride", row_stride)
         .u32("column_stride", column_stride)
         .u32("first", first)
-        .u32("accumulate", flag(da))
         .f32("eps", EPS)
-        .f32("weight", weight)
         .cost(30 * a.len() as u64);
-    rows.dispatch(bind_gradient(launch, "da", da), [count, values])
+    rows.dispatch(out.bind(out.set(launch), "da"), [count, values])
 }

@@ -10,10 +10,10 @@ pub use cases::{cases, permutations};
 #[cfg(feature = "selftest")]
 pub use workloads::workloads;
 
-use super::PART;
 use super::rows::{RowParallelism, expect};
+use super::{LossOut, PART};
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "dice", text: include_str!("../../shaders/dice.wgsl") };
@@ -21,25 +21,22 @@ const SOURCE: Source = Source { name: "dice", text: include_str!("../../shaders/
 /// The label of a pixel that has none.
 pub const MISSING: u32 = u32::MAX;
 
-/// `weight ·` the mean over the classes that occur among the labels, each counting with its weight, of `1 − D`,
+/// The mean over the classes that occur among the labels, each counting with its weight, of `1 − D`,
 /// `D = (2 Σ p g + s) / (Σ p + Σ g + s)`, `p = softmax(z)`, `g` 1 where a pixel is of the class, sums over every labelled pixel of the
 /// batch.
 ///
 /// `z` `[N, H, W, C]`, or any `[…, C]`; `labels` `[N, H, W]` of `u32`, [`MISSING`] where there is none; `class_weights` `[C]`, none below
-/// 0; `smoothing` s, 0 or more; `dz` (like `z`) receives `weight ·` the gradient; `class_loss` `[C]` the weighted share of each class,
-/// whose sum is the loss (all 0 where nothing is labelled, or nothing that is labelled counts).
+/// 0; `smoothing` s, 0 or more; shares `[C]`, one of each class (all 0 where nothing is labelled, or nothing that is labelled counts).
 pub fn dice(
     gpu: &Gpu,
     z: &Tensor,
     labels: &Tensor,
     class_weights: &Tensor,
     smoothing: f32,
-    weight: f32,
-    dz: Option<&GradTarget>,
-    class_loss: &Tensor,
+    out: LossOut,
 ) -> Result<()> {
     let rows = RowParallelism::choose(z.columns(), gpu.profile().class);
-    dice_with(gpu, z, labels, class_weights, smoothing, weight, dz, class_loss, rows)
+    dice_with(gpu, z, labels, class_weights, smoothing, out, rows)
 }
 
 fn variant_defines(rows: RowParallelism) -> Defines {
@@ -60,9 +57,7 @@ pub fn dice_with(
     labels: &Tensor,
     class_weights: &Tensor,
     smoothing: f32,
-    weight: f32,
-    dz: Option<&GradTarget>,
-    class_loss: &Tensor,
+    out: LossOut,
     variant: RowParallelism,
 ) -> Result<()> {
     if !(smoothing.is_finite() && smoothing >= 0.0) {
@@ -71,10 +66,7 @@ pub fn dice_with(
     let [rows, columns] = [z.rows(), z.columns()];
     expect("dice", "labels", labels, &[rows])?;
     expect("dice", "class_weights", class_weights, &[columns])?;
-    expect("dice", "class_loss", class_loss, &[columns])?;
-    if let Some(dz) = dz {
-        expect("dice", "dz", &dz.tensor, z.shape())?;
-    }
+    out.check("dice", z, columns)?;
     if z.is_empty() {
         return Err(Error::Shape(format!("dice: there is nothing in {:?}", z.shape())));
     }
@@ -83,8 +75,7 @@ pub fn dice_with(
     let launch = |entry: &'static str| -> Result<Launch> {
         let launch = gpu.launch(SOURCE, entry, &variant_defines(variant))?;
         let launch = launch.u32("rows", rows).u32("columns", columns).u32("chunk", chunk).u32("chunks", chunks);
-        let accumulate = dz.map_or(0, GradTarget::flag);
-        Ok(launch.u32("accumulate", accumulate).f32("smoothing", smoothing).f32("weight", weight))
+        Ok(out.set(launch.f32("smoothing", smoothing)))
     };
     let empty = |shape: &[usize]| Tensor::empty(gpu, shape);
     let (normals, parts) = (empty(&[rows, 3])?, empty(&[chunks, columns, 3])?);
@@ -96,9 +87,9 @@ pub fn dice_with(
     let finish = launch("dice_finish")?.bind("parts", &parts).bind("sums_out", &sums);
     finish.turns(chunks.div_ceil(64)).groups(columns)?;
     let shares = launch("dice_shares")?.bind("sums", &sums).bind("class_weights", class_weights);
-    let shares = shares.bind("shares", class_loss).bind("slopes_out", &slopes);
+    let shares = shares.bind("shares", out.row_loss).bind("slopes_out", &slopes);
     shares.turns(2 * columns.div_ceil(64)).groups(1)?;
-    let Some(dz) = dz else { return Ok(()) };
+    let Some(dz) = out.grad else { return Ok(()) };
     let grad = seen("dice_grad")?.bind("normals", &normals).bind("slopes", &slopes).bind("dz", &dz.tensor);
     variant.dispatch(grad, [rows, columns])
 }

@@ -7,39 +7,27 @@ mod cases;
 #[cfg(feature = "selftest")]
 pub use cases::{cases, permutations, workloads};
 
-use super::rows::{RowParallelism, bind_gradient, expect, flag};
+use super::LossOut;
+use super::rows::{RowParallelism, expect};
 use super::softmax::check_temperature;
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "distill_kl", text: include_str!("../../shaders/distill_kl.wgsl") };
 
-/// `weight · T²/b Σ KL(softmax(zt / T) ‖ softmax(zs / T))` over the `b` rows.
+/// `T²/b Σ KL(softmax(zt / T) ‖ softmax(zs / T))` over the `b` rows.
 ///
-/// `zs`, `zt` and `dzs` `[b, classes]`; `standardise` is the ε of `z ← (z − mean) / (std + ε)`, applied to both logits
-/// first; `dzs` receives `weight ·` the gradient, `row_loss` `[b]` the weighted shares, whose sum is the loss.
+/// `zs` and `zt` `[b, classes]`; `standardise` is the ε of `z ← (z − mean) / (std + ε)`, applied to both logits first; shares `[b]`.
 pub fn distill_kl(
     gpu: &Gpu,
-    zs: &Tensor,
-    zt: &Tensor,
+    (zs, zt): (&Tensor, &Tensor),
     temperature: f32,
     standardise: Option<f32>,
-    weight: f32,
-    dzs: Option<&GradTarget>,
-    row_loss: &Tensor,
+    out: LossOut,
 ) -> Result<()> {
-    distill_kl_with(
-        gpu,
-        zs,
-        zt,
-        temperature,
-        standardise,
-        weight,
-        dzs,
-        row_loss,
-        RowParallelism::choose(zs.columns(), gpu.profile().class),
-    )
+    let rows = RowParallelism::choose(zs.columns(), gpu.profile().class);
+    distill_kl_with(gpu, (zs, zt), temperature, standardise, out, rows)
 }
 
 fn variant_defines(rows: RowParallelism, standardise: bool, grad: bool) -> Defines {
@@ -49,35 +37,25 @@ fn variant_defines(rows: RowParallelism, standardise: bool, grad: bool) -> Defin
 /// [`distill_kl`] with rows worked through in a given way.
 pub fn distill_kl_with(
     gpu: &Gpu,
-    zs: &Tensor,
-    zt: &Tensor,
+    (zs, zt): (&Tensor, &Tensor),
     temperature: f32,
     standardise: Option<f32>,
-    weight: f32,
-    dzs: Option<&GradTarget>,
-    row_loss: &Tensor,
+    out: LossOut,
     rows: RowParallelism,
 ) -> Result<()> {
     check_temperature("distill_kl", temperature)?;
     expect("distill_kl", "the teacher's logits", zt, zs.shape())?;
-    expect("distill_kl", "row_loss", row_loss, &[zs.rows()])?;
-    if let Some(dzs) = dzs {
-        expect("distill_kl", "dzs", &dzs.tensor, zs.shape())?;
-    }
+    out.check("distill_kl", zs, zs.rows())?;
     if standardise.is_some() && zs.columns() < 2 {
         return Err(Error::Shape(format!("distill_kl: {:?} cannot be standardised, it needs 2 classes", zs.shape())));
     }
-    let launch = gpu
-        .launch(SOURCE, "distill_kl", &variant_defines(rows, standardise.is_some(), dzs.is_some()))?
+    let defines = variant_defines(rows, standardise.is_some(), out.grad.is_some());
+    let launch = out
+        .launch(gpu, (SOURCE, "distill_kl"), &defines, zs, "dzs")?
         .bind("zs", zs)
         .bind("zt", zt)
-        .bind("row_loss", row_loss)
-        .u32("rows", zs.rows())
-        .u32("columns", zs.columns())
-        .u32("accumulate", flag(dzs))
         .f32("temperature", temperature)
         .f32("eps", standardise.unwrap_or(0.0))
-        .f32("weight", weight)
         .cost(80 * zs.len() as u64);
-    rows.dispatch(bind_gradient(launch, "dzs", dzs), [zs.rows(), zs.columns()])
+    rows.dispatch(launch, [zs.rows(), zs.columns()])
 }

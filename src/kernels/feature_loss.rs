@@ -7,9 +7,10 @@ mod cases;
 #[cfg(feature = "selftest")]
 pub use cases::{cases, permutations, workloads};
 
-use super::rows::{RowParallelism, bind_gradient, expect, flag};
+use super::LossOut;
+use super::rows::{RowParallelism, expect};
 use crate::gpu::{AdapterClass, Defines, Gpu, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Result, defines};
 
 const SOURCE: Source = Source { name: "feature_loss", text: include_str!("../../shaders/feature_loss.wgsl") };
@@ -26,31 +27,15 @@ pub enum Distance {
     },
 }
 
-/// `weight · mean (s − t)²`; `s`, `t` and `ds` `[n, h, w, c]`, `row_loss` `[n·h·w]` (its sum is the loss).
-pub fn mse(gpu: &Gpu, s: &Tensor, t: &Tensor, weight: f32, ds: Option<&GradTarget>, row_loss: &Tensor) -> Result<()> {
-    feature_loss_with(gpu, s, t, Distance::Squared, weight, ds, row_loss, choose(s.columns(), gpu.profile().class))
+/// `mean (s − t)²`; `s` and `t` `[n, h, w, c]`, shares `[n·h·w]`.
+pub fn mse(gpu: &Gpu, s: &Tensor, t: &Tensor, out: LossOut) -> Result<()> {
+    feature_loss_with(gpu, (s, t), Distance::Squared, out, choose(s.columns(), gpu.profile().class))
 }
 
-/// `weight ·` the mean over pixels of `‖n(s) − n(t)‖²`; shapes as in [`mse`].
-pub fn normalised(
-    gpu: &Gpu,
-    s: &Tensor,
-    t: &Tensor,
-    eps: f32,
-    weight: f32,
-    ds: Option<&GradTarget>,
-    row_loss: &Tensor,
-) -> Result<()> {
-    feature_loss_with(
-        gpu,
-        s,
-        t,
-        Distance::Normalised { eps },
-        weight,
-        ds,
-        row_loss,
-        choose(s.columns(), gpu.profile().class),
-    )
+/// The mean over pixels of `‖n(s) − n(t)‖²`; shapes as in [`mse`].
+pub fn normalised(gpu: &Gpu, s: &Tensor, t: &Tensor, eps: f32, out: LossOut) -> Result<()> {
+    let variant = choose(s.columns(), gpu.profile().class);
+    feature_loss_with(gpu, (s, t), Distance::Normalised { eps }, out, variant)
 }
 
 /// Channels per load (4 or 1), and who works through a row.
@@ -66,33 +51,22 @@ fn variant_defines(distance: Distance, (vec, rows): (usize, RowParallelism), gra
 /// [`mse`] or [`normalised`] in a given variant; 4 channels a load need `c % 4 == 0`.
 pub fn feature_loss_with(
     gpu: &Gpu,
-    s: &Tensor,
-    t: &Tensor,
+    (s, t): (&Tensor, &Tensor),
     distance: Distance,
-    weight: f32,
-    ds: Option<&GradTarget>,
-    row_loss: &Tensor,
+    out: LossOut,
     variant: (usize, RowParallelism),
 ) -> Result<()> {
     expect("feature_loss", "the teacher's features", t, s.shape())?;
-    expect("feature_loss", "row_loss", row_loss, &[s.rows()])?;
-    if let Some(ds) = ds {
-        expect("feature_loss", "ds", &ds.tensor, s.shape())?;
-    }
+    out.check("feature_loss", s, s.rows())?;
     let eps = match distance {
         Distance::Squared => 0.0,
         Distance::Normalised { eps } => eps,
     };
-    let launch = gpu
-        .launch(SOURCE, "feature_loss", &variant_defines(distance, variant, ds.is_some()))?
+    let launch = out
+        .launch(gpu, (SOURCE, "feature_loss"), &variant_defines(distance, variant, out.grad.is_some()), s, "ds")?
         .bind("s", s)
         .bind("t", t)
-        .bind("row_loss", row_loss)
-        .u32("rows", s.rows())
-        .u32("columns", s.columns())
-        .u32("accumulate", flag(ds))
         .f32("eps", eps)
-        .f32("weight", weight)
         .cost(20 * s.len() as u64);
-    variant.1.dispatch(bind_gradient(launch, "ds", ds), [s.rows(), s.columns()])
+    variant.1.dispatch(launch, [s.rows(), s.columns()])
 }

@@ -10,10 +10,11 @@ pub use cases::{cases, permutations};
 #[cfg(feature = "selftest")]
 pub use workloads::workloads;
 
+use super::LossOut;
 use super::fcos::{self, Level, MOST_LEVELS, OBJECT, Pyramid, TARGET};
-use super::rows::{RowParallelism, bind_gradient, expect, flag};
+use super::rows::{RowParallelism, expect};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Result, defines};
 
 const SOURCE: Source = Source { name: "imitation", text: include_str!("../../shaders/imitation.wgsl") };
@@ -44,7 +45,8 @@ pub fn mask(gpu: &Gpu, grid: &Grid, objects: &Tensor, pyramid: &Pyramid, taught:
         ["start3", "height3", "width3", "stride3"],
         ["start4", "height4", "width4", "stride4"],
     ];
-    let targets = fcos::teach(gpu, pyramid, taught, 0.0)?;
+    pyramid.check()?;
+    let targets = fcos::teach(gpu, taught, 0.0)?;
     let images = pyramid.images;
     let boxes = objects.len() / (OBJECT * images);
     expect("imitation", "objects", objects, &[images, boxes, OBJECT])?;
@@ -92,18 +94,11 @@ pub fn total(gpu: &Gpu, mask: &Tensor) -> Result<Tensor> {
     Ok(sum)
 }
 
-/// `weight / (2 max(Σ mask, 1)) · Σ mask (s − t)²` over places and channels; `s`, `t` and `ds` `[n, h, w, c]`, `mask` and `row_loss`
-/// `[n·h·w]`, `total` that of [`total`].
-pub fn imitation(
-    gpu: &Gpu,
-    (s, t): (&Tensor, &Tensor),
-    (mask, total): (&Tensor, &Tensor),
-    weight: f32,
-    ds: Option<&GradTarget>,
-    row_loss: &Tensor,
-) -> Result<()> {
+/// `1 / (2 max(Σ mask, 1)) · Σ mask (s − t)²` over places and channels; `s` and `t` `[n, h, w, c]`, `mask` `[n·h·w]`, `total` that of
+/// [`total`], shares `[n·h·w]`.
+pub fn imitation(gpu: &Gpu, (s, t): (&Tensor, &Tensor), (mask, total): (&Tensor, &Tensor), out: LossOut) -> Result<()> {
     let rows = RowParallelism::choose(s.columns(), gpu.profile().class);
-    imitation_with(gpu, (s, t), (mask, total), weight, ds, row_loss, rows)
+    imitation_with(gpu, (s, t), (mask, total), out, rows)
 }
 
 fn variant(rows: RowParallelism, grad: bool) -> Defines {
@@ -115,29 +110,19 @@ pub fn imitation_with(
     gpu: &Gpu,
     (s, t): (&Tensor, &Tensor),
     (mask, total): (&Tensor, &Tensor),
-    weight: f32,
-    ds: Option<&GradTarget>,
-    row_loss: &Tensor,
+    out: LossOut,
     rows: RowParallelism,
 ) -> Result<()> {
     expect("imitation", "the teacher's features", t, s.shape())?;
     expect("imitation", "mask", mask, &[s.rows()])?;
     expect("imitation", "the mask's total", total, &[1])?;
-    expect("imitation", "row_loss", row_loss, &[s.rows()])?;
-    if let Some(ds) = ds {
-        expect("imitation", "ds", &ds.tensor, s.shape())?;
-    }
-    let launch = gpu
-        .launch(SOURCE, "imitation", &variant(rows, ds.is_some()))?
+    out.check("imitation", s, s.rows())?;
+    let launch = out
+        .launch(gpu, (SOURCE, "imitation"), &variant(rows, out.grad.is_some()), s, "ds")?
         .bind("mask", mask)
         .bind("total", total)
         .bind("s", s)
         .bind("t", t)
-        .bind("row_loss", row_loss)
-        .u32("rows", s.rows())
-        .u32("columns", s.columns())
-        .u32("accumulate", flag(ds))
-        .f32("weight", weight)
         .cost(6 * s.len() as u64);
-    rows.dispatch(bind_gradient(launch, "ds", ds), [s.rows(), s.columns()])
+    rows.dispatch(launch, [s.rows(), s.columns()])
 }

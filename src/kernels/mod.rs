@@ -33,6 +33,7 @@ pub mod gradient_norm;
 pub mod gramian;
 pub mod imitation;
 pub mod linear;
+mod loss_out;
 pub mod normalize;
 pub mod optimizer;
 pub mod pkt;
@@ -51,6 +52,8 @@ mod table;
 pub mod topk;
 pub mod transpose;
 pub mod vid;
+
+pub use loss_out::LossOut;
 
 #[cfg(feature = "selftest")]
 pub use case::{Case, Check, Kernel, Permutation, Prepared, Size, Workload, no_workloads};

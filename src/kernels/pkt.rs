@@ -6,9 +6,10 @@ mod cases;
 #[cfg(feature = "selftest")]
 pub use cases::{cases, permutations};
 
-use super::rows::{RowParallelism, bind_gradient, expect};
+use super::LossOut;
+use super::rows::{RowParallelism, expect};
 use crate::gpu::{Defines, Gpu, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "pkt", text: include_str!("../../shaders/pkt.wgsl") };
@@ -16,9 +17,10 @@ const SOURCE: Source = Source { name: "pkt", text: include_str!("../../shaders/p
 /// Added to the probabilities (RepDistiller).
 const EPS: f32 = 1e-7;
 
-/// `weight ·` the loss of `s` against `t`, both `[n, n]`; `row_loss` `[n]`. The gradient is written to `ds`, not added.
-pub fn pkt(gpu: &Gpu, s: &Tensor, t: &Tensor, weight: f32, ds: Option<&Tensor>, row_loss: &Tensor) -> Result<()> {
-    pkt_with(gpu, s, t, weight, ds, row_loss, RowParallelism::choose(s.columns(), gpu.profile().class))
+/// The loss of `s` against `t`, both `[n, n]`, in shares `[n]`. The gradient is written, never added: a target that accumulates is
+/// refused.
+pub fn pkt(gpu: &Gpu, s: &Tensor, t: &Tensor, out: LossOut) -> Result<()> {
+    pkt_with(gpu, s, t, out, RowParallelism::choose(s.columns(), gpu.profile().class))
 }
 
 fn variant(rows: RowParallelism, grad: bool) -> Defines {
@@ -26,30 +28,23 @@ fn variant(rows: RowParallelism, grad: bool) -> Defines {
 }
 
 /// [`pkt`] with rows worked through in a given way.
-pub fn pkt_with(
-    gpu: &Gpu,
-    s: &Tensor,
-    t: &Tensor,
-    weight: f32,
-    ds: Option<&Tensor>,
-    row_loss: &Tensor,
-    rows: RowParallelism,
-) -> Result<()> {
+pub fn pkt_with(gpu: &Gpu, s: &Tensor, t: &Tensor, out: LossOut, rows: RowParallelism) -> Result<()> {
     if s.rows() != s.columns() {
         return Err(Error::Shape(format!("pkt: similarities {:?} are not square", s.shape())));
     }
     expect("pkt", "the teacher's similarities", t, s.shape())?;
-    expect("pkt", "row_loss", row_loss, &[s.rows()])?;
+    out.check("pkt", s, s.rows())?;
+    if out.grad.is_some_and(|grad| grad.accumulate) {
+        return Err(Error::Invalid("pkt: its gradient can only be written, not added".into()));
+    }
     let launch = gpu
-        .launch(SOURCE, "pkt", &variant(rows, ds.is_some()))?
+        .launch(SOURCE, "pkt", &variant(rows, out.grad.is_some()))?
         .bind("s", s)
         .bind("t", t)
-        .bind("row_loss", row_loss)
         .u32("rows", s.rows())
         .u32("columns", s.columns())
         .f32("eps", EPS)
-        .f32("weight", weight)
+        .f32("weight", out.weight)
         .cost(40 * s.len() as u64);
-    let target = ds.map(|ds| GradTarget::fresh(ds.clone()));
-    rows.dispatch(bind_gradient(launch, "ds", target.as_ref()), [s.rows(), s.columns()])
+    rows.dispatch(out.bind(launch, "ds"), [s.rows(), s.columns()])
 }

@@ -10,9 +10,10 @@ pub use cases::{cases, permutations};
 #[cfg(feature = "selftest")]
 pub use workloads::workloads;
 
-use super::rows::{Counting, RowParallelism, bind_gradient, counted, expect, flag};
-use crate::gpu::{Defines, Gpu, Launch, Source};
-use crate::tensor::{GradTarget, Tensor};
+use super::LossOut;
+use super::rows::{Counting, RowParallelism, expect};
+use crate::gpu::{Defines, Gpu, Source};
+use crate::tensor::Tensor;
 use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "regression", text: include_str!("../../shaders/regression.wgsl") };
@@ -51,22 +52,13 @@ impl RegressionLoss {
     }
 }
 
-/// `weight ·` the mean over the elements with a target of the loss of `z − targets`.
+/// The mean over the elements with a target of the loss of `z − targets`.
 ///
-/// `z`, `targets` ([`MISSING`]: none) and `dz` `[rows, columns]`; `dz` receives `weight ·` the gradient, `row_loss` `[rows]` the
-/// weighted shares, whose sum is the loss (all 0 where nothing has a target).
-pub fn regression(
-    gpu: &Gpu,
-    z: &Tensor,
-    targets: &Tensor,
-    loss: RegressionLoss,
-    weight: f32,
-    dz: Option<&GradTarget>,
-    row_loss: &Tensor,
-) -> Result<()> {
+/// `z` and `targets` ([`MISSING`]: none) `[rows, columns]`; shares `[rows]` (all 0 where nothing has a target).
+pub fn regression(gpu: &Gpu, z: &Tensor, targets: &Tensor, loss: RegressionLoss, out: LossOut) -> Result<()> {
     let class = gpu.profile().class;
     let variant = (RowParallelism::choose(z.columns(), class), Counting::choose(z.len(), class));
-    regression_with(gpu, z, targets, loss, weight, dz, row_loss, variant)
+    regression_with(gpu, z, targets, loss, out, variant)
 }
 
 fn variant_defines(loss: RegressionLoss, (rows, counting): (RowParallelism, Counting), grad: bool) -> Defines {
@@ -74,14 +66,12 @@ fn variant_defines(loss: RegressionLoss, (rows, counting): (RowParallelism, Coun
 }
 
 /// [`regression`] in a given variant.
-pub fn regression_with<'a>(
-    gpu: &'a Gpu,
+pub fn regression_with(
+    gpu: &Gpu,
     z: &Tensor,
     targets: &Tensor,
     loss: RegressionLoss,
-    weight: f32,
-    dz: Option<&GradTarget>,
-    row_loss: &Tensor,
+    out: LossOut,
     variant: (RowParallelism, Counting),
 ) -> Result<()> {
     if let RegressionLoss::Huber { delta } = loss
@@ -90,27 +80,11 @@ pub fn regression_with<'a>(
         return Err(Error::Invalid(format!("regression: Huber's delta is {delta}; it must be above 0")));
     }
     expect("regression", "targets", targets, z.shape())?;
-    expect("regression", "row_loss", row_loss, &[z.rows()])?;
-    if let Some(dz) = dz {
-        expect("regression", "dz", &dz.tensor, z.shape())?;
-    }
+    out.check("regression", z, z.rows())?;
     let (rows, counting) = variant;
-    let defines = variant_defines(loss, variant, dz.is_some());
-    let prepare = |launch: Launch<'a>| {
-        launch
-            .bind("targets", targets)
-            .u32("rows", z.rows())
-            .u32("columns", z.columns())
-            .u32("samples", z.len())
-            .u32("accumulate", flag(dz))
-            .f32("delta", loss.delta())
-            .f32("weight", weight)
-    };
-    let count = counting.count(gpu, SOURCE, &defines, z.len(), prepare)?;
-    let launch = prepare(gpu.launch(SOURCE, "regression", &defines)?)
-        .bind("z", z)
-        .bind("row_loss", row_loss)
-        .cost(8 * z.len() as u64);
-    let launch = counted(bind_gradient(launch, "dz", dz), count.as_ref());
-    rows.dispatch(launch, [z.rows(), z.columns()])
+    let defines = variant_defines(loss, variant, out.grad.is_some());
+    let launch = counting.launch(gpu, (SOURCE, "regression"), &defines, (z, z.len()), &out, |launch| {
+        launch.bind("targets", targets).f32("delta", loss.delta())
+    })?;
+    rows.dispatch(launch.cost(8 * z.len() as u64), [z.rows(), z.columns()])
 }

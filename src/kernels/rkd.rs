@@ -6,9 +6,9 @@ mod cases;
 #[cfg(feature = "selftest")]
 pub use cases::{cases, permutations};
 
-use super::rows::expect;
+use super::LossOut;
 use crate::gpu::{Gpu, Launch, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "rkd", text: include_str!("../../shaders/rkd.wgsl") };
@@ -53,26 +53,14 @@ pub fn distances(gpu: &Gpu, e: &Tensor) -> Result<Tensor> {
     Ok(squares)
 }
 
-/// `weight ·` the loss of student embeddings `s` `[n, c]` against a teacher's `t` `[n, d]`; `row_loss`
-/// ([`Relation::losses`] values) receives it, `ds` the gradient.
-pub fn rkd(
-    gpu: &Gpu,
-    s: &Tensor,
-    t: &Tensor,
-    relation: Relation,
-    weight: f32,
-    ds: Option<&GradTarget>,
-    row_loss: &Tensor,
-) -> Result<()> {
+/// The loss of student embeddings `s` `[n, c]` against a teacher's `t` `[n, d]`, in [`Relation::losses`] shares.
+pub fn rkd(gpu: &Gpu, s: &Tensor, t: &Tensor, relation: Relation, out: LossOut) -> Result<()> {
     let n = s.rows();
     if t.rows() != n || n > MOST {
         let message = format!("rkd: {:?} and {:?}; at most {MOST} samples, the same for both", s.shape(), t.shape());
         return Err(Error::Shape(message));
     }
-    expect("rkd", "row_loss", row_loss, &[relation.losses(n)])?;
-    if let Some(ds) = ds {
-        expect("rkd", "ds", &ds.tensor, s.shape())?;
-    }
+    out.check("rkd", s, relation.losses(n))?;
     let (squares, grad) = (distances(gpu, s)?, Tensor::empty(gpu, &[n, n])?);
     let taught = distances(gpu, t)?;
     let entry = match relation {
@@ -82,16 +70,16 @@ pub fn rkd(
     let loss = launch(gpu, entry, n, s.columns())?
         .bind("s", &squares)
         .bind("t", &taught)
-        .bind("row_loss", row_loss)
+        .bind("row_loss", out.row_loss)
         .bind("grad", &grad)
         .u32("accumulate", 0)
-        .f32("weight", weight)
+        .f32("weight", out.weight)
         .turns(2 * n.max(3 * (n * n).div_ceil(256)));
     match relation {
         Relation::Distance => loss.groups(1)?,
         Relation::Angle => loss.cost((60 * n * n * n) as u64).threads(n * n)?,
     }
-    let Some(ds) = ds else { return Ok(()) };
+    let Some(ds) = out.grad else { return Ok(()) };
     launch(gpu, "spread", n, s.columns())?
         .bind("e", s)
         .bind("slope", &grad)

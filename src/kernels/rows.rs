@@ -1,8 +1,9 @@
 //! What the kernels over rows share (`shaders/shared/rows.wgsl`): who works through a row, and how labelled rows are
 //! counted.
 
+use super::loss_out::LossOut;
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 /// Who works through a row of a `[rows, columns]` matrix.
@@ -65,25 +66,34 @@ impl Counting {
         i64::from(self == Counting::Fused)
     }
 
-    /// Records the counting dispatch where there is one; `prepare` binds and sets what `count_present` shares with the
-    /// kernel itself.
-    pub(super) fn count<'a>(
+    /// Starts a loss over the rows of `z` whose mean is over those of `samples` samples that count: after a dispatch that counts them,
+    /// where that is one of its own. `shared` binds and sets what both dispatches read; the gradient is bound as `dz`.
+    pub(super) fn launch<'g>(
         self,
-        gpu: &'a Gpu,
-        source: Source,
+        gpu: &'g Gpu,
+        (source, entry): (Source, &'static str),
         defines: &Defines,
-        samples: usize,
-        prepare: impl Fn(Launch<'a>) -> Launch<'a>,
-    ) -> Result<Option<Tensor>> {
-        if self == Counting::Fused {
-            return Ok(None);
-        }
-        let count = Tensor::empty(gpu, &[1])?;
-        prepare(gpu.launch(source, "count_present", defines)?)
-            .bind("count_out", &count)
-            .turns(samples.div_ceil(64))
-            .groups(1)?;
-        Ok(Some(count))
+        (z, samples): (&Tensor, usize),
+        out: &LossOut,
+        shared: impl Fn(Launch<'g>) -> Launch<'g>,
+    ) -> Result<Launch<'g>> {
+        let start = |entry: &'static str| -> Result<Launch<'g>> {
+            let launch = gpu.launch(source, entry, defines)?.u32("rows", z.rows()).u32("columns", z.columns());
+            Ok(shared(out.set(launch.u32("samples", samples))))
+        };
+        let count = match self {
+            Counting::Fused => None,
+            Counting::Before => {
+                let count = Tensor::empty(gpu, &[1])?;
+                start("count_present")?.bind("count_out", &count).turns(samples.div_ceil(64)).groups(1)?;
+                Some(count)
+            }
+        };
+        let launch = out.bind(start(entry)?.bind("z", z), "dz");
+        Ok(match &count {
+            Some(count) => launch.bind("present_count", count),
+            None => launch,
+        })
     }
 }
 
@@ -93,25 +103,4 @@ pub(super) fn expect(kernel: &str, what: &str, tensor: &Tensor, shape: &[usize])
         return Ok(());
     }
     Err(Error::Shape(format!("{kernel}: {what} is {:?}, expected {shape:?}", tensor.shape())))
-}
-
-/// Binds the gradient called `name` where one is asked for.
-pub(super) fn bind_gradient<'a>(launch: Launch<'a>, name: &str, target: Option<&GradTarget>) -> Launch<'a> {
-    match target {
-        Some(target) => launch.bind(name, &target.tensor),
-        None => launch,
-    }
-}
-
-/// The word `accumulate` of a gradient that may not be asked for.
-pub(super) fn flag(target: Option<&GradTarget>) -> usize {
-    target.map_or(0, GradTarget::flag)
-}
-
-/// Binds the number of samples that count where a dispatch of its own has found it.
-pub(super) fn counted<'a>(launch: Launch<'a>, count: Option<&Tensor>) -> Launch<'a> {
-    match count {
-        Some(count) => launch.bind("present_count", count),
-        None => launch,
-    }
 }

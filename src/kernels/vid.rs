@@ -6,8 +6,9 @@ mod cases;
 #[cfg(feature = "selftest")]
 pub use cases::{cases, permutations};
 
+use super::LossOut;
 use super::reduce;
-use super::rows::{RowParallelism, bind_gradient, expect, flag};
+use super::rows::{RowParallelism, expect};
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::{GradTarget, Tensor};
 use crate::{Result, defines};
@@ -17,16 +18,10 @@ const SOURCE: Source = Source { name: "vid", text: include_str!("../../shaders/v
 /// Added to the variance.
 pub const EPS: f32 = 1e-5;
 
-/// `weight ·` the loss of `m` against `t`, both `[.., c]`, with variances from `rho` `[c]`; `row_loss` has a value for each row. The
-/// gradients of `m` and of `rho` are added to or written over `targets`.
-pub fn vid(
-    gpu: &Gpu,
-    (m, t, rho): (&Tensor, &Tensor, &Tensor),
-    weight: f32,
-    targets: Option<(&GradTarget, &GradTarget)>,
-    row_loss: &Tensor,
-) -> Result<()> {
-    vid_with(gpu, (m, t, rho), weight, targets, row_loss, RowParallelism::choose(m.columns(), gpu.profile().class))
+/// The loss of `m` against `t`, both `[.., c]`, with variances from `rho` `[c]`; one share of each row. Where the gradient of `m` is
+/// wanted, that of `rho` is added to or written over `drho`.
+pub fn vid(gpu: &Gpu, (m, t, rho): (&Tensor, &Tensor, &Tensor), out: LossOut, drho: Option<&GradTarget>) -> Result<()> {
+    vid_with(gpu, (m, t, rho), out, drho, RowParallelism::choose(m.columns(), gpu.profile().class))
 }
 
 fn variant(rows: RowParallelism, grad: bool) -> Defines {
@@ -37,33 +32,40 @@ fn variant(rows: RowParallelism, grad: bool) -> Defines {
 pub fn vid_with(
     gpu: &Gpu,
     (m, t, rho): (&Tensor, &Tensor, &Tensor),
-    weight: f32,
-    targets: Option<(&GradTarget, &GradTarget)>,
-    row_loss: &Tensor,
+    out: LossOut,
+    drho: Option<&GradTarget>,
     rows: RowParallelism,
 ) -> Result<()> {
     expect("vid", "the teacher's features", t, m.shape())?;
     expect("vid", "rho", rho, &[m.columns()])?;
-    expect("vid", "row_loss", row_loss, &[m.rows()])?;
-    let dm = targets.map(|(dm, _)| dm);
-    let mut launch = gpu
-        .launch(SOURCE, "vid", &variant(rows, dm.is_some()))?
+    // One kernel makes both gradients.
+    let Some((grad, drho)) = out.grad.zip(drho) else {
+        return launch(gpu, (m, t, rho), LossOut { grad: None, ..out }, None, rows);
+    };
+    expect("vid", "drho", &drho.tensor, rho.shape())?;
+    let terms = Tensor::empty(gpu, &[m.rows(), m.columns()])?;
+    launch(gpu, (m, t, rho), LossOut { grad: Some(grad), ..out }, Some(&terms), rows)?;
+    reduce::column_sum(gpu, &terms, 1.0, drho)
+}
+
+fn launch(
+    gpu: &Gpu,
+    (m, t, rho): (&Tensor, &Tensor, &Tensor),
+    out: LossOut,
+    terms: Option<&Tensor>,
+    rows: RowParallelism,
+) -> Result<()> {
+    out.check("vid", m, m.rows())?;
+    let launch = out
+        .launch(gpu, (SOURCE, "vid"), &variant(rows, out.grad.is_some()), m, "dm")?
         .bind("m", m)
         .bind("t", t)
         .bind("rho", rho)
-        .bind("row_loss", row_loss)
-        .u32("rows", m.rows())
-        .u32("columns", m.columns())
-        .u32("accumulate", flag(dm))
         .f32("eps", EPS)
-        .f32("weight", weight)
         .cost(40 * m.len() as u64);
-    let size = [m.rows(), m.columns()];
-    let Some((dm, drho)) = targets else { return rows.dispatch(launch, size) };
-    expect("vid", "dm", &dm.tensor, m.shape())?;
-    expect("vid", "drho", &drho.tensor, rho.shape())?;
-    let terms = Tensor::empty(gpu, &size)?;
-    launch = bind_gradient(launch, "dm", Some(dm)).bind("terms", &terms);
-    rows.dispatch(launch, size)?;
-    reduce::column_sum(gpu, &terms, 1.0, drho)
+    let launch = match terms {
+        Some(terms) => launch.bind("terms", terms),
+        None => launch,
+    };
+    rows.dispatch(launch, [m.rows(), m.columns()])
 }

@@ -26,8 +26,8 @@ impl BinaryCrossEntropy {
     ) -> Result<()> {
         let z = logits.value().clone();
         let positive = self.positive_weights.as_ref();
-        losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
-            binary_cross_entropy::binary_cross_entropy(gpu, &z, targets, positive, weight, dz, rows)
+        losses.add(term, weight, logits, z.rows(), |gpu, out| {
+            binary_cross_entropy::binary_cross_entropy(gpu, &z, targets, positive, out)
         })
     }
 }

@@ -27,8 +27,8 @@ impl CrossEntropy {
         labels: &Tensor,
     ) -> Result<()> {
         let z = logits.value().clone();
-        losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
-            cross_entropy::cross_entropy(gpu, &z, labels, self.label_smoothing, weight, dz, rows)
+        losses.add(term, weight, logits, z.rows(), |gpu, out| {
+            cross_entropy::cross_entropy(gpu, &z, labels, self.label_smoothing, out)
         })
     }
 }

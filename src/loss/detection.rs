@@ -30,7 +30,7 @@ impl Detection {
     pub fn assign(&self, gpu: &Gpu, z: &Var, objects: &Tensor) -> Result<(Tensor, Tensor)> {
         let pyramid = self.pyramid(z.value());
         let targets = fcos::assign(gpu, &pyramid, objects, RADIUS)?;
-        let norms = fcos::norms(gpu, &pyramid, &targets)?;
+        let norms = fcos::norms(gpu, &targets)?;
         Ok((targets, norms))
     }
 
@@ -44,9 +44,7 @@ impl Detection {
         assigned: (&Tensor, &Tensor),
     ) -> Result<()> {
         let value = z.value().clone();
-        losses.add(term, weight, z, value.rows(), |gpu, dz, rows| {
-            fcos::loss(gpu, &self.pyramid(&value), self.part, &value, assigned, weight, dz, rows)
-        })
+        losses.add(term, weight, z, value.rows(), |gpu, out| fcos::loss(gpu, self.part, &value, assigned, out))
     }
 }
 

@@ -38,8 +38,8 @@ impl Dice {
         labels: &Tensor,
     ) -> Result<()> {
         let z = logits.value().clone();
-        losses.add(term, weight, logits, z.columns(), |gpu, dz, classes| {
-            dice::dice(gpu, &z, labels, &self.class_weights, self.smoothing, weight, dz, classes)
+        losses.add(term, weight, logits, z.columns(), |gpu, out| {
+            dice::dice(gpu, &z, labels, &self.class_weights, self.smoothing, out)
         })
     }
 }

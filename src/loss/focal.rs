@@ -29,8 +29,8 @@ impl Focal {
         labels: &Tensor,
     ) -> Result<()> {
         let z = logits.value().clone();
-        losses.add(term, weight, logits, z.rows(), |gpu, dz, rows| {
-            focal::focal(gpu, &z, labels, &self.class_weights, self.gamma, weight, dz, rows)
+        losses.add(term, weight, logits, z.rows(), |gpu, out| {
+            focal::focal(gpu, &z, labels, &self.class_weights, self.gamma, out)
         })
     }
 }

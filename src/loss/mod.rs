@@ -25,6 +25,7 @@ pub use method::{Assigned, LabelLoss, LossMethod, LossSetup};
 pub use poly1::Poly1;
 pub use regression::Regression;
 
+pub use crate::kernels::LossOut;
 pub use crate::setting::{Domain, Key};
 
 use crate::Result;
@@ -68,15 +69,14 @@ pub struct LossRecorder<'a> {
 }
 
 impl LossRecorder<'_> {
-    /// Adds a term: `fused(target, row_loss)` writes the weighted loss of `rows` rows, whose sum is the term, and adds its
-    /// gradient with respect to `var` to the target. The log keeps the term without its weight.
+    /// Adds a term: `fused` puts the loss of `var` where it is told, in `rows` shares. The log keeps the term without its weight.
     pub fn add(
         &mut self,
         term: usize,
         weight: f32,
         var: &Var,
         rows: usize,
-        fused: impl FnOnce(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()>,
+        fused: impl FnOnce(&Gpu, LossOut) -> Result<()>,
     ) -> Result<()> {
         self.put(term, weight, var, rows, false, fused)
     }
@@ -88,7 +88,7 @@ impl LossRecorder<'_> {
         weight: f32,
         var: &Var,
         rows: usize,
-        fused: impl FnOnce(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()>,
+        fused: impl FnOnce(&Gpu, LossOut) -> Result<()>,
     ) -> Result<()> {
         self.put(term, weight, var, rows, true, fused)
     }
@@ -100,7 +100,7 @@ impl LossRecorder<'_> {
         var: &Var,
         rows: usize,
         accumulate: bool,
-        fused: impl FnOnce(&Gpu, Option<&GradTarget>, &Tensor) -> Result<()>,
+        fused: impl FnOnce(&Gpu, LossOut) -> Result<()>,
     ) -> Result<()> {
         if weight == 0.0 {
             return Ok(());
@@ -108,7 +108,7 @@ impl LossRecorder<'_> {
         let column = self.log.column(self.gpu, term)?;
         let row_loss = Tensor::empty(self.gpu, &[rows])?;
         let target = self.tape.target(self.gpu, var)?;
-        fused(self.gpu, target.as_ref(), &row_loss)?;
+        fused(self.gpu, LossOut { weight, grad: target.as_ref(), row_loss: &row_loss })?;
         let cell = GradTarget { tensor: self.log.ring().clone(), accumulate };
         reduce::total(self.gpu, &row_loss, 1.0 / weight, &cell, self.log.cursor(), column)
     }

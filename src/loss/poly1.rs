@@ -29,8 +29,8 @@ impl LabelLoss for Poly1 {
         _: &mut Assigned,
     ) -> Result<()> {
         let value = z.value().clone();
-        losses.add(term, weight, z, value.rows(), |gpu, dz, rows| {
-            focal::poly1(gpu, &value, labels, &self.class_weights, self.epsilon, weight, dz, rows)
+        losses.add(term, weight, z, value.rows(), |gpu, out| {
+            focal::poly1(gpu, &value, labels, &self.class_weights, self.epsilon, out)
         })
     }
 }

@@ -20,9 +20,8 @@ impl Regression {
     /// term `term`.
     pub fn apply(&self, losses: &mut LossRecorder, term: usize, weight: f32, z: &Var, targets: &Tensor) -> Result<()> {
         let value = z.value().clone();
-        losses.add(term, weight, z, value.rows(), |gpu, dz, rows| {
-            regression::regression(gpu, &value, targets, self.loss, weight, dz, rows)
-        })
+        losses
+            .add(term, weight, z, value.rows(), |gpu, out| regression::regression(gpu, &value, targets, self.loss, out))
     }
 }
 

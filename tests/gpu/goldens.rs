@@ -12,12 +12,13 @@ use limbeck::{
     Result,
     gpu::{Gpu, Options},
     kernels::{
+        LossOut,
         batch_norm::{self, Norm, NormTargets},
         binary_cross_entropy::binary_cross_entropy,
         conv2d::{self, Epilogue, Pass},
         cross_entropy::cross_entropy,
         dice::dice,
-        fcos::{self, Focal, Level, Part, Pyramid},
+        fcos::{self, Focal, Part},
         focal::focal,
         linear,
         optimizer::{self, Adam, Sgd},
@@ -45,6 +46,11 @@ fn upload(case: &Case, what: &str) -> Result<Tensor> {
 /// Memory for a gradient of the shape of `like`.
 fn target(like: &Tensor) -> Result<GradTarget> {
     Ok(GradTarget::fresh(Tensor::empty(gpu(), like.shape())?))
+}
+
+/// The whole loss and its gradient.
+fn out<'a>(grad: &'a GradTarget, row_loss: &'a Tensor) -> LossOut<'a> {
+    LossOut { weight: 1.0, grad: Some(grad), row_loss }
 }
 
 #[track_caller]
@@ -303,7 +309,7 @@ fn goldens_loss() -> Result<()> {
             let labels = Tensor::from_u32(gpu(), &labels, &[labels.len()])?;
             let smoothing = if smooth { case.number("label_smoothing") as f32 } else { 0.0 };
             let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
-            cross_entropy(gpu(), &z, &labels, smoothing, 1.0, Some(&dz), &rows)?;
+            cross_entropy(gpu(), &z, &labels, smoothing, out(&dz, &rows))?;
             check_loss(&case, &rows);
             check(&case, "grad.z", &dz.tensor);
         }
@@ -311,7 +317,7 @@ fn goldens_loss() -> Result<()> {
     for case in group.cases("bce") {
         let (z, targets) = (upload(&case, "input.z")?, upload(&case, "input.y")?);
         let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
-        binary_cross_entropy(gpu(), &z, &targets, None, 1.0, Some(&dz), &rows)?;
+        binary_cross_entropy(gpu(), &z, &targets, None, out(&dz, &rows))?;
         check_loss(&case, &rows);
         check(&case, "grad.z", &dz.tensor);
     }
@@ -321,15 +327,10 @@ fn goldens_loss() -> Result<()> {
 
 /// The losses of one detector's part, on what the case says its places are to say.
 fn detector(case: &Case, part: Part) -> Result<()> {
-    let level = |i: usize| {
-        let [height, width, stride] = ["height", "width", "stride"].map(|name| case.integer(&format!("{name}{i}")));
-        Level { size: [height, width], stride: stride as f32 }
-    };
     let (z, targets) = (upload(case, "input.z")?, upload(case, "input.targets")?);
-    let pyramid = Pyramid { levels: vec![level(0), level(1)], images: z.shape()[0] };
-    let norms = fcos::norms(gpu(), &pyramid, &targets)?;
+    let norms = fcos::norms(gpu(), &targets)?;
     let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
-    fcos::loss(gpu(), &pyramid, part, &z, (&targets, &norms), 1.0, Some(&dz), &rows)?;
+    fcos::loss(gpu(), part, &z, (&targets, &norms), out(&dz, &rows))?;
     check_loss(case, &rows);
     check(case, "grad.z", &dz.tensor);
     Ok(())
@@ -345,7 +346,7 @@ fn goldens_losses() -> Result<()> {
     for case in group.cases("ce_ignore") {
         let (z, smoothing) = (upload(&case, "input.z")?, case.number("label_smoothing") as f32);
         let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
-        cross_entropy(gpu(), &z, &labels(&case)?, smoothing, 1.0, Some(&dz), &rows)?;
+        cross_entropy(gpu(), &z, &labels(&case)?, smoothing, out(&dz, &rows))?;
         check_loss(&case, &rows);
         check(&case, "grad.z", &dz.tensor);
     }
@@ -354,7 +355,7 @@ fn goldens_losses() -> Result<()> {
             let (z, weights, gamma) =
                 (upload(&case, "input.z")?, upload(&case, "input.class_weights")?, case.number("gamma") as f32);
             let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
-            focal(gpu(), &z, &labels(&case)?, &weights, gamma, 1.0, Some(&dz), &rows)?;
+            focal(gpu(), &z, &labels(&case)?, &weights, gamma, out(&dz, &rows))?;
             check_loss(&case, &rows);
             check(&case, "grad.z", &dz.tensor);
         }
@@ -363,7 +364,7 @@ fn goldens_losses() -> Result<()> {
         let [z, targets, weights] = ["input.z", "input.y", "input.positive_weights"].map(|what| upload(&case, what));
         let (z, targets, weights) = (z?, targets?, weights?);
         let (dz, rows) = (target(&z)?, Tensor::empty(gpu(), &[z.rows()])?);
-        binary_cross_entropy(gpu(), &z, &targets, Some(&weights), 1.0, Some(&dz), &rows)?;
+        binary_cross_entropy(gpu(), &z, &targets, Some(&weights), out(&dz, &rows))?;
         check_loss(&case, &rows);
         check(&case, "grad.z", &dz.tensor);
     }
@@ -371,7 +372,7 @@ fn goldens_losses() -> Result<()> {
         let (z, weights, smoothing) =
             (upload(&case, "input.z")?, upload(&case, "input.class_weights")?, case.number("smoothing") as f32);
         let (dz, classes) = (target(&z)?, Tensor::empty(gpu(), &[z.columns()])?);
-        dice(gpu(), &z, &labels(&case)?, &weights, smoothing, 1.0, Some(&dz), &classes)?;
+        dice(gpu(), &z, &labels(&case)?, &weights, smoothing, out(&dz, &classes))?;
         check_loss(&case, &classes);
         check(&case, "grad.z", &dz.tensor);
     }

@@ -66,8 +66,8 @@ fn run(gpu: &Gpu, b: usize, c: usize, missing: fn(usize) -> bool) -> Result<Vec<
     for variant in variants() {
         for (weights, (loss, dz)) in [(None, &plain), (Some(&positive), &weighted)] {
             let what = format!("{variant:?}, positive weights {}", weights.is_some());
-            checks.extend(fused(gpu, &what, (&[b, c], b), weight, (*loss, dz), c, |out, row_loss| {
-                binary_cross_entropy_with(gpu, &z, &targets, weights, weight, out, row_loss, variant)
+            checks.extend(fused(gpu, &what, (&[b, c], b), weight, (*loss, dz), c, |out| {
+                binary_cross_entropy_with(gpu, &z, &targets, weights, out, variant)
             })?);
         }
     }
@@ -97,8 +97,6 @@ pub(super) fn prepare(gpu: &Gpu, rows: usize, c: usize, positive: bool) -> Resul
     let weights: Vec<f32> = (0..c).map(|j| 0.5 + j as f32 / c as f32).collect();
     let (z, targets) = (Tensor::from_f32(gpu, &logits, &[rows, c])?, Tensor::from_f32(gpu, &wanted, &[rows, c])?);
     let on_gpu = Tensor::from_f32(gpu, &weights, &[c])?;
-    let run = move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| {
-        binary_cross_entropy(gpu, &z, &targets, positive.then_some(&on_gpu), 1.0, dz, shares)
-    };
+    let run = move |gpu: &Gpu, out: LossOut| binary_cross_entropy(gpu, &z, &targets, positive.then_some(&on_gpu), out);
     timed(gpu, (&[rows, c], rows), c, run, move || definition(&logits, &wanted, positive.then_some(&weights)))
 }

@@ -46,7 +46,8 @@ fn run(gpu: &Gpu, n: usize, d: usize, k: usize) -> Result<Vec<Check>> {
             let name = format!("{rows:?}, accumulate {gradient:?}");
             let (out, there) = destination(gpu, &[n, d], gradient == Some(true))?;
             let (own, row_loss) = (Tensor::empty(gpu, &[n, k])?, Tensor::empty(gpu, &[n])?);
-            contrast_with(gpu, what, 0.75, gradient.map(|_| (&own, &out)), &row_loss, rows)?;
+            let to = LossOut { weight: 0.75, grad: gradient.map(|_| &out), row_loss: &row_loss };
+            contrast_with(gpu, what, to, gradient.map(|_| &own), rows)?;
             checks.push(Check::sum(format!("loss, {name}"), total(gpu, &row_loss)?, vec![0.75 * loss], n * k + d));
             if gradient.is_some() {
                 let want = dscores.iter().map(|v| 0.75 * v).collect();

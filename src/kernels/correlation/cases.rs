@@ -38,19 +38,13 @@ fn run(gpu: &Gpu, b: usize, c: usize, of: Of) -> Result<Vec<Check>> {
     let (x, y) = (Tensor::from_f32(gpu, &x, &[b, c])?, Tensor::from_f32(gpu, &y, &[b, c])?);
     let mut checks = Vec::new();
     for rows in RowParallelism::ALL {
-        checks.extend(fused(
-            gpu,
-            &format!("{rows:?}"),
-            (&[b, c], count),
-            0.75,
-            (loss, &grad),
-            len,
-            |target, row_loss| correlation_with(gpu, (&x, &y), of, 0.75, target, (row_loss, 0), rows),
-        )?);
+        checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], count), 0.75, (loss, &grad), len, |out| {
+            correlation_with(gpu, (&x, &y), of, 0, out, rows)
+        })?);
     }
     // Behind what others have written.
     let row_loss = Tensor::from_f32(gpu, &vec![1.0; count + 2], &[count + 2])?;
-    correlation(gpu, (&x, &y), of, 1.0, None, (&row_loss, 2))?;
+    correlation(gpu, (&x, &y), of, 2, LossOut { weight: 1.0, grad: None, row_loss: &row_loss })?;
     let got = row_loss.to_f32(gpu)?;
     let want = [1.0, 1.0].into_iter().chain(losses).collect();
     checks.push(Check::sum("losses behind others", got, want, len));
@@ -80,9 +74,7 @@ fn prepare(gpu: &Gpu, b: usize, c: usize, of: Of) -> Result<Prepared> {
     let (x, y) = (values(1, b * c), values(2, b * c));
     let (count, len) = of.size(b, c);
     let on_gpu = (Tensor::from_f32(gpu, &x, &[b, c])?, Tensor::from_f32(gpu, &y, &[b, c])?);
-    let run = move |gpu: &Gpu, da: Option<&GradTarget>, shares: &Tensor| {
-        correlation(gpu, (&on_gpu.0, &on_gpu.1), of, 1.0, da, (shares, 0))
-    };
+    let run = move |gpu: &Gpu, out: LossOut| correlation(gpu, (&on_gpu.0, &on_gpu.1), of, 0, out);
     timed(gpu, (&[b, c], count), len, run, move || {
         let (losses, grad) = definition(&x, &y, [b, c], of);
         (losses.iter().sum(), grad)

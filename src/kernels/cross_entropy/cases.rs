@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::gpu::AdapterClass;
-use crate::kernels::case::{
-    Case, Check, Permutation, Prepared, Size, Workload, added, destination, f64s, timed, total, values,
-};
+use crate::kernels::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, fused, timed, values};
 use crate::reference;
 
 /// Every variant.
@@ -34,25 +32,14 @@ fn case(b: usize, c: usize, smoothing: f32, which: &str, missing: fn(usize) -> b
 fn run(gpu: &Gpu, b: usize, c: usize, smoothing: f32, missing: fn(usize) -> bool) -> Result<Vec<Check>> {
     let z: Vec<f32> = values(1, b * c).iter().map(|v| 3.0 * v).collect();
     let labels: Vec<u32> = (0..b).map(|i| if missing(i) { MISSING } else { (i * 7 % c) as u32 }).collect();
-    let weight = 0.75;
     let loss = reference::cross_entropy::forward(&f64s(&z), &labels, c, smoothing.into());
     let dz = reference::cross_entropy::grad(&f64s(&z), &labels, c, smoothing.into());
     let (z, labels) = (Tensor::from_f32(gpu, &z, &[b, c])?, Tensor::from_u32(gpu, &labels, &[b])?);
     let mut checks = Vec::new();
     for variant in variants() {
-        for gradient in [None, Some(false), Some(true)] {
-            let what = format!("{variant:?}, accumulate {gradient:?}");
-            let (out, there) = destination(gpu, &[b, c], gradient == Some(true))?;
-            let row_loss = Tensor::empty(gpu, &[b])?;
-            let target = gradient.map(|_| &out);
-            cross_entropy_with(gpu, &z, &labels, smoothing, weight, target, &row_loss, variant)?;
-            let want = vec![f64::from(weight) * loss];
-            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
-            if gradient.is_some() {
-                let want = added(&there, weight.into(), &dz);
-                checks.push(Check::sum(format!("dz, {what}"), out.tensor.to_f32(gpu)?, want, c));
-            }
-        }
+        checks.extend(fused(gpu, &format!("{variant:?}"), (&[b, c], b), 0.75, (loss, &dz), c, |out| {
+            cross_entropy_with(gpu, &z, &labels, smoothing, out, variant)
+        })?);
     }
     Ok(checks)
 }
@@ -79,9 +66,7 @@ pub(super) fn prepare(gpu: &Gpu, rows: usize, c: usize, smoothing: f32) -> Resul
     let logits: Vec<f32> = values(1, rows * c).iter().map(|v| 3.0 * v).collect();
     let labels: Vec<u32> = (0..rows).map(|i| if i % 16 == 3 { MISSING } else { (i * 7 % c) as u32 }).collect();
     let (z, truth) = (Tensor::from_f32(gpu, &logits, &[rows, c])?, Tensor::from_u32(gpu, &labels, &[rows])?);
-    let run = move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| {
-        cross_entropy(gpu, &z, &truth, smoothing, 1.0, dz, shares)
-    };
+    let run = move |gpu: &Gpu, out: LossOut| cross_entropy(gpu, &z, &truth, smoothing, out);
     timed(gpu, (&[rows, c], rows), c, run, move || {
         let (z, smoothing) = (f64s(&logits), f64::from(smoothing));
         (

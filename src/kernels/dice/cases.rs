@@ -52,8 +52,8 @@ fn run(gpu: &Gpu, b: usize, c: usize, smoothing: f32, label: fn(usize, usize) ->
         let z = Tensor::from_f32(gpu, &z, &[b, c])?;
         for variant in RowParallelism::ALL {
             let what = format!("{variant:?}, right by {right}");
-            checks.extend(fused(gpu, &what, (&[b, c], c), weight, (loss, &grad), c, |out, class_loss| {
-                dice_with(gpu, &z, &truth, &class_weights, smoothing, weight, out, class_loss, variant)
+            checks.extend(fused(gpu, &what, (&[b, c], c), weight, (loss, &grad), c, |out| {
+                dice_with(gpu, &z, &truth, &class_weights, smoothing, out, variant)
             })?);
         }
     }

@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::gpu::AdapterClass;
-use crate::kernels::case::{
-    Case, Check, Permutation, Prepared, Size, Workload, added, destination, f64s, timed, total, values,
-};
+use crate::kernels::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, fused, timed, values};
 use crate::reference;
 
 /// Every way the shader is compiled.
@@ -30,26 +28,15 @@ pub fn cases() -> Vec<Case> {
 fn run(gpu: &Gpu, b: usize, c: usize, temperature: f32, standardise: Option<f32>) -> Result<Vec<Check>> {
     let scaled = |seed| values(seed, b * c).iter().map(|v| 3.0 * v + 1.0).collect::<Vec<f32>>();
     let (zs, zt) = (scaled(1), scaled(2));
-    let weight = 0.75;
     let (t, eps) = (f64::from(temperature), standardise.map(f64::from));
     let loss = reference::distill_kl::forward(&f64s(&zs), &f64s(&zt), c, t, eps);
     let dzs = reference::distill_kl::grad(&f64s(&zs), &f64s(&zt), c, t, eps);
     let (zs, zt) = (Tensor::from_f32(gpu, &zs, &[b, c])?, Tensor::from_f32(gpu, &zt, &[b, c])?);
     let mut checks = Vec::new();
     for rows in RowParallelism::ALL {
-        for gradient in [None, Some(false), Some(true)] {
-            let what = format!("{rows:?}, accumulate {gradient:?}");
-            let (out, there) = destination(gpu, &[b, c], gradient == Some(true))?;
-            let row_loss = Tensor::empty(gpu, &[b])?;
-            let target = gradient.map(|_| &out);
-            distill_kl_with(gpu, &zs, &zt, temperature, standardise, weight, target, &row_loss, rows)?;
-            let want = vec![f64::from(weight) * loss];
-            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
-            if gradient.is_some() {
-                let want = added(&there, weight.into(), &dzs);
-                checks.push(Check::sum(format!("dzs, {what}"), out.tensor.to_f32(gpu)?, want, c));
-            }
-        }
+        checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &dzs), c, |out| {
+            distill_kl_with(gpu, (&zs, &zt), temperature, standardise, out, rows)
+        })?);
     }
     Ok(checks)
 }
@@ -78,9 +65,7 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize, standardise: Option<f32>) -> Result
     let scaled = |seed| values(seed, rows * c).iter().map(|v| 3.0 * v + 1.0).collect::<Vec<f32>>();
     let (student, teacher) = (scaled(1), scaled(2));
     let (zs, zt) = (Tensor::from_f32(gpu, &student, &[rows, c])?, Tensor::from_f32(gpu, &teacher, &[rows, c])?);
-    let run = move |gpu: &Gpu, dzs: Option<&GradTarget>, shares: &Tensor| {
-        distill_kl(gpu, &zs, &zt, 4.0, standardise, 1.0, dzs, shares)
-    };
+    let run = move |gpu: &Gpu, out: LossOut| distill_kl(gpu, (&zs, &zt), 4.0, standardise, out);
     timed(gpu, (&[rows, c], rows), c, run, move || {
         let (zs, zt, eps) = (f64s(&student), f64s(&teacher), standardise.map(f64::from));
         (reference::distill_kl::forward(&zs, &zt, c, 4.0, eps), reference::distill_kl::grad(&zs, &zt, c, 4.0, eps))

@@ -29,8 +29,8 @@ fn run(gpu: &Gpu, b: usize, c: usize, scale: f32) -> Result<Vec<Check>> {
     let labels = Tensor::from_u32(gpu, &labels, &[b])?;
     let mut checks = Vec::new();
     for rows in RowParallelism::ALL {
-        checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &grad), c, |target, row_loss| {
-            dkd_with(gpu, (&zs, &zt, &labels), settings, 0.75, target, row_loss, rows)
+        checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &grad), c, |out| {
+            dkd_with(gpu, (&zs, &zt, &labels), settings, out, rows)
         })?);
     }
     Ok(checks)

@@ -2,12 +2,15 @@
 
 use super::super::case::fused;
 use super::super::case::{Case, Check, Permutation, f64s, values};
+use super::loss::variant_defines;
 use super::*;
 use crate::reference::fcos::{self as reference, Thing, Wanted};
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
-    [false, true].map(|grad| Permutation { source: SOURCE, defines: variant_defines(grad) }).into()
+    let both = |source: Source| [false, true].map(|grad| Permutation { source, defines: variant_defines(grad) });
+    let assignment = Permutation { source: SOURCE, defines: defines! {} };
+    both(super::loss::SOURCE).into_iter().chain(both(super::teacher::SOURCE)).chain([assignment]).collect()
 }
 
 /// One level and five, images without objects, with crowds, and not judged at all; more places than one workgroup counts.
@@ -85,7 +88,7 @@ fn run(gpu: &Gpu, n: usize, size: [usize; 2], levels: usize, classes: usize, box
     let targets = assign(gpu, &pyramid, &objects, 1.5)?;
     let want: Vec<f64> = wanted.iter().flat_map(flat).collect();
     let mut checks = vec![Check::sum("targets", targets.to_f32(gpu)?, want, 1)];
-    let sums = norms(gpu, &pyramid, &targets)?;
+    let sums = norms(gpu, &targets)?;
     let found = wanted.iter().filter_map(|w| if let Wanted::Object { centre, .. } = w { Some(*centre) } else { None });
     let want = vec![found.clone().count() as f64, found.sum()];
     checks.push(Check::sum("norms", sums.to_f32(gpu)?, want, rows));
@@ -101,40 +104,34 @@ fn run(gpu: &Gpu, n: usize, size: [usize; 2], levels: usize, classes: usize, box
             Part::Centre => reference::centre(&z64, &wanted, classes),
         };
         let shape = [n, rows / n, columns];
-        checks.extend(fused(
-            gpu,
-            &format!("{part:?}"),
-            (&shape, rows),
-            0.75,
-            (loss_want, &grad),
-            columns,
-            |dz, row_loss| loss(gpu, &pyramid, part, &z, (&targets, &sums), 0.75, dz, row_loss),
-        )?);
+        checks.extend(fused(gpu, &format!("{part:?}"), (&shape, rows), 0.75, (loss_want, &grad), columns, |out| {
+            loss(gpu, part, &z, (&targets, &sums), out)
+        })?);
     }
-    checks.extend(taught(gpu, &pyramid, (&z, &z64), [n, rows / n, columns])?);
+    checks.extend(taught(gpu, (&z, &z64), [n, rows / n, columns])?);
     Ok(checks)
 }
 
 /// Against a teacher: its boxes, and its classes.
-fn taught(gpu: &Gpu, pyramid: &Pyramid, (z, z64): (&Tensor, &[f64]), shape: [usize; 3]) -> Result<Vec<Check>> {
+fn taught(gpu: &Gpu, (z, z64): (&Tensor, &[f64]), shape: [usize; 3]) -> Result<Vec<Check>> {
     let (rows, columns) = (shape[0] * shape[1], shape[2]);
     let classes = columns - 5;
     let said = values(8, rows * columns);
     let said64 = f64s(&said);
     let said = Tensor::from_f32(gpu, &said, &shape)?;
     let mut checks = Vec::new();
-    let targets = teach(gpu, pyramid, &said, 0.6)?;
-    let sums = norms(gpu, pyramid, &targets)?;
+    let targets = teach(gpu, &said, 0.6)?;
+    let sums = norms(gpu, &targets)?;
     let (want, grad) = reference::giou(z64, &reference::teach(&said64, classes, 0.6), classes);
-    checks.extend(fused(gpu, "boxes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |dz, row_loss| {
-        loss(gpu, pyramid, Part::Boxes, z, (&targets, &sums), 0.75, dz, row_loss)
+    checks.extend(fused(gpu, "boxes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |out| {
+        loss(gpu, Part::Boxes, z, (&targets, &sums), out)
     })?);
-    let targets = teach(gpu, pyramid, &said, 0.0)?;
-    let sums = norms(gpu, pyramid, &targets)?;
+    let targets = teach(gpu, &said, 0.0)?;
+    let sums = norms(gpu, &targets)?;
     let (want, grad) = reference::soft(z64, &said64, classes, 3.0);
     let of = Soft { taught: &said, temperature: 3.0 };
-    checks.extend(fused(gpu, "classes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |dz, row_loss| {
-        soft(gpu, pyramid, of, z, (&targets, &sums), 0.75, dz, row_loss)
+    checks.extend(fused(gpu, "classes of a teacher", (&shape, rows), 0.75, (want, &grad), columns, |out| {
+        soft(gpu, of, z, (&targets, &sums), out)
     })?);
     Ok(checks)
 }

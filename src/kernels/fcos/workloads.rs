@@ -100,10 +100,8 @@ fn losses(gpu: &Gpu, images: usize, part: Part) -> Result<Prepared> {
     let said = values(3, shape.iter().product());
     let z = Tensor::from_f32(gpu, &said, &shape)?;
     let targets = assign(gpu, &pyramid, &upload(gpu, images)?, RADIUS)?;
-    let sums = norms(gpu, &pyramid, &targets)?;
-    let run = move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| {
-        loss(gpu, &pyramid, part, &z, (&targets, &sums), 1.0, dz, shares)
-    };
+    let sums = norms(gpu, &targets)?;
+    let run = move |gpu: &Gpu, out: LossOut| loss(gpu, part, &z, (&targets, &sums), out);
     timed(gpu, (&shape, images * places), CLASSES, run, move || {
         let (z, wanted) = (f64s(&said), wanted(images));
         match part {

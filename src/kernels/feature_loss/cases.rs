@@ -1,9 +1,7 @@
 //! What is tried of `feature_loss`.
 
 use super::*;
-use crate::kernels::case::{
-    Case, Check, Permutation, Prepared, Size, Workload, added, destination, f64s, timed, total, values,
-};
+use crate::kernels::case::{Case, Check, Permutation, Prepared, Size, Workload, f64s, fused, timed, values};
 use crate::reference;
 
 /// Every variant that can serve `channels`.
@@ -55,23 +53,13 @@ fn run(gpu: &Gpu, shape: [usize; 4], distance: Distance, short: bool) -> Result<
         s.chunks_mut(c).step_by(3).flatten().for_each(|v| *v *= 0.01);
         t.chunks_mut(c).step_by(2).flatten().for_each(|v| *v = 0.0);
     }
-    let weight = 0.75;
     let (loss, ds) = definition(&s, &t, c, distance);
     let (s, t) = (Tensor::from_f32(gpu, &s, &shape)?, Tensor::from_f32(gpu, &t, &shape)?);
     let mut checks = Vec::new();
     for variant in variants(c) {
-        for gradient in [None, Some(false), Some(true)] {
-            let what = format!("{variant:?}, accumulate {gradient:?}");
-            let (out, there) = destination(gpu, &shape, gradient == Some(true))?;
-            let row_loss = Tensor::empty(gpu, &[rows])?;
-            feature_loss_with(gpu, &s, &t, distance, weight, gradient.map(|_| &out), &row_loss, variant)?;
-            let want = vec![f64::from(weight) * loss];
-            checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, c));
-            if gradient.is_some() {
-                let want = added(&there, weight.into(), &ds);
-                checks.push(Check::sum(format!("ds, {what}"), out.tensor.to_f32(gpu)?, want, c));
-            }
-        }
+        checks.extend(fused(gpu, &format!("{variant:?}"), (&shape, rows), 0.75, (loss, &ds), c, |out| {
+            feature_loss_with(gpu, (&s, &t), distance, out, variant)
+        })?);
     }
     Ok(checks)
 }
@@ -106,9 +94,9 @@ fn prepare(gpu: &Gpu, shape: [usize; 4], distance: Distance) -> Result<Prepared>
     let [n, h, w, c] = shape;
     let (student, teacher) = (values(1, n * h * w * c), values(2, n * h * w * c));
     let (s, t) = (Tensor::from_f32(gpu, &student, &shape)?, Tensor::from_f32(gpu, &teacher, &shape)?);
-    let run = move |gpu: &Gpu, ds: Option<&GradTarget>, shares: &Tensor| match distance {
-        Distance::Squared => mse(gpu, &s, &t, 1.0, ds, shares),
-        Distance::Normalised { eps } => normalised(gpu, &s, &t, eps, 1.0, ds, shares),
+    let run = move |gpu: &Gpu, out: LossOut| match distance {
+        Distance::Squared => mse(gpu, &s, &t, out),
+        Distance::Normalised { eps } => normalised(gpu, &s, &t, eps, out),
     };
     timed(gpu, (&shape, n * h * w), c, run, move || definition(&student, &teacher, c, distance))
 }

@@ -48,14 +48,14 @@ fn run(gpu: &Gpu, b: usize, c: usize, gamma: f32, missing: fn(usize) -> bool) ->
     let mut checks = Vec::new();
     for variant in variants() {
         let what = format!("{variant:?}");
-        checks.extend(fused(gpu, &what, (&[b, c], b), weight, (loss, &dz), c, |out, row_loss| {
-            focal_with(gpu, &z, &labels, &class_weights, gamma, weight, out, row_loss, variant)
+        checks.extend(fused(gpu, &what, (&[b, c], b), weight, (loss, &dz), c, |out| {
+            focal_with(gpu, &z, &labels, &class_weights, gamma, out, variant)
         })?);
         if gamma == 0.0 {
             for (epsilon, (loss, dz)) in &poly {
                 let what = format!("poly-1, epsilon {epsilon}, {what}");
-                checks.extend(fused(gpu, &what, (&[b, c], b), weight, (*loss, dz), c, |out, row_loss| {
-                    poly1_with(gpu, &z, &labels, &class_weights, *epsilon, weight, out, row_loss, variant)
+                checks.extend(fused(gpu, &what, (&[b, c], b), weight, (*loss, dz), c, |out| {
+                    poly1_with(gpu, &z, &labels, &class_weights, *epsilon, out, variant)
                 })?);
             }
         }

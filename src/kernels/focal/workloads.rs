@@ -3,10 +3,11 @@
 use super::{MISSING, focal};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
+use crate::kernels::LossOut;
 use crate::kernels::case::timed;
 use crate::kernels::case::{Prepared, Size, Workload, f64s, values};
 use crate::reference;
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 
 /// Maps of 128x128 pixels of 21 classes, as cross entropy with class weights (γ of 0) and with γ of 2: 8 of them, 2 on software
 /// adapters.
@@ -33,9 +34,7 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize, gamma: f32) -> Result<Prepared> {
     let weights: Vec<f32> = (0..c).map(|j| 0.5 + j as f32 / c as f32).collect();
     let (z, truth) = (Tensor::from_f32(gpu, &logits, &[rows, c])?, Tensor::from_u32(gpu, &labels, &[rows])?);
     let on_gpu = Tensor::from_f32(gpu, &weights, &[c])?;
-    let run = move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| {
-        focal(gpu, &z, &truth, &on_gpu, gamma, 1.0, dz, shares)
-    };
+    let run = move |gpu: &Gpu, out: LossOut| focal(gpu, &z, &truth, &on_gpu, gamma, out);
     timed(gpu, (&[rows, c], rows), c, run, move || {
         let (z, weights, gamma) = (f64s(&logits), f64s(&weights), f64::from(gamma));
         (reference::focal::forward(&z, &labels, &weights, gamma), reference::focal::grad(&z, &labels, &weights, gamma))

@@ -103,8 +103,8 @@ fn run(gpu: &Gpu, n: usize, grid: Grid, levels: usize, c: usize) -> Result<Vec<C
     let (s, t) = (Tensor::from_f32(gpu, &s, &shape)?, Tensor::from_f32(gpu, &t, &shape)?);
     for how in RowParallelism::ALL {
         let what = format!("{how:?}");
-        checks.extend(fused(gpu, &what, (&shape, rows), 0.75, (loss, &grad), c, |ds, row_loss| {
-            imitation_with(gpu, (&s, &t), (&made, &sum), 0.75, ds, row_loss, how)
+        checks.extend(fused(gpu, &what, (&shape, rows), 0.75, (loss, &grad), c, |out| {
+            imitation_with(gpu, (&s, &t), (&made, &sum), out, how)
         })?);
     }
     Ok(checks)

@@ -4,13 +4,14 @@ use super::cases::{masked, packed};
 use super::{Grid, imitation, mask, total};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
+use crate::kernels::LossOut;
 use crate::kernels::case::timed;
 use crate::kernels::case::{Check, Prepared, Size, Workload, f64s, values};
 use crate::kernels::fcos::OBJECT;
 use crate::kernels::fcos::workloads::{BOXES, CLASSES, pyramid, things};
 use crate::reference;
 use crate::reference::fcos::Thing;
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 
 /// The level of stride 8, and its channels.
 const GRID: Grid = Grid { size: [32, 32], step: [8.0, 8.0] };
@@ -91,9 +92,7 @@ fn losses(gpu: &Gpu, images: usize) -> Result<Prepared> {
     let counts: Vec<f32> = want.iter().map(|v| *v as f32).collect();
     let counts = Tensor::from_f32(gpu, &counts, &[rows])?;
     let sum = total(gpu, &counts)?;
-    let run = move |gpu: &Gpu, ds: Option<&GradTarget>, shares: &Tensor| {
-        imitation(gpu, (&s, &t), (&counts, &sum), 1.0, ds, shares)
-    };
+    let run = move |gpu: &Gpu, out: LossOut| imitation(gpu, (&s, &t), (&counts, &sum), out);
     timed(gpu, (&shape, rows), CHANNELS, run, move || {
         let (s, t) = (f64s(&student), f64s(&teacher));
         (reference::imitation::forward(&s, &t, &want, CHANNELS), reference::imitation::grad(&s, &t, &want, CHANNELS))

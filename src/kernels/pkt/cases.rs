@@ -3,6 +3,7 @@
 use super::*;
 use crate::kernels::case::{Case, Check, Permutation, f64s, fused, values};
 use crate::reference;
+use crate::tensor::GradTarget;
 
 /// Every way the shader is compiled.
 pub fn permutations() -> Vec<Permutation> {
@@ -28,8 +29,10 @@ fn run(gpu: &Gpu, n: usize) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for rows in RowParallelism::ALL {
         // The loss is a sum of differences of logarithms, small against each of them.
-        let all = fused(gpu, &format!("{rows:?}"), (&[n, n], n), 0.75, (loss, &grad), 16 * n, |target, row_loss| {
-            pkt_with(gpu, &s, &t, 0.75, target.map(|t| &t.tensor), row_loss, rows)
+        let all = fused(gpu, &format!("{rows:?}"), (&[n, n], n), 0.75, (loss, &grad), 16 * n, |out| {
+            // Its gradient is never added to what is there.
+            let fresh = out.grad.map(|grad| GradTarget::fresh(grad.tensor.clone()));
+            pkt_with(gpu, &s, &t, LossOut { grad: fresh.as_ref(), ..out }, rows)
         })?;
         checks.extend(all.into_iter().filter(|c| !c.what.contains("gradient") || !c.what.contains("Some(true)")));
     }

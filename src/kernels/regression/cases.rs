@@ -63,8 +63,8 @@ fn run(gpu: &Gpu, b: usize, c: usize, loss: RegressionLoss, missing: fn(usize) -
     let mut checks = Vec::new();
     for variant in variants() {
         let what = format!("{variant:?}");
-        checks.extend(fused(gpu, &what, (&[b, c], b), weight, (want, &dz), c, |out, row_loss| {
-            regression_with(gpu, &z, &targets, loss, weight, out, row_loss, variant)
+        checks.extend(fused(gpu, &what, (&[b, c], b), weight, (want, &dz), c, |out| {
+            regression_with(gpu, &z, &targets, loss, out, variant)
         })?);
     }
     Ok(checks)

@@ -3,10 +3,11 @@
 use super::{RegressionLoss, regression};
 use crate::Result;
 use crate::gpu::{AdapterClass, Gpu};
+use crate::kernels::LossOut;
 use crate::kernels::case::timed;
 use crate::kernels::case::{Prepared, Size, Workload, f64s, values};
 use crate::reference;
-use crate::tensor::{GradTarget, Tensor};
+use crate::tensor::Tensor;
 
 const DELTA: f32 = 0.7;
 
@@ -30,8 +31,7 @@ pub fn workloads(gpu: &Gpu, _: Size) -> Vec<Workload> {
 fn prepare(gpu: &Gpu, rows: usize, loss: RegressionLoss) -> Result<Prepared> {
     let (said, targets) = (values(1, rows), values(2, rows));
     let (z, truth) = (Tensor::from_f32(gpu, &said, &[rows, 1])?, Tensor::from_f32(gpu, &targets, &[rows, 1])?);
-    let run =
-        move |gpu: &Gpu, dz: Option<&GradTarget>, shares: &Tensor| regression(gpu, &z, &truth, loss, 1.0, dz, shares);
+    let run = move |gpu: &Gpu, out: LossOut| regression(gpu, &z, &truth, loss, out);
     timed(gpu, (&[rows, 1], rows), 1, run, move || {
         let (z, t, delta) = (f64s(&said), f64s(&targets), f64::from(DELTA));
         let of = if loss == RegressionLoss::L2 { reference::regression::squared } else { reference::regression::huber };

@@ -31,7 +31,5 @@ fn run(gpu: &Gpu, n: usize, c: usize, d: usize, duplicates: bool, relation: Rela
     };
     let (s, t) = (Tensor::from_f32(gpu, &s, &[n, c])?, Tensor::from_f32(gpu, &t, &[n, d])?);
     let shape = (&[n, c][..], relation.losses(n));
-    fused(gpu, "", shape, 0.75, (loss, &grad), n * n, |target, row_loss| {
-        rkd(gpu, &s, &t, relation, 0.75, target, row_loss)
-    })
+    fused(gpu, "", shape, 0.75, (loss, &grad), n * n, |out| rkd(gpu, &s, &t, relation, out))
 }

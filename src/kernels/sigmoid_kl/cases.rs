@@ -26,8 +26,8 @@ fn run(gpu: &Gpu, b: usize, c: usize, scale: f32) -> Result<Vec<Check>> {
     let (zs, zt) = (Tensor::from_f32(gpu, &zs, &[b, c])?, Tensor::from_f32(gpu, &zt, &[b, c])?);
     let mut checks = Vec::new();
     for rows in RowParallelism::ALL {
-        checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &grad), c, |target, row_loss| {
-            sigmoid_kl_with(gpu, (&zs, &zt), 2.0, 0.75, target, row_loss, rows)
+        checks.extend(fused(gpu, &format!("{rows:?}"), (&[b, c], b), 0.75, (loss, &grad), c, |out| {
+            sigmoid_kl_with(gpu, (&zs, &zt), 2.0, out, rows)
         })?);
     }
     Ok(checks)
@@ -53,8 +53,7 @@ fn prepare(gpu: &Gpu, rows: usize, c: usize) -> Result<Prepared> {
     let scaled = |seed| values(seed, rows * c).iter().map(|v| 4.0 * v).collect::<Vec<f32>>();
     let (student, teacher) = (scaled(1), scaled(2));
     let (zs, zt) = (Tensor::from_f32(gpu, &student, &[rows, c])?, Tensor::from_f32(gpu, &teacher, &[rows, c])?);
-    let run =
-        move |gpu: &Gpu, dzs: Option<&GradTarget>, shares: &Tensor| sigmoid_kl(gpu, (&zs, &zt), 2.0, 1.0, dzs, shares);
+    let run = move |gpu: &Gpu, out: LossOut| sigmoid_kl(gpu, (&zs, &zt), 2.0, out);
     timed(gpu, (&[rows, c], rows), c, run, move || {
         let (zs, zt) = (f64s(&student), f64s(&teacher));
         (reference::sigmoid_kl::forward(&zs, &zt, c, 2.0), reference::sigmoid_kl::grad(&zs, &zt, c, 2.0))

@@ -31,7 +31,8 @@ fn run(gpu: &Gpu, n: usize, c: usize) -> Result<Vec<Check>> {
             let (out, there) = destination(gpu, &[n, c], accumulate)?;
             let (out_rho, there_rho) = destination(gpu, &[c], accumulate)?;
             let row_loss = Tensor::empty(gpu, &[n])?;
-            vid_with(gpu, (&m, &t, &rho), 0.75, Some((&out, &out_rho)), &row_loss, rows)?;
+            let to = LossOut { weight: 0.75, grad: Some(&out), row_loss: &row_loss };
+            vid_with(gpu, (&m, &t, &rho), to, Some(&out_rho), rows)?;
             let want = vec![0.75 * loss];
             checks.push(Check::sum(format!("loss, {what}"), total(gpu, &row_loss)?, want, n * c));
             let want = added(&there, 0.75, &dm);
@@ -40,7 +41,8 @@ fn run(gpu: &Gpu, n: usize, c: usize) -> Result<Vec<Check>> {
             checks.push(Check::sum(format!("drho, {what}"), out_rho.tensor.to_f32(gpu)?, want, 16 * n));
         }
         let row_loss = Tensor::empty(gpu, &[n])?;
-        vid_with(gpu, (&m, &t, &rho), 0.75, None, &row_loss, rows)?;
+        let to = LossOut { weight: 0.75, grad: None, row_loss: &row_loss };
+        vid_with(gpu, (&m, &t, &rho), to, None, rows)?;
         checks.push(Check::sum(format!("loss alone, {rows:?}"), total(gpu, &row_loss)?, vec![0.75 * loss], n * c));
     }
     Ok(checks)

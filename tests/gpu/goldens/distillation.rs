@@ -25,7 +25,7 @@ pub fn by_tape(case: &Case, apply: impl Fn(&mut LossRecorder, &Var, &Tensor) -> 
 fn distill_logits(case: &Case, standardise: Option<f32>) -> Result<()> {
     let (zs, zt, t) = (upload(case, "input.student")?, upload(case, "input.teacher")?, case.number("temperature"));
     let (dzs, rows) = (target(&zs)?, Tensor::empty(gpu(), &[zs.rows()])?);
-    distill_kl(gpu(), &zs, &zt, t as f32, standardise, 1.0, Some(&dzs), &rows)?;
+    distill_kl(gpu(), (&zs, &zt), t as f32, standardise, out(&dzs, &rows))?;
     check_loss(case, &rows);
     check(case, "grad.student", &dzs.tensor);
     Ok(())
