@@ -18,7 +18,7 @@ const TRAIN: usize = 1200;
 fn train(gpu: &Gpu, inputs: &Inputs, name: &str, width: f32, tasks: &[&str], teachers: &[Teacher]) -> Result<Network> {
     let trunk = TrunkSpec { width, ..TrunkSpec::new("resnet8".parse()?) };
     let network = Network::new(gpu, inputs.network_spec(trunk, tasks, Init::HeNormal)?, 0)?;
-    // Soft labels at temperature 4, 0.9 of the labels' weight.
+    // Soft labels at temperature 4, nowhere stronger than the labels.
     let kd = distill::method("kd").ok_or_else(|| Error::Invalid("no method kd".into()))?;
     let terms = LossTerms::distilled(gpu, inputs, &network, teachers, &[(kd, MethodConfig::of(kd))], 0)?;
 

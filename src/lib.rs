@@ -187,10 +187,8 @@ mod settings;
 pub mod shape;
 pub mod tape;
 // What only the stages of a run's file need of this room and of `train` is unused in the core.
-#[cfg_attr(not(feature = "train"), allow(dead_code))]
 pub mod tasks;
 pub mod tensor;
-#[cfg_attr(not(feature = "train"), allow(dead_code))]
 pub mod train;
 
 pub use error::{Error, Result};

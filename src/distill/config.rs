@@ -42,8 +42,14 @@ fn is_zero(value: &f64) -> bool {
 }
 
 impl MethodConfig {
-    /// A method as it was published, for all tasks that it can serve.
+    /// A method as a run uses it unless its file says more: at its published weight, but nowhere stronger than the labels, for all tasks
+    /// that it can serve.
     pub fn of(method: &Method) -> Self {
+        MethodConfig { cap: true, ..Self::published(method) }
+    }
+
+    /// A method at its published weight, however strong that is beside the labels, for all tasks that it can serve.
+    pub fn published(method: &Method) -> Self {
         MethodConfig {
             weight: method.weight,
             normalize: false,

@@ -9,7 +9,7 @@ use crate::data::{Dataset, seed};
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) and [`Error::Data`](crate::Error::Data) with file and place, and how to go on without what cannot be
-/// used.
+/// used; [`Error::Invalid`](crate::Error::Invalid) for weights of classes that are not as many as the classes.
 pub fn load(config: &Config) -> Result<Dataset> {
     let data = &config.data;
     let (name, root, split_seed, flip_invariant) = (&config.name, &data.root, data.split_seed, &data.flip_invariant);
@@ -17,6 +17,9 @@ pub fn load(config: &Config) -> Result<Dataset> {
     let mut dataset = data.source.load(&run)?;
     // The embedded digits do not know what the file says of mirroring, and nothing but the file says what a part of an image keeps.
     for task in &mut dataset.tasks {
+        if let Some(settings) = config.tasks.get(&task.name) {
+            settings.check(task)?;
+        }
         task.flip |= run.flips(&task.name);
         task.crop |= data.crop_invariant.contains(&task.name);
     }

@@ -14,7 +14,7 @@ use crate::experiment::summary::Summary;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::train::event::Event;
-use crate::train::feed::Inputs;
+use crate::train::inputs::Inputs;
 use crate::train::journal::truncate_partial_line;
 use crate::train::result::StageResult;
 use crate::train::stage::{StageContext, StageStore};
@@ -41,10 +41,10 @@ pub fn run(
     let (overview, skipped) = (Overview::of(&data, &config.data.source), listed(&data));
     let joint = usize::from(!config.joint_is_single());
     let per_seed = config.trained_teachers() + data.tasks.len() + joint + 1;
-    let (shelf, data_fingerprint) = (StageStore::Run(out.to_path_buf()), data.fingerprint());
-    let bench = StageContext { gpu, shelf, data_fingerprint, feed: Inputs::of_run(config, data), stop };
-    let given = bench.given_teachers(config)?;
-    bench.check_layers(config, &given, &resolved)?;
+    let (store, data_fingerprint) = (StageStore::Run(out.to_path_buf()), data.fingerprint());
+    let context = StageContext { gpu, store, data_fingerprint, inputs: Inputs::of_run(config, data), stop };
+    let given = context.given_teachers(config)?;
+    context.check_layers(config, &given, &resolved)?;
     // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.
     if !resolved.exists() {
         write_atomic(&resolved, config.to_toml().as_bytes())?;
@@ -61,7 +61,7 @@ pub fn run(
         stages: per_seed * config.seeds.len(),
         notes: &notes,
     });
-    let mut stages = Stages::new(config, &bench, given, on_event, Some(&journal));
+    let mut stages = Stages::new(config, &context, given, on_event, Some(&journal));
     let mut results = Vec::new();
     for seed in &config.seeds {
         results.extend(stages.seed(*seed)?);
@@ -69,7 +69,7 @@ pub fn run(
     let trained = |r: &&StageResult| r.stage != "joint" || !config.joint_is_single();
     let seconds = results.iter().filter(trained).map(|r| r.seconds).sum();
     let summary = Summary {
-        evaluate_on: bench.feed.evaluate_on,
+        evaluate_on: context.inputs.evaluate_on,
         ..Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?
     };
     write_atomic(out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;

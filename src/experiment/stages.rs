@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// Runs the stages of a configuration.
 pub(crate) struct Stages<'a> {
     config: &'a Config,
-    bench: &'a StageContext<'a>,
+    context: &'a StageContext<'a>,
     /// Ready-made teachers.
     given: TeacherSet,
     on_event: &'a mut dyn FnMut(Event),
@@ -34,47 +34,47 @@ pub(crate) struct Stages<'a> {
 impl<'a> Stages<'a> {
     pub(crate) fn new(
         config: &'a Config,
-        bench: &'a StageContext<'a>,
+        context: &'a StageContext<'a>,
         given: TeacherSet,
         on_event: &'a mut dyn FnMut(Event),
         journal: Option<&'a Path>,
     ) -> Self {
-        Stages { config, bench, given, on_event, journal, index: 0 }
+        Stages { config, context, given, on_event, journal, index: 0 }
     }
 
     /// Every stage of one seed.
     pub(crate) fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
         let mut results = Vec::new();
-        let mut staff = self.teachers(seed, &mut results)?;
+        let mut teachers = self.teachers(seed, &mut results)?;
         let singles = self.singles(seed)?;
-        let joint = self.joint(seed, &singles, Some(&mut staff))?;
+        let joint = self.joint(seed, &singles, Some(&mut teachers))?;
         results.extend(singles);
         results.push(joint);
-        results.push(self.distilled(seed, &staff)?);
+        results.push(self.distilled(seed, &teachers)?);
         // What taught must be what was loaded.
-        staff.check_unchanged(self.bench.gpu)?;
+        teachers.check_unchanged(self.context.gpu)?;
         Ok(results)
     }
 
     /// Tasks without ready-made teachers.
     fn open_tasks(&self) -> Vec<usize> {
-        let open = |task: &usize| !self.config.teacher.paths.contains_key(&self.bench.feed.tasks[*task].name);
+        let open = |task: &usize| !self.config.teacher.paths.contains_key(&self.context.inputs.tasks[*task].name);
         self.all().into_iter().filter(open).collect()
     }
 
     fn all(&self) -> Vec<usize> {
-        (0..self.bench.feed.tasks.len()).collect()
+        (0..self.context.inputs.tasks.len()).collect()
     }
 
     /// The tasks' settings.
     fn task_configs(&self) -> Vec<TaskConfig> {
         let one = |t: &Task| self.config.tasks.get(&t.name).cloned().unwrap_or_default();
-        self.bench.feed.tasks.iter().map(one).collect()
+        self.context.inputs.tasks.iter().map(one).collect()
     }
 
     /// The levels of a network's detectors.
     fn levels(&self, network: &Network) -> Vec<Level> {
-        let [h, w, _] = self.bench.feed.image();
+        let [h, w, _] = self.context.inputs.image();
         network.detector_levels([h, w])
     }
 
@@ -88,27 +88,27 @@ impl<'a> Stages<'a> {
     }
 
     /// What a stage is to learn of its tasks; `weighted`: as the configuration weights them, otherwise all alike.
-    fn goals(&self, stage: &Stage, weighted: bool) -> Vec<TaskObjective<'a>> {
-        let (bench, configs, weights) = (self.bench, self.task_configs(), self.weights());
-        let goal = |t: &usize| TaskObjective {
-            task: &bench.feed.tasks[*t],
+    fn objectives(&self, stage: &Stage, weighted: bool) -> Vec<TaskObjective<'a>> {
+        let (context, configs, weights) = (self.context, self.task_configs(), self.weights());
+        let objective = |t: &usize| TaskObjective {
+            task: &context.inputs.tasks[*t],
             weight: if weighted { weights[*t] as f32 } else { 1.0 },
             config: configs[*t].clone(),
-            frequencies: &bench.feed.targets[*t].frequencies,
+            frequencies: &context.inputs.targets[*t].frequencies,
             label_smoothing: stage.train.label_smoothing as f32,
         };
-        stage.tasks.iter().map(goal).collect()
+        stage.tasks.iter().map(objective).collect()
     }
 
     /// Trains the seed's teachers.
     pub(crate) fn teachers(&mut self, seed: u64, results: &mut Vec<StageResult>) -> Result<TeacherSet> {
-        let (config, bench, open) = (self.config, self.bench, self.open_tasks());
+        let (config, context, open) = (self.config, self.context, self.open_tasks());
         let groups: Vec<(String, Vec<usize>)> = match config.teacher.kind {
-            TeacherKind::Single => open.iter().map(|t| (bench.feed.tasks[*t].name.clone(), vec![*t])).collect(),
+            TeacherKind::Single => open.iter().map(|t| (context.inputs.tasks[*t].name.clone(), vec![*t])).collect(),
             TeacherKind::Joint if !open.is_empty() => vec![("all".to_string(), open)],
             _ => Vec::new(),
         };
-        let mut staff = self.given.clone();
+        let mut teachers = self.given.clone();
         for (name, tasks) in groups {
             for number in 1..=config.teacher.count {
                 let name = match number {
@@ -118,19 +118,19 @@ impl<'a> Stages<'a> {
                 let init = seed::derive(seed::derive(seed, &name), "init");
                 let stage = self.stage(name, seed, &config.teacher.net, &config.teacher.train, tasks.clone())?;
                 results.push(self.labels(&stage, init, false)?);
-                let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
-                tasks.iter().enumerate().for_each(|(head, task)| staff.assign(*task, teacher, head, 1.0));
+                let teacher = teachers.add(context.load_teacher(&context.path(&stage, ".safetensors"))?);
+                tasks.iter().enumerate().for_each(|(head, task)| teachers.assign(*task, teacher, head, 1.0));
             }
         }
-        Ok(staff)
+        Ok(teachers)
     }
 
     /// Networks of the student's size, one for each task.
     pub(crate) fn singles(&mut self, seed: u64) -> Result<Vec<StageResult>> {
-        let (bench, student) = (self.bench, &self.config.student);
+        let (context, student) = (self.context, &self.config.student);
         let mut results = Vec::new();
         for task in self.all() {
-            let name = format!("single/{}", bench.feed.tasks[task].name);
+            let name = format!("single/{}", context.inputs.tasks[task].name);
             let stage = self.stage(name, seed, &student.net, &student.train, vec![task])?;
             // It stands for the joint student too, of which gradients may be asked for.
             let stage = Stage { probe: self.config.balance.probe && self.config.joint_is_single(), ..stage };
@@ -141,22 +141,22 @@ impl<'a> Stages<'a> {
 
     /// The student of two tasks alone, with equal weights.
     pub(crate) fn pair(&mut self, seed: u64, pair: [usize; 2]) -> Result<StageResult> {
-        let (bench, student) = (self.bench, &self.config.student);
-        let [a, b] = pair.map(|task| bench.feed.tasks[task].name.as_str());
+        let (context, student) = (self.context, &self.config.student);
+        let [a, b] = pair.map(|task| context.inputs.tasks[task].name.as_str());
         let stage = self.stage(format!("pair/{a}+{b}"), seed, &student.net, &student.train, pair.to_vec())?;
         let stage = Stage { probe: self.config.balance.probe, ..stage };
         self.labels(&stage, student_seed(seed), false)
     }
 
-    /// The student of all tasks, without teachers; where it is to teach itself it joins the `staff`. With one task it is not trained
+    /// The student of all tasks, without teachers; where it is to teach itself it joins the `teachers`. With one task it is not trained
     /// where it is among the `singles`, those of this configuration.
     pub(crate) fn joint(
         &mut self,
         seed: u64,
         singles: &[StageResult],
-        staff: Option<&mut TeacherSet>,
+        teachers: Option<&mut TeacherSet>,
     ) -> Result<StageResult> {
-        let (config, bench) = (self.config, self.bench);
+        let (config, context) = (self.config, self.context);
         let stage = self.stage("joint".into(), seed, &config.student.net, &config.joint.train, self.all())?;
         let stage = self.balanced(stage, "")?;
         let stage = Stage { balance: stage.balance.filter(|_| !config.joint_is_single()), ..stage };
@@ -164,34 +164,34 @@ impl<'a> Stages<'a> {
             [single] if config.joint_is_single() => self.same(&stage, single)?,
             _ => self.labels(&stage, student_seed(seed), true)?,
         };
-        if let (Some(staff), TeacherKind::Own) = (staff, config.teacher.kind) {
-            let teacher = staff.add(bench.load_teacher(&bench.path(&stage, ".safetensors"))?);
-            self.open_tasks().into_iter().for_each(|task| staff.assign(task, teacher, task, 1.0));
+        if let (Some(teachers), TeacherKind::Own) = (teachers, config.teacher.kind) {
+            let teacher = teachers.add(context.load_teacher(&context.path(&stage, ".safetensors"))?);
+            self.open_tasks().into_iter().for_each(|task| teachers.assign(task, teacher, task, 1.0));
         }
         Ok(result)
     }
 
     /// The student of all tasks with its teachers.
-    pub(crate) fn distilled(&mut self, seed: u64, staff: &TeacherSet) -> Result<StageResult> {
-        let (config, bench, distill) = (self.config, self.bench, &self.config.distill);
+    pub(crate) fn distilled(&mut self, seed: u64, teachers: &TeacherSet) -> Result<StageResult> {
+        let (config, context, distill) = (self.config, self.context, &self.config.distill);
         let stage = self.stage("distilled".into(), seed, &config.student.net, &distill.train, self.all())?;
         let cache = (config.cache.storage != Storage::None).then_some(&config.cache);
         let stage = Stage { adaptor_lr_factor: distill.adaptor_lr_factor, cache, ..stage };
-        let hashes: Vec<u64> = staff.teachers.iter().map(|t| t.file_hash).collect();
-        let how = stage_key::taught(distill, (&hashes, &staff.lessons), &config.teacher, &config.cache)?;
+        let hashes: Vec<u64> = teachers.teachers.iter().map(|t| t.file_hash).collect();
+        let how = stage_key::taught(distill, (&hashes, &teachers.lessons), &config.teacher, &config.cache)?;
         let stage = self.balanced(stage, &how)?;
-        let network = bench.network(&stage, student_seed(seed))?;
-        let (tasks, goals) = (bench.task_names(&stage), self.goals(&stage, true));
-        let objective = |staff: &TeacherSet, student: &Network, seed: u64| {
+        let network = context.network(&stage, student_seed(seed))?;
+        let (tasks, objectives) = (context.task_names(&stage), self.objectives(&stage, true));
+        let objective = |teachers: &TeacherSet, student: &Network, seed: u64| {
             let (methods, task_weight) = (distill.used().collect(), distill.task_weight as f32);
-            let (teachers, lessons) = (staff.teachers.clone(), staff.lessons.clone());
+            let (teachers, lessons) = (teachers.teachers.clone(), teachers.lessons.clone());
             let teaching = DistillPlan { methods, task_weight, teachers, lessons, seed };
-            let [h, w, _] = bench.feed.image();
-            LossTerms::with_teachers(bench.gpu, &goals, &student.detector_levels([h, w]), teaching, student)
+            let [h, w, _] = context.inputs.image();
+            LossTerms::with_teachers(context.gpu, &objectives, &student.detector_levels([h, w]), teaching, student)
         };
         let adaptors = seed::derive(seed, "adaptors");
         if config.teacher.kind != TeacherKind::Mutual {
-            let terms = objective(staff, &network, adaptors)?;
+            let terms = objective(teachers, &network, adaptors)?;
             return self.train(&stage, vec![(network, terms)]);
         }
         // Everybody teaches everybody else, all tasks.
@@ -199,9 +199,9 @@ impl<'a> Stages<'a> {
         for k in 1..=config.teacher.count {
             let peer =
                 Stage { net: &config.teacher.net, tasks: stage.tasks.clone(), name: stage.name.clone(), ..stage };
-            networks.push(bench.network(&peer, seed::derive_n(seed::derive(seed, "peer"), k as u64))?);
+            networks.push(context.network(&peer, seed::derive_n(seed::derive(seed, "peer"), k as u64))?);
         }
-        let [h, w, _] = bench.feed.image();
+        let [h, w, _] = context.inputs.image();
         let teaching = |own: usize| {
             let mut others = TeacherSet::new(tasks.len());
             for (k, network) in networks.iter().enumerate().filter(|(k, _)| *k != own) {
@@ -225,11 +225,11 @@ impl<'a> Stages<'a> {
         let branch = if name.starts_with("teacher/") { name.as_str() } else { "student" };
         let data_seed = seed::derive(seed::derive(seed, branch), "data");
         let index = self.index;
-        let names: Vec<&str> = tasks.iter().map(|t| self.bench.feed.tasks[*t].name.as_str()).collect();
+        let names: Vec<&str> = tasks.iter().map(|t| self.context.inputs.tasks[*t].name.as_str()).collect();
         let configs = self.task_configs();
         let losses: Vec<_> = tasks.iter().map(|t| TaskConfig { weight: 1.0, ..configs[*t].clone() }).collect();
-        let settings = Settings(self.bench.data_fingerprint, &self.config.augment, net, train, names, losses);
-        let key = StageKey::new(&settings, self.bench.feed.evaluate_on)?;
+        let settings = Settings(self.context.data_fingerprint, &self.config.augment, net, train, names, losses);
+        let key = StageKey::new(&settings, self.context.inputs.evaluate_on)?;
         let (balance, probe, cache, adaptor_lr_factor) = (None, false, None, 1.0);
         Ok(Stage { name, seed, index, key, net, train, tasks, data_seed, balance, probe, cache, adaptor_lr_factor })
     }
@@ -246,8 +246,9 @@ impl<'a> Stages<'a> {
 
     /// Trains a stage on labels alone.
     fn labels(&mut self, stage: &Stage, init: u64, weighted: bool) -> Result<StageResult> {
-        let network = self.bench.network(stage, init)?;
-        let objective = LossTerms::of_objectives(self.bench.gpu, &self.goals(stage, weighted), &self.levels(&network))?;
+        let network = self.context.network(stage, init)?;
+        let objective =
+            LossTerms::of_objectives(self.context.gpu, &self.objectives(stage, weighted), &self.levels(&network))?;
         self.train(stage, vec![(network, objective)])
     }
 
@@ -257,33 +258,33 @@ impl<'a> Stages<'a> {
         if let Some(result) = self.finished(stage, &[])? {
             return Ok(result);
         }
-        let (bench, student) = (self.bench, &self.config.student);
+        let (context, student) = (self.context, &self.config.student);
         let own = self.stage(single.stage.clone(), stage.seed, &student.net, &student.train, stage.tasks.clone())?;
         let endings = [".safetensors", ".last.safetensors", ".ema.safetensors"];
         // Whether there is an average is up to the settings.
-        let kept = |ending: &&str| !ending.starts_with(".ema") || bench.path(&own, ending).exists();
+        let kept = |ending: &&str| !ending.starts_with(".ema") || context.path(&own, ending).exists();
         for ending in endings.into_iter().filter(kept) {
-            write_atomic(bench.path(stage, ending), &checkpoint::read(&bench.path(&own, ending))?)?;
+            write_atomic(context.path(stage, ending), &checkpoint::read(&context.path(&own, ending))?)?;
         }
-        let path = bench.path(&own, ".json");
+        let path = context.path(&own, ".json");
         let finished: Finished = checkpoint::from_json(&path, &String::from_utf8_lossy(&checkpoint::read(&path)?))?;
         let finished = Finished { result: StageResult { stage: stage.name.clone(), ..single.clone() }, ..finished };
         // Last, as it marks the stage as finished.
-        write_atomic(bench.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
+        write_atomic(context.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
         // Of an earlier version, interrupted while it trained this. A state that cannot be removed does no harm.
-        let _ = std::fs::remove_file(bench.path(stage, ".state.safetensors"));
+        let _ = std::fs::remove_file(context.path(stage, ".state.safetensors"));
         Ok(finished.result)
     }
 
     /// The result of a stage that was finished earlier, with teachers of these hashes.
     fn finished(&self, stage: &Stage, teachers: &[String]) -> Result<Option<StageResult>> {
-        let path = self.bench.path(stage, ".json");
+        let path = self.context.path(stage, ".json");
         if !path.exists() {
             return Ok(None);
         }
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
         let finished: Finished = checkpoint::from_json(&path, &text)?;
-        finished.check(self.bench, teachers, &path)?;
+        finished.check(self.context, teachers, &path)?;
         Ok(Some(finished.result))
     }
 
@@ -295,7 +296,7 @@ impl<'a> Stages<'a> {
             (self.on_event)(Event::Cached { label: &stage.label() });
             return Ok(result);
         }
-        let own = self.bench.path(stage, ".jsonl");
+        let own = self.context.path(stage, ".jsonl");
         let (on_event, journal) = (&mut *self.on_event, self.journal.unwrap_or(&own));
         truncate_partial_line(journal)?;
         let mut tell = |event: Event| {
@@ -305,7 +306,7 @@ impl<'a> Stages<'a> {
             on_event(event);
             Ok(())
         };
-        StageTrainer::open(self.bench, stage, networks, &mut tell)?.run()
+        StageTrainer::open(self.context, stage, networks, &mut tell)?.run()
     }
 }
 

@@ -15,16 +15,16 @@ use crate::{Error, Result};
 impl StageContext<'_> {
     /// The ready-made teachers of `[teacher.paths]`; read before any work starts.
     pub(crate) fn given_teachers(&self, config: &Config) -> Result<TeacherSet> {
-        let mut staff = TeacherSet::new(self.feed.tasks.len());
-        for (task, t) in self.feed.tasks.iter().enumerate() {
+        let mut teachers = TeacherSet::new(self.inputs.tasks.len());
+        for (task, t) in self.inputs.tasks.iter().enumerate() {
             for (i, path) in config.teacher.paths.get(&t.name).into_iter().flatten().enumerate() {
                 let (teacher, head) = self.given_teacher(path, task)?;
-                let number = staff.add(teacher);
+                let number = teachers.add(teacher);
                 let weight = config.teacher.weights.get(&t.name).and_then(|w| w.get(i)).copied().unwrap_or(1.0);
-                staff.assign(task, number, head, weight as f32);
+                teachers.assign(task, number, head, weight as f32);
             }
         }
-        Ok(staff)
+        Ok(teachers)
     }
 
     /// Refuses, before any work, layers that a teacher has not, and methods that look at every layer of trunks that have not as many.
@@ -71,7 +71,7 @@ impl StageContext<'_> {
                 true => ("layers", &settings.layers),
                 false => ("teacher_layers", &settings.teacher_layers),
             };
-            let used = self.feed.tasks.iter().enumerate().filter(|(_, t)| settings.serves(method, &t.name, t.kind));
+            let used = self.inputs.tasks.iter().enumerate().filter(|(_, t)| settings.serves(method, &t.name, t.kind));
             for ((k, task), tap) in
                 used.flat_map(|t| names.iter().filter_map(move |n| Some((t, FeatureSite::parse(n)?))))
             {
@@ -105,12 +105,12 @@ impl StageContext<'_> {
         let gpu = self.gpu;
         let mut file_hash = hash::fnv1a(&checkpoint::read(path)?);
         let (channels, heads) = (network.stage_channels(), network.head_channels());
-        let [h, w, _] = self.feed.image();
+        let [h, w, _] = self.inputs.image();
         let levels = network.detector_levels([h, w]);
         let mut network = network.freeze(gpu)?;
         for (head, known) in card.tasks.iter().enumerate() {
-            let target = only.or_else(|| self.feed.tasks.iter().position(|t| t.name == known.name));
-            let Some(target) = target.map(|t| &self.feed.targets[t]).filter(|t| t.task.kind == known.kind) else {
+            let target = only.or_else(|| self.inputs.tasks.iter().position(|t| t.name == known.name));
+            let Some(target) = target.map(|t| &self.inputs.targets[t]).filter(|t| t.task.kind == known.kind) else {
                 continue;
             };
             let moments = known.moments.unwrap_or((0.0, 1.0));
@@ -137,12 +137,12 @@ impl StageContext<'_> {
     /// one.
     fn given_teacher(&self, path: &Path, task: usize) -> Result<(Teacher, usize)> {
         let (network, card) = checkpoint::load(self.gpu, path)?;
-        let want = &self.feed.tasks[task];
+        let want = &self.inputs.tasks[task];
         let named = card.tasks.iter().position(|t| t.name == want.name);
         let head = named.or((card.tasks.len() == 1).then_some(0));
         let fits = |head: &usize| {
             let known = &card.tasks[*head];
-            (known.kind, &known.classes, card.image) == (want.kind, &want.classes, self.feed.image())
+            (known.kind, &known.classes, card.image) == (want.kind, &want.classes, self.inputs.image())
         };
         let Some(head) = head.filter(fits) else {
             let of = |kind: TaskKind, classes: &[String]| match classes.len() {
@@ -157,11 +157,11 @@ impl StageContext<'_> {
                 known.join(", "),
                 card.image,
                 of(want.kind, &want.classes),
-                self.feed.image()
+                self.inputs.image()
             );
             return Err(Error::checkpoint(path, message));
         };
-        if (&card.mean, &card.std) != (&self.feed.mean, &self.feed.std) {
+        if (&card.mean, &card.std) != (&self.inputs.mean, &self.inputs.std) {
             let message = "was trained on images normalised in another way; train it on the same data";
             return Err(Error::checkpoint(path, message));
         }

@@ -17,7 +17,7 @@ use crate::nn::Frozen;
 use crate::train::cache::encoding::Part;
 use crate::train::cache::store::{Key, Store};
 use crate::train::cache::{files, folder, parts_of};
-use crate::train::feed::Inputs;
+use crate::train::inputs::Inputs;
 use crate::train::stage::{StageContext, StageStore};
 use crate::{Error, Result};
 
@@ -44,15 +44,15 @@ pub fn verify(dir: &Path, part: f64, gpu: &Gpu) -> Result<Vec<Verified>> {
     let config = Config::load(&dir.join(names::CONFIG), &[])?;
     let data = dataset::load(&config)?;
     let data_fingerprint = data.fingerprint();
-    let feed = Inputs::of_run(&config, data);
-    let (shelf, stop) = (StageStore::Run(dir.to_path_buf()), AtomicBool::new(false));
-    let bench = StageContext { gpu, shelf, feed, data_fingerprint, stop: &stop };
+    let inputs = Inputs::of_run(&config, data);
+    let (store, stop) = (StageStore::Run(dir.to_path_buf()), AtomicBool::new(false));
+    let context = StageContext { gpu, store, inputs, data_fingerprint, stop: &stop };
     let files = files(&folder(dir))?;
     if files.is_empty() {
         return Ok(Vec::new());
     }
     let teachers = teachers(dir, &config)?;
-    files.iter().map(|file| one(file, part, &bench, &config, &teachers)).collect()
+    files.iter().map(|file| one(file, part, &context, &config, &teachers)).collect()
 }
 
 /// Every network that the run has trained so far: the hash of its file, and the file.
@@ -72,28 +72,33 @@ fn teachers(dir: &Path, config: &Config) -> Result<Vec<(String, PathBuf)>> {
 }
 
 /// The teacher of that hash: one that the run has trained, or a ready-made one as it speaks in this run.
-fn teacher(hash: &str, bench: &StageContext, config: &Config, trained: &[(String, PathBuf)]) -> Result<Option<Frozen>> {
+fn teacher(
+    hash: &str,
+    context: &StageContext,
+    config: &Config,
+    trained: &[(String, PathBuf)],
+) -> Result<Option<Frozen>> {
     if let Some((_, path)) = trained.iter().find(|(own, _)| own == hash) {
-        return Ok(bench.load_teacher(path)?.network);
+        return Ok(context.load_teacher(path)?.network);
     }
-    let given = bench.given_teachers(config)?.teachers;
+    let given = context.given_teachers(config)?.teachers;
     Ok(given.into_iter().find(|t| format!("{:016x}", t.file_hash) == hash).and_then(|t| t.network))
 }
 
 fn one(
     file: &Path,
     part: f64,
-    bench: &StageContext,
+    context: &StageContext,
     config: &Config,
     trained: &[(String, PathBuf)],
 ) -> Result<Verified> {
-    let (gpu, feed) = (bench.gpu, &bench.feed);
+    let (gpu, inputs) = (context.gpu, &context.inputs);
     let mut store = Store::existing(file, u64::MAX)?;
-    if store.header.data != format!("{:016x}", bench.data_fingerprint) {
+    if store.header.data != format!("{:016x}", context.data_fingerprint) {
         return Err(Error::data(file, "header", "was made from other data than data.root holds now; remove it"));
     }
     let missing = || Error::data(file, "header", "its teacher is not in this run's folder; remove the file");
-    let teacher = teacher(&store.header.teacher, bench, config, trained)?.ok_or_else(missing)?;
+    let teacher = teacher(&store.header.teacher, context, config, trained)?.ok_or_else(missing)?;
     let mut keys = store.keys();
     let answers = keys.len() as u64;
     let wanted = ((part * answers as f64).ceil() as usize).clamp(1, keys.len().max(1)).min(keys.len());
@@ -110,7 +115,7 @@ fn one(
     for chunk in keys.chunks(batch) {
         // As many at once as when they were kept; the last ones again and again.
         let shown: Vec<Key> = chunk.iter().cycle().take(batch).copied().collect();
-        let taught = TeacherOutputs::keep(teacher.infer(gpu, &pictures(gpu, feed, &shown)?)?, &spots)?;
+        let taught = TeacherOutputs::keep(teacher.infer(gpu, &pictures(gpu, inputs, &shown)?)?, &spots)?;
         let tensors = parts_of(&taught, &spots)?;
         let values = tensors.iter().map(|(_, t)| t.to_f32(gpu)).collect::<Result<Vec<_>>>()?;
         for (i, key) in chunk.iter().enumerate() {
@@ -128,14 +133,14 @@ fn one(
 }
 
 /// The pictures of these keys as a teacher sees them.
-fn pictures(gpu: &Gpu, feed: &Inputs, keys: &[Key]) -> Result<crate::tensor::Tensor> {
+fn pictures(gpu: &Gpu, inputs: &Inputs, keys: &[Key]) -> Result<crate::tensor::Tensor> {
     let indices: Vec<u32> = keys.iter().map(|k| k.sample).collect();
-    if let Some(bad) = indices.iter().find(|i| **i as usize >= feed.train.len()) {
-        return Err(Error::Invalid(format!("the cache knows sample {bad} of {}; remove it", feed.train.len())));
+    if let Some(bad) = indices.iter().find(|i| **i as usize >= inputs.train.len()) {
+        return Err(Error::Invalid(format!("the cache knows sample {bad} of {}; remove it", inputs.train.len())));
     }
-    let split = feed.train.gather(&indices);
+    let split = inputs.train.gather(&indices);
     let draws = keys.iter().map(Key::draw).collect();
     let batch = Batch { images: split.images.pixels, labels: split.labels, draws, valid: indices.len(), indices };
-    let place = feed.place(gpu, &batch, &[])?;
-    feed.training_input(gpu, &place)
+    let place = inputs.place(gpu, &batch, &[])?;
+    inputs.training_input(gpu, &place)
 }

@@ -15,7 +15,7 @@ use crate::kernels::augment;
 use crate::metrics::TaskResult;
 use crate::predict::answer::TaskPrediction;
 use crate::tensor::Tensor;
-use crate::train::feed::Inputs;
+use crate::train::inputs::Inputs;
 use crate::train::stage::Finished;
 use crate::{Error, Result};
 
@@ -95,8 +95,8 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let folders = seeds(dir)?;
     let data = load_data(&config)?;
     let fingerprint = format!("{:016x}", data.fingerprint());
-    let feed = Inputs::of_run(&config, data);
-    let images = feed.split(split)?;
+    let inputs = Inputs::of_run(&config, data);
+    let images = inputs.split(split)?;
     let one = |(seed, folder): (u64, PathBuf)| {
         let path = weights(&folder, model)?;
         let stage = model.strip_suffix(".last").or(model.strip_suffix(".ema")).unwrap_or(model);
@@ -113,15 +113,15 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
         let heads = card
             .tasks
             .iter()
-            .map(|t| feed.tasks.iter().position(|d| (&d.name, d.kind, &d.classes) == (&t.name, t.kind, &t.classes)));
+            .map(|t| inputs.tasks.iter().position(|d| (&d.name, d.kind, &d.classes) == (&t.name, t.kind, &t.classes)));
         let heads: Option<Vec<usize>> = heads.collect();
         let heads =
             heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
-        let results = feed.evaluate(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
+        let results = inputs.evaluate(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
         let tasks = card.tasks.iter().zip(results).map(|(t, r)| (t.name.clone(), r)).collect();
         let files = images.originals.as_ref().map_or_else(Vec::new, |o| o.files.clone());
         let (model, split, images) = (model.into(), split.into(), images.len());
-        Ok(Evaluation { model, seed, split, images, files, evaluate_on: feed.evaluate_on, tasks })
+        Ok(Evaluation { model, seed, split, images, files, evaluate_on: inputs.evaluate_on, tasks })
     };
     folders.into_iter().map(one).collect()
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::Task;
+use crate::{Error, Result};
+
 /// How much a task counts, and what its loss is.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "train", derive(serde::Serialize))]
@@ -20,6 +23,27 @@ pub struct TaskConfig {
     /// How much the positive answers count, of each attribute.
     #[cfg_attr(feature = "train", serde(skip_serializing_if = "Option::is_none"))]
     pub pos_weight: Option<ClassWeights>,
+}
+
+impl TaskConfig {
+    /// Refuses lists that have not a number for each name of `task`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the key and the names.
+    pub fn check(&self, task: &Task) -> Result<()> {
+        for (key, weights) in [("class_weights", &self.class_weights), ("pos_weight", &self.pos_weight)] {
+            let Some(ClassWeights::List(list)) = weights else { continue };
+            let (name, have, names) = (&task.name, list.len(), &task.classes);
+            if have != names.len() {
+                return Err(Error::Invalid(format!(
+                    "tasks.{name}.{key} has {have} numbers for {} names: {}",
+                    names.len(),
+                    names.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for TaskConfig {

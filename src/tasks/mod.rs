@@ -59,6 +59,7 @@ pub(crate) trait Rules: Sync {
     fn tally(&self, gpu: &Gpu, target: &TaskTarget) -> Result<Box<dyn Tally>>;
 
     /// What a head's output for one image says.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "read by stored networks alone"))]
     fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput>;
 }
 

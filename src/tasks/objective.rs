@@ -56,7 +56,7 @@ impl TaskObjective<'_> {
         let classes = self.task.classes.len();
         Ok(match &self.config.class_weights {
             None => None,
-            Some(ClassWeights::List(list)) => Some(self.listed("class_weights", list)?),
+            Some(ClassWeights::List(list)) => Some(self.listed(list)?),
             Some(ClassWeights::Rule(_)) => {
                 let all: u64 = self.frequencies.iter().sum();
                 // A class that never occurs is in no label, so its weight does not matter.
@@ -70,7 +70,7 @@ impl TaskObjective<'_> {
     pub(super) fn pos_weight(&self) -> Result<Option<Vec<f32>>> {
         Ok(match &self.config.pos_weight {
             None => None,
-            Some(ClassWeights::List(list)) => Some(self.listed("pos_weight", list)?),
+            Some(ClassWeights::List(list)) => Some(self.listed(list)?),
             Some(ClassWeights::Rule(_)) => {
                 let (yes, no) = self.frequencies.split_at(self.task.classes.len());
                 // One that never holds, or always does, has nothing to be balanced.
@@ -81,14 +81,9 @@ impl TaskObjective<'_> {
     }
 
     /// The weights of a list that has one for each name of the task.
-    fn listed(&self, key: &str, list: &[f64]) -> Result<Vec<f32>> {
-        let names = &self.task.classes;
-        if list.len() == names.len() {
-            return Ok(list.iter().map(|w| *w as f32).collect());
-        }
-        let (name, have) = (&self.task.name, list.len());
-        let message = format!("tasks.{name}.{key} has {have} numbers for {} names: {}", names.len(), names.join(", "));
-        Err(Error::Invalid(message))
+    fn listed(&self, list: &[f64]) -> Result<Vec<f32>> {
+        self.config.check(self.task)?;
+        Ok(list.iter().map(|w| *w as f32).collect())
     }
 }
 

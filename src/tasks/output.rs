@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+#[cfg(feature = "train")]
 use crate::data::letterbox::Letterbox;
 use crate::geometry::Rect;
 
@@ -66,6 +67,7 @@ pub struct DetectedObject {
 
 impl TaskOutput {
     /// An answer about a canvas, as one about the image that lies on it.
+    #[cfg(feature = "train")]
     pub(crate) fn back(self, place: &Letterbox) -> Self {
         match self {
             TaskOutput::Mask { names, classes, .. } => {

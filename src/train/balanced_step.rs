@@ -14,8 +14,8 @@ use crate::nn::{Context, Features, Mode, Network};
 use crate::params::Params;
 use crate::tape::{Redirect, Tape, Var};
 use crate::tensor::{GradTarget, Tensor};
-use crate::train::feed::{BatchSlot, Inputs};
 use crate::train::heads::Heads;
+use crate::train::inputs::{BatchSlot, Inputs};
 use crate::train::terms::LossTerms;
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ pub(crate) enum Level {
 /// What takes part in a step.
 pub(crate) struct BalancedStep<'a> {
     pub gpu: &'a Gpu,
-    pub feed: &'a Inputs,
+    pub inputs: &'a Inputs,
     pub network: &'a Network,
     pub objective: &'a LossTerms,
     /// The terms of each group.
@@ -73,12 +73,12 @@ impl BalancedStep<'_> {
     /// Runs the trunk, the heads and the losses on the batch in `place`; losses go to `log`.
     pub(crate) fn run(&self, place: &BatchSlot, log: &LossLog) -> Result<PendingStep> {
         let gpu = self.gpu;
-        let x = self.feed.training_input(gpu, place)?;
+        let x = self.inputs.training_input(gpu, place)?;
         let taught = self.teach(&x)?;
         let mut trunk = Tape::new();
         let features = self.network.features(gpu, &mut trunk, Mode::Train, &Var::constant(x))?;
         let outputs = self.outputs(&features)?;
-        let labels = self.feed.training_labels(gpu, place)?;
+        let labels = self.inputs.training_labels(gpu, place)?;
         let mut run = Heads::new(self.network, Mode::Train);
         let head_grads = self.network.head_grads()?;
         let heads = GradientRows::new(gpu, self.groups(), head_grads.len())?;
@@ -198,9 +198,9 @@ impl BalancedStep<'_> {
 
     /// The second half: every gradient, with the groups weighted by `weights` `[groups]`, those of the heads and of what is
     /// trained beside the network by `own` `[groups]`.
-    pub(crate) fn combine(&self, judged: PendingStep, weights: &Tensor, own: &Tensor) -> Result<()> {
+    pub(crate) fn combine(&self, pending: PendingStep, weights: &Tensor, own: &Tensor) -> Result<()> {
         let (gpu, from) = (self.gpu, self.network.shared_grads()?);
-        let PendingStep { mut trunk, outputs, shared, heads, beside, .. } = judged;
+        let PendingStep { mut trunk, outputs, shared, heads, beside, .. } = pending;
         match shared {
             Some(rows) => rows.combine(gpu, weights, &GradTarget::fresh(from))?,
             None => {
@@ -221,10 +221,10 @@ impl BalancedStep<'_> {
     /// they are.
     pub(crate) fn losses(&self, place: &BatchSlot, log: &LossLog) -> Result<()> {
         let gpu = self.gpu;
-        let x = self.feed.training_input(gpu, place)?;
+        let x = self.inputs.training_input(gpu, place)?;
         let taught = self.teach(&x)?;
         let mut tape = Tape::off();
-        let labels = self.feed.training_labels(gpu, place)?;
+        let labels = self.inputs.training_labels(gpu, place)?;
         let features = self.network.features(gpu, &mut tape, Mode::TrainNoStats, &Var::constant(x))?;
         let all: Vec<usize> = self.groups.iter().flatten().copied().collect();
         let mut losses = LossRecorder { gpu, tape: &mut tape, log };

@@ -12,7 +12,7 @@ use crate::nn::{Frozen, Network};
 use crate::tape::{Tape, Var};
 use crate::tasks::{Seen, TaskTarget};
 use crate::tensor::Tensor;
-use crate::train::feed::Inputs;
+use crate::train::inputs::Inputs;
 use crate::train::learner::Learner;
 use crate::train::terms::LossTerms;
 

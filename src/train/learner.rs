@@ -8,7 +8,7 @@ use crate::optim::{Optimizer, Rule};
 use crate::params::Params;
 use crate::train::average::WeightAverage;
 use crate::train::balancing::Balancing;
-use crate::train::terms::LossTerms;
+use crate::train::terms::{LossTerms, Term};
 use crate::{Error, Result};
 
 /// Steps whose losses the log holds: reading them waits for the GPU.
@@ -30,6 +30,11 @@ pub struct Learner {
     pub(crate) balancing: Option<Balancing>,
     /// Something that a recorded step holds as a constant has changed.
     pub(super) changed: bool,
+    /// What the terms' weights were multiplied by for their strength beside the labels; 0 where that could not be told yet. Empty before
+    /// the first step.
+    pub(crate) scales: Vec<f32>,
+    /// Whether an epoch is under way in which terms are still scaled.
+    scaling: bool,
     /// The terms' values summed over the steps since [`Learner::mean_losses`] was asked, and how many those are.
     totals: (Vec<f64>, usize),
     /// The same of the epoch under way.
@@ -63,6 +68,8 @@ impl Learner {
             average: None,
             balancing: None,
             changed: false,
+            scales: Vec::new(),
+            scaling: true,
             totals: Default::default(),
             epoch: Default::default(),
         })
@@ -125,6 +132,7 @@ impl Learner {
     }
 
     /// Learned values beside the network.
+    #[cfg(feature = "train")]
     pub(crate) fn count_extra(&self) -> usize {
         self.extra.iter().map(|group| group.params.count()).sum()
     }
@@ -134,7 +142,7 @@ impl Learner {
     /// # Errors
     /// As [`Learner::mean_losses`].
     pub fn begin_epoch(&mut self, gpu: &Gpu, epoch: usize, epochs: usize) -> Result<()> {
-        self.changed |= self.terms.advance(epoch, epochs);
+        self.advance(epoch, epochs);
         self.flush(gpu)?;
         let (sums, steps) = std::mem::take(&mut self.epoch);
         if let Some(balancing) = self.balancing.as_mut().filter(|_| steps > 0) {
@@ -142,6 +150,43 @@ impl Learner {
             balancing.end_epoch(&self.terms, &means)?;
         }
         Ok(())
+    }
+
+    /// Lets warm-ups and what is annealed go on to epoch number `epoch`, from 0, of so many.
+    pub(crate) fn advance(&mut self, epoch: usize, epochs: usize) {
+        self.changed |= self.terms.advance(epoch, epochs);
+        self.scaling = epoch == 0;
+    }
+
+    /// Whether there are terms to be scaled whose scale is not known.
+    pub(crate) fn wants_scales(&self) -> bool {
+        let open = match self.scales.as_slice() {
+            [] => self.terms.terms().iter().any(Term::is_scaled),
+            known => known.contains(&0.0),
+        };
+        self.scaling && open
+    }
+
+    /// Scales the terms by the products of their gradients ([`LossTerms::scales`]), which become those of the scaled terms.
+    pub(crate) fn scale(&mut self, products: &mut [f64]) {
+        self.scales.resize(self.terms.names().len(), 0.0);
+        let mut found = self.terms.scales(products);
+        let known = found.iter_mut().zip(&self.scales).filter(|(_, known)| **known != 0.0);
+        known.for_each(|(scale, _)| *scale = 0.0);
+        self.scales.iter_mut().zip(&found).for_each(|(known, scale)| *known += scale);
+        self.terms.scale(&found);
+        self.changed |= found.iter().any(|scale| ![0.0, 1.0].contains(scale));
+        let by = |i: usize| if found[i] == 0.0 { 1.0 } else { f64::from(found[i]) };
+        for (i, product) in products.iter_mut().enumerate() {
+            *product *= by(i / found.len()) * by(i % found.len());
+        }
+    }
+
+    /// Goes on with scales that were found before.
+    #[cfg(feature = "train")]
+    pub(crate) fn restore_scales(&mut self, scales: &[f32]) {
+        self.terms.scale(scales);
+        self.scales = scales.to_vec();
     }
 
     /// Begins a step: what changes from step to step is written.
@@ -170,21 +215,33 @@ impl Learner {
         if self.log.is_empty() {
             return Ok(());
         }
-        let rows = self.log.take(gpu)?;
+        let last = self.steps();
+        let rows = self.take_losses(gpu, |later| format!("step {}", last - later as u64))?;
         for (sums, steps) in [&mut self.totals, &mut self.epoch] {
             sums.resize(self.terms.names().len(), 0.0);
             *steps += rows.len();
         }
         for row in &rows {
-            if let Some((value, name)) = row.iter().zip(self.terms.names()).find(|(value, _)| !value.is_finite()) {
-                let at = format!("one of the {} steps before step {}", rows.len(), self.steps() + 1);
-                return Err(Error::NonFinite { what: format!("the loss {name}"), value: *value, at });
-            }
             for (sums, _) in [&mut self.totals, &mut self.epoch] {
                 sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
             }
         }
         Ok(())
+    }
+
+    /// The terms' values of the steps that the log holds, which it then no longer does. Waits for the GPU.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] for the first that is not finite; `at` says where a step was that so many others followed.
+    pub(crate) fn take_losses(&mut self, gpu: &Gpu, at: impl Fn(usize) -> String) -> Result<Vec<Vec<f32>>> {
+        let rows = self.log.take(gpu)?;
+        for (i, row) in rows.iter().enumerate() {
+            if let Some((value, name)) = row.iter().zip(self.terms.names()).find(|(value, _)| !value.is_finite()) {
+                let (what, at) = (format!("the loss {name}"), at(rows.len() - 1 - i));
+                return Err(Error::NonFinite { what, value: *value, at });
+            }
+        }
+        Ok(rows)
     }
 
     /// Ends a step, the same dispatches each time: everything moves along its gradient, and methods keep what later steps need.

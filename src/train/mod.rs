@@ -52,10 +52,10 @@ pub(crate) mod cache;
 mod evaluate;
 #[cfg(feature = "train")]
 pub mod event;
-pub(crate) mod feed;
 #[cfg(feature = "train")]
 mod gradient_stats;
 mod heads;
+pub(crate) mod inputs;
 #[cfg(feature = "train")]
 pub(crate) mod journal;
 mod layers;
@@ -74,7 +74,7 @@ pub(crate) mod step;
 pub(crate) mod teacher_set;
 pub(crate) mod terms;
 
-pub use feed::Inputs;
+pub use inputs::Inputs;
 pub use learner::Learner;
 pub use step::StepRecorder;
 pub use teacher_set::Teacher;

@@ -24,16 +24,15 @@ use crate::train::result::StageResult;
 use crate::train::stage::{Finished, Stage, StageContext, rule, schedule};
 use crate::train::state::{Progress, Standing, count_beside};
 use crate::train::step::{Parts, RecordedStep};
-use crate::train::terms::{LossTerms, Term};
+use crate::train::terms::LossTerms;
 use crate::{Error, Result};
 
 /// A stage, what it trains, and how far it is.
 pub(crate) struct StageTrainer<'a> {
-    bench: &'a StageContext<'a>,
+    context: &'a StageContext<'a>,
     stage: &'a Stage<'a>,
     /// The student first, then networks that learn along with it.
     learners: Vec<Learner>,
-    balancing: Option<Balancing>,
     journal: &'a mut dyn FnMut(Event) -> Result<()>,
     schedule: Schedule,
     /// What an epoch goes through: where nobody teaches, samples that have a label.
@@ -42,7 +41,7 @@ pub(crate) struct StageTrainer<'a> {
     steps: usize,
     progress: Progress,
     state: PathBuf,
-    cycle: Option<RecordedStep>,
+    recorded: Option<RecordedStep>,
     cache: Option<TeacherCache>,
 }
 
@@ -53,12 +52,12 @@ impl<'a> StageTrainer<'a> {
     /// # Errors
     /// [`Error::Checkpoint`] for a stored state of other data or teachers, [`Error::Invalid`] without a network.
     pub(crate) fn open(
-        bench: &'a StageContext<'a>,
+        context: &'a StageContext<'a>,
         stage: &'a Stage<'a>,
         networks: Vec<(Network, LossTerms)>,
         journal: &'a mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Self> {
-        let (gpu, train) = (bench.gpu, stage.train);
+        let (gpu, train) = (context.gpu, stage.train);
         let clip_norm = train.clip_norm.map(|norm| norm as f32);
         let learner = |(network, terms): (Network, LossTerms)| {
             let learner = Learner::new(gpu, network, terms, rule(train), clip_norm)?;
@@ -72,39 +71,39 @@ impl<'a> StageTrainer<'a> {
         let Some(first) = learners.first() else { return Err(Error::Invalid("a stage without a network".into())) };
         let taught = !first.terms.teachers().is_empty();
         let samples = match taught || learners.len() > 1 {
-            false => bench.feed.train.labelled(&stage.tasks),
-            true => (0..bench.feed.train.len() as u32).collect(),
+            false => context.inputs.train.labelled(&stage.tasks),
+            true => (0..context.inputs.train.len() as u32).collect(),
         };
         let steps = Loader::train_steps(samples.len(), train.batch);
-        let state = bench.path(stage, ".state.safetensors");
-        let fresh = Progress::new(bench.data_fingerprint, first.terms.fingerprints(), first.terms.names().len());
+        let state = context.path(stage, ".state.safetensors");
+        let fresh = Progress::new(context.data_fingerprint, first.terms.fingerprints(), first.terms.names().len());
         let progress = fresh.resume(gpu, &state, &mut learners)?;
-        let terms = &mut learners[0].terms;
-        terms.scale(&progress.scales);
+        learners[0].restore_scales(&progress.scales);
+        let terms = &learners[0].terms;
         let seed = seed::derive(stage.data_seed, "balance");
         let mut balancing = match stage.balance {
-            Some(config) => Balancing::new(config, terms, &bench.task_names(stage), seed)?,
+            Some(config) => Balancing::new(config, terms, &context.task_names(stage), seed)?,
             None => None,
         };
         if let (Some(balancing), Some(stored)) = (&mut balancing, &progress.balance) {
             balancing.restore(stored)?;
         }
-        let cache = |config| TeacherCache::new(config, bench.shelf.cache(), bench.data_fingerprint);
+        learners[0].balancing = balancing;
+        let cache = |config| TeacherCache::new(config, context.store.cache(), context.data_fingerprint);
         let cache = stage.cache.filter(|_| taught).map(cache);
         let schedule = schedule(train, steps);
-        let cycle = None;
+        let recorded = None;
         Ok(StageTrainer {
-            bench,
+            context,
             stage,
             learners,
-            balancing,
             journal,
             schedule,
             samples,
             steps,
             progress,
             state,
-            cycle,
+            recorded,
             cache,
         })
     }
@@ -116,7 +115,7 @@ impl<'a> StageTrainer<'a> {
 
     /// Trains to the end, then tests.
     pub(crate) fn run(mut self) -> Result<StageResult> {
-        let [h, w, _] = self.bench.feed.image();
+        let [h, w, _] = self.context.inputs.image();
         let (epoch, step) = (self.progress.epoch, self.progress.step);
         let student = &self.learners[0].network;
         (self.journal)(Event::Stage {
@@ -139,20 +138,16 @@ impl<'a> StageTrainer<'a> {
 
     /// The rest of the epoch under way; gives the last learning rate.
     fn epoch(&mut self, clock: &Instant) -> Result<f32> {
-        let feed = &self.bench.feed;
+        let inputs = &self.context.inputs;
         let (epoch, epochs) = (self.progress.epoch, self.stage.train.epochs);
-        let all = self.learners.iter_mut().map(|learner| learner.terms.advance(epoch, epochs));
-        // Each of them is to be told, so nothing ends at the first that has changed.
-        if all.fold(false, |any, one| any | one) {
-            self.cycle.iter_mut().for_each(RecordedStep::forget);
-        }
+        self.learners.iter_mut().for_each(|learner| learner.advance(epoch, epochs));
         let epoch_seed = seed::derive_n(self.stage.data_seed, self.progress.epoch as u64);
         let first = self.progress.step;
-        let (split, batch) = (feed.train.clone(), self.stage.train.batch);
-        let loader = Loader::train_among(split, &self.samples, batch, epoch_seed, feed.augment, first);
+        let (split, batch) = (inputs.train.clone(), self.stage.train.batch);
+        let loader = Loader::train_among(split, &self.samples, batch, epoch_seed, inputs.augment, first);
         let mut lr = self.schedule.at((self.progress.epoch * self.steps + first).saturating_sub(1));
         for batch in loader {
-            if self.bench.stop.load(Ordering::Relaxed) {
+            if self.context.stop.load(Ordering::Relaxed) {
                 self.flush_losses()?;
                 self.progress.seconds += clock.elapsed().as_secs_f64();
                 self.save()?;
@@ -160,7 +155,6 @@ impl<'a> StageTrainer<'a> {
             }
             lr = self.schedule.at(self.progress.epoch * self.steps + self.progress.step);
             self.step(&batch, lr)?;
-            self.learners.iter_mut().for_each(|learner| learner.log.advance());
             self.progress.step += 1;
             if self.student().log.full() {
                 self.flush_losses()?;
@@ -172,40 +166,38 @@ impl<'a> StageTrainer<'a> {
 
     /// One step: what changes is written, then the work is done plainly, recorded or replayed.
     fn step(&mut self, batch: &Batch, lr: f32) -> Result<()> {
-        let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
-        let mut cycle = match self.cycle.take() {
-            Some(cycle) if cycle.fits(batch) => {
-                cycle.write(gpu, batch)?;
-                cycle
+        let (gpu, inputs) = (self.context.gpu, &self.context.inputs);
+        let mut recorded = match self.recorded.take() {
+            Some(recorded) if recorded.fits(batch) => {
+                recorded.write(gpu, batch)?;
+                recorded
             }
-            _ => RecordedStep::new(gpu, feed, batch, &self.stage.tasks, self.balancing.is_some())?,
+            _ => RecordedStep::new(gpu, inputs, batch, &self.stage.tasks, self.student().balancing.is_some())?,
         };
-        let taught = self.teach(&mut cycle, batch)?;
-        self.measure(&mut cycle, taught.as_deref())?;
-        self.learners.iter_mut().try_for_each(|learner| learner.prepare(gpu, lr))?;
-        let parts = Parts { gpu, feed, learners: &self.learners, taught: taught.as_deref() };
-        let done = cycle.run(&parts, self.balancing.as_mut());
+        let taught = self.teach(&mut recorded, batch)?;
+        self.measure(&recorded, taught.as_deref())?;
+        let done = recorded.take((gpu, inputs), &mut self.learners, taught.as_deref(), lr);
         let at = || self.place(self.progress.step + 1);
         done.map_err(|e| match e {
             Error::NonFinite { what, value, .. } => Error::NonFinite { what, value, at: at() },
             other => other,
         })?;
-        self.cycle = Some(cycle);
+        self.recorded = Some(recorded);
         Ok(())
     }
 
     /// The teachers' answers about the batch, where there is a cache.
-    fn teach(&mut self, cycle: &mut RecordedStep, batch: &Batch) -> Result<Option<Vec<TeacherOutputs>>> {
+    fn teach(&mut self, recorded: &mut RecordedStep, batch: &Batch) -> Result<Option<Vec<TeacherOutputs>>> {
         let Some(cache) = &mut self.cache else { return Ok(None) };
-        let (gpu, feed) = (self.bench.gpu, &self.bench.feed);
-        let parts = Parts { gpu, feed, learners: &self.learners, taught: None };
+        let (gpu, inputs) = (self.context.gpu, &self.context.inputs);
+        let parts = Parts { gpu, inputs, learners: &self.learners, taught: None };
         let objective = &self.learners[0].terms;
-        let size = (batch.indices.len(), feed.train.len(), self.stage.train.epochs);
+        let size = (batch.indices.len(), inputs.train.len(), self.stage.train.epochs);
         let journal = &mut *self.journal;
         let mut open = |cache: &mut TeacherCache, taught: &[TeacherOutputs]| {
-            cache.open(objective, taught, size, &feed.augment, &mut |text| journal(Event::Note { text: &text }))
+            cache.open(objective, taught, size, &inputs.augment, &mut |text| journal(Event::Note { text: &text }))
         };
-        cycle.teach(&parts, cache, batch, &mut open).map(Some)
+        recorded.teach(&parts, cache, batch, &mut open).map(Some)
     }
 
     /// Brings the losses of the last steps back, refuses what is not finite, and tells of the progress.
@@ -213,27 +205,17 @@ impl<'a> StageTrainer<'a> {
         if self.student().log.is_empty() {
             return Ok(());
         }
-        let gpu = self.bench.gpu;
-        let rows = self.learners[0].log.take(gpu)?;
+        let (stage, gpu) = (self.stage.label(), self.context.gpu);
+        let (epoch, step) = (self.progress.epoch + 1, self.progress.step);
+        let place = |later: usize| format!("{stage}, epoch {epoch}, step {}", step - later);
+        let rows = self.learners[0].take_losses(gpu, place)?;
         for (k, peer) in self.learners.iter_mut().enumerate().skip(1) {
-            let values = peer.log.take(gpu)?;
-            let names = peer.terms.names();
-            let bad = values.iter().flat_map(|row| row.iter().zip(names)).find(|(value, _)| !value.is_finite());
-            if let Some((value, name)) = bad {
-                let (what, at) = (format!("the loss {name} of peer {k}"), self.stage.label());
-                return Err(Error::NonFinite { what, value: *value, at });
-            }
+            peer.take_losses(gpu, |later| format!("peer {k} of {}", place(later)))?;
         }
         let factors = self.student().terms.factors();
         let mut total = 0.0;
-        for (i, row) in rows.iter().enumerate() {
-            for ((value, name), factor) in row.iter().zip(self.learners[0].terms.names()).zip(&factors) {
-                if !value.is_finite() {
-                    let at = self.place(self.progress.step + 1 + i - rows.len());
-                    return Err(Error::NonFinite { what: format!("the loss {name}"), value: *value, at });
-                }
-                total += value * factor;
-            }
+        for row in &rows {
+            row.iter().zip(&factors).for_each(|(value, factor)| total += value * factor);
             self.progress.add(row);
         }
         let (loss, images) = (total / rows.len() as f32, rows.len() * self.stage.train.batch);
@@ -247,17 +229,17 @@ impl<'a> StageTrainer<'a> {
 
     /// Measures the epoch's weights on the validation split, keeps them if they are the best, and closes the epoch.
     fn validate(&mut self, clock: &Instant, lr: f32) -> Result<()> {
-        let (gpu, bench, stage) = (self.bench.gpu, self.bench, self.stage);
+        let (gpu, context, stage) = (self.context.gpu, self.context, self.stage);
         let training = self.progress.seconds + clock.elapsed().as_secs_f64();
         self.progress.step_times.push(1e3 * training / self.steps as f64);
         let frozen = self.student().network.freeze(gpu)?;
-        let (feed, batch) = (&bench.feed, stage.train.batch);
+        let (inputs, batch) = (&context.inputs, stage.train.batch);
         let (val, loss) =
-            feed.evaluate_with_loss(gpu, &frozen, &feed.val, &stage.tasks, batch, &self.student().terms)?;
+            inputs.evaluate_with_loss(gpu, &frozen, &inputs.val, &stage.tasks, batch, &self.student().terms)?;
         let standing =
-            Standing { score: feed.selection(&stage.tasks, &val), loss: Some(loss).filter(|l| l.is_finite()) };
+            Standing { score: inputs.selection(&stage.tasks, &val), loss: Some(loss).filter(|l| l.is_finite()) };
         let ema_val = match self.student().averaged() {
-            Some(average) => feed.evaluate(gpu, &average.freeze(gpu)?, &feed.val, &stage.tasks, batch)?,
+            Some(average) => inputs.evaluate(gpu, &average.freeze(gpu)?, &inputs.val, &stage.tasks, batch)?,
             None => Vec::new(),
         };
         let best = self.progress.epoch == 0 || standing.replaces(&self.progress.best);
@@ -268,12 +250,13 @@ impl<'a> StageTrainer<'a> {
         self.progress.last = standing.score;
         if best {
             self.progress.best = standing;
-            let card = bench.card(stage, &self.student().network, self.progress.epoch, standing.score)?;
-            checkpoint::save(gpu, &bench.path(stage, ".safetensors"), &self.student().network, &card)?;
+            let card = context.card(stage, &self.student().network, self.progress.epoch, standing.score)?;
+            checkpoint::save(gpu, &context.path(stage, ".safetensors"), &self.student().network, &card)?;
         }
         let means = self.progress.means();
-        let weights = match &mut self.balancing {
-            Some(balancing) => balancing.end_epoch(&self.learners[0].terms, &means)?.into_iter().collect(),
+        let Learner { balancing, terms, .. } = &mut self.learners[0];
+        let weights = match balancing {
+            Some(balancing) => balancing.end_epoch(terms, &means)?.into_iter().collect(),
             None => BTreeMap::new(),
         };
         let record = EpochRecord {
@@ -286,8 +269,8 @@ impl<'a> StageTrainer<'a> {
             weights,
             gradient_norms: self.progress.gradient_norms.take(),
             val_loss: standing.loss,
-            val: bench.task_names(stage).iter().zip(&val).map(|(t, r)| (t.to_string(), r.scores.clone())).collect(),
-            ema_val: bench.task_names(stage).iter().zip(ema_val).map(|(t, r)| (t.to_string(), r.scores)).collect(),
+            val: context.task_names(stage).iter().zip(&val).map(|(t, r)| (t.to_string(), r.scores.clone())).collect(),
+            ema_val: context.task_names(stage).iter().zip(ema_val).map(|(t, r)| (t.to_string(), r.scores)).collect(),
             best,
             seconds: self.progress.seconds + clock.elapsed().as_secs_f64(),
             images_per_second: (self.steps * stage.train.batch) as f64 / training.max(1e-9),
@@ -298,23 +281,24 @@ impl<'a> StageTrainer<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
-        self.progress.balance = self.balancing.as_ref().map(Balancing::state);
-        self.progress.save(self.bench.gpu, &self.state, &self.learners)
+        self.progress.scales.clone_from(&self.learners[0].scales);
+        self.progress.balance = self.student().balancing.as_ref().map(Balancing::state);
+        self.progress.save(self.context.gpu, &self.state, &self.learners)
     }
 
     /// Tests the best and the last weights and stores the result, which marks the stage as finished.
     fn finish(self) -> Result<StageResult> {
-        let (clock, gpu, bench, stage) = (Instant::now(), self.bench.gpu, self.bench, self.stage);
-        let card = bench.card(stage, &self.student().network, self.progress.epoch, self.progress.last)?;
-        checkpoint::save(gpu, &bench.path(stage, ".last.safetensors"), &self.student().network, &card)?;
+        let (clock, gpu, context, stage) = (Instant::now(), self.context.gpu, self.context, self.stage);
+        let card = context.card(stage, &self.student().network, self.progress.epoch, self.progress.last)?;
+        checkpoint::save(gpu, &context.path(stage, ".last.safetensors"), &self.student().network, &card)?;
         // What is tested is what lies on disk.
-        let best = checkpoint::load(gpu, &bench.path(stage, ".safetensors"))?.0.freeze(gpu)?;
-        let [h, w, _] = bench.feed.image();
+        let best = checkpoint::load(gpu, &context.path(stage, ".safetensors"))?.0.freeze(gpu)?;
+        let [h, w, _] = context.inputs.image();
         let (best, last) = (self.test(&best)?, self.test(&self.student().network.freeze(gpu)?)?);
         let ema = match self.student().averaged() {
             Some(average) => {
                 let card = ModelCard { val_score: None, ..card };
-                checkpoint::save(gpu, &bench.path(stage, ".ema.safetensors"), average, &card)?;
+                checkpoint::save(gpu, &context.path(stage, ".ema.safetensors"), average, &card)?;
                 self.test(&average.freeze(gpu)?)?
             }
             None => BTreeMap::new(),
@@ -333,9 +317,9 @@ impl<'a> StageTrainer<'a> {
             last,
             ema,
         };
-        let (data, teachers) = (format!("{:016x}", bench.data_fingerprint), self.student().terms.fingerprints());
-        let finished = Finished { data, teachers, evaluate_on: bench.feed.evaluate_on, result };
-        write_atomic(bench.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
+        let (data, teachers) = (format!("{:016x}", context.data_fingerprint), self.student().terms.fingerprints());
+        let finished = Finished { data, teachers, evaluate_on: context.inputs.evaluate_on, result };
+        write_atomic(context.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
         let result = finished.result;
         // The result is there, so a state that cannot be removed does no harm.
         let _ = std::fs::remove_file(&self.state);
@@ -349,8 +333,9 @@ impl<'a> StageTrainer<'a> {
     }
 
     fn test(&self, network: &Frozen) -> Result<BTreeMap<String, TaskResult>> {
-        let (bench, stage) = (self.bench, self.stage);
-        let all = bench.feed.evaluate(bench.gpu, network, &bench.feed.test, &stage.tasks, stage.train.batch)?;
-        Ok(bench.task_names(stage).into_iter().map(String::from).zip(all).collect())
+        let (context, stage) = (self.context, self.stage);
+        let all =
+            context.inputs.evaluate(context.gpu, network, &context.inputs.test, &stage.tasks, stage.train.batch)?;
+        Ok(context.task_names(stage).into_iter().map(String::from).zip(all).collect())
     }
 }

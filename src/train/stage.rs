@@ -13,7 +13,7 @@ use crate::kernels::optimizer::{Adam, Sgd};
 use crate::nn::{Init, Network, NetworkSpec};
 use crate::optim::{Curve, Rule, Schedule};
 use crate::tasks::rules;
-use crate::train::feed::Inputs;
+use crate::train::inputs::Inputs;
 use crate::train::result::StageResult;
 use crate::train::stage_key::StageKey;
 use crate::{Error, Result};
@@ -77,8 +77,8 @@ impl StageStore {
 /// What every stage of a run shares.
 pub(crate) struct StageContext<'a> {
     pub gpu: &'a Gpu,
-    pub shelf: StageStore,
-    pub feed: Inputs,
+    pub store: StageStore,
+    pub inputs: Inputs,
     pub data_fingerprint: u64,
     pub stop: &'a AtomicBool,
 }
@@ -101,10 +101,10 @@ fn on_canvas() -> EvaluateOn {
 
 impl Finished {
     /// Refuses a result of other data or other teachers: a summary must not mix them.
-    pub(crate) fn check(&self, bench: &StageContext, teachers: &[String], path: &Path) -> Result<()> {
+    pub(crate) fn check(&self, context: &StageContext, teachers: &[String], path: &Path) -> Result<()> {
         let what = match () {
-            _ if self.data != format!("{:016x}", bench.data_fingerprint) => "was made from other data",
-            _ if bench.feed.has_originals() && self.evaluate_on != bench.feed.evaluate_on => {
+            _ if self.data != format!("{:016x}", context.data_fingerprint) => "was made from other data",
+            _ if context.inputs.has_originals() && self.evaluate_on != context.inputs.evaluate_on => {
                 "measured boxes and masks in other pixels (data.evaluate_on)"
             }
             _ if self.teachers != teachers => "was distilled from other teachers",
@@ -168,17 +168,17 @@ pub(crate) fn rule(train: &TrainConfig) -> Rule {
 impl StageContext<'_> {
     /// The path of one of a stage's files.
     pub(crate) fn path(&self, stage: &Stage, ending: &str) -> PathBuf {
-        self.shelf.path(&stage.name, stage.key, stage.seed, ending)
+        self.store.path(&stage.name, stage.key, stage.seed, ending)
     }
 
     pub(crate) fn task_names(&self, stage: &Stage) -> Vec<&str> {
-        stage.tasks.iter().map(|t| self.feed.tasks[*t].name.as_str()).collect()
+        stage.tasks.iter().map(|t| self.inputs.tasks[*t].name.as_str()).collect()
     }
 
     /// A fresh network for `stage`, drawn from `init_seed`.
     pub(crate) fn network(&self, stage: &Stage, init_seed: u64) -> Result<Network> {
-        let tasks: Vec<&Task> = stage.tasks.iter().map(|t| &self.feed.tasks[*t]).collect();
-        Network::new(self.gpu, network_spec(stage.net, &tasks, self.feed.image()[2])?, init_seed)
+        let tasks: Vec<&Task> = stage.tasks.iter().map(|t| &self.inputs.tasks[*t]).collect();
+        Network::new(self.gpu, network_spec(stage.net, &tasks, self.inputs.image()[2])?, init_seed)
     }
 
     /// What is stored beside `network`.
@@ -189,10 +189,10 @@ impl StageContext<'_> {
         epoch: usize,
         val_score: Option<f64>,
     ) -> Result<ModelCard> {
-        let (mean, std) = (self.feed.mean.clone(), self.feed.std.clone());
-        let targets: Vec<_> = self.feed.targets.iter().map(|t| (&t.task, t.moments)).collect();
-        let card = ModelCard::of(network.spec(), &targets, self.feed.image(), (mean, std))?;
-        let letterbox = self.feed.letterbox;
+        let (mean, std) = (self.inputs.mean.clone(), self.inputs.std.clone());
+        let targets: Vec<_> = self.inputs.targets.iter().map(|t| (&t.task, t.moments)).collect();
+        let card = ModelCard::of(network.spec(), &targets, self.inputs.image(), (mean, std))?;
+        let letterbox = self.inputs.letterbox;
         Ok(ModelCard { stage: stage.name.clone(), seed: stage.seed, epoch, val_score, letterbox, ..card })
     }
 }

@@ -66,13 +66,14 @@ impl StageKey {
 /// How a student is taught, and by whom: hashes of its teachers, and which of them teaches each task.
 pub(crate) fn taught(
     distill: &DistillConfig,
-    staff: (&[u64], &[Vec<TeacherAssignment>]),
+    teachers: (&[u64], &[Vec<TeacherAssignment>]),
     teacher: &TeacherConfig,
     cache: &CacheConfig,
 ) -> Result<String> {
     let used: Vec<_> = distill.used().map(|(method, settings)| (method.name, settings)).collect();
     let mutual = (teacher.kind == TeacherKind::Mutual).then_some((&teacher.net, teacher.count));
-    let mut text = to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, staff.0, lessons(staff.1), mutual))?;
+    let mut text =
+        to_json(&(used, distill.task_weight, distill.adaptor_lr_factor, teachers.0, lessons(teachers.1), mutual))?;
     // As the first version called it.
     text = text.replace("\"normalize\":", "\"normalise\":");
     // What is kept less precisely teaches something else.
@@ -134,8 +135,8 @@ width = 0.5
         let balanced = |taught: &str| both.balanced(&[1.0, 1.0], &config.balance, taught).unwrap().to_string();
         assert_eq!(balanced(""), "d5ebf384d451a772");
         let lessons = [0, 1].map(|teacher| vec![TeacherAssignment { teacher, head: 0, weight: 1.0 }]);
-        let staff = (&[0x05be_762a_132d_b625, 0xf572_8449_793d_98be][..], &lessons[..]);
-        let by = taught(&config.distill, staff, &config.teacher, &config.cache).unwrap();
+        let teachers = (&[0x05be_762a_132d_b625, 0xf572_8449_793d_98be][..], &lessons[..]);
+        let by = taught(&config.distill, teachers, &config.teacher, &config.cache).unwrap();
         assert_eq!(balanced(&by), "b484a6a2f601a539");
     }
 

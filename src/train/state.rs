@@ -144,12 +144,12 @@ impl Progress {
     }
 
     /// Takes note of what the first step of an epoch showed.
-    pub(crate) fn agree(&mut self, pulls: &GradientStats) {
+    pub(crate) fn agree(&mut self, stats: &GradientStats) {
         let (sums, count) = &mut self.agreement;
         if sums.is_empty() {
-            *sums = vec![vec![0.0; pulls.cosines.len()]; pulls.cosines.len()];
+            *sums = vec![vec![0.0; stats.cosines.len()]; stats.cosines.len()];
         }
-        for (sum, value) in sums.iter_mut().flatten().zip(pulls.cosines.iter().flatten()) {
+        for (sum, value) in sums.iter_mut().flatten().zip(stats.cosines.iter().flatten()) {
             *sum += value;
         }
         *count += 1;

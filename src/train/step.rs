@@ -15,8 +15,8 @@ use crate::train::balanced_step::{BalancedStep, Level};
 use crate::train::balancing::Balancing;
 #[cfg(feature = "train")]
 use crate::train::cache::TeacherCache;
-use crate::train::feed::{BatchSlot, Inputs};
 use crate::train::heads::Heads;
+use crate::train::inputs::{BatchSlot, Inputs};
 use crate::train::learner::Learner;
 use crate::train::terms::LossTerms;
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ use crate::{Error, Result};
 /// What a step works on.
 pub(crate) struct Parts<'a> {
     pub gpu: &'a Gpu,
-    pub feed: &'a Inputs,
+    pub inputs: &'a Inputs,
     /// One, or several that learn from each other (deep mutual learning: Zhang et al. 2018, arXiv 1706.00384).
     pub learners: &'a [Learner],
     /// What the teachers say of the batch, where that is known beforehand; otherwise they are asked in the step.
@@ -57,10 +57,10 @@ struct Halves {
 
 impl RecordedStep {
     /// For batches like this one, which it holds already.
-    pub(crate) fn new(gpu: &Gpu, feed: &Inputs, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, inputs: &Inputs, batch: &Batch, tasks: &[usize], balanced: bool) -> Result<Self> {
         let work = if balanced { Work::Halves(None) } else { Work::Whole(ReplayedStep::default()) };
         Ok(RecordedStep {
-            place: feed.place(gpu, batch, tasks)?,
+            place: inputs.place(gpu, batch, tasks)?,
             work,
             #[cfg(feature = "train")]
             lessons: None,
@@ -78,15 +78,38 @@ impl RecordedStep {
     }
 
     /// Forgets what was recorded: something that was constant has changed.
-    pub(crate) fn forget(&mut self) {
+    fn forget(&mut self) {
         self.work = match self.work {
             Work::Whole(_) => Work::Whole(ReplayedStep::default()),
             Work::Halves(_) => Work::Halves(None),
         };
     }
 
-    /// A step on the batch at hand.
-    pub(crate) fn run(&mut self, parts: &Parts, balancing: Option<&mut Balancing>) -> Result<()> {
+    /// Lets `learners` take a step on the batch at hand at this learning rate; `taught` as in [`Parts`].
+    pub(crate) fn take(
+        &mut self,
+        (gpu, inputs): (&Gpu, &Inputs),
+        learners: &mut [Learner],
+        taught: Option<&[TeacherOutputs]>,
+        lr: f32,
+    ) -> Result<()> {
+        // Each of them is asked, so nothing ends at the first that has changed.
+        if learners.iter_mut().fold(false, |any, learner| std::mem::take(&mut learner.changed) | any) {
+            self.forget();
+        }
+        learners.iter_mut().try_for_each(|learner| learner.prepare(gpu, lr))?;
+        // The weights are found while the learners are read.
+        let mut balancing = learners.first_mut().and_then(|first| first.balancing.take());
+        let done = self.run(&Parts { gpu, inputs, learners, taught }, balancing.as_mut());
+        if let Some(first) = learners.first_mut() {
+            first.balancing = balancing;
+        }
+        done?;
+        learners.iter_mut().for_each(|learner| learner.log.advance());
+        Ok(())
+    }
+
+    fn run(&mut self, parts: &Parts, balancing: Option<&mut Balancing>) -> Result<()> {
         let place = &self.place;
         match (&mut self.work, balancing) {
             (Work::Whole(repeat), None) => repeat.run(parts.gpu, || parts.whole(place)),
@@ -108,7 +131,7 @@ impl RecordedStep {
         let (gpu, terms) = (parts.gpu, &parts.only()?.terms);
         let place = &self.place;
         let ask = || {
-            let x = parts.feed.training_input(gpu, place)?;
+            let x = parts.inputs.training_input(gpu, place)?;
             terms.teach(gpu, &x)
         };
         let (program, taught, fresh) = match self.lessons.take() {
@@ -130,12 +153,33 @@ impl RecordedStep {
         Ok(taught)
     }
 
+    /// Scales the terms of `learner` that are to be scaled, as soon as the labels of the batch at hand let it: before its first step, else
+    /// during the first epoch. Gives the products of the terms' gradients as in [`RecordedStep::probe`], if they had to be computed or are
+    /// `wanted`.
+    pub(crate) fn measure(
+        &self,
+        (gpu, inputs): (&Gpu, &Inputs),
+        learner: &mut Learner,
+        taught: Option<&[TeacherOutputs]>,
+        wanted: bool,
+    ) -> Result<Option<Vec<f64>>> {
+        let scale = learner.wants_scales();
+        if !scale && !wanted {
+            return Ok(None);
+        }
+        let mut products = self.probe(gpu, inputs, (&learner.network, &learner.terms), taught)?;
+        if scale {
+            learner.scale(&mut products);
+        }
+        Ok(Some(products))
+    }
+
     /// How strongly each term of `terms` pulls at the output of the trunk of `network`: the products of the terms' gradients with each
     /// other, `[terms, terms]`. Changes nothing.
     pub(crate) fn probe(
         &self,
         gpu: &Gpu,
-        feed: &Inputs,
+        inputs: &Inputs,
         (network, terms): (&Network, &LossTerms),
         taught: Option<&[TeacherOutputs]>,
     ) -> Result<Vec<f64>> {
@@ -145,10 +189,10 @@ impl RecordedStep {
         let kept = Tensor::empty(gpu, statistics.shape())?;
         kept.copy_from(gpu, statistics)?;
         let (objective, groups, level) = (terms, groups.as_slice(), Level::Features);
-        let judge = BalancedStep { gpu, feed, network, objective, groups, level, taught };
-        let judged = judge.run(&self.place, &log)?;
+        let balanced = BalancedStep { gpu, inputs, network, objective, groups, level, taught };
+        let pending = balanced.run(&self.place, &log)?;
         statistics.copy_from(gpu, &kept)?;
-        Ok(judged.gramian.to_f32(gpu)?.into_iter().map(f64::from).collect())
+        Ok(pending.gramian.to_f32(gpu)?.into_iter().map(f64::from).collect())
     }
 }
 
@@ -178,21 +222,11 @@ impl StepRecorder {
                 RecordedStep::new(gpu, inputs, batch, &inputs.tasks_of(&first.network)?, first.balancing.is_some())?
             }
         };
-        // Each of them is asked, so nothing ends at the first that has changed.
-        if learners.iter_mut().fold(false, |any, learner| std::mem::take(&mut learner.changed) | any) {
-            own.forget();
+        learners.iter_mut().filter(|learner| learner.log.full()).try_for_each(|learner| learner.flush(gpu))?;
+        if let [learner] = learners {
+            own.measure((gpu, inputs), learner, None, false)?;
         }
-        for learner in learners.iter_mut() {
-            if learner.log.full() {
-                learner.flush(gpu)?;
-            }
-            learner.prepare(gpu, lr)?;
-        }
-        let mut balancing = learners[0].balancing.take();
-        let done = own.run(&Parts { gpu, feed: inputs, learners, taught: None }, balancing.as_mut());
-        learners[0].balancing = balancing;
-        done?;
-        learners.iter_mut().for_each(|learner| learner.log.advance());
+        own.take((gpu, inputs), learners, None, lr)?;
         self.recorded = Some(own);
         Ok(())
     }
@@ -232,7 +266,7 @@ impl Parts<'_> {
     /// Forward, losses, backward and update on the batch in `place`. Learners that teach each other take what the others say as given.
     fn whole(&self, place: &BatchSlot) -> Result<()> {
         let gpu = self.gpu;
-        let x = self.feed.training_input(gpu, place)?;
+        let x = self.inputs.training_input(gpu, place)?;
         // The teachers first: none of their activations then lies beside the student's.
         let mut taught = match (self.learners, self.taught) {
             (_, Some(taught)) => taught.to_vec(),
@@ -246,7 +280,7 @@ impl Parts<'_> {
             runs.push((tape, features, Heads::new(&learner.network, Mode::Train)));
         }
         drop(x);
-        let mut labels = self.feed.training_labels(gpu, place)?;
+        let mut labels = self.inputs.training_labels(gpu, place)?;
         let mut said = Vec::new();
         if self.learners.len() > 1 {
             for (tape, features, heads) in &mut runs {
@@ -280,11 +314,11 @@ impl Parts<'_> {
     }
 
     fn halves(&self, place: &BatchSlot, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
-        let (gpu, feed, taught) = (self.gpu, self.feed, self.taught);
+        let (gpu, inputs, taught) = (self.gpu, self.inputs, self.taught);
         let Learner { network, terms: objective, log, .. } = self.only()?;
         let groups = balancing.groups().to_vec();
         let (groups, level) = (groups.as_slice(), balancing.level());
-        let judge = BalancedStep { gpu, feed, network, objective, groups, level, taught };
+        let balanced = BalancedStep { gpu, inputs, network, objective, groups, level, taught };
         match halves {
             Some(h) => {
                 h.first.replay()?;
@@ -292,13 +326,13 @@ impl Parts<'_> {
                 h.second.replay()?;
             }
             None => {
-                let (first, judged) = gpu.capture(|| judge.run(place, log))?;
-                let gramian = judged.gramian.clone();
+                let (first, pending) = gpu.capture(|| balanced.run(place, log))?;
+                let gramian = pending.gramian.clone();
                 let weights = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
                 let own = Tensor::from_f32(gpu, &vec![1.0; groups.len()], &[groups.len()])?;
                 self.compute_weights(&gramian, (&weights, &own), balancing)?;
                 let (second, ()) = gpu.capture(|| {
-                    judge.combine(judged, &weights, &own)?;
+                    balanced.combine(pending, &weights, &own)?;
                     self.close()
                 })?;
                 let after = match balancing.wants_losses_after() {
@@ -310,7 +344,7 @@ impl Parts<'_> {
         }
         if let Some((repeat, log)) = halves.as_mut().and_then(|h| h.after.as_mut()) {
             log.prepare(gpu)?;
-            repeat.run(gpu, || judge.losses(place, log))?;
+            repeat.run(gpu, || balanced.losses(place, log))?;
             log.advance();
             let row = log.take(gpu)?.pop().unwrap_or_default();
             balancing.after(objective, &row)?;

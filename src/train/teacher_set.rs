@@ -1,11 +1,13 @@
 //! The teachers of a student, and who teaches what.
 
+#[cfg(feature = "train")]
+use crate::Error;
+use crate::Result;
 use crate::gpu::Gpu;
 use crate::hash;
 use crate::kernels::fcos::Level;
 use crate::nn::{Frozen, HeadMaps, Network};
-use crate::train::feed::Inputs;
-use crate::{Error, Result};
+use crate::train::inputs::Inputs;
 
 /// A teacher: a frozen network, and what a loss must know of it.
 #[derive(Debug, Clone)]
@@ -21,8 +23,10 @@ pub struct Teacher {
     /// The tasks of its heads.
     pub(crate) tasks: Vec<String>,
     /// Hash of everything it computes with, on this adapter: must not change while it teaches.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "compared by the stages of a run alone"))]
     pub(crate) fingerprint: u64,
     /// Hash of its file: must be the same when a distillation is resumed, on whatever adapter.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "compared by the stages of a run alone"))]
     pub(crate) file_hash: u64,
 }
 
@@ -53,6 +57,7 @@ impl TeacherSet {
 
     /// Adds a teacher, or finds it among the others, and gives its number. One file is loaded and run once, however many tasks
     /// it teaches.
+    #[cfg(feature = "train")]
     pub(crate) fn add(&mut self, teacher: Teacher) -> usize {
         if let Some(known) = self.teachers.iter().position(|t| t.file_hash == teacher.file_hash) {
             return known;
@@ -72,6 +77,7 @@ impl TeacherSet {
     }
 
     /// The stages of a lesson's teacher, and the maps of the head that gives it.
+    #[cfg(feature = "train")]
     pub(crate) fn maps(&self, lesson: &TeacherAssignment) -> (usize, HeadMaps<()>) {
         let teacher = &self.teachers[lesson.teacher];
         let head = teacher.heads.get(lesson.head).map_or_else(HeadMaps::none, |head| HeadMaps {
@@ -84,6 +90,7 @@ impl TeacherSet {
     }
 
     /// Refuses teachers that are no longer what was loaded.
+    #[cfg(feature = "train")]
     pub(crate) fn check_unchanged(&self, gpu: &Gpu) -> Result<()> {
         for teacher in &self.teachers {
             if let Some(network) = &teacher.network

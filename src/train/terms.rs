@@ -16,8 +16,8 @@ use crate::params::Params;
 use crate::tape::Var;
 use crate::tasks::TaskObjective;
 use crate::tensor::Tensor;
-use crate::train::feed::Inputs;
 use crate::train::heads::Heads;
+use crate::train::inputs::Inputs;
 use crate::train::teacher_set::Teacher;
 use crate::{Error, Result};
 
@@ -88,32 +88,32 @@ impl LossTerms {
     }
 
     /// Labels alone; `levels` are those of the network's detectors.
-    pub(crate) fn of_objectives(gpu: &Gpu, goals: &[TaskObjective], levels: &[Level]) -> Result<Self> {
-        let mut objective = LossTerms {
+    pub(crate) fn of_objectives(gpu: &Gpu, objectives: &[TaskObjective], levels: &[Level]) -> Result<Self> {
+        let mut made = LossTerms {
             terms: Vec::new(),
             names: Vec::new(),
             teachers: Vec::new(),
             kept: Vec::new(),
             tapped: BTreeSet::new(),
         };
-        for (task, goal) in goals.iter().enumerate() {
-            objective.push_labels(gpu, task, goal, goal.weight, levels)?;
+        for (task, objective) in objectives.iter().enumerate() {
+            made.push_labels(gpu, task, objective, objective.weight, levels)?;
         }
-        Ok(objective)
+        Ok(made)
     }
 
     fn push_labels(
         &mut self,
         gpu: &Gpu,
         task: usize,
-        goal: &TaskObjective,
+        objective: &TaskObjective,
         factor: f32,
         levels: &[Level],
     ) -> Result<()> {
-        for (name, loss) in goal.losses(gpu, levels)? {
-            self.names.push(format!("{}/{name}", goal.task.name));
+        for (name, loss) in objective.losses(gpu, levels)? {
+            self.names.push(format!("{}/{name}", objective.task.name));
             let kind = Kind::Labels(loss);
-            let task_weight = goal.weight;
+            let task_weight = objective.weight;
             let (full, part, warmup, scaling) = (factor, 1.0, 0.0, Scaling::None);
             self.terms.push(Term { task, factor, full, part, warmup, task_weight, scaling, kind });
         }
@@ -131,6 +131,7 @@ impl LossTerms {
     }
 
     /// Each term's weight in the total.
+    #[cfg(feature = "train")]
     pub(crate) fn factors(&self) -> Vec<f32> {
         self.terms.iter().map(|t| t.factor).collect()
     }
@@ -197,6 +198,7 @@ impl LossTerms {
     }
 
     /// The hashes of the teachers' files.
+    #[cfg(feature = "train")]
     pub(crate) fn fingerprints(&self) -> Vec<String> {
         self.teachers.iter().map(|t| format!("{:016x}", t.file_hash)).collect()
     }
@@ -207,6 +209,7 @@ impl LossTerms {
     }
 
     /// What each teacher is asked for beside its logits.
+    #[cfg(feature = "train")]
     pub(crate) fn kept(&self) -> &[Vec<TeacherSite>] {
         &self.kept
     }

@@ -39,8 +39,6 @@ enum Given {
     Data(Run),
     /// Settings and data that can be read each, and not used together; nothing is begun then.
     Start(Run),
-    /// The same, found out when the run's folder is there.
-    Late(Run),
     /// What stands after `limbeck`.
     #[cfg(feature = "cli")]
     Arguments(Texts),
@@ -105,7 +103,6 @@ impl Given {
                 assert!(!begun, "{name}: work had begun: {found:?}");
                 found
             }
-            Given::Late(run) => run.start(name, folder).0,
             #[cfg(feature = "cli")]
             Given::Arguments(arguments) => program(folder, arguments),
         }

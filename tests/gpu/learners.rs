@@ -68,7 +68,7 @@ fn networks_that_learn_from_each_other_take_a_step_together() {
     let networks = [scene.network(0.25, &TASKS, 1), scene.network(0.5, &TASKS, 2)];
     let all: Vec<&Network> = networks.iter().collect();
     let kd = distill::method("kd").unwrap();
-    let config = MethodConfig { warmup_epochs: 2.0, ..MethodConfig::of(kd) };
+    let config = MethodConfig { warmup_epochs: 2.0, ..MethodConfig::published(kd) };
     let terms: Vec<LossTerms> = (0..2)
         .map(|own| LossTerms::mutual(gpu, inputs, &all, own, &[(kd, config.clone())], own as u64).unwrap())
         .collect();
@@ -140,6 +140,35 @@ fn a_learner_can_be_balanced() {
     assert!(distance(values("cagrad", 1), plain(1)) > 1e-3);
 }
 
+/// In code as in a run, a method is nowhere stronger than the labels unless it is told to be.
+#[test]
+fn a_method_is_capped_at_the_strength_of_the_labels() {
+    let scene = Scene::new();
+    let (gpu, inputs) = (&scene.gpu, &scene.inputs);
+    let teachers = [Teacher::new(gpu, &scene.network(0.5, &TASKS, 1), inputs).unwrap()];
+    let kd = distill::method("kd").unwrap();
+    let values = |config: Option<MethodConfig>| {
+        let student = scene.network(0.25, &TASKS, 3);
+        let methods: Vec<_> = config.into_iter().map(|config| (kd, config)).collect();
+        let terms = LossTerms::distilled(gpu, inputs, &student, &teachers, &methods, 0).unwrap();
+        let mut learners = [Learner::new(gpu, student, terms, RULE, None).unwrap()];
+        scene.train(&mut learners, 1).unwrap();
+        learners[0].network().params().values().to_f32(gpu).unwrap()
+    };
+    let distance =
+        |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt() };
+    // Whatever the weight, the strength is that of the labels: both caps have the same effect, and a small one.
+    let labels = values(None);
+    let [strong, stronger] = [100.0, 400.0].map(|weight| values(Some(MethodConfig { weight, ..MethodConfig::of(kd) })));
+    let loose = values(Some(MethodConfig { weight: 100.0, ..MethodConfig::published(kd) }));
+    assert!(distance(&strong, &stronger) < 1e-3 * distance(&strong, &labels), "the caps differ");
+    assert!(distance(&strong, &labels) < 0.5 * distance(&loose, &labels), "a cap changes nothing");
+    // What is weaker than the labels is left as it is.
+    let [weak, plain] = [MethodConfig::of(kd), MethodConfig::published(kd)]
+        .map(|config| values(Some(MethodConfig { weight: 1e-3, ..config })));
+    assert_eq!(weak, plain);
+}
+
 #[test]
 fn settings_that_would_change_nothing_are_refused() {
     let scene = Scene::new();
@@ -149,8 +178,7 @@ fn settings_that_would_change_nothing_are_refused() {
     let sp = distill::method("sp").unwrap();
     let own = || MethodConfig::of(sp);
     for (config, words) in [
-        (MethodConfig { normalize: true, ..own() }, "give a weight instead"),
-        (MethodConfig { cap: true, ..own() }, "give a weight instead"),
+        (MethodConfig { normalize: true, ..own() }, "cap must be false"),
         (MethodConfig { layers: vec!["layr2".into()], ..own() }, "\"layr2\" is no layer"),
         (MethodConfig { tasks: vec!["frist".into()], ..own() }, "no task \"frist\""),
         (MethodConfig { teacher_layers: vec!["layer1".into()], ..own() }, "must be as many"),
@@ -158,6 +186,8 @@ fn settings_that_would_change_nothing_are_refused() {
         let error = LossTerms::distilled(gpu, inputs, &student, &teachers, &[(sp, config)], 0).err().unwrap();
         assert!(error.to_string().starts_with("sp: ") && error.to_string().contains(words), "{error}");
     }
+    let error = LossTerms::mutual(gpu, inputs, &[&student, &student], 0, &[(sp, own())], 0).err().unwrap();
+    assert!(error.to_string().contains("learners that learn from each other"), "{error}");
     assert!(scene.labels(student).with_average(gpu, 1.0).is_err());
     let unknown = inputs.network_spec(TrunkSpec::new("resnet8".parse().unwrap()), &["third"], Init::HeNormal);
     assert!(unknown.unwrap_err().to_string().contains("its tasks are first, second"));

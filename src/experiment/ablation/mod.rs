@@ -26,7 +26,7 @@ use crate::experiment::stages::Stages;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::train::event::Event;
-use crate::train::feed::Inputs;
+use crate::train::inputs::Inputs;
 use crate::train::result::StageResult;
 use crate::train::stage::{StageContext, StageStore};
 use crate::train::teacher_set::TeacherSet;
@@ -80,7 +80,7 @@ pub fn ablate(
     // What the first row is trained on is told before anything is; other data when a row comes to them.
     let searched = ablation.searches.first().map(|s| &s.sets);
     let first = ablation.rows.first().map(|r| &r.sets).or(searched).map_or(&[][..], Vec::as_slice);
-    work.feed(&ablation.config(first)?, on_event)?;
+    work.inputs(&ablation.config(first)?, on_event)?;
     let mut outcome = Outcome::new(&ablation.name, &adapter, &seeds);
     let path = out.join(names::OUTCOME);
     for plan in &ablation.rows {
@@ -110,7 +110,7 @@ pub fn ablate(
 struct Loaded {
     data: DataConfig,
     augment: AugmentConfig,
-    feed: Inputs,
+    inputs: Inputs,
     fingerprint: u64,
 }
 
@@ -160,12 +160,12 @@ fn telling<'e>(
 
 impl Work<'_> {
     /// The data of a configuration, loaded once for those that agree on it.
-    fn feed(&mut self, config: &Config, on_event: &mut dyn FnMut(Event)) -> Result<(Inputs, u64)> {
+    fn inputs(&mut self, config: &Config, on_event: &mut dyn FnMut(Event)) -> Result<(Inputs, u64)> {
         if let Some(l) = &self.loaded
             && l.data == config.data
             && l.augment == config.augment
         {
-            return Ok((l.feed.clone(), l.fingerprint));
+            return Ok((l.inputs.clone(), l.fingerprint));
         }
         let data = dataset::load(config)?;
         let augment = config.augment.augment();
@@ -181,43 +181,43 @@ impl Work<'_> {
             let lines: Vec<String> = config.notes.iter().cloned().chain(overview.lines(&list)).collect();
             lines.iter().for_each(|l| on_event(Event::Note { text: l.strip_prefix("  ").unwrap_or(l) }));
         }
-        let feed = Inputs::of_run(config, data);
+        let inputs = Inputs::of_run(config, data);
         let (data, augment) = (config.data.clone(), config.augment);
-        self.loaded = Some(Loaded { data, augment, feed: feed.clone(), fingerprint });
-        Ok((feed, fingerprint))
+        self.loaded = Some(Loaded { data, augment, inputs: inputs.clone(), fingerprint });
+        Ok((inputs, fingerprint))
     }
 
     /// Trains one configuration with one seed, or finds it trained.
     fn cell(&mut self, config: &Config, stage: RowStage, seed: u64, on_event: &mut dyn FnMut(Event)) -> Result<Cell> {
-        let (feed, data_fingerprint) = self.feed(config, on_event)?;
-        let shelf = StageStore::Store(self.out.clone());
-        let bench = StageContext { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
+        let (inputs, data_fingerprint) = self.inputs(config, on_event)?;
+        let store = StageStore::Store(self.out.clone());
+        let context = StageContext { gpu: self.gpu, store, inputs, data_fingerprint, stop: self.stop };
         let given = match stage {
-            RowStage::Joint => TeacherSet::new(bench.feed.tasks.len()),
-            RowStage::Distilled => bench.given_teachers(config)?,
+            RowStage::Joint => TeacherSet::new(context.inputs.tasks.len()),
+            RowStage::Distilled => context.given_teachers(config)?,
         };
         if stage == RowStage::Distilled {
-            bench.check_layers(config, &given, &self.ablation.base)?;
+            context.check_layers(config, &given, &self.ablation.base)?;
         }
         let known = self.known();
         let mut tell = telling(&known, &mut self.index, on_event);
         // The baseline is the run's own: a row is compared with networks of its student's size, trained as the run says.
         let mut baseline = config.clone();
         baseline.student.train = self.base.student.train.clone();
-        let singles = Stages::new(&baseline, &bench, TeacherSet::new(0), &mut tell, None).singles(seed)?;
+        let singles = Stages::new(&baseline, &context, TeacherSet::new(0), &mut tell, None).singles(seed)?;
         let mut all = singles.clone();
-        let mut stages = Stages::new(config, &bench, given, &mut tell, None);
+        let mut stages = Stages::new(config, &context, given, &mut tell, None);
         // Trained as the run says, they are also what the row's joint student is, where there is one task.
         let own = if config.student.train == baseline.student.train { singles.as_slice() } else { &[] };
         let result = match stage {
             RowStage::Joint => stages.joint(seed, own, None)?,
             RowStage::Distilled => {
-                let mut staff = stages.teachers(seed, &mut all)?;
+                let mut teachers = stages.teachers(seed, &mut all)?;
                 if config.teacher.kind == TeacherKind::Own {
-                    all.push(stages.joint(seed, own, Some(&mut staff))?);
+                    all.push(stages.joint(seed, own, Some(&mut teachers))?);
                 }
-                let result = stages.distilled(seed, &staff)?;
-                staff.check_unchanged(self.gpu)?;
+                let result = stages.distilled(seed, &teachers)?;
+                teachers.check_unchanged(self.gpu)?;
                 result
             }
         };
@@ -248,17 +248,17 @@ impl Work<'_> {
     /// Every two tasks together.
     fn transfer(&mut self, seeds: &[u64], on_event: &mut dyn FnMut(Event)) -> Result<Vec<Transfer>> {
         let config = self.base.clone();
-        let (feed, data_fingerprint) = self.feed(&config, on_event)?;
+        let (inputs, data_fingerprint) = self.inputs(&config, on_event)?;
         let known = self.known();
-        let names: Vec<String> = feed.tasks.iter().map(|t| t.name.clone()).collect();
-        let shelf = StageStore::Store(self.out.clone());
-        let bench = StageContext { gpu: self.gpu, shelf, feed, data_fingerprint, stop: self.stop };
+        let names: Vec<String> = inputs.tasks.iter().map(|t| t.name.clone()).collect();
+        let store = StageStore::Store(self.out.clone());
+        let context = StageContext { gpu: self.gpu, store, inputs, data_fingerprint, stop: self.stop };
         let mut all = Vec::new();
         for (i, j) in (0..names.len()).flat_map(|j| (0..j).map(move |i| (i, j))) {
             let mut cells = Vec::new();
             for seed in seeds {
                 let mut tell = telling(&known, &mut self.index, on_event);
-                let mut stages = Stages::new(&config, &bench, TeacherSet::new(names.len()), &mut tell, None);
+                let mut stages = Stages::new(&config, &context, TeacherSet::new(names.len()), &mut tell, None);
                 let singles = stages.singles(*seed)?;
                 cells.push((stages.pair(*seed, [i, j])?, singles));
             }

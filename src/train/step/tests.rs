@@ -17,9 +17,9 @@ use std::path::Path;
 
 struct Scene {
     gpu: Gpu,
-    feed: Inputs,
+    inputs: Inputs,
     network: Network,
-    cycle: RecordedStep,
+    recorded: RecordedStep,
     teachers: Vec<Teacher>,
 }
 
@@ -33,9 +33,9 @@ fn scene() -> Scene {
     let gpu = Gpu::new(crate::gpu::Options { poison: true, ..Default::default() }).unwrap();
     let samples = Samples { train: 16, val: 4, test: 4 };
     let data = digits::load(&Pairing { canvas: [12, 12], samples, seed: 1 }, 0).unwrap();
-    let feed = Inputs::new(data, Augment { shift: 1, ..Augment::NONE });
-    let batch = Loader::train(feed.train.clone(), 8, 3, feed.augment, 0).next().unwrap();
-    let cycle = RecordedStep::new(&gpu, &feed, &batch, &[0, 1], true).unwrap();
+    let inputs = Inputs::new(data, Augment { shift: 1, ..Augment::NONE });
+    let batch = Loader::train(inputs.train.clone(), 8, 3, inputs.augment, 0).next().unwrap();
+    let recorded = RecordedStep::new(&gpu, &inputs, &batch, &[0, 1], true).unwrap();
     let teachers = (0..2)
         .map(|t| {
             let net = network(&gpu, 0.5, &[t], 7 + t as u64);
@@ -52,7 +52,7 @@ fn scene() -> Scene {
             }
         })
         .collect();
-    Scene { network: network(&gpu, 0.25, &[0, 1], 1), gpu, feed, cycle, teachers }
+    Scene { network: network(&gpu, 0.25, &[0, 1], 1), gpu, inputs, recorded, teachers }
 }
 
 /// Both tasks with these weights: labels, soft labels, features, and methods with layers of their own.
@@ -81,23 +81,23 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
         };
         config.tables.insert(name.clone(), one);
     }
-    let mut staff = TeacherSet::new(2);
+    let mut teachers = TeacherSet::new(2);
     for (task, teacher) in scene.teachers.iter().enumerate() {
-        let number = staff.add(teacher.clone());
-        staff.assign(task, number, 0, 1.0);
+        let number = teachers.add(teacher.clone());
+        teachers.assign(task, number, 0, 1.0);
     }
-    let (teachers, lessons) = (staff.teachers, staff.lessons);
+    let (teachers, lessons) = (teachers.teachers, teachers.lessons);
     let teaching = DistillPlan { methods: config.used().collect(), task_weight: 1.0, teachers, lessons, seed: 4 };
     let tasks = ["t0", "t1"].map(|name| Task::class(name, Vec::new()));
-    let goal = |(task, weight)| TaskObjective {
+    let objective = |(task, weight)| TaskObjective {
         task,
         weight,
         config: TaskConfig::default(),
         frequencies: &[],
         label_smoothing: 0.0,
     };
-    let goals: Vec<TaskObjective> = tasks.iter().zip(weights).map(goal).collect();
-    LossTerms::with_teachers(&scene.gpu, &goals, &[], teaching, &scene.network).unwrap()
+    let objectives: Vec<TaskObjective> = tasks.iter().zip(weights).map(objective).collect();
+    LossTerms::with_teachers(&scene.gpu, &objectives, &[], teaching, &scene.network).unwrap()
 }
 
 /// Every gradient, the network's first.
@@ -107,16 +107,16 @@ fn gradients(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
 }
 
 fn plain(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
-    let (gpu, place) = (&scene.gpu, &scene.cycle.place);
+    let (gpu, place) = (&scene.gpu, &scene.recorded.place);
     let log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
-    let x = scene.feed.training_input(gpu, place).unwrap();
+    let x = scene.inputs.training_input(gpu, place).unwrap();
     let taught = objective.teach(gpu, &x).unwrap();
     let mut tape = Tape::new();
     let features = scene.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x)).unwrap();
     let all: Vec<usize> = (0..objective.terms().len()).collect();
     let mut losses = LossRecorder { gpu, tape: &mut tape, log: &log };
     let mut heads = Heads::new(&scene.network, Mode::Train);
-    let labels = scene.feed.training_labels(gpu, place).unwrap();
+    let labels = scene.inputs.training_labels(gpu, place).unwrap();
     objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels).unwrap();
     drop((features, heads));
     let grads = tape.backward(gpu).unwrap();
@@ -134,9 +134,9 @@ fn halves(scene: &Scene, objective: &LossTerms, level: Level, weights: [f32; 2])
     let gpu = &scene.gpu;
     let groups: Vec<Vec<usize>> =
         (0..2).map(|k| (0..objective.terms().len()).filter(|i| objective.terms()[*i].task == k).collect()).collect();
-    let judge = BalancedStep {
+    let balanced = BalancedStep {
         gpu,
-        feed: &scene.feed,
+        inputs: &scene.inputs,
         network: &scene.network,
         objective,
         groups: &groups,
@@ -144,10 +144,10 @@ fn halves(scene: &Scene, objective: &LossTerms, level: Level, weights: [f32; 2])
         taught: None,
     };
     let log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
-    let judged = judge.run(&scene.cycle.place, &log).unwrap();
-    let gramian = judged.gramian.clone();
+    let pending = balanced.run(&scene.recorded.place, &log).unwrap();
+    let gramian = pending.gramian.clone();
     let weights = Tensor::from_f32(gpu, &weights, &[2]).unwrap();
-    judge.combine(judged, &weights, &weights).unwrap();
+    balanced.combine(pending, &weights, &weights).unwrap();
     let seen = if level == Level::Nowhere { Vec::new() } else { gramian.to_f32(gpu).unwrap() };
     (gradients(scene, objective), seen)
 }
@@ -196,7 +196,7 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let before = scene.network.params().export(&scene.gpu).unwrap();
     let probe = |objective: &LossTerms| {
         let network = &scene.network;
-        scene.cycle.probe(&scene.gpu, &scene.feed, (network, objective), None).unwrap()
+        scene.recorded.probe(&scene.gpu, &scene.inputs, (network, objective), None).unwrap()
     };
     let products = probe(&objective);
     let scales = objective.scales(&products);
@@ -220,17 +220,17 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     objective.scale_methods(Scaling::Normalize);
     objective.scale(&scales);
     assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
-    let pulls = GradientStats::of(&objective, &probe(&objective));
+    let stats = GradientStats::of(&objective, &probe(&objective));
     // Methods have half the labels' weight, the second task half of the first one's.
     for task in ["t0", "t1"] {
-        let labels = pulls.norms[&format!("{task}/ce")];
+        let labels = stats.norms[&format!("{task}/ce")];
         for method in ["kd", "fitnet", "normalised", "crd", "reviewkd"] {
-            let ratio = pulls.norms[&format!("{task}/{method}")] / labels;
+            let ratio = stats.norms[&format!("{task}/{method}")] / labels;
             assert!((ratio - 0.5).abs() < 1e-3, "{task}/{method}: {ratio}");
         }
     }
-    assert!((pulls.cosines[0][0] - 1.0).abs() < 1e-9 && pulls.cosines[0][1].abs() < 1.0);
-    assert_eq!(pulls.cosines[0][1], pulls.cosines[1][0]);
+    assert!((stats.cosines[0][0] - 1.0).abs() < 1e-9 && stats.cosines[0][1].abs() < 1.0);
+    assert_eq!(stats.cosines[0][1], stats.cosines[1][0]);
 }
 
 #[test]
@@ -263,10 +263,10 @@ fn a_look_at_the_losses_changes_nothing() {
     let scene = scene();
     let objective = objective(&scene, [1.0, 0.5]);
     let groups: Vec<Vec<usize>> = vec![(0..objective.terms().len()).collect()];
-    let (gpu, feed, network) = (&scene.gpu, &scene.feed, &scene.network);
-    let judge = BalancedStep {
+    let (gpu, inputs, network) = (&scene.gpu, &scene.inputs, &scene.network);
+    let balanced = BalancedStep {
         gpu,
-        feed,
+        inputs,
         network,
         objective: &objective,
         groups: &groups,
@@ -275,12 +275,12 @@ fn a_look_at_the_losses_changes_nothing() {
     };
     let mut log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
     let before = network.params().export(gpu).unwrap();
-    judge.losses(&scene.cycle.place, &log).unwrap();
+    balanced.losses(&scene.recorded.place, &log).unwrap();
     log.advance();
     assert_eq!(network.params().export(gpu).unwrap(), before);
     let looked = log.take(gpu).unwrap();
     // The same values as in a step, which does change the running statistics.
-    judge.run(&scene.cycle.place, &log).unwrap();
+    balanced.run(&scene.recorded.place, &log).unwrap();
     log.advance();
     assert_eq!(log.take(gpu).unwrap(), looked);
     assert_ne!(network.params().export(gpu).unwrap(), before);

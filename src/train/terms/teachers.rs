@@ -24,8 +24,8 @@ pub(crate) struct DistillPlan<'a> {
 fn check(methods: &[(&'static Method, MethodConfig)], objectives: &[TaskObjective]) -> Result<()> {
     for (method, config) in methods {
         let invalid = |message: String| Err(Error::Invalid(format!("{}: {message}", method.name)));
-        if config.normalize || config.cap {
-            return invalid("normalize and cap are measured by the stages of a run; give a weight instead".into());
+        if config.normalize && config.cap {
+            return invalid("a normalized method has the strength that its weight says; cap must be false".into());
         }
         let layers = config.layers.iter().chain(&config.teacher_layers);
         if let Some(layer) = layers.into_iter().find(|layer| FeatureSite::parse(layer).is_none()) {
@@ -47,8 +47,8 @@ impl LossTerms {
     /// the student is drawn from `seed`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, a task or a
-    /// setting that is not there, and for `normalize` and `cap`, which a run's stages measure.
+    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, or a task
+    /// or a setting that is not there.
     pub fn distilled(
         gpu: &Gpu,
         inputs: &Inputs,
@@ -80,7 +80,8 @@ impl LossTerms {
     /// [`StepRecorder::step`](crate::train::StepRecorder::step) all learners, in this order.
     ///
     /// # Errors
-    /// As [`LossTerms::distilled`]; [`Error::Invalid`] where there is no network of that number.
+    /// As [`LossTerms::distilled`]; [`Error::Invalid`] where there is no network of that number, and for methods with `cap` or `normalize`,
+    /// which measure a single learner ([`MethodConfig::published`] has neither).
     pub fn mutual(
         gpu: &Gpu,
         inputs: &Inputs,
@@ -91,6 +92,12 @@ impl LossTerms {
     ) -> Result<Self> {
         let student =
             networks.get(own).ok_or_else(|| Error::Invalid(format!("network {own} of {}", networks.len())))?;
+        if let Some((method, _)) = methods.iter().find(|(_, config)| config.cap || config.normalize) {
+            return Err(Error::Invalid(format!(
+                "{}: cap and normalize do not go with learners that learn from each other; give a weight instead",
+                method.name
+            )));
+        }
         let [h, w, _] = inputs.image();
         let others = networks.iter().enumerate().filter(|(k, _)| *k != own);
         let peer = |(k, network): (usize, &&Network)| {
@@ -104,41 +111,41 @@ impl LossTerms {
     /// Labels and teachers.
     pub(crate) fn with_teachers(
         gpu: &Gpu,
-        goals: &[TaskObjective],
+        objectives: &[TaskObjective],
         levels: &[Level],
         teaching: DistillPlan,
         student: &Network,
     ) -> Result<Self> {
         let DistillPlan { methods, task_weight, teachers, lessons, seed } = teaching;
-        let mut objective = Self::of_objectives(gpu, &[], levels)?;
-        objective.kept = vec![Vec::new(); teachers.len()];
-        objective.teachers = teachers;
+        let mut made = Self::of_objectives(gpu, &[], levels)?;
+        made.kept = vec![Vec::new(); teachers.len()];
+        made.teachers = teachers;
         let (own, own_heads) = (student.stage_channels(), student.head_channels());
         let strides = student.strides();
         let mut draws = 0;
-        for (task, goal) in goals.iter().enumerate() {
-            let (name, weight) = (&goal.task.name, goal.weight);
-            objective.push_labels(gpu, task, goal, weight * task_weight, levels)?;
+        for (task, objective) in objectives.iter().enumerate() {
+            let (name, weight) = (&objective.task.name, objective.weight);
+            made.push_labels(gpu, task, objective, weight * task_weight, levels)?;
             let total: f32 = lessons[task].iter().map(|l| l.weight).sum();
             for &(method, settings) in &methods {
-                if !settings.serves(method, name, goal.task.kind) || settings.weight == 0.0 {
+                if !settings.serves(method, name, objective.task.kind) || settings.weight == 0.0 {
                     continue;
                 }
                 for (number, lesson) in lessons[task].iter().enumerate() {
-                    let teacher = &objective.teachers[lesson.teacher];
+                    let teacher = &made.teachers[lesson.teacher];
                     let pairs = settings.taps(method, own.len(), teacher.channels.len());
                     for (layer, taps) in parts(method, pairs) {
                         let mut term = format!("{name}/{}{layer}", method.name);
                         if lessons[task].len() > 1 {
                             term += &format!("#{}", number + 1);
                         }
-                        let who = &objective.teachers[lesson.teacher];
+                        let who = &made.teachers[lesson.teacher];
                         let there = (own.as_slice(), own_heads.get(task), who, lesson.head);
                         let (student, teacher) = channels(&term, &taps, there)?;
                         let setup = Setup {
                             gpu,
                             name: &format!("adaptors.{term}"),
-                            task: goal.task.kind,
+                            task: objective.task.kind,
                             settings: &settings.settings,
                             student: &student,
                             teacher: &teacher,
@@ -148,13 +155,13 @@ impl LossTerms {
                         };
                         draws += 1;
                         let loss = (method.make)(&setup)?;
-                        objective.tapped.extend(student.iter().map(|(tap, _)| *tap));
+                        made.tapped.extend(student.iter().map(|(tap, _)| *tap));
                         // Logits are kept in any case.
                         let taps = teacher.iter().map(|(tap, _)| *tap).filter(|tap| *tap != FeatureSite::Logits);
-                        objective.kept[lesson.teacher].extend(taps.map(|tap| TeacherSite::new(tap, lesson.head)));
-                        objective.names.push(term);
+                        made.kept[lesson.teacher].extend(taps.map(|tap| TeacherSite::new(tap, lesson.head)));
+                        made.names.push(term);
                         let factor = weight * settings.weight as f32 * lesson.weight / total;
-                        objective.terms.push(Term {
+                        made.terms.push(Term {
                             task,
                             factor,
                             full: factor,
@@ -172,10 +179,10 @@ impl LossTerms {
                 }
             }
         }
-        for taps in &mut objective.kept {
+        for taps in &mut made.kept {
             taps.sort();
             taps.dedup();
         }
-        Ok(objective)
+        Ok(made)
     }
 }

@@ -29,6 +29,7 @@ pub struct Inputs {
     pub(crate) std: Vec<f32>,
     pub(crate) augment: Augment,
     /// Whether the images keep their proportions: a network in use must see others in the same way.
+    #[cfg(feature = "train")]
     pub(crate) letterbox: bool,
     /// In which pixels boxes and masks are measured.
     pub(crate) evaluate_on: EvaluateOn,
@@ -88,6 +89,7 @@ impl Inputs {
             mean,
             std,
             augment,
+            #[cfg(feature = "train")]
             letterbox: false,
             evaluate_on: EvaluateOn::default(),
         }
@@ -241,11 +243,11 @@ mod tests {
         // What is held out has less.
         data.val.labels = vec![Labels::Boxes(vec![Some(Vec::new()); 4])];
         data.test.labels = data.val.labels.clone();
-        let feed = Inputs::new(data, Augment { mosaic: 1.0, ..Augment::NONE });
-        let alone = feed.train.labels[0].most_objects();
-        let batches = Loader::train(feed.train.clone(), 8, 3, feed.augment, 0);
+        let inputs = Inputs::new(data, Augment { mosaic: 1.0, ..Augment::NONE });
+        let alone = inputs.train.labels[0].most_objects();
+        let batches = Loader::train(inputs.train.clone(), 8, 3, inputs.augment, 0);
         let most = batches.map(|b| b.labels[0].most_objects()).max().unwrap();
-        assert!(most > alone && most <= feed.targets[0].most, "{alone}, {most}, {}", feed.targets[0].most);
+        assert!(most > alone && most <= inputs.targets[0].most, "{alone}, {most}, {}", inputs.targets[0].most);
         assert_eq!(Inputs::new(scenes::load(&drawn).unwrap(), Augment::NONE).targets[0].most, alone);
     }
 }
