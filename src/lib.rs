@@ -186,7 +186,6 @@ mod setting;
 mod settings;
 pub mod shape;
 pub mod tape;
-// What only the stages of a run's file need of this room and of `train` is unused in the core.
 pub mod tasks;
 pub mod tensor;
 pub mod train;

@@ -36,7 +36,7 @@ impl AttentionTransfer {
         let mean = weight / pixels as f32;
         losses.add(term, weight, &student, n, |gpu, out| {
             let loss = |out: LossOut| feature_loss::normalised(gpu, &a, &b, EPS, out);
-            out.weighted(mean).through(gpu, a.shape(), loss, |da, df| attention_grad(gpu, &f, da, df))
+            out.with_weight(mean).through(gpu, a.shape(), loss, |da, df| attention_grad(gpu, &f, da, df))
         })
     }
 }

@@ -47,7 +47,7 @@ impl BoxKd {
         let there = fcos::teach(gpu, teacher, FOREGROUND)?;
         let sums = fcos::norms(gpu, &there)?;
         losses.add_part(term, weight, student, z.rows(), |gpu, out| {
-            fcos::loss(gpu, Part::Boxes, &z, (&there, &sums), out.weighted(weight * self.boxes))
+            fcos::loss(gpu, Part::Boxes, &z, (&there, &sums), out.with_weight(weight * self.boxes))
         })
     }
 }

@@ -68,7 +68,7 @@ impl ChannelLoss {
                 let m = (n * h * w) as f32;
                 losses.add(term, weight, &s, c, |gpu, out| {
                     let mean = weight * (m - 1.0) / (m * c as f32);
-                    correlation(gpu, (&f, &t), Of::Columns, 0, out.weighted(mean))
+                    correlation(gpu, (&f, &t), Of::Columns, 0, out.with_weight(mean))
                 })
             }
         }

@@ -15,8 +15,8 @@ pub struct MethodConfig {
     /// Scale each of its terms in the first epoch, as soon as there are labels, so that a weight of 1 means: as strong as the loss on the
     /// task's labels with weight 1.
     pub normalize: bool,
-    /// Scale each of its terms down, likewise, where it would pull harder than the task's labels with weight 1. So it is unless the file
-    /// gives a weight.
+    /// Scale each of its terms down, likewise, where it would be stronger than the task's labels with weight 1. So it is in a run unless the
+    /// file gives a weight, and in code by [`MethodConfig::of`].
     #[cfg_attr(feature = "train", serde(skip_serializing_if = "std::ops::Not::not"))]
     pub cap: bool,
     /// Epochs over which its weight rises from nothing; 0: it has its weight from the first step on.
@@ -43,9 +43,15 @@ fn is_zero(value: &f64) -> bool {
 
 impl MethodConfig {
     /// A method as a run uses it unless its file says more: at its published weight, but nowhere stronger than the labels, for all tasks
-    /// that it can serve.
+    /// that it can serve. It stays capped whatever its weight is then set to; for a weight of your own begin with
+    /// [`MethodConfig::published`].
     pub fn of(method: &Method) -> Self {
         MethodConfig { cap: true, ..Self::published(method) }
+    }
+
+    /// A method as strong as the labels; another weight is a multiple of that.
+    pub fn normalized(method: &Method) -> Self {
+        MethodConfig { weight: 1.0, normalize: true, ..Self::published(method) }
     }
 
     /// A method at its published weight, however strong that is beside the labels, for all tasks that it can serve.

@@ -37,11 +37,11 @@ impl Dist {
         let scale = weight * t * t;
         losses.add(term, weight, student, n + c, |gpu, out| {
             let both = |out: LossOut| {
-                let inter = out.weighted(scale * self.inter / n as f32);
+                let inter = out.with_weight(scale * self.inter / n as f32);
                 correlation(gpu, (&p, &q), Of::Rows, 0, inter)?;
                 // Added to the gradient of the other.
                 let dp = out.grad.map(|dp| GradTarget { tensor: dp.tensor.clone(), accumulate: true });
-                let intra = LossOut { grad: dp.as_ref(), ..out.weighted(scale * self.intra / c as f32) };
+                let intra = LossOut { grad: dp.as_ref(), ..out.with_weight(scale * self.intra / c as f32) };
                 correlation(gpu, (&p, &q), Of::Columns, n, intra)
             };
             out.through(gpu, p.shape(), both, |dp, dz| softmax::softmax_grad(gpu, &p, dp, t, dz))

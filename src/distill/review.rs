@@ -131,7 +131,7 @@ fn compare(losses: &mut LossRecorder, term: usize, weight: f32, s: &Var, t: &Ten
     let mut share = 1.0 / (2.0 - 0.5f32.powi(parts.len() as i32));
     let add = |losses: &mut LossRecorder, s: &Var, t: &Tensor, share: f32, first: bool| {
         let value = s.value().clone();
-        let fused = |gpu: &Gpu, out: LossOut| feature_loss::mse(gpu, &value, t, out.weighted(weight * share));
+        let fused = |gpu: &Gpu, out: LossOut| feature_loss::mse(gpu, &value, t, out.with_weight(weight * share));
         match first {
             true => losses.add(term, weight, s, value.rows(), fused),
             false => losses.add_part(term, weight, s, value.rows(), fused),

@@ -33,7 +33,7 @@ impl SimilarityPreserving {
         let student = student.reshape(f.shape())?;
         losses.add(term, weight, &student, n, |gpu, out| {
             let loss = |out: LossOut| feature_loss::normalised(gpu, &own, &taught, EPS, out);
-            let mean = out.weighted(weight / n as f32);
+            let mean = out.with_weight(weight / n as f32);
             mean.through(gpu, own.shape(), loss, |dg, df| products_grad(gpu, &f, dg, df))
         })
     }

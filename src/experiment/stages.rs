@@ -182,7 +182,7 @@ impl<'a> Stages<'a> {
         let stage = self.balanced(stage, &how)?;
         let network = context.network(&stage, student_seed(seed))?;
         let (tasks, objectives) = (context.task_names(&stage), self.objectives(&stage, true));
-        let objective = |teachers: &TeacherSet, student: &Network, seed: u64| {
+        let loss_terms = |teachers: &TeacherSet, student: &Network, seed: u64| {
             let (methods, task_weight) = (distill.used().collect(), distill.task_weight as f32);
             let (teachers, lessons) = (teachers.teachers.clone(), teachers.lessons.clone());
             let teaching = DistillPlan { methods, task_weight, teachers, lessons, seed };
@@ -191,7 +191,7 @@ impl<'a> Stages<'a> {
         };
         let adaptors = seed::derive(seed, "adaptors");
         if config.teacher.kind != TeacherKind::Mutual {
-            let terms = objective(teachers, &network, adaptors)?;
+            let terms = loss_terms(teachers, &network, adaptors)?;
             return self.train(&stage, vec![(network, terms)]);
         }
         // Everybody teaches everybody else, all tasks.
@@ -208,10 +208,10 @@ impl<'a> Stages<'a> {
                 let number = others.add(Teacher::peer(network, k, &tasks, [h, w]));
                 (0..tasks.len()).for_each(|task| others.assign(task, number, task, 1.0));
             }
-            objective(&others, &networks[own], seed::derive_n(adaptors, own as u64))
+            loss_terms(&others, &networks[own], seed::derive_n(adaptors, own as u64))
         };
-        let objectives = (0..networks.len()).map(teaching).collect::<Result<Vec<_>>>()?;
-        self.train(&stage, networks.into_iter().zip(objectives).collect())
+        let loss_terms = (0..networks.len()).map(teaching).collect::<Result<Vec<_>>>()?;
+        self.train(&stage, networks.into_iter().zip(loss_terms).collect())
     }
 
     fn stage<'b>(
@@ -247,9 +247,9 @@ impl<'a> Stages<'a> {
     /// Trains a stage on labels alone.
     fn labels(&mut self, stage: &Stage, init: u64, weighted: bool) -> Result<StageResult> {
         let network = self.context.network(stage, init)?;
-        let objective =
+        let loss_terms =
             LossTerms::of_objectives(self.context.gpu, &self.objectives(stage, weighted), &self.levels(&network))?;
-        self.train(stage, vec![(network, objective)])
+        self.train(stage, vec![(network, loss_terms)])
     }
 
     /// Takes the single-task network for the joint student of its one task: the same beginning, batches and loss. It gets the files of

@@ -109,8 +109,8 @@ pub fn assign(gpu: &Gpu, pyramid: &Pyramid, objects: &Tensor, radius: f32) -> Re
 
 /// The number of places with an object, and the sum of their centre-ness: `[2]`. `targets` as of [`assign`] or [`teach`].
 pub fn norms(gpu: &Gpu, targets: &Tensor) -> Result<Tensor> {
-    let sums = Tensor::empty(gpu, &[2])?;
-    let rows = targets.len() / TARGET;
+    let (sums, rows) = (Tensor::empty(gpu, &[2])?, targets.rows());
+    expect("fcos", "targets", targets, &[rows, TARGET])?;
     let launch = gpu.launch(SOURCE, "norms", &defines! {})?.bind("targets", targets).bind("sums", &sums);
     launch.u32("rows", rows).turns(rows.div_ceil(64)).groups(1)?;
     Ok(sums)

@@ -116,7 +116,6 @@ pub fn imitation_with(
     expect("imitation", "the teacher's features", t, s.shape())?;
     expect("imitation", "mask", mask, &[s.rows()])?;
     expect("imitation", "the mask's total", total, &[1])?;
-    out.check("imitation", s, s.rows())?;
     let launch = out
         .launch(gpu, (SOURCE, "imitation"), &variant(rows, out.grad.is_some()), s, "ds")?
         .bind("mask", mask)

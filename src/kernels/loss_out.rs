@@ -5,7 +5,7 @@ use crate::Result;
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::tensor::{GradTarget, Tensor};
 
-/// Where a loss goes: every loss kernel computes `weight` times its formula and, in the same dispatch, `weight` times its gradient.
+/// Where a loss goes: every loss kernel computes `weight` times its formula and, in the same call, `weight` times its gradient.
 #[derive(Debug, Clone, Copy)]
 pub struct LossOut<'a> {
     /// What the loss and its gradient are multiplied by.
@@ -17,8 +17,8 @@ pub struct LossOut<'a> {
 }
 
 impl LossOut<'_> {
-    /// The same place for a loss of another weight.
-    pub fn weighted(self, weight: f32) -> Self {
+    /// The same with another weight in place of its own.
+    pub fn with_weight(self, weight: f32) -> Self {
         LossOut { weight, ..self }
     }
 
@@ -57,7 +57,8 @@ impl LossOut<'_> {
         }
     }
 
-    /// Starts a kernel over the rows of `z`, with the parameters and buffers that all such losses have; the gradient is bound as `grad`.
+    /// Starts a kernel over the rows of `z`, each with a share, with the parameters and buffers that all such losses have, which are checked;
+    /// the gradient is bound as `grad`.
     pub(super) fn launch<'g>(
         &self,
         gpu: &'g Gpu,
@@ -66,6 +67,7 @@ impl LossOut<'_> {
         z: &Tensor,
         grad: &str,
     ) -> Result<Launch<'g>> {
+        self.check(entry, z, z.rows())?;
         let launch = gpu.launch(source, entry, defines)?.u32("rows", z.rows()).u32("columns", z.columns());
         Ok(self.bind(self.set(launch), grad))
     }

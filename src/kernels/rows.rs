@@ -77,6 +77,7 @@ impl Counting {
         out: &LossOut,
         shared: impl Fn(Launch<'g>) -> Launch<'g>,
     ) -> Result<Launch<'g>> {
+        out.check(entry, z, z.rows())?;
         let start = |entry: &'static str| -> Result<Launch<'g>> {
             let launch = gpu.launch(source, entry, defines)?.u32("rows", z.rows()).u32("columns", z.columns());
             Ok(shared(out.set(launch.u32("samples", samples))))

@@ -11,15 +11,15 @@ use super::reduce;
 use super::rows::{RowParallelism, expect};
 use crate::gpu::{Defines, Gpu, Source};
 use crate::tensor::{GradTarget, Tensor};
-use crate::{Result, defines};
+use crate::{Error, Result, defines};
 
 const SOURCE: Source = Source { name: "vid", text: include_str!("../../shaders/vid.wgsl") };
 
 /// Added to the variance.
 pub const EPS: f32 = 1e-5;
 
-/// The loss of `m` against `t`, both `[.., c]`, with variances from `rho` `[c]`; one share of each row. Where the gradient of `m` is
-/// wanted, that of `rho` is added to or written over `drho`.
+/// The loss of `m` against `t`, both `[.., c]`, with variances from `rho` `[c]`; one share of each row. One kernel computes both gradients:
+/// that of `rho`, added to or written over `drho`, is wanted with that of `m`, and where that is not wanted `drho` stays as it is.
 pub fn vid(gpu: &Gpu, (m, t, rho): (&Tensor, &Tensor, &Tensor), out: LossOut, drho: Option<&GradTarget>) -> Result<()> {
     vid_with(gpu, (m, t, rho), out, drho, RowParallelism::choose(m.columns(), gpu.profile().class))
 }
@@ -38,14 +38,18 @@ pub fn vid_with(
 ) -> Result<()> {
     expect("vid", "the teacher's features", t, m.shape())?;
     expect("vid", "rho", rho, &[m.columns()])?;
-    // One kernel makes both gradients.
-    let Some((grad, drho)) = out.grad.zip(drho) else {
-        return launch(gpu, (m, t, rho), LossOut { grad: None, ..out }, None, rows);
-    };
-    expect("vid", "drho", &drho.tensor, rho.shape())?;
-    let terms = Tensor::empty(gpu, &[m.rows(), m.columns()])?;
-    launch(gpu, (m, t, rho), LossOut { grad: Some(grad), ..out }, Some(&terms), rows)?;
-    reduce::column_sum(gpu, &terms, 1.0, drho)
+    match (out.grad, drho) {
+        (None, _) => launch(gpu, (m, t, rho), out, None, rows),
+        (Some(_), None) => {
+            Err(Error::Invalid("vid: the gradients of features and variances are computed together".into()))
+        }
+        (Some(_), Some(drho)) => {
+            expect("vid", "drho", &drho.tensor, rho.shape())?;
+            let terms = Tensor::empty(gpu, &[m.rows(), m.columns()])?;
+            launch(gpu, (m, t, rho), out, Some(&terms), rows)?;
+            reduce::column_sum(gpu, &terms, 1.0, drho)
+        }
+    }
 }
 
 fn launch(
@@ -55,7 +59,6 @@ fn launch(
     terms: Option<&Tensor>,
     rows: RowParallelism,
 ) -> Result<()> {
-    out.check("vid", m, m.rows())?;
     let launch = out
         .launch(gpu, (SOURCE, "vid"), &variant(rows, out.grad.is_some()), m, "dm")?
         .bind("m", m)

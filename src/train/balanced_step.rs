@@ -35,7 +35,7 @@ pub(crate) struct BalancedStep<'a> {
     pub gpu: &'a Gpu,
     pub inputs: &'a Inputs,
     pub network: &'a Network,
-    pub objective: &'a LossTerms,
+    pub loss_terms: &'a LossTerms,
     /// The terms of each group.
     pub groups: &'a [Vec<usize>],
     pub level: Level,
@@ -66,7 +66,7 @@ impl BalancedStep<'_> {
     fn teach(&self, x: &Tensor) -> Result<Vec<TeacherOutputs>> {
         match self.taught {
             Some(taught) => Ok(taught.to_vec()),
-            None => self.objective.teach(self.gpu, x),
+            None => self.loss_terms.teach(self.gpu, x),
         }
     }
 
@@ -95,7 +95,7 @@ impl BalancedStep<'_> {
             }
             let leaves = self.leaves(&mut tape, &features, &outputs, g)?;
             let mut losses = LossRecorder { gpu, tape: &mut tape, log };
-            self.objective.apply(&mut losses, terms, &mut run, &leaves, &taught, &labels)?;
+            self.loss_terms.apply(&mut losses, terms, &mut run, &leaves, &taught, &labels)?;
             drop(leaves);
             tape.backward(gpu)?;
         }
@@ -120,7 +120,7 @@ impl BalancedStep<'_> {
     /// What is trained beside the network for these terms.
     fn adaptors(&self, terms: &[usize]) -> Vec<&Params> {
         let terms: BTreeSet<usize> = terms.iter().copied().collect();
-        self.objective.adaptors().into_iter().filter(|(term, _)| terms.contains(term)).map(|(_, p)| p).collect()
+        self.loss_terms.adaptors().into_iter().filter(|(term, _)| terms.contains(term)).map(|(_, p)| p).collect()
     }
 
     /// The places of the trunk's output that take part. The pooled features are computed from the last map; where that is
@@ -147,7 +147,7 @@ impl BalancedStep<'_> {
             FeatureSite::Stage(i) if *i < features.maps.len() => Some(*i),
             _ => None,
         };
-        self.objective.tapped().iter().filter_map(stage).collect()
+        self.loss_terms.tapped().iter().filter_map(stage).collect()
     }
 
     fn ends_in_map(&self, features: &Features<Var>) -> bool {
@@ -229,6 +229,6 @@ impl BalancedStep<'_> {
         let all: Vec<usize> = self.groups.iter().flatten().copied().collect();
         let mut losses = LossRecorder { gpu, tape: &mut tape, log };
         let mut run = Heads::new(self.network, Mode::TrainNoStats);
-        self.objective.apply(&mut losses, &all, &mut run, &features, &taught, &labels)
+        self.loss_terms.apply(&mut losses, &all, &mut run, &features, &taught, &labels)
     }
 }

@@ -33,17 +33,17 @@ impl Balancing {
     /// `None` where all weights are constants: nothing is to be balanced then.
     pub(crate) fn new(
         config: &BalanceConfig,
-        objective: &LossTerms,
+        loss_terms: &LossTerms,
         tasks: &[&str],
         seed: u64,
     ) -> Result<Option<Self>> {
         let Some(method) = balance::method(&config.method) else { return Ok(None) };
-        let terms = objective.terms();
+        let terms = loss_terms.terms();
         let of_task =
             |task: usize| terms.iter().enumerate().filter(move |(_, t)| t.task == task).map(|(i, _)| i).collect();
         let (groups, names): (Vec<Vec<usize>>, Vec<String>) = match config.over {
             Over::Tasks => tasks.iter().enumerate().map(|(k, name)| (of_task(k), name.to_string())).unzip(),
-            Over::Terms => objective.names().iter().enumerate().map(|(i, name)| (vec![i], name.clone())).unzip(),
+            Over::Terms => loss_terms.names().iter().enumerate().map(|(i, name)| (vec![i], name.clone())).unzip(),
         };
         let level = match (method.needs, config.level) {
             (Needs::Gramian, BalanceLevel::Parameters) => Level::Parameters,
@@ -77,8 +77,8 @@ impl Balancing {
     }
 
     /// The groups' losses from the terms' values.
-    fn losses(&self, objective: &LossTerms, row: &[f32]) -> Result<Vec<f64>> {
-        for (value, name) in row.iter().zip(objective.names()) {
+    fn losses(&self, loss_terms: &LossTerms, row: &[f32]) -> Result<Vec<f64>> {
+        for (value, name) in row.iter().zip(loss_terms.names()) {
             if !value.is_finite() {
                 return Err(Error::NonFinite {
                     what: format!("the loss {name}"),
@@ -87,7 +87,7 @@ impl Balancing {
                 });
             }
         }
-        let term = |i: &usize| row.get(*i).map_or(0.0, |v| f64::from(*v) * f64::from(objective.terms()[*i].factor));
+        let term = |i: &usize| row.get(*i).map_or(0.0, |v| f64::from(*v) * f64::from(loss_terms.terms()[*i].factor));
         Ok(self.groups.iter().map(|terms| terms.iter().map(term).sum()).collect())
     }
 
@@ -109,11 +109,11 @@ impl Balancing {
     /// The weights of this step's groups, from the terms' values and the products of the groups' gradients.
     pub(crate) fn compute_weights(
         &mut self,
-        objective: &LossTerms,
+        loss_terms: &LossTerms,
         row: &[f32],
         products: Option<Vec<f64>>,
     ) -> Result<Vec<f32>> {
-        let losses = self.losses(objective, row)?;
+        let losses = self.losses(loss_terms, row)?;
         let gramian = products.map(|products| self.gramian(products)).transpose()?;
         let seen = Seen { step: self.step, losses: &losses, gramian: gramian.as_ref() };
         let mut weights = self.balancer.weights(&seen)?;
@@ -127,14 +127,14 @@ impl Balancing {
     }
 
     /// The terms' values after the update, on the same batch.
-    pub(crate) fn after(&mut self, objective: &LossTerms, row: &[f32]) -> Result<()> {
-        let losses = self.losses(objective, row)?;
+    pub(crate) fn after(&mut self, loss_terms: &LossTerms, row: &[f32]) -> Result<()> {
+        let losses = self.losses(loss_terms, row)?;
         self.balancer.after(&losses)
     }
 
     /// Closes an epoch in which the terms' means were `means`, and gives the groups' mean weights by their names.
-    pub(crate) fn end_epoch(&mut self, objective: &LossTerms, means: &[f64]) -> Result<Vec<(String, f64)>> {
-        let term = |i: &usize| means.get(*i).map_or(0.0, |v| v * f64::from(objective.terms()[*i].factor));
+    pub(crate) fn end_epoch(&mut self, loss_terms: &LossTerms, means: &[f64]) -> Result<Vec<(String, f64)>> {
+        let term = |i: &usize| means.get(*i).map_or(0.0, |v| v * f64::from(loss_terms.terms()[*i].factor));
         let losses: Vec<f64> = self.groups.iter().map(|terms| terms.iter().map(term).sum()).collect();
         self.balancer.end_epoch(&losses)?;
         let count = std::mem::take(&mut self.count).max(1) as f64;

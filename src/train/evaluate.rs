@@ -16,19 +16,19 @@ use crate::train::inputs::Inputs;
 use crate::train::learner::Learner;
 use crate::train::terms::LossTerms;
 
-/// The loss on the labels of a split, as `objective` has it: the sum over the tasks of their weight times their loss, each a mean over the
+/// The loss on the labels of a split, as `loss_terms` has it: the sum over the tasks of their weight times their loss, each a mean over the
 /// batches by the samples in them that have a label.
 struct ValidationLoss<'a> {
-    objective: &'a LossTerms,
+    loss_terms: &'a LossTerms,
     log: LossLog,
     /// Samples with a label, by batch and task.
     samples: Vec<Vec<usize>>,
 }
 
 impl<'a> ValidationLoss<'a> {
-    fn new(gpu: &Gpu, objective: &'a LossTerms, batches: usize) -> Result<Self> {
-        let log = LossLog::new(gpu, objective.names().to_vec(), batches)?;
-        Ok(ValidationLoss { objective, log, samples: Vec::new() })
+    fn new(gpu: &Gpu, loss_terms: &'a LossTerms, batches: usize) -> Result<Self> {
+        let log = LossLog::new(gpu, loss_terms.names().to_vec(), batches)?;
+        Ok(ValidationLoss { loss_terms, log, samples: Vec::new() })
     }
 
     /// Adds a batch of which the heads say `said`; `labels` as losses take them, `samples` with a label by task.
@@ -36,7 +36,7 @@ impl<'a> ValidationLoss<'a> {
         self.log.prepare(gpu)?;
         let vars: Vec<Var> = said.iter().map(|said| Var::constant(said.clone())).collect();
         let mut tape = Tape::new();
-        self.objective.judge_labels(&mut LossRecorder { gpu, tape: &mut tape, log: &self.log }, &vars, labels)?;
+        self.loss_terms.judge_labels(&mut LossRecorder { gpu, tape: &mut tape, log: &self.log }, &vars, labels)?;
         self.log.advance();
         self.samples.push(samples);
         Ok(())
@@ -50,7 +50,7 @@ impl<'a> ValidationLoss<'a> {
             let sum: f64 = own.map(|(row, batch)| f64::from(row[i]) * batch[task] as f64).sum();
             f64::from(weight) * sum / all.max(1) as f64
         };
-        Ok(self.objective.label_terms().map(term).sum())
+        Ok(self.loss_terms.label_terms().map(term).sum())
     }
 }
 
@@ -85,7 +85,7 @@ impl Inputs {
         Ok(self.look_through(gpu, network, split, tasks, batch, None)?.0)
     }
 
-    /// [`Inputs::evaluate`], and the loss on the labels with the tasks' weights of `objective`, whose tasks are `tasks`.
+    /// [`Inputs::evaluate`], and the loss on the labels with the tasks' weights of `loss_terms`, whose tasks are `tasks`.
     pub(crate) fn evaluate_with_loss(
         &self,
         gpu: &Gpu,
@@ -93,9 +93,9 @@ impl Inputs {
         split: &Arc<Split>,
         tasks: &[usize],
         batch: usize,
-        objective: &LossTerms,
+        loss_terms: &LossTerms,
     ) -> Result<(Vec<TaskResult>, f64)> {
-        let loss = ValidationLoss::new(gpu, objective, Loader::eval_steps(split.len(), batch))?;
+        let loss = ValidationLoss::new(gpu, loss_terms, Loader::eval_steps(split.len(), batch))?;
         let (results, loss) = self.look_through(gpu, network, split, tasks, batch, Some(loss))?;
         Ok((results, loss.unwrap_or(f64::INFINITY)))
     }

@@ -15,10 +15,10 @@ pub struct GradientStats {
 
 impl GradientStats {
     /// From the products of the terms' gradients.
-    pub(crate) fn of(objective: &LossTerms, products: &[f64]) -> Self {
-        let terms = objective.terms();
+    pub(crate) fn of(loss_terms: &LossTerms, products: &[f64]) -> Self {
+        let terms = loss_terms.terms();
         let norm = |i: usize| products[i * (terms.len() + 1)].max(0.0).sqrt();
-        let names = objective.names().iter().enumerate();
+        let names = loss_terms.names().iter().enumerate();
         let norms = names.map(|(i, name)| (name.clone(), norm(i))).collect();
         let tasks = terms.iter().map(|t| t.task + 1).max().unwrap_or(0);
         let mut between = vec![vec![0.0; tasks]; tasks];

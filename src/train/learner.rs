@@ -30,8 +30,8 @@ pub struct Learner {
     pub(crate) balancing: Option<Balancing>,
     /// Something that a recorded step holds as a constant has changed.
     pub(super) changed: bool,
-    /// What the terms' weights were multiplied by for their strength beside the labels; 0 where that could not be told yet. Empty before
-    /// the first step.
+    /// What the terms' weights were multiplied by for their strength beside the labels; 0 where that could not be told yet. Empty until
+    /// something is measured.
     pub(crate) scales: Vec<f32>,
     /// Whether an epoch is under way in which terms are still scaled.
     scaling: bool,
@@ -138,6 +138,7 @@ impl Learner {
     }
 
     /// Makes ready for epoch number `epoch`, from 0, of so many: warm-ups, what is annealed, and methods of balancing that go by epochs.
+    /// In the first epoch of this learner methods with `cap` or `normalize` are measured.
     ///
     /// # Errors
     /// As [`Learner::mean_losses`].
@@ -155,7 +156,14 @@ impl Learner {
     /// Lets warm-ups and what is annealed go on to epoch number `epoch`, from 0, of so many.
     pub(crate) fn advance(&mut self, epoch: usize, epochs: usize) {
         self.changed |= self.terms.advance(epoch, epochs);
-        self.scaling = epoch == 0;
+        self.scaling = epoch == 0 || self.scales.is_empty();
+    }
+
+    /// The terms with `cap` or `normalize` that could not be measured so far, as no batch had labels of their task, or as the method itself
+    /// had no gradient: they count with the weight they were given. Empty before the first step.
+    pub fn unscaled(&self) -> Vec<&str> {
+        let all = self.terms.names().iter().zip(&self.scales);
+        all.filter(|(_, scale)| **scale == 0.0).map(|(name, _)| name.as_str()).collect()
     }
 
     /// Whether there are terms to be scaled whose scale is not known.
@@ -167,7 +175,7 @@ impl Learner {
         self.scaling && open
     }
 
-    /// Scales the terms by the products of their gradients ([`LossTerms::scales`]), which become those of the scaled terms.
+    /// Scales the terms by the products of their gradients ([`LossTerms::scales`]); `products` are then those of the scaled terms.
     pub(crate) fn scale(&mut self, products: &mut [f64]) {
         self.scales.resize(self.terms.names().len(), 0.0);
         let mut found = self.terms.scales(products);
@@ -232,7 +240,7 @@ impl Learner {
     /// The terms' values of the steps that the log holds, which it then no longer does. Waits for the GPU.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for the first that is not finite; `at` says where a step was that so many others followed.
+    /// [`Error::NonFinite`] for the first that is not finite; `at(n)` names the step after which n more were logged.
     pub(crate) fn take_losses(&mut self, gpu: &Gpu, at: impl Fn(usize) -> String) -> Result<Vec<Vec<f32>>> {
         let rows = self.log.take(gpu)?;
         for (i, row) in rows.iter().enumerate() {

@@ -175,7 +175,7 @@ impl<'a> StageTrainer<'a> {
             _ => RecordedStep::new(gpu, inputs, batch, &self.stage.tasks, self.student().balancing.is_some())?,
         };
         let taught = self.teach(&mut recorded, batch)?;
-        self.measure(&recorded, taught.as_deref())?;
+        self.measure(&mut recorded, taught.as_deref())?;
         let done = recorded.take((gpu, inputs), &mut self.learners, taught.as_deref(), lr);
         let at = || self.place(self.progress.step + 1);
         done.map_err(|e| match e {
@@ -191,11 +191,11 @@ impl<'a> StageTrainer<'a> {
         let Some(cache) = &mut self.cache else { return Ok(None) };
         let (gpu, inputs) = (self.context.gpu, &self.context.inputs);
         let parts = Parts { gpu, inputs, learners: &self.learners, taught: None };
-        let objective = &self.learners[0].terms;
+        let loss_terms = &self.learners[0].terms;
         let size = (batch.indices.len(), inputs.train.len(), self.stage.train.epochs);
         let journal = &mut *self.journal;
         let mut open = |cache: &mut TeacherCache, taught: &[TeacherOutputs]| {
-            cache.open(objective, taught, size, &inputs.augment, &mut |text| journal(Event::Note { text: &text }))
+            cache.open(loss_terms, taught, size, &inputs.augment, &mut |text| journal(Event::Note { text: &text }))
         };
         recorded.teach(&parts, cache, batch, &mut open).map(Some)
     }

@@ -78,7 +78,7 @@ pub(crate) struct Progress {
     teachers: Vec<String>,
     /// The balancing method's state.
     pub balance: Option<BalanceState>,
-    /// Factors found at the first step for the terms that are normalised; empty before it.
+    /// Factors found in the first epoch for the terms with `cap` or `normalize`; empty before.
     pub scales: Vec<f32>,
     /// What was measured at the first step of the epoch under way.
     #[serde(alias = "pulls")]

@@ -18,7 +18,7 @@ use crate::train::cache::TeacherCache;
 use crate::train::heads::Heads;
 use crate::train::inputs::{BatchSlot, Inputs};
 use crate::train::learner::Learner;
-use crate::train::terms::LossTerms;
+use crate::train::terms::{LossTerms, Term};
 use crate::{Error, Result};
 
 /// What a step works on.
@@ -157,7 +157,7 @@ impl RecordedStep {
     /// during the first epoch. Gives the products of the terms' gradients as in [`RecordedStep::probe`], if they had to be computed or are
     /// `wanted`.
     pub(crate) fn measure(
-        &self,
+        &mut self,
         (gpu, inputs): (&Gpu, &Inputs),
         learner: &mut Learner,
         taught: Option<&[TeacherOutputs]>,
@@ -167,6 +167,10 @@ impl RecordedStep {
         if !scale && !wanted {
             return Ok(None);
         }
+        // What is to be recorded again does not lie in memory beside the measurement.
+        if learner.changed {
+            self.forget();
+        }
         let mut products = self.probe(gpu, inputs, (&learner.network, &learner.terms), taught)?;
         if scale {
             learner.scale(&mut products);
@@ -175,7 +179,7 @@ impl RecordedStep {
     }
 
     /// How strongly each term of `terms` pulls at the output of the trunk of `network`: the products of the terms' gradients with each
-    /// other, `[terms, terms]`. Changes nothing.
+    /// other, `[terms, terms]`. Changes nothing that training reads.
     pub(crate) fn probe(
         &self,
         gpu: &Gpu,
@@ -188,8 +192,8 @@ impl RecordedStep {
         let statistics = network.params().statistics();
         let kept = Tensor::empty(gpu, statistics.shape())?;
         kept.copy_from(gpu, statistics)?;
-        let (objective, groups, level) = (terms, groups.as_slice(), Level::Features);
-        let balanced = BalancedStep { gpu, inputs, network, objective, groups, level, taught };
+        let (loss_terms, groups, level) = (terms, groups.as_slice(), Level::Features);
+        let balanced = BalancedStep { gpu, inputs, network, loss_terms, groups, level, taught };
         let pending = balanced.run(&self.place, &log)?;
         statistics.copy_from(gpu, &kept)?;
         Ok(pending.gramian.to_f32(gpu)?.into_iter().map(f64::from).collect())
@@ -204,8 +208,11 @@ pub struct StepRecorder {
 
 impl StepRecorder {
     /// Lets `learners` take a step at this learning rate on `batch`, one of `inputs`: one learner, or several that learn from each other
-    /// ([`LossTerms::mutual`]). Always the same learners and inputs. Before the first step of each epoch belongs
-    /// [`Learner::begin_epoch`].
+    /// ([`LossTerms::mutual`]). Always the same learners and inputs, which step by no other recorder. Before the first step of each epoch
+    /// belongs [`Learner::begin_epoch`].
+    ///
+    /// Methods with `cap` or `normalize` are measured against the labels before the first step whose batch has labels of the task, which
+    /// takes as long as some steps; after the first epoch it is no longer tried ([`Learner::unscaled`]).
     ///
     /// # Errors
     /// [`Error::Invalid`] for learners that cannot take a step together, and for a head of a task that `inputs` does not have;
@@ -245,6 +252,9 @@ fn check(learners: &[Learner]) -> Result<()> {
         }
         all if all.iter().any(|learner| learner.terms.teachers().len() + 1 != all.len()) => {
             "each of several learners learns from all others: make their terms by LossTerms::mutual"
+        }
+        all if all.iter().any(|learner| learner.terms.terms().iter().any(Term::is_scaled)) => {
+            "cap and normalize do not go with learners that learn from each other: begin with MethodConfig::published"
         }
         all if all.iter().any(|learner| learner.balancing.is_some()) => {
             "learners that learn from each other cannot be balanced"
@@ -315,10 +325,10 @@ impl Parts<'_> {
 
     fn halves(&self, place: &BatchSlot, halves: &mut Option<Box<Halves>>, balancing: &mut Balancing) -> Result<()> {
         let (gpu, inputs, taught) = (self.gpu, self.inputs, self.taught);
-        let Learner { network, terms: objective, log, .. } = self.only()?;
+        let Learner { network, terms: loss_terms, log, .. } = self.only()?;
         let groups = balancing.groups().to_vec();
         let (groups, level) = (groups.as_slice(), balancing.level());
-        let balanced = BalancedStep { gpu, inputs, network, objective, groups, level, taught };
+        let balanced = BalancedStep { gpu, inputs, network, loss_terms, groups, level, taught };
         match halves {
             Some(h) => {
                 h.first.replay()?;
@@ -336,7 +346,7 @@ impl Parts<'_> {
                     self.close()
                 })?;
                 let after = match balancing.wants_losses_after() {
-                    true => Some((ReplayedStep::default(), LossLog::new(gpu, objective.names().to_vec(), 1)?)),
+                    true => Some((ReplayedStep::default(), LossLog::new(gpu, loss_terms.names().to_vec(), 1)?)),
                     false => None,
                 };
                 *halves = Some(Box::new(Halves { first, second, gramian, weights, own, after }));
@@ -347,7 +357,7 @@ impl Parts<'_> {
             repeat.run(gpu, || balanced.losses(place, log))?;
             log.advance();
             let row = log.take(gpu)?.pop().unwrap_or_default();
-            balancing.after(objective, &row)?;
+            balancing.after(loss_terms, &row)?;
         }
         Ok(())
     }

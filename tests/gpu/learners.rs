@@ -153,7 +153,10 @@ fn a_method_is_capped_at_the_strength_of_the_labels() {
         let terms = LossTerms::distilled(gpu, inputs, &student, &teachers, &methods, 0).unwrap();
         let mut learners = [Learner::new(gpu, student, terms, RULE, None).unwrap()];
         scene.train(&mut learners, 1).unwrap();
-        learners[0].network().params().values().to_f32(gpu).unwrap()
+        assert_eq!(learners[0].unscaled(), [""; 0]);
+        // Batch norm's statistics too: they must not know that something was measured.
+        let stored = learners[0].network().params().export(gpu).unwrap();
+        stored.into_iter().flat_map(|tensor| tensor.data).collect::<Vec<f32>>()
     };
     let distance =
         |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt() };
@@ -163,10 +166,60 @@ fn a_method_is_capped_at_the_strength_of_the_labels() {
     let loose = values(Some(MethodConfig { weight: 100.0, ..MethodConfig::published(kd) }));
     assert!(distance(&strong, &stronger) < 1e-3 * distance(&strong, &labels), "the caps differ");
     assert!(distance(&strong, &labels) < 0.5 * distance(&loose, &labels), "a cap changes nothing");
+    let equal = values(Some(MethodConfig::normalized(kd)));
+    assert!(distance(&strong, &equal) < 1e-3 * distance(&strong, &labels), "a cap is not at the labels' strength");
     // What is weaker than the labels is left as it is.
     let [weak, plain] = [MethodConfig::of(kd), MethodConfig::published(kd)]
         .map(|config| values(Some(MethodConfig { weight: 1e-3, ..config })));
     assert_eq!(weak, plain);
+}
+
+/// Losses are read for many steps at once; the error still names the first that went wrong.
+#[test]
+fn a_loss_that_is_no_number_names_its_step() {
+    let scene = Scene::new();
+    let batches: Vec<_> = (0..4).flat_map(|epoch| scene.inputs.epoch(16, epoch)).collect();
+    // The step at which reading the losses after every `often` steps first fails, and where the error says that it was.
+    let failure = |often: usize| {
+        let mut learners = [scene.labels(scene.network(0.25, &TASKS, 3))];
+        let mut steps = StepRecorder::default();
+        for (i, batch) in batches.iter().enumerate() {
+            steps.step(&scene.gpu, &scene.inputs, batch, &mut learners, 1e38).unwrap();
+            if (i + 1) % often == 0
+                && let Err(error) = learners[0].mean_losses(&scene.gpu)
+            {
+                let limbeck::Error::NonFinite { at, .. } = error else { panic!("{error:?}") };
+                return (i + 1, at);
+            }
+        }
+        panic!("every loss is finite")
+    };
+    let (first, at) = failure(1);
+    assert_eq!(at, format!("step {first}"));
+    assert_eq!(failure(batches.len()), (batches.len(), at));
+    assert!(first < batches.len());
+}
+
+/// Whoever goes on with a trained network counts epochs from somewhere else.
+#[test]
+fn a_method_is_capped_wherever_epochs_begin() {
+    let scene = Scene::new();
+    let (gpu, inputs) = (&scene.gpu, &scene.inputs);
+    let teachers = [Teacher::new(gpu, &scene.network(0.5, &TASKS, 1), inputs).unwrap()];
+    let kd = distill::method("kd").unwrap();
+    let values = |first: usize| {
+        let student = scene.network(0.25, &TASKS, 3);
+        let methods = [(kd, MethodConfig { weight: 100.0, ..MethodConfig::of(kd) })];
+        let terms = LossTerms::distilled(gpu, inputs, &student, &teachers, &methods, 0).unwrap();
+        let mut learners = [Learner::new(gpu, student, terms, RULE, None).unwrap()];
+        learners[0].begin_epoch(gpu, first, 10).unwrap();
+        let mut steps = StepRecorder::default();
+        for batch in inputs.epoch(16, 7) {
+            steps.step(gpu, inputs, &batch, &mut learners, 0.05).unwrap();
+        }
+        learners[0].network().params().values().to_f32(gpu).unwrap()
+    };
+    assert_eq!(values(0), values(5));
 }
 
 #[test]
@@ -178,7 +231,7 @@ fn settings_that_would_change_nothing_are_refused() {
     let sp = distill::method("sp").unwrap();
     let own = || MethodConfig::of(sp);
     for (config, words) in [
-        (MethodConfig { normalize: true, ..own() }, "cap must be false"),
+        (MethodConfig { normalize: true, ..own() }, "exclude each other"),
         (MethodConfig { layers: vec!["layr2".into()], ..own() }, "\"layr2\" is no layer"),
         (MethodConfig { tasks: vec!["frist".into()], ..own() }, "no task \"frist\""),
         (MethodConfig { teacher_layers: vec!["layer1".into()], ..own() }, "must be as many"),

@@ -7,10 +7,11 @@ use crate::training::checkpoints::{card, rewrite};
 use limbeck::checkpoint;
 use limbeck::checkpoint::ModelCard;
 use limbeck::gpu::{Gpu, Launch, Options, Source, View, devices};
-use limbeck::kernels::elementwise;
+use limbeck::kernels::contrast::{Contrast, contrast};
+use limbeck::kernels::{LossOut, cross_entropy::cross_entropy, elementwise, fcos, pkt::pkt, vid::vid};
 use limbeck::nn::{HeadSpec, Mode, Network, NetworkSpec, TrunkSpec};
 use limbeck::tape::{Tape, Var};
-use limbeck::tensor::Tensor;
+use limbeck::tensor::{GradTarget, Tensor};
 use limbeck::{Result, defines};
 use std::fs;
 use std::path::Path;
@@ -24,7 +25,8 @@ fn row<T>(name: impl Into<String>, tried: Result<T>, kind: &'static str, says: &
 #[test]
 fn what_the_gpu_cannot_do_is_refused() {
     let gpu = gpu();
-    let tables = [memory(&gpu), launches(&gpu), limits(&gpu), shaders(&gpu), networks(&gpu), stored(&gpu)];
+    let tables =
+        [memory(&gpu), launches(&gpu), limits(&gpu), shaders(&gpu), networks(&gpu), stored(&gpu), losses(&gpu)];
     assert_refused(&tables.into_iter().flatten().collect::<Vec<_>>());
     as_good_as_before(&gpu);
 }
@@ -253,6 +255,27 @@ fn stored(gpu: &Gpu) -> Vec<Row> {
             &|bad| checkpoint::save(gpu, bad, &network, &ModelCard { dilate: 7, ..card(&network) }).unwrap(),
             &["7 cannot be dilated"],
         ),
+    ]
+}
+
+/// Losses whose parts do not fit each other.
+fn losses(gpu: &Gpu) -> Vec<Row> {
+    let made = |shape: &[usize]| Tensor::from_f32(gpu, &vec![0.5; shape.iter().product()], shape).unwrap();
+    let [m, square, rho, short, shares] = [&[4, 3][..], &[4, 4], &[3], &[4, 2], &[4]].map(made);
+    let labels = Tensor::from_u32(gpu, &[0; 4], &[4]).unwrap();
+    let [grad, narrow] = [&m, &short].map(|like| GradTarget::fresh(Tensor::empty(gpu, like.shape()).unwrap()));
+    let added = GradTarget { tensor: Tensor::empty(gpu, &[4, 4]).unwrap(), accumulate: true };
+    let out = |grad, row_loss| LossOut { weight: 1.0, grad, row_loss };
+    let entropy = |out| cross_entropy(gpu, &m, &labels, 0.0, out);
+    let what = Contrast { anchors: &m, positives: &m, scores: &square, labels: &labels, classes: &shares, tau: 0.1 };
+    vec![
+        row("too few shares", entropy(out(None, &rho)), "Shape", &["cross_entropy: row_loss is [3], expected [4]"]),
+        row("a gradient of another shape", entropy(out(Some(&narrow), &shares)), "Shape", &["the gradient is [4, 2]"]),
+        row("pkt, added", pkt(gpu, &square, &square, out(Some(&added), &shares)), "Invalid", &["only be written"]),
+        row("vid, one gradient", vid(gpu, (&m, &m, &rho), out(Some(&grad), &shares), None), "Invalid", &["together"]),
+        row("contrast, one gradient", contrast(gpu, what, out(Some(&grad), &shares), None), "Invalid", &["together"]),
+        row("no detector's output", fcos::teach(gpu, &m, 0.5), "Shape", &["[4, 3] is no detector's output"]),
+        row("no targets", fcos::norms(gpu, &m), "Shape", &["targets is [4, 3]"]),
     ]
 }
 

@@ -165,6 +165,9 @@ impl Work<'_> {
             && l.data == config.data
             && l.augment == config.augment
         {
+            let of = |name: &String| l.inputs.tasks.iter().find(|task| task.name == *name);
+            let known = config.tasks.iter().filter_map(|(name, settings)| Some((settings, of(name)?)));
+            known.into_iter().try_for_each(|(settings, task)| settings.check(task))?;
             return Ok((l.inputs.clone(), l.fingerprint));
         }
         let data = dataset::load(config)?;

@@ -63,7 +63,7 @@ impl TeacherCache {
     /// written.
     pub(crate) fn open(
         &mut self,
-        objective: &LossTerms,
+        loss_terms: &LossTerms,
         taught: &[TeacherOutputs],
         (batch, samples, epochs): (usize, usize, usize),
         augment: &Augment,
@@ -76,10 +76,10 @@ impl TeacherCache {
         let variants = reach * reach * if augment.flip { 2 } else { 1 };
         let pictures = samples as u64 * variants.min(epochs as u64);
         let most = self.config.max_mb as u64 * 1_000_000;
-        let share = most / objective.teachers().len().max(1) as u64;
+        let share = most / loss_terms.teachers().len().max(1) as u64;
         let mut plans: Vec<(PathBuf, Header)> = Vec::new();
         let mut wanted = 0;
-        for ((teacher, spots), taught) in objective.teachers().iter().zip(objective.kept()).zip(taught) {
+        for ((teacher, spots), taught) in loss_terms.teachers().iter().zip(loss_terms.kept()).zip(taught) {
             let parts = layout(&self.config, &parts_of(taught, spots)?, batch);
             let (data, tasks) = (format!("{:016x}", self.data), teacher.tasks.clone());
             let header = Header { data, teacher: format!("{:016x}", teacher.file_hash), tasks, batch, parts };
@@ -116,7 +116,7 @@ impl TeacherCache {
         &mut self,
         gpu: &Gpu,
         batch: &Batch,
-        objective: &LossTerms,
+        loss_terms: &LossTerms,
         taught: &[TeacherOutputs],
     ) -> Result<bool> {
         let keys = Self::keys(batch);
@@ -124,7 +124,7 @@ impl TeacherCache {
             self.misses += keys.len() as u64;
             return Ok(false);
         }
-        for ((store, spots), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
+        for ((store, spots), taught) in self.stores.iter_mut().zip(loss_terms.kept()).zip(taught) {
             let tensors = parts_of(taught, spots)?;
             let mut values: Vec<Vec<f32>> = tensors.iter().map(|(_, t)| Vec::with_capacity(t.len())).collect();
             for key in &keys {
@@ -143,11 +143,11 @@ impl TeacherCache {
         &mut self,
         gpu: &Gpu,
         batch: &Batch,
-        objective: &LossTerms,
+        loss_terms: &LossTerms,
         taught: &[TeacherOutputs],
     ) -> Result<()> {
         let keys = Self::keys(batch);
-        for ((store, spots), taught) in self.stores.iter_mut().zip(objective.kept()).zip(taught) {
+        for ((store, spots), taught) in self.stores.iter_mut().zip(loss_terms.kept()).zip(taught) {
             if store.count() >= store.most() && !keys.iter().any(|key| store.has(key)) {
                 continue;
             }

@@ -1,11 +1,11 @@
-//! What is measured at the first step of an epoch.
+//! What is measured beside the steps.
 
 use super::*;
 
 impl StageTrainer<'_> {
-    /// What is measured at the first step of an epoch: the terms' gradients; and in the first epoch, as soon as it can be, the scales
-    /// of those that are normalised. A batch may hold no label of a task.
-    pub(super) fn measure(&mut self, recorded: &RecordedStep, taught: Option<&[TeacherOutputs]>) -> Result<()> {
+    /// What is measured before a step: in the first epoch, as soon as it can be, the scales of terms with `cap` or `normalize` (a batch may
+    /// hold no label of a task); at the first step of each epoch, where the journal is to have them, the terms' gradients.
+    pub(super) fn measure(&mut self, recorded: &mut RecordedStep, taught: Option<&[TeacherOutputs]>) -> Result<()> {
         // Networks that teach each other have no teachers to be asked beside a step.
         let [learner] = self.learners.as_mut_slice() else { return Ok(()) };
         let wanted = self.stage.probe && self.progress.step == 0;
@@ -20,8 +20,7 @@ impl StageTrainer<'_> {
 
     /// Says which terms could not be scaled, now that it is no longer tried.
     pub(super) fn tell_unscaled(&mut self) -> Result<()> {
-        let names = self.student().terms.names().iter().zip(&self.student().scales);
-        let open: Vec<&str> = names.filter(|(_, scale)| **scale == 0.0).map(|(name, _)| name.as_str()).collect();
+        let open = self.student().unscaled();
         if open.is_empty() {
             return Ok(());
         }

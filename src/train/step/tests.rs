@@ -56,11 +56,11 @@ fn scene() -> Scene {
 }
 
 /// Both tasks with these weights: labels, soft labels, features, and methods with layers of their own.
-fn objective(scene: &Scene, weights: [f32; 2]) -> LossTerms {
+fn loss_terms(scene: &Scene, weights: [f32; 2]) -> LossTerms {
     warmed(scene, weights, 0.0)
 }
 
-/// [`objective`] with a warm-up of every method.
+/// [`loss_terms`] with a warm-up of every method.
 fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
     let mut config = Config::parse("", Path::new("x.toml"), &[]).unwrap().distill;
     config.task_weight = 1.0;
@@ -101,27 +101,27 @@ fn warmed(scene: &Scene, weights: [f32; 2], warmup_epochs: f64) -> LossTerms {
 }
 
 /// Every gradient, the network's first.
-fn gradients(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
-    let beside = objective.adaptors().into_iter().map(|(_, p)| p.grads().to_f32(&scene.gpu).unwrap());
+fn gradients(scene: &Scene, loss_terms: &LossTerms) -> Vec<Vec<f32>> {
+    let beside = loss_terms.adaptors().into_iter().map(|(_, p)| p.grads().to_f32(&scene.gpu).unwrap());
     std::iter::once(scene.network.params().grads().to_f32(&scene.gpu).unwrap()).chain(beside).collect()
 }
 
-fn plain(scene: &Scene, objective: &LossTerms) -> Vec<Vec<f32>> {
+fn plain(scene: &Scene, loss_terms: &LossTerms) -> Vec<Vec<f32>> {
     let (gpu, place) = (&scene.gpu, &scene.recorded.place);
-    let log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let log = LossLog::new(gpu, loss_terms.names().to_vec(), 1).unwrap();
     let x = scene.inputs.training_input(gpu, place).unwrap();
-    let taught = objective.teach(gpu, &x).unwrap();
+    let taught = loss_terms.teach(gpu, &x).unwrap();
     let mut tape = Tape::new();
     let features = scene.network.features(gpu, &mut tape, Mode::Train, &Var::constant(x)).unwrap();
-    let all: Vec<usize> = (0..objective.terms().len()).collect();
+    let all: Vec<usize> = (0..loss_terms.terms().len()).collect();
     let mut losses = LossRecorder { gpu, tape: &mut tape, log: &log };
     let mut heads = Heads::new(&scene.network, Mode::Train);
     let labels = scene.inputs.training_labels(gpu, place).unwrap();
-    objective.apply(&mut losses, &all, &mut heads, &features, &taught, &labels).unwrap();
+    loss_terms.apply(&mut losses, &all, &mut heads, &features, &taught, &labels).unwrap();
     drop((features, heads));
     let grads = tape.backward(gpu).unwrap();
     scene.network.params().zero_untouched(gpu, &grads).unwrap();
-    gradients(scene, objective)
+    gradients(scene, loss_terms)
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f64 {
@@ -130,33 +130,33 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b))) / size.max(1e-12)
 }
 
-fn halves(scene: &Scene, objective: &LossTerms, level: Level, weights: [f32; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
+fn halves(scene: &Scene, loss_terms: &LossTerms, level: Level, weights: [f32; 2]) -> (Vec<Vec<f32>>, Vec<f32>) {
     let gpu = &scene.gpu;
     let groups: Vec<Vec<usize>> =
-        (0..2).map(|k| (0..objective.terms().len()).filter(|i| objective.terms()[*i].task == k).collect()).collect();
+        (0..2).map(|k| (0..loss_terms.terms().len()).filter(|i| loss_terms.terms()[*i].task == k).collect()).collect();
     let balanced = BalancedStep {
         gpu,
         inputs: &scene.inputs,
         network: &scene.network,
-        objective,
+        loss_terms,
         groups: &groups,
         level,
         taught: None,
     };
-    let log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let log = LossLog::new(gpu, loss_terms.names().to_vec(), 1).unwrap();
     let pending = balanced.run(&scene.recorded.place, &log).unwrap();
     let gramian = pending.gramian.clone();
     let weights = Tensor::from_f32(gpu, &weights, &[2]).unwrap();
     balanced.combine(pending, &weights, &weights).unwrap();
     let seen = if level == Level::Nowhere { Vec::new() } else { gramian.to_f32(gpu).unwrap() };
-    (gradients(scene, objective), seen)
+    (gradients(scene, loss_terms), seen)
 }
 
 #[test]
 fn both_ways_of_making_a_step_give_the_same_gradients() {
     let scene = scene();
-    let ones = objective(&scene, [1.0, 1.0]);
-    let weighted = objective(&scene, [0.7, 0.2]);
+    let ones = loss_terms(&scene, [1.0, 1.0]);
+    let weighted = loss_terms(&scene, [0.7, 0.2]);
     let want = plain(&scene, &weighted);
     assert!(want.len() == 9 && want.iter().all(|g| g.iter().all(|v| v.is_finite()) && g.iter().any(|v| *v != 0.0)));
     for level in [Level::Nowhere, Level::Features, Level::Parameters] {
@@ -173,54 +173,54 @@ fn the_gramian_of_the_parameters_is_that_of_each_tasks_gradient() {
     let shared = scene.network.shared_grads().unwrap().len();
     let own: Vec<Vec<f64>> = [[1.0, 0.0], [0.0, 1.0]]
         .map(|weights| {
-            let objective = objective(&scene, weights);
-            plain(&scene, &objective)[0][..shared].iter().map(|v| f64::from(*v)).collect()
+            let loss_terms = loss_terms(&scene, weights);
+            plain(&scene, &loss_terms)[0][..shared].iter().map(|v| f64::from(*v)).collect()
         })
         .to_vec();
     let want = crate::balance::Gramian::of(&own).unwrap();
-    let (_, got) = halves(&scene, &objective(&scene, [1.0, 1.0]), Level::Parameters, [1.0, 1.0]);
+    let (_, got) = halves(&scene, &loss_terms(&scene, [1.0, 1.0]), Level::Parameters, [1.0, 1.0]);
     for (i, got) in got.iter().enumerate() {
         let want = want.at(i / 2, i % 2);
         assert!((f64::from(*got) - want).abs() < 1e-4 * want.abs(), "{i}: {got} {want}");
     }
     // The measure at the trunk's output is another one, but of the same signs here.
-    let (_, features) = halves(&scene, &objective(&scene, [1.0, 1.0]), Level::Features, [1.0, 1.0]);
+    let (_, features) = halves(&scene, &loss_terms(&scene, [1.0, 1.0]), Level::Features, [1.0, 1.0]);
     assert!(features[0] > 0.0 && features[3] > 0.0 && features[1] == features[2]);
 }
 
 #[test]
 fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
     let scene = scene();
-    let mut objective = objective(&scene, [1.0, 0.5]);
-    objective.scale_methods(Scaling::Normalize);
+    let mut loss_terms = loss_terms(&scene, [1.0, 0.5]);
+    loss_terms.scale_methods(Scaling::Normalize);
     let before = scene.network.params().export(&scene.gpu).unwrap();
-    let probe = |objective: &LossTerms| {
+    let probe = |loss_terms: &LossTerms| {
         let network = &scene.network;
-        scene.recorded.probe(&scene.gpu, &scene.inputs, (network, objective), None).unwrap()
+        scene.recorded.probe(&scene.gpu, &scene.inputs, (network, loss_terms), None).unwrap()
     };
-    let products = probe(&objective);
-    let scales = objective.scales(&products);
+    let products = probe(&loss_terms);
+    let scales = loss_terms.scales(&products);
     // A task of whose labels the batch has none: nothing is known of its methods' scales, and they stay as they are.
     let (mut without, n) = (products.clone(), scales.len());
-    let label = objective.names().iter().position(|name| name == "t1/ce").unwrap();
+    let label = loss_terms.names().iter().position(|name| name == "t1/ce").unwrap();
     (0..n).for_each(|i| (without[i * n + label], without[label * n + i]) = (0.0, 0.0));
-    for (name, (scale, known)) in objective.names().iter().zip(objective.scales(&without).into_iter().zip(&scales)) {
+    for (name, (scale, known)) in loss_terms.names().iter().zip(loss_terms.scales(&without).into_iter().zip(&scales)) {
         let open = name.starts_with("t1/") && name != "t1/ce";
         assert_eq!(scale, if open { 0.0 } else { *known }, "{name}");
     }
-    let factors = objective.factors();
-    objective.scale(&vec![0.0; n]);
-    assert_eq!(objective.factors(), factors);
+    let factors = loss_terms.factors();
+    loss_terms.scale(&vec![0.0; n]);
+    assert_eq!(loss_terms.factors(), factors);
     // Held down to the labels by what of the same factors is below 1 for its weight, and never raised.
-    objective.scale_methods(Scaling::Cap(0.5));
-    for (i, (capped, scale)) in objective.scales(&products).into_iter().zip(&scales).enumerate() {
-        let want = if objective.terms()[i].is_labels() { 1.0 } else { (scale / 0.5).min(1.0) };
+    loss_terms.scale_methods(Scaling::Cap(0.5));
+    for (i, (capped, scale)) in loss_terms.scales(&products).into_iter().zip(&scales).enumerate() {
+        let want = if loss_terms.terms()[i].is_labels() { 1.0 } else { (scale / 0.5).min(1.0) };
         assert!((capped - want).abs() <= 1e-6 * want, "{i}: {capped} {want}");
     }
-    objective.scale_methods(Scaling::Normalize);
-    objective.scale(&scales);
+    loss_terms.scale_methods(Scaling::Normalize);
+    loss_terms.scale(&scales);
     assert_eq!(scene.network.params().export(&scene.gpu).unwrap(), before);
-    let stats = GradientStats::of(&objective, &probe(&objective));
+    let stats = GradientStats::of(&loss_terms, &probe(&loss_terms));
     // Methods have half the labels' weight, the second task half of the first one's.
     for task in ["t0", "t1"] {
         let labels = stats.norms[&format!("{task}/ce")];
@@ -236,11 +236,11 @@ fn a_probe_changes_nothing_and_normalised_terms_pull_alike() {
 #[test]
 fn a_warm_up_raises_the_methods_weights() {
     let scene = scene();
-    let (mut cold, mut warm) = (objective(&scene, [1.0, 0.5]), warmed(&scene, [1.0, 0.5], 2.5));
+    let (mut cold, mut warm) = (loss_terms(&scene, [1.0, 0.5]), warmed(&scene, [1.0, 0.5], 2.5));
     assert!(!cold.advance(0, 8));
     let full = cold.factors();
-    let part = |objective: &LossTerms| -> Vec<f32> {
-        objective.factors().iter().zip(&full).map(|(own, full)| own / full).collect()
+    let part = |loss_terms: &LossTerms| -> Vec<f32> {
+        loss_terms.factors().iter().zip(&full).map(|(own, full)| own / full).collect()
     };
     for (epoch, strength, changed) in [(0, 0.4, true), (1, 0.8, true), (1, 0.8, false), (2, 1.0, true), (7, 1.0, false)]
     {
@@ -261,19 +261,19 @@ fn a_warm_up_raises_the_methods_weights() {
 #[test]
 fn a_look_at_the_losses_changes_nothing() {
     let scene = scene();
-    let objective = objective(&scene, [1.0, 0.5]);
-    let groups: Vec<Vec<usize>> = vec![(0..objective.terms().len()).collect()];
+    let loss_terms = loss_terms(&scene, [1.0, 0.5]);
+    let groups: Vec<Vec<usize>> = vec![(0..loss_terms.terms().len()).collect()];
     let (gpu, inputs, network) = (&scene.gpu, &scene.inputs, &scene.network);
     let balanced = BalancedStep {
         gpu,
         inputs,
         network,
-        objective: &objective,
+        loss_terms: &loss_terms,
         groups: &groups,
         level: Level::Nowhere,
         taught: None,
     };
-    let mut log = LossLog::new(gpu, objective.names().to_vec(), 1).unwrap();
+    let mut log = LossLog::new(gpu, loss_terms.names().to_vec(), 1).unwrap();
     let before = network.params().export(gpu).unwrap();
     balanced.losses(&scene.recorded.place, &log).unwrap();
     log.advance();

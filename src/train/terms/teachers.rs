@@ -25,7 +25,7 @@ fn check(methods: &[(&'static Method, MethodConfig)], objectives: &[TaskObjectiv
     for (method, config) in methods {
         let invalid = |message: String| Err(Error::Invalid(format!("{}: {message}", method.name)));
         if config.normalize && config.cap {
-            return invalid("a normalized method has the strength that its weight says; cap must be false".into());
+            return invalid("normalize and cap exclude each other; begin with MethodConfig::normalized".into());
         }
         let layers = config.layers.iter().chain(&config.teacher_layers);
         if let Some(layer) = layers.into_iter().find(|layer| FeatureSite::parse(layer).is_none()) {
@@ -47,8 +47,8 @@ impl LossTerms {
     /// the student is drawn from `seed`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, or a task
-    /// or a setting that is not there.
+    /// [`Error::Invalid`] for a head of a task that the data of `inputs` does not have, a layer that a network does not have, layers that
+    /// cannot be compared one by one, a task or a setting that is not there, and for `cap` together with `normalize`.
     pub fn distilled(
         gpu: &Gpu,
         inputs: &Inputs,
@@ -94,7 +94,7 @@ impl LossTerms {
             networks.get(own).ok_or_else(|| Error::Invalid(format!("network {own} of {}", networks.len())))?;
         if let Some((method, _)) = methods.iter().find(|(_, config)| config.cap || config.normalize) {
             return Err(Error::Invalid(format!(
-                "{}: cap and normalize do not go with learners that learn from each other; give a weight instead",
+                "{}: cap and normalize do not go with learners that learn from each other; begin with MethodConfig::published",
                 method.name
             )));
         }

@@ -23,7 +23,7 @@ fn sources() -> Vec<Refusal> {
         ),
         (
             "coco: another number of weights than of names",
-            Given::Data(Run(coco::set, unchanged, &["tasks.mask.class_weights=[1, 2]"])),
+            Given::Start(Run(coco::set, unchanged, &["tasks.mask.class_weights=[1, 2]"])),
             "Invalid",
             &["2 numbers for 3 names: background, square, column"],
         ),
