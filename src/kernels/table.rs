@@ -2,150 +2,66 @@
 
 use super::*;
 
-/// Every kernel.
-pub const TABLE: &[Kernel] = &[
-    Kernel {
-        name: "adaptive_pool",
-        cases: adaptive_pool::cases,
-        permutations: adaptive_pool::permutations,
-        workloads: no_workloads,
-    },
-    Kernel {
-        name: "attention",
-        cases: attention::cases,
-        permutations: attention::permutations,
-        workloads: no_workloads,
-    },
-    Kernel {
-        name: "augment",
-        cases: augment::cases,
-        permutations: augment::permutations,
-        workloads: augment::workloads,
-    },
-    Kernel { name: "bank", cases: bank::cases, permutations: bank::permutations, workloads: no_workloads },
-    Kernel {
-        name: "batch_norm",
-        cases: batch_norm::cases,
-        permutations: batch_norm::permutations,
-        workloads: batch_norm::workloads,
-    },
-    Kernel {
-        name: "binary_cross_entropy",
-        cases: binary_cross_entropy::cases,
-        permutations: binary_cross_entropy::permutations,
-        workloads: binary_cross_entropy::workloads,
-    },
-    Kernel { name: "concat", cases: concat::cases, permutations: concat::permutations, workloads: concat::workloads },
-    Kernel {
-        name: "confusion",
-        cases: confusion::cases,
-        permutations: confusion::permutations,
-        workloads: confusion::workloads,
-    },
-    Kernel { name: "contrast", cases: contrast::cases, permutations: contrast::permutations, workloads: no_workloads },
-    Kernel { name: "conv2d", cases: conv2d::cases, permutations: conv2d::permutations, workloads: conv2d::workloads },
-    Kernel {
-        name: "correlation",
-        cases: correlation::cases,
-        permutations: correlation::permutations,
-        workloads: correlation::workloads,
-    },
-    Kernel {
-        name: "cross_entropy",
-        cases: cross_entropy::cases,
-        permutations: cross_entropy::permutations,
-        workloads: cross_entropy::workloads,
-    },
-    Kernel { name: "dice", cases: dice::cases, permutations: dice::permutations, workloads: dice::workloads },
-    Kernel {
-        name: "distill_kl",
-        cases: distill_kl::cases,
-        permutations: distill_kl::permutations,
-        workloads: distill_kl::workloads,
-    },
-    Kernel { name: "dkd", cases: dkd::cases, permutations: dkd::permutations, workloads: no_workloads },
-    Kernel {
-        name: "elementwise",
-        cases: elementwise::cases,
-        permutations: elementwise::permutations,
-        workloads: no_workloads,
-    },
-    Kernel { name: "fcos", cases: fcos::cases, permutations: fcos::permutations, workloads: fcos::workloads },
-    Kernel {
-        name: "feature_loss",
-        cases: feature_loss::cases,
-        permutations: feature_loss::permutations,
-        workloads: feature_loss::workloads,
-    },
-    Kernel { name: "focal", cases: focal::cases, permutations: focal::permutations, workloads: focal::workloads },
-    Kernel { name: "fuse", cases: fuse::cases, permutations: fuse::permutations, workloads: no_workloads },
-    Kernel {
-        name: "gradient_norm",
-        cases: gradient_norm::cases,
-        permutations: gradient_norm::permutations,
-        workloads: no_workloads,
-    },
-    Kernel {
-        name: "gramian",
-        cases: gramian::cases,
-        permutations: gramian::permutations,
-        workloads: gramian::workloads,
-    },
-    Kernel {
-        name: "imitation",
-        cases: imitation::cases,
-        permutations: imitation::permutations,
-        workloads: imitation::workloads,
-    },
-    Kernel { name: "linear", cases: linear::cases, permutations: linear::permutations, workloads: linear::workloads },
-    Kernel {
-        name: "normalize",
-        cases: normalize::cases,
-        permutations: normalize::permutations,
-        workloads: no_workloads,
-    },
-    Kernel {
-        name: "optimizer",
-        cases: optimizer::cases,
-        permutations: optimizer::permutations,
-        workloads: optimizer::workloads,
-    },
-    Kernel { name: "pkt", cases: pkt::cases, permutations: pkt::permutations, workloads: no_workloads },
-    Kernel { name: "pool", cases: pool::cases, permutations: pool::permutations, workloads: no_workloads },
-    Kernel { name: "reduce", cases: reduce::cases, permutations: reduce::permutations, workloads: no_workloads },
-    Kernel {
-        name: "regression",
-        cases: regression::cases,
-        permutations: regression::permutations,
-        workloads: regression::workloads,
-    },
-    Kernel {
-        name: "relabel",
-        cases: relabel::cases,
-        permutations: relabel::permutations,
-        workloads: relabel::workloads,
-    },
-    Kernel { name: "relation", cases: relation::cases, permutations: relation::permutations, workloads: no_workloads },
-    Kernel { name: "resize", cases: resize::cases, permutations: resize::permutations, workloads: resize::workloads },
-    Kernel { name: "rkd", cases: rkd::cases, permutations: rkd::permutations, workloads: no_workloads },
-    Kernel {
-        name: "sigmoid_kl",
-        cases: sigmoid_kl::cases,
-        permutations: sigmoid_kl::permutations,
-        workloads: sigmoid_kl::workloads,
-    },
-    Kernel {
-        name: "softmax",
-        cases: softmax::cases,
-        permutations: softmax::permutations,
-        workloads: softmax::workloads,
-    },
-    Kernel { name: "topk", cases: topk::cases, permutations: topk::permutations, workloads: topk::workloads },
-    Kernel {
-        name: "transpose",
-        cases: transpose::cases,
-        permutations: transpose::permutations,
-        workloads: no_workloads,
-    },
-    Kernel { name: "vid", cases: vid::cases, permutations: vid::permutations, workloads: no_workloads },
-];
+/// A row for each name: the module of that name has its `cases`, its `permutations` and, where it is `timed`, its `workloads`.
+macro_rules! kernels {
+    ($($name:ident $($timed:ident)?),* $(,)?) => {
+        /// Every kernel.
+        pub const TABLE: &[Kernel] = &[$(Kernel {
+            name: stringify!($name),
+            cases: $name::cases,
+            permutations: $name::permutations,
+            workloads: workloads!($name $($timed)?),
+        }),*];
+    };
+}
+
+macro_rules! workloads {
+    ($name:ident timed) => {
+        $name::workloads
+    };
+    ($name:ident) => {
+        no_workloads
+    };
+}
+
+kernels! {
+    adaptive_pool,
+    attention,
+    augment timed,
+    bank,
+    batch_norm timed,
+    binary_cross_entropy timed,
+    concat timed,
+    confusion timed,
+    contrast,
+    conv2d timed,
+    correlation timed,
+    cross_entropy timed,
+    dice timed,
+    distill_kl timed,
+    dkd,
+    elementwise,
+    fcos timed,
+    feature_loss timed,
+    focal timed,
+    fuse,
+    gradient_norm,
+    gramian timed,
+    imitation timed,
+    linear timed,
+    normalize,
+    optimizer timed,
+    pkt,
+    pool,
+    reduce,
+    regression timed,
+    relabel timed,
+    relation,
+    resize timed,
+    rkd,
+    sigmoid_kl timed,
+    softmax timed,
+    topk timed,
+    transpose,
+    vid,
+}
