@@ -38,11 +38,12 @@ pub enum Command {
 Examples:
   limbeck run examples/digits.toml
   limbeck run examples/digits.toml --set train.epochs=5 --set 'seeds=[0]' --out runs/short
+  limbeck run examples/digits.toml --only joint,distilled
 
 The folder holds config.toml (complete), metrics.jsonl (a line per epoch), summary.json,
 summary.md, curves.svg, confusion.svg, and the networks as .safetensors.
 After Ctrl-C or a crash the same command goes on where the run stopped.")]
-    Run(Run),
+    Run(RunSome),
     /// Compare many configurations in one table, as a TOML file says
     #[command(after_help = "\
 Examples:
@@ -96,7 +97,32 @@ Run it with nothing else running, in a release build."
     Bench(Bench),
 }
 
-/// `limbeck run` and `limbeck ablate`.
+/// `limbeck run`.
+#[derive(Debug, Arguments)]
+pub struct RunSome {
+    /// The run.
+    #[command(flatten)]
+    pub run: Run,
+    /// Train these stages alone, with the teachers that a distilled student needs; a later run without it finds them, trains the rest,
+    /// and makes the tables
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
+    pub only: Vec<Only>,
+}
+
+/// Kinds of stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Only {
+    /// The teachers
+    Teachers,
+    /// A network of the student's size for each task
+    Single,
+    /// The student of all tasks without teachers
+    Joint,
+    /// The student with its teachers
+    Distilled,
+}
+
+/// What `limbeck run` and `limbeck ablate` share.
 #[derive(Debug, Arguments)]
 pub struct Run {
     /// The TOML file
@@ -266,6 +292,7 @@ mod tests {
             Args::try_parse_from(["limbeck", "run", "a.toml", "--set", "a=1", "--out", "o", "--set", "b=-2", "-q"])
                 .unwrap();
         let Command::Run(run) = args.command else { panic!("another command") };
+        let run = run.run;
         assert_eq!((run.sets, run.out, run.quiet), (vec!["a=1".into(), "b=-2".into()], Some("o".into()), true));
         let args = Args::try_parse_from(["limbeck", "eval", "d", "--split", "val"]).unwrap();
         let Command::Eval(eval) = args.command else { panic!("another command") };

@@ -1,14 +1,14 @@
 //! What each command does: the library's calls, and their outcome in words.
 
-use super::args::{Args, CacheCommand, Command, Eval, Predict, Run};
+use super::args::{Args, CacheCommand, Command, Eval, Only, Predict, Run, RunSome};
 use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
 use limbeck::config::Config;
 use limbeck::config::EvaluateOn;
 use limbeck::data::formats::image::Picture;
-use limbeck::experiment;
 use limbeck::experiment::ablation::Ablation;
 use limbeck::experiment::names;
+use limbeck::experiment::{self, StageKind};
 use limbeck::files::write_atomic;
 use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
@@ -40,13 +40,25 @@ pub fn dispatch(args: Args) -> Result<ExitCode> {
     }
 }
 
-fn run(args: &Run) -> Result<ExitCode> {
+fn run(RunSome { run: args, only }: &RunSome) -> Result<ExitCode> {
     let config = Config::load(&args.file, &args.sets)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
     let gpu = Gpu::open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(args.quiet);
-    let outcome = experiment::run(&config, &out, &gpu, &stop, &mut |event| progress.show(&event));
+    let mut show = |event: train::event::Event| progress.show(&event);
+    if !only.is_empty() {
+        let kinds: Vec<StageKind> = only.iter().map(|kind| kind.kind()).collect();
+        let outcome = experiment::run_only(&config, &out, &kinds, &gpu, &stop, &mut show);
+        progress.finish();
+        say(&table::text(&outcome?))?;
+        say(&format!(
+            "In {}: metrics.jsonl, the networks. Without --only the same command trains the rest.",
+            out.display()
+        ))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = experiment::run(&config, &out, &gpu, &stop, &mut show);
     progress.finish();
     let summary = outcome?;
 
@@ -65,6 +77,17 @@ fn run(args: &Run) -> Result<ExitCode> {
         if confused { " confusion.svg," } else { "" }
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Only {
+    fn kind(self) -> StageKind {
+        match self {
+            Only::Teachers => StageKind::Teachers,
+            Only::Single => StageKind::Single,
+            Only::Joint => StageKind::Joint,
+            Only::Distilled => StageKind::Distilled,
+        }
+    }
 }
 
 fn ablate(args: &Run) -> Result<ExitCode> {

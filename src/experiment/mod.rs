@@ -2,6 +2,7 @@
 
 pub mod ablation;
 mod dataset;
+mod kind;
 pub mod names;
 mod overview;
 mod run;
@@ -11,7 +12,8 @@ mod teachers;
 mod verify_cache;
 
 pub use dataset::load as load_data;
+pub use kind::StageKind;
 pub use overview::{Counts, NameCount, Overview, PerSplit, TaskLabels, TaskOverview, YesNo};
-pub use run::run;
+pub use run::{run, run_only};
 pub use summary::Summary;
 pub use verify_cache::{Verified, verify as verify_cache};

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use crate::config::Config;
 use crate::data::{Dataset, SkippedGroup};
 use crate::experiment::dataset;
+use crate::experiment::kind::StageKind;
 use crate::experiment::overview::Overview;
 use crate::experiment::stages::Stages;
 use crate::experiment::summary::Summary;
@@ -33,6 +34,24 @@ pub fn run(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
+    let summary = run_only(config, out, &StageKind::ALL, gpu, stop, on_event)?;
+    write_atomic(out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
+    Ok(summary)
+}
+
+/// The same of the stages of these kinds, and those that they need: teachers for the distilled student. What was trained is found by a
+/// later run in the folder. The summary is of these stages and is not stored.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_only(
+    config: &Config,
+    out: &Path,
+    kinds: &[StageKind],
+    gpu: &Gpu,
+    stop: &AtomicBool,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Summary> {
     let resolved = out.join(names::CONFIG);
     check_claim(config, &resolved)?;
     let data = dataset::load(config)?;
@@ -40,7 +59,8 @@ pub fn run(
     augment.check(&data.tasks)?;
     let (overview, skipped) = (Overview::of(&data, &config.data.source), listed(&data));
     let joint = usize::from(!config.joint_is_single());
-    let per_seed = config.trained_teachers() + data.tasks.len() + joint + 1;
+    let counts = [config.trained_teachers(), data.tasks.len(), joint, 1].into_iter().zip(StageKind::ALL);
+    let per_seed: usize = counts.filter(|(_, kind)| kind.is_needed(kinds, config)).map(|(count, _)| count).sum();
     let (store, data_fingerprint) = (StageStore::Run(out.to_path_buf()), data.fingerprint());
     let context = StageContext { gpu, store, data_fingerprint, inputs: Inputs::of_run(config, data), stop };
     let given = context.given_teachers(config)?;
@@ -64,16 +84,12 @@ pub fn run(
     let mut stages = Stages::new(config, &context, given, on_event, Some(&journal));
     let mut results = Vec::new();
     for seed in &config.seeds {
-        results.extend(stages.seed(*seed)?);
+        results.extend(stages.seed(*seed, kinds)?);
     }
     let trained = |r: &&StageResult| r.stage != "joint" || !config.joint_is_single();
     let seconds = results.iter().filter(trained).map(|r| r.seconds).sum();
-    let summary = Summary {
-        evaluate_on: context.inputs.evaluate_on,
-        ..Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)?
-    };
-    write_atomic(out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
-    Ok(summary)
+    let evaluate_on = context.inputs.evaluate_on;
+    Ok(Summary { evaluate_on, ..Summary::from_results(&config.name, &adapter, &config.seeds, results, seconds)? })
 }
 
 /// Everything that was skipped, a line each, what belongs together in one place.

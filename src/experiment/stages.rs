@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::checkpoint::{self, to_json};
 use crate::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use crate::data::{Task, seed};
+use crate::experiment::kind::StageKind;
 use crate::files::write_atomic;
 use crate::kernels::fcos::Level;
 use crate::nn::Network;
@@ -42,17 +43,21 @@ impl<'a> Stages<'a> {
         Stages { config, context, given, on_event, journal, index: 0 }
     }
 
-    /// Every stage of one seed.
-    pub(crate) fn seed(&mut self, seed: u64) -> Result<Vec<StageResult>> {
+    /// The stages of these kinds of one seed, and those that they need.
+    pub(crate) fn seed(&mut self, seed: u64, kinds: &[StageKind]) -> Result<Vec<StageResult>> {
+        let needed = |kind: StageKind| kind.is_needed(kinds, self.config);
+        let [teachers, single, joint] = [StageKind::Teachers, StageKind::Single, StageKind::Joint].map(needed);
         let mut results = Vec::new();
-        let mut teachers = self.teachers(seed, &mut results)?;
-        let singles = self.singles(seed)?;
-        let joint = self.joint(seed, &singles, Some(&mut teachers))?;
+        let mut set = if teachers { self.teachers(seed, &mut results)? } else { self.given.clone() };
+        let singles = if single { self.singles(seed)? } else { Vec::new() };
+        let joint = if joint { Some(self.joint(seed, &singles, Some(&mut set))?) } else { None };
         results.extend(singles);
-        results.push(joint);
-        results.push(self.distilled(seed, &teachers)?);
-        // What taught must be what was loaded.
-        teachers.check_unchanged(self.context.gpu)?;
+        results.extend(joint);
+        if kinds.contains(&StageKind::Distilled) {
+            results.push(self.distilled(seed, &set)?);
+            // What taught must be what was loaded.
+            set.check_unchanged(self.context.gpu)?;
+        }
         Ok(results)
     }
 

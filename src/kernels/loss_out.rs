@@ -1,6 +1,6 @@
 //! Where a loss kernel puts what it computes.
 
-use super::rows::expect;
+use super::expect::expect;
 use crate::Result;
 use crate::gpu::{Defines, Gpu, Launch, Source};
 use crate::tensor::{GradTarget, Tensor};

@@ -25,6 +25,7 @@ pub mod dice;
 pub mod distill_kl;
 pub mod dkd;
 pub mod elementwise;
+mod expect;
 pub mod fcos;
 pub mod feature_loss;
 pub mod focal;

@@ -1,10 +1,11 @@
 //! What the kernels over rows share (`shaders/shared/rows.wgsl`): who works through a row, and how labelled rows are
 //! counted.
 
+pub(super) use super::expect::expect;
 use super::loss_out::LossOut;
+use crate::Result;
 use crate::gpu::{AdapterClass, Defines, Gpu, Launch, Source};
 use crate::tensor::Tensor;
-use crate::{Error, Result};
 
 /// Who works through a row of a `[rows, columns]` matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,12 +97,4 @@ impl Counting {
             None => launch,
         })
     }
-}
-
-/// Refuses `tensor` where it has not `len` values.
-pub(super) fn expect(kernel: &str, what: &str, tensor: &Tensor, shape: &[usize]) -> Result<()> {
-    if tensor.len() == shape.iter().product::<usize>() {
-        return Ok(());
-    }
-    Err(Error::Shape(format!("{kernel}: {what} is {:?}, expected {shape:?}", tensor.shape())))
 }

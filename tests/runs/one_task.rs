@@ -2,10 +2,9 @@
 
 use crate::support::*;
 use limbeck::config::Config;
-use limbeck::experiment;
-use limbeck::experiment::Summary;
 use limbeck::experiment::ablation::Ablation;
 use limbeck::experiment::ablation::ablate;
+use limbeck::experiment::{self, StageKind, Summary};
 use limbeck::gpu::Gpu;
 use limbeck::predict;
 use limbeck::report::table;
@@ -130,4 +129,42 @@ fn a_comparison_does_not_train_it_twice_either() {
     assert_eq!((told.stages, outcome.rows[0].delta_m.unwrap().mean), (2, 0.0));
     assert!(told.notes[0].starts_with("data ") && told.notes[1].starts_with("images "), "{told:?}");
     assert!(out.join("data.json").exists() && !out.join("data-2.json").exists());
+}
+
+/// Kinds of stages apart end in the same networks as all at once; what one needs is trained with it, and the summary comes with the rest.
+#[test]
+fn stages_may_be_trained_apart() {
+    let (gpu, folder) = (gpu(), tempdir().unwrap());
+    let config = digits_config("[train]\nepochs = 1\nbatch = 8\n");
+    let (whole, apart) = (folder.path().join("whole"), folder.path().join("apart"));
+    let (summary, _) = run(&config, &whole, &gpu);
+    let only = |kinds: &[StageKind], config: &Config| {
+        let mut told = Told::default();
+        let stop = AtomicBool::new(false);
+        let some = experiment::run_only(config, &apart, kinds, &gpu, &stop, &mut |event| told.hear(&event)).unwrap();
+        (some, told)
+    };
+    let (some, told) = only(&[StageKind::Distilled], &config);
+    assert_eq!(
+        (told.stages, told.trained.as_slice()),
+        (3, ["teacher/first", "teacher/second", "distilled"].map(String::from).as_slice())
+    );
+    assert_eq!(some.models["distilled"].metrics, summary.models["distilled"].metrics);
+    assert!(some.delta_m.is_none() && some.without_delta_m.contains_key("distilled"));
+    assert!(!apart.join("summary.json").exists());
+    let (_, told) = only(&[StageKind::Joint, StageKind::Teachers], &config);
+    assert_eq!((told.trained, told.found.len()), (vec!["joint".to_string()], 2));
+    let (again, told) = run(&config, &apart, &gpu);
+    assert_eq!((told.trained.len(), told.found.len()), (2, 4));
+    assert_eq!(again.models, summary.models);
+    for name in ["teacher-first", "single-second", "joint", "distilled"] {
+        let file = format!("seed-3/{name}.safetensors");
+        assert!(std::fs::read(whole.join(&file)).unwrap() == std::fs::read(apart.join(&file)).unwrap(), "{name}");
+    }
+    // A student that teaches itself is trained first; of one task it is the single-task network.
+    let (own, other) = (self::config(folder.path(), &["teacher.kind=own"]), folder.path().join("own"));
+    let mut told = Told::default();
+    let kinds = [StageKind::Distilled];
+    experiment::run_only(&own, &other, &kinds, &gpu, &AtomicBool::new(false), &mut |event| told.hear(&event)).unwrap();
+    assert_eq!((told.stages, told.trained), (2, vec!["single/kind".to_string(), "distilled".into()]));
 }
