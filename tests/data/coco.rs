@@ -2,6 +2,7 @@
 
 use limbeck::config::Config;
 use limbeck::data::formats::coco::{self, OnError};
+use limbeck::data::formats::find::ImageFinder;
 use limbeck::data::formats::objects::{self, Masks, Options, TaskChoice};
 use limbeck::data::{Dataset, IGNORED, Labels};
 use limbeck::experiment;
@@ -60,11 +61,13 @@ pub fn set(root: &Path) -> String {
 }
 
 fn load(folder: &Path, on_error: OnError) -> limbeck::Result<Dataset> {
-    let found = coco::read(&folder.join("instances.json"), on_error)?;
-    let all = || objects::of_instances(&found, folder);
+    let found = coco::read(&folder.join("instances.json"), &ImageFinder::new(folder), on_error)?;
+    let all = || objects::of_instances(&found);
     let questions = TaskChoice::ALL.map(|(_, q)| q).to_vec();
     let options = Options { size: [16, 16], channels: 3, questions, masks: Masks::Drawn, depth: None, on_error };
-    objects::load("test", &found.classes, [all(), all(), all()], &options)
+    let mut data = objects::load("test", &found.classes, [all(), all(), all()], &options)?;
+    data.skipped.extend(found.skipped.iter().cloned());
+    Ok(data)
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn a_run_learns_from_coco_files() {
     assert_eq!(data.splits().map(|(_, s)| s.len()), [3, 2, 2]);
     let told = |name: &str, part: &str| data.skipped.iter().any(|s| s.path.ends_with(name) && s.reason.contains(part));
     assert!(
-        told("more.png", "not named by any annotation that was read") && told("held-tall.png", "no such file"),
+        told("more.png", "not named by any annotation that was read") && told("held-tall.png", "no image of this name"),
         "{:?}",
         data.skipped
     );

@@ -120,3 +120,26 @@ fn limits_choose_files_in_proportion_before_decoding() {
     assert_eq!(data.train.labels[0].classes().iter().sum::<u32>(), 3);
     assert_eq!(data, limited(0));
 }
+
+#[test]
+fn folders_of_splits_have_several_names_and_others_are_told() {
+    let expected = {
+        let dir = tempdir().unwrap();
+        ["train", "val", "test"].iter().for_each(|part| red_and_blue(dir.path(), part, 4));
+        load(dir.path()).unwrap()
+    };
+    for (train, val, test) in
+        [("train", "valid", "test"), ("training", "validation", "testing"), ("train", "dev", "test")]
+    {
+        let dir = tempdir().unwrap();
+        [train, val, test].iter().for_each(|part| red_and_blue(dir.path(), part, 4));
+        let data = load(dir.path()).unwrap();
+        assert_eq!(data, expected, "{val}");
+        fs::create_dir(dir.path().join("extra")).unwrap();
+        let told = load(dir.path()).unwrap().skipped;
+        assert!(told.len() == 1 && told[0].path.ends_with("extra"), "{told:?}");
+        fs::create_dir(dir.path().join(if val == "dev" { "val" } else { "dev" })).unwrap();
+        let error = load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("is a folder of the same split as"), "{error}");
+    }
+}

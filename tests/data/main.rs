@@ -1,6 +1,8 @@
 //! From files to data sets and to what is measured on them, and the order of the crate's own files.
 
 #[cfg(feature = "train")]
+mod as_found;
+#[cfg(feature = "train")]
 mod coco;
 #[cfg(feature = "formats")]
 mod folders;
@@ -8,6 +10,8 @@ mod folders;
 mod idx;
 #[cfg(feature = "train")]
 mod labelme;
+#[cfg(feature = "train")]
+mod layouts;
 #[cfg(feature = "formats")]
 mod metrics;
 #[cfg(feature = "formats")]

@@ -98,3 +98,21 @@ fn exif_orientation_is_applied() {
     assert_eq!((boxed[0], boxed[16 * 15]), (114, 114));
     assert!(boxed[8] > 200 && boxed[16 * 15 + 8] < 50);
 }
+
+/// Cameras and editors write after the end of a picture; what stands there may look like anything.
+#[test]
+fn what_follows_a_complete_jpeg_does_not_matter() {
+    let (folder, path) = (tempfile::tempdir().unwrap(), Path::new("a.jpg"));
+    let file = folder.path().join(path);
+    image::RgbImage::from_fn(40, 24, |x, y| image::Rgb([6 * x as u8, 10 * y as u8, 90])).save(&file).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let expected = picture::decode(path, &whole, [24, 40], 3).unwrap();
+    for trailer in [&b"\xff\xda\x00\x0c"[..], b"\xff\xd8\xff\xe0", b"\0", &[0xff; 9], &whole[..99]] {
+        let bytes = [&whole, trailer].concat();
+        assert_eq!(picture::decode(path, &bytes, [24, 40], 3).unwrap(), expected, "{trailer:?}");
+    }
+    for length in [whole.len() - 2, whole.len() - 1, whole.len() / 2, 30, 3] {
+        let error = picture::decode(path, &whole[..length], [24, 40], 3).unwrap_err().to_string();
+        assert!(error.contains("a.jpg"), "{length}: {error}");
+    }
+}

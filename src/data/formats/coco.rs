@@ -1,46 +1,23 @@
 //! COCO's instances (<https://cocodataset.org/#format-data>): one JSON file of images, categories, and objects with a box and an
 //! outline each.
 
+use super::find::ImageFinder;
+use super::json::{self, Categories, Listed};
+pub use super::on_error::OnError;
 use super::outline::{ObjectMask, Outlined};
+use super::value::Id;
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::{BTreeMap, HashMap, hash_map};
-use std::path::Path;
-
-/// What is done with an entry that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "train", derive(serde::Serialize), serde(rename_all = "lowercase"))]
-pub enum OnError {
-    /// The whole file is refused.
-    #[default]
-    Fail,
-    /// It is left out, counted and named.
-    Skip,
-}
-
-impl OnError {
-    /// Bears what is wrong at `place` of the file at `path`, or refuses the file for it.
-    pub(super) fn refuse(self, path: &Path, place: &str, reason: &str, skipped: &mut Vec<Skipped>) -> Result<()> {
-        match self {
-            OnError::Skip => {
-                skipped.push(Skipped::left_out(path, reason).at(place));
-                Ok(())
-            }
-            OnError::Fail => {
-                Err(Error::data(path, place, format!("{reason}; fix it, or set data.on_error = \"skip\"")))
-            }
-        }
-    }
-}
+use std::path::{Path, PathBuf};
 
 /// One image of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Its file's name, as the file has it.
-    pub file: String,
+    /// Its file.
+    pub file: PathBuf,
     /// Height and width.
     pub size: [usize; 2],
     /// Its objects with their outlines, where they have one, in the order of the file.
@@ -58,47 +35,20 @@ pub struct Instances {
     pub skipped: Vec<Skipped>,
 }
 
-/// Annotations are read one by one, so that one that is broken can be named.
 #[derive(Deserialize)]
 struct File<'a> {
-    images: Vec<Image>,
+    #[serde(borrow)]
+    images: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     annotations: Vec<&'a RawValue>,
-    categories: Vec<Category>,
-}
-
-/// What is wrong with an entry, without the place within it.
-pub(super) fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_string()
-}
-
-/// An image as COCO's files describe it.
-#[derive(Deserialize)]
-pub(super) struct Image {
-    pub(super) id: u64,
-    pub(super) file_name: String,
-    pub(super) width: usize,
-    pub(super) height: usize,
-}
-
-#[derive(Deserialize)]
-struct Category {
-    id: u64,
-    name: String,
-}
-
-/// What an annotation is called, whatever else is wrong with it.
-#[derive(Deserialize, Default)]
-struct Named {
-    #[serde(default)]
-    id: serde_json::Value,
+    #[serde(borrow)]
+    categories: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Annotation {
-    image_id: u64,
-    category_id: u64,
+    image_id: Id,
+    category_id: Id,
     bbox: Vec<f32>,
     area: Option<f32>,
     #[serde(default)]
@@ -126,66 +76,80 @@ enum Counts {
     Compressed(String),
 }
 
-/// Reads a file.
+/// Reads a file whose images are found by `finder`. An image without a file is left out and named.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] with the line where it is no such JSON, and, unless `on_error` says to skip,
-/// with the annotation, where a box has no area or lies outside its image, a category or an image is unknown, an outline is broken, or
-/// something is of another type, and with the image where it has no pixels; in any case where two images have one number.
-pub fn read(path: &Path, on_error: OnError) -> Result<Instances> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-    let file: File = serde_json::from_slice(&bytes).map_err(|e| {
+/// with the entry, where a box has no area or lies outside its image, a category or an image is unknown, an outline is broken, something
+/// is of another type, or an image's size cannot be told; in any case where two images or two categories have one id, two categories one
+/// name, or no image is there.
+pub fn read(path: &Path, finder: &ImageFinder, on_error: OnError) -> Result<Instances> {
+    let text = json::read(path)?;
+    let file: File = serde_json::from_str(&text).map_err(|e| {
         let message = format!("no COCO instances: {e}; expected `images`, `annotations` and `categories`");
         Error::data(path, format!("line {}", e.line()), message)
     })?;
-    // By number, whatever the order of the file.
-    let categories: BTreeMap<u64, String> = file.categories.into_iter().map(|c| (c.id, c.name)).collect();
-    let classes: HashMap<u64, u32> = categories.keys().enumerate().map(|(i, id)| (*id, i as u32)).collect();
-    let mut places: HashMap<u64, usize> = HashMap::new();
-    let mut images = Vec::new();
     let mut skipped = Vec::new();
-    for image in file.images {
-        let place = format!("image {}", image.id);
-        match places.entry(image.id) {
-            _ if image.width == 0 || image.height == 0 => {
-                on_error.refuse(path, &place, "has no pixels", &mut skipped)?;
-            }
-            // Whose its annotations are, nobody can tell.
-            hash_map::Entry::Occupied(_) => return Err(Error::data(path, place, "is listed twice; remove one")),
-            hash_map::Entry::Vacant(free) => {
-                free.insert(images.len());
-                images.push(Entry { file: image.file_name, size: [image.height, image.width], objects: Vec::new() });
-            }
-        }
-    }
+    let categories = json::categories(path, file.categories, on_error, &mut skipped)?;
+    let listed = json::images(path, file.images, finder, on_error, &mut skipped)?;
+    let entry = |(file, size): &(PathBuf, [usize; 2])| Entry { file: file.clone(), size: *size, objects: Vec::new() };
+    let mut images: Vec<Entry> = listed.images.iter().map(entry).collect();
     for (i, raw) in file.annotations.into_iter().enumerate() {
-        let parsed: std::result::Result<Annotation, String> = serde_json::from_str(raw.get()).map_err(|e| reason(&e));
-        match parsed.and_then(|annotation| object(&annotation, &classes, &places, &images)) {
+        let parsed: std::result::Result<Annotation, String> =
+            serde_json::from_str(raw.get()).map_err(|e| json::reason(&e));
+        if parsed.as_ref().is_ok_and(|annotation| listed.gone.contains(&annotation.image_id)) {
+            continue;
+        }
+        match parsed.and_then(|annotation| object(&annotation, &categories, &listed)) {
             Ok((image, found)) => images[image].objects.push(found),
             Err(reason) => {
-                let named: Named = serde_json::from_str(raw.get()).unwrap_or_default();
-                let place =
-                    if named.id.is_null() { format!("annotations[{i}]") } else { format!("annotation {}", named.id) };
+                let place = json::place(raw, ("annotation", "annotations"), i);
                 on_error.refuse(path, &place, &reason, &mut skipped)?;
             }
         }
     }
-    Ok(Instances { classes: categories.into_values().collect(), images, skipped })
+    Ok(Instances { classes: categories.names, images, skipped })
+}
+
+impl Instances {
+    /// Numbers the objects of the file at `path` by `classes`, those of the file `first`: categories of one name are one.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for objects of a category that `first` has not.
+    pub fn number_by(&mut self, path: &Path, classes: &[String], first: &Path) -> Result<()> {
+        if self.classes == classes {
+            return Ok(());
+        }
+        let place = |name: &String| classes.iter().position(|class| class == name).map(|i| i as u32);
+        let numbers: Vec<Option<u32>> = self.classes.iter().map(place).collect();
+        for (object, _) in self.images.iter_mut().flat_map(|image| &mut image.objects) {
+            let own = object.class as usize;
+            object.class = numbers[own].ok_or_else(|| {
+                let message = format!(
+                    "has objects of {:?}, which {} has not: {}",
+                    self.classes[own],
+                    first.display(),
+                    classes.join(", ")
+                );
+                Error::data(path, "categories", message)
+            })?;
+        }
+        let told =
+            format!("has other categories than {}, or in another order; they were matched by name", first.display());
+        self.skipped.push(Skipped::incomplete(path, told).at("categories"));
+        self.classes = classes.to_vec();
+        Ok(())
+    }
 }
 
 type Found = (usize, Outlined);
 
 /// An annotation's image, by place, and its object; or what is wrong with it.
-fn object(
-    annotation: &Annotation,
-    classes: &HashMap<u64, u32>,
-    places: &HashMap<u64, usize>,
-    images: &[Entry],
-) -> std::result::Result<Found, String> {
-    let class =
-        *classes.get(&annotation.category_id).ok_or(format!("there is no category {}", annotation.category_id))?;
-    let image = *places.get(&annotation.image_id).ok_or(format!("there is no image {}", annotation.image_id))?;
-    let size = images[image].size;
+fn object(annotation: &Annotation, categories: &Categories, listed: &Listed) -> std::result::Result<Found, String> {
+    let Annotation { image_id, category_id, .. } = annotation;
+    let class = *categories.numbers.get(category_id).ok_or_else(|| format!("there is no category {category_id}"))?;
+    let image = *listed.places.get(image_id).ok_or_else(|| format!("there is no image {image_id}"))?;
+    let size = listed.images[image].1;
     let &[x, y, w, h] = annotation.bbox.as_slice() else {
         return Err(format!("a box of {} numbers, expected x, y, width, height", annotation.bbox.len()));
     };
@@ -228,7 +192,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("instances.json");
         std::fs::write(&path, text).unwrap();
-        read(&path, on_error)
+        for (name, [width, height]) in [("a.png", [6, 4]), ("b.png", [3, 3])] {
+            ::image::RgbImage::new(width, height).save(folder.path().join(name)).unwrap();
+        }
+        read(&path, &ImageFinder::new(folder.path()), on_error)
     }
 
     #[test]
@@ -291,17 +258,75 @@ mod tests {
     fn images_that_cannot_be_are_named() {
         let second = r#"{"id": 2, "file_name": "b.png", "width": 3, "height": 3}"#;
         let with = |image: &str, on_error| parse(&file("").replace(second, image), on_error);
-        let flat = r#"{"id": 2, "file_name": "b.png", "width": 0, "height": 3}"#;
-        let error = with(flat, OnError::Fail).unwrap_err().to_string();
-        assert!(error.contains("image 2: has no pixels; fix it"), "{error}");
-        let found = with(flat, OnError::Skip).unwrap();
-        assert_eq!((found.images.len(), found.skipped.len()), (1, 1));
-        assert!(found.skipped[0].to_string().ends_with("instances.json, image 2: has no pixels"));
+        for (image, reason) in [
+            (r#"{"id": 2, "file_name": 3}"#, "image 2: invalid type: integer"),
+            (r#"{"id": 2, "width": 3, "height": 3}"#, "image 2: missing field `file_name`"),
+            (r#"{"id": 2, "file_name": "b.png", "width": 3.5}"#, "image 2: 3.5 is no number of pixels"),
+            (r#"{"id": null, "file_name": "b.png"}"#, "images[1]: invalid type: null"),
+            (r#"{"id": 2, "file_name": "instances.json", "width": 0}"#, "image 2: has no width and height"),
+        ] {
+            let error = with(image, OnError::Fail).unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains("; fix it"), "{error}");
+            let found = with(image, OnError::Skip).unwrap();
+            assert_eq!((found.images.len(), found.skipped.len()), (1, 1));
+            assert!(found.skipped[0].to_string().contains(reason), "{:?}", found.skipped);
+        }
         // Whose its annotations are, nobody can tell.
         for on_error in [OnError::Fail, OnError::Skip] {
-            let error = with(r#"{"id": 7, "file_name": "c.png", "width": 3, "height": 3}"#, on_error).unwrap_err();
+            let error = with(r#"{"id": 7, "file_name": "b.png", "width": 3, "height": 3}"#, on_error).unwrap_err();
             assert!(error.to_string().contains("image 7: is listed twice"), "{error}");
         }
+        // Nor of which class.
+        for (categories, words) in [
+            (r#"{"id": 9, "name": "dog"}, {"id": 9, "name": "cat"}"#, "is listed twice, as \"dog\" and as \"cat\""),
+            (r#"{"id": 9, "name": "cat"}, {"id": 4, "name": "cat"}"#, "categories 9 and 4 are both called \"cat\""),
+        ] {
+            let both = r#"{"id": 9, "name": "dog"}, {"id": 4, "name": "cat"}"#;
+            let error = parse(&file("").replace(both, categories), OnError::Skip).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids_and_sizes_may_be_written_in_any_way() {
+        let text = r#"{"images": [{"id": "im1", "file_name": "a", "width": 6.0, "height": 4e0}, {"id": -3, "file_name": "b.jpg"}],
+            "categories": [{"id": 1.0, "name": "cat"}],
+            "annotations": [{"image_id": "im1", "category_id": 1, "bbox": [0, 0, 2, 2], "area": NaN},
+                            {"image_id": -3.0, "category_id": 1.0, "bbox": [0, 0, 9, 9]}]}"#;
+        let found = parse(text, OnError::Fail).unwrap();
+        assert_eq!(found.images.iter().map(|i| i.size).collect::<Vec<_>>(), [[4, 6], [3, 3]]);
+        let objects: Vec<&Object> = found.images.iter().flat_map(|i| &i.objects).map(|(object, _)| object).collect();
+        assert_eq!((objects[0].area, objects[1].rect), (4.0, Rect::from_size(0.0, 0.0, 3.0, 3.0)));
+    }
+
+    #[test]
+    fn an_image_without_a_file_is_left_out_with_its_objects() {
+        let annotation = r#"{"id": 1, "image_id": 2, "category_id": 9, "bbox": [0, 0, 1, 1]}"#;
+        let text = file(annotation);
+        let found = parse(&text.replace("b.png", "c.png"), OnError::Fail).unwrap();
+        assert_eq!((found.images.len(), found.skipped.len()), (1, 1));
+        assert!(found.skipped[0].to_string().contains("c.png: is annotated, but there is no image of this name"));
+        let none = text.replace("a.png", "x.png").replace("b.png", "y.png");
+        let error = parse(&none, OnError::Skip).unwrap_err().to_string();
+        assert!(
+            error.contains("x.png") && error.contains("(none of 2 images is there); is data.images the right"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn files_are_numbered_alike() {
+        let object = r#"{"id": 1, "image_id": 7, "category_id": 9, "bbox": [0, 0, 1, 1]}"#;
+        let mut found = parse(&file(object), OnError::Fail).unwrap();
+        let names = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
+        let (own, first) = (Path::new("val.json"), Path::new("train.json"));
+        found.number_by(own, &names(&["dog", "bird", "cat"]), first).unwrap();
+        assert_eq!((found.images[0].objects[0].0.class, found.skipped.len()), (0, 1));
+        let error = found.number_by(own, &names(&["cat"]), first).unwrap_err().to_string();
+        assert!(
+            error.contains("val.json") && error.contains("objects of \"dog\", which train.json has not: cat"),
+            "{error}"
+        );
     }
 
     #[test]

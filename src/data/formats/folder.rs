@@ -43,17 +43,42 @@ struct Listing {
     labels: Vec<u32>,
 }
 
-/// Reads a data set of class folders. The classes are the sub-folders of `train/` in byte order of their names; `val/` and
-/// `test/` may have fewer but no others. Where one of the two is missing it is cut from train, test first.
+/// The names that the folders of the splits go by.
+pub(super) const SPLITS: [&[&str]; 3] =
+    [&["train", "training"], &["val", "valid", "validation", "dev"], &["test", "testing"]];
+
+/// The folders of training, validation and test in `root`, where they are there.
+///
+/// # Errors
+/// [`Error::Data`] where a split has two.
+pub(crate) fn splits(root: &Path) -> Result<[Option<PathBuf>; 3]> {
+    let mut found = [None, None, None];
+    for (names, found) in SPLITS.iter().zip(&mut found) {
+        let mut there = names.iter().map(|name| root.join(name)).filter(|path| path.is_dir());
+        *found = there.next();
+        if let (Some(first), Some(second)) = (found.as_ref(), there.next()) {
+            let message = format!("is a folder of the same split as {}; keep one of the two", first.display());
+            return Err(Error::data(second, "", message));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads a data set of class folders. The classes are the sub-folders of `train/` in byte order of their names; `val/` (or `valid/`,
+/// `validation/`, `dev/`) and `test/` may have fewer but no others. Where one of the two is missing it is cut from train, test first.
 ///
 /// Hidden files (`.name`) are ignored. What is not a readable PNG or JPEG image is left out and named in
 /// [`Dataset::skipped`]; a class of which nothing could be read is an error, and so is an empty class folder.
 pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     let mut skipped = Vec::new();
-    let train_root = options.root.join("train");
-    if !train_root.is_dir() {
+    let [train_root, val_root, test_root] = splits(&options.root)?;
+    let Some(train_root) = train_root else {
         let message = "no such folder; expected images at train/<class>/*.png or *.jpg below data.folder";
-        return Err(Error::data(train_root, "", message));
+        return Err(Error::data(options.root.join("train"), "", message));
+    };
+    let used = [Some(&train_root), val_root.as_ref(), test_root.as_ref()];
+    for path in entries(&options.root)?.into_iter().filter(|path| path.is_dir() && !used.contains(&Some(path))) {
+        skipped.push(Skipped::left_out(path, "a folder beside train/ of no split's name is not read"));
     }
     let classes = class_names(&train_root, &mut skipped)?;
     if classes.len() < 2 {
@@ -61,16 +86,20 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
         return Err(Error::data(train_root, "", message));
     }
     let mut train = list(&train_root, &classes, &mut skipped)?;
-    let test = own_or_cut(options, "test", options.test_fraction, &classes, &mut train, &mut skipped)?;
-    let left = if options.root.join("test").is_dir() { 1.0 } else { 1.0 - options.test_fraction };
-    let val = own_or_cut(options, "val", options.val_fraction / left, &classes, &mut train, &mut skipped)?;
+    let seed = options.split_seed;
+    let left = if test_root.is_some() { 1.0 } else { 1.0 - options.test_fraction };
+    let own = [true, val_root.is_some(), test_root.is_some()];
+    let mut part =
+        |name, folder, fraction| own_or_cut(folder, (name, fraction, seed), &classes, &mut train, &mut skipped);
+    let test = part("test", test_root, options.test_fraction)?;
+    let val = part("val", val_root, options.val_fraction / left)?;
     let limits = [options.limits.train, options.limits.val, options.limits.test];
     let mut splits = Vec::with_capacity(3);
-    for ((part, listing), limit) in [("train", train), ("val", val), ("test", test)].into_iter().zip(limits) {
+    let parts = [("train", train), ("val", val), ("test", test)].into_iter();
+    for (((part, listing), limit), own) in parts.zip(limits).zip(own) {
         let seed = seed::derive(seed::derive(options.split_seed, "limit"), part);
         // Of a cut-off part, a class may be a single file; losing that is no reason to refuse the set.
-        let strict = part == "train" || options.root.join(part).is_dir();
-        let required: &[String] = if strict { &classes } else { &[] };
+        let required: &[String] = if own { &classes } else { &[] };
         splits.push(decode_some(&listing, limit, seed, required, options, &mut skipped)?);
     }
     let task = Task { flip: options.flip, ..Task::class(&options.task, classes) };
@@ -85,20 +114,18 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
 
 /// The split's own folder if there is one, else a part of train, which loses it.
 fn own_or_cut(
-    options: &Options,
-    part: &str,
-    fraction: f64,
+    folder: Option<PathBuf>,
+    (part, fraction, seed): (&str, f64, u64),
     classes: &[String],
     train: &mut Listing,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Listing> {
-    let folder = options.root.join(part);
-    if !folder.is_dir() {
-        let (rest, cut) = split::cut(&train.labels, fraction, seed::derive(options.split_seed, part))?;
+    let Some(folder) = folder else {
+        let (rest, cut) = split::cut(&train.labels, fraction, seed::derive(seed, part))?;
         let cut = train.gather(&cut);
         *train = train.gather(&rest);
         return Ok(cut);
-    }
+    };
     let found = class_names(&folder, skipped)?;
     if let Some(stranger) = found.iter().find(|c| !classes.contains(c)) {
         let message = format!("train/ has no class of this name (it has {})", classes.join(", "));
@@ -149,7 +176,7 @@ fn class_names(folder: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<String>>
 }
 
 /// Whether the file's name is that of an image that can be read.
-pub(super) fn is_image(path: &Path) -> bool {
+pub(crate) fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
 }

@@ -116,9 +116,33 @@ fn open(path: &Path, bytes: &[u8], channels: usize) -> Result<DynamicImage> {
     })
 }
 
-/// Whether the last scan is closed by an end-of-image marker. Inside a scan `ff` is followed by `00` or a restart marker, so
-/// both markers are unmistakable; an embedded thumbnail's end comes before the last scan's start and does not count.
+/// Whether the picture is closed by its end-of-image marker. Markers are followed from the first one on: segments by their lengths, scans
+/// up to what is neither a stuffed `00` nor a restart marker. What comes after the end does not matter, and neither does what a segment
+/// holds, such as a thumbnail.
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|w| w == marker);
-    matches!((last([0xff, 0xda]), last([0xff, 0xd9])), (Some(scan), Some(end)) if scan < end)
+    let mut at = 2;
+    loop {
+        // A marker may be led by any number of ff.
+        while bytes.get(at) == Some(&0xff) && bytes.get(at + 1) == Some(&0xff) {
+            at += 1;
+        }
+        match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(0xff), Some(0xd9)) => return true,
+            // Without a segment: restarts, and one that is for testing.
+            (Some(0xff), Some(0x01 | 0xd0..=0xd7)) => at += 2,
+            (Some(0xff), Some(marker)) => {
+                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
+                at += 2 + usize::from(u16::from_be_bytes([high, low])).max(2);
+                if *marker == 0xda {
+                    let Some(scan) = bytes.get(at..) else { return false };
+                    let ends = |w: &[u8]| w[0] == 0xff && !matches!(w[1], 0x00 | 0xd0..=0xd7 | 0xff);
+                    let Some(length) = scan.windows(2).position(ends) else { return false };
+                    at += length;
+                }
+            }
+            // Bytes between segments, which decoders skip.
+            (Some(_), Some(_)) => at += 1,
+            _ => return false,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! labelme's annotations (<https://github.com/wkentaro/labelme>): one JSON file for each image, with rectangles and polygons.
 
-use super::coco::{OnError, reason};
+use super::coco::OnError;
+use super::json::reason;
 use super::objects::AnnotatedImage;
 use super::outline::{ObjectMask, Outlined};
 use super::{folder, image};
@@ -117,7 +118,7 @@ fn sheet(
     on_error: OnError,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Option<Sheet>> {
-    let text = match super::read_text(file) {
+    let text = match super::text::read(file) {
         Err(Error::Data { at: place, message, .. }) => {
             on_error.refuse(file, &place, &message, skipped)?;
             return Ok(None);

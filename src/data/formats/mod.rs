@@ -4,27 +4,26 @@
 
 pub mod coco;
 pub mod depth_map;
+pub mod find;
 pub mod folder;
 pub mod idx;
 pub mod image;
 pub mod index_mask;
+mod json;
 pub mod labelme;
 mod mask_files;
 pub mod names;
 pub mod objects;
+mod on_error;
 pub mod outline;
 pub mod panoptic;
 mod parallel;
 pub mod segments;
 pub mod table;
+mod text;
+mod value;
 pub mod voc;
 pub mod yolo;
+pub mod yolo_sets;
 
 pub(crate) use parallel::in_parallel;
-
-/// A file's text.
-fn read_text(path: &std::path::Path) -> crate::Result<String> {
-    let bytes = std::fs::read(path).map_err(|e| crate::Error::io(path, "read", e))?;
-    String::from_utf8(bytes)
-        .map_err(|e| crate::Error::data(path, format!("byte {}", e.utf8_error().valid_up_to()), "is no text in UTF-8"))
-}

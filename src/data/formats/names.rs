@@ -1,4 +1,4 @@
-//! Names of classes in a YAML file, as YOLO's data sets have them: `names:` with a list, or with a number for each name.
+//! Names of classes in a YAML file, as YOLO's data sets have them: `names:` (or `classes:`) with a list, or with a number for each name.
 
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -11,11 +11,13 @@ use yaml_rust2::{Yaml, YamlLoader};
 /// [`Error::Io`] where the file cannot be read; [`Error::Data`] with the line where it is no YAML, and where it has no `names`, or one
 /// that is no name.
 pub fn read(path: &Path) -> Result<BTreeMap<u32, String>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", e))?;
+    let text = super::text::read(path)?;
     let documents = YamlLoader::load_from_str(&text)
         .map_err(|e| Error::data(path, format!("line {}", e.marker().line()), format!("malformed YAML: {e}")))?;
     let bad = |message: String| Error::data(path, "names", message);
-    let names = documents.first().map_or(&Yaml::BadValue, |d| &d["names"]);
+    let document = documents.first().unwrap_or(&Yaml::BadValue);
+    let names = ["names", "classes"].map(|key| &document[key]).into_iter().find(|names| !names.is_badvalue());
+    let names = names.unwrap_or(&Yaml::BadValue);
     let text = |value: &Yaml| match value {
         Yaml::String(name) if !name.trim().is_empty() => Some(name.clone()),
         // A class may be called 7.
@@ -61,6 +63,7 @@ mod tests {
     fn lists_and_tables() {
         let flat = |text: &str| parse(text).unwrap().into_iter().collect::<Vec<_>>();
         assert_eq!(flat("nc: 2\nnames: [cat, 'dog']"), [(0, "cat".into()), (1, "dog".into())]);
+        assert_eq!(flat("classes: [cat]"), [(0, "cat".into())]);
         assert_eq!(flat("names:\n  3: cat\n  1: 7\n"), [(1, "7".into()), (3, "cat".into())]);
     }
 

@@ -13,8 +13,9 @@ use crate::data::{
     Dataset, DepthMap, IGNORED, Images, Labels, MaskRuns, Object, OriginalLabels, Originals, Skipped, Split, Task,
     TaskKind,
 };
+use crate::geometry::Rect;
 use crate::{Error, Result};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -107,10 +108,10 @@ pub struct Options {
     pub on_error: OnError,
 }
 
-/// The images of a COCO file, which lie in `folder`.
-pub fn of_instances(instances: &Instances, folder: &Path) -> Vec<AnnotatedImage> {
+/// The images of a COCO file.
+pub fn of_instances(instances: &Instances) -> Vec<AnnotatedImage> {
     let one = |entry: &super::coco::Entry| AnnotatedImage {
-        path: folder.join(&entry.file),
+        path: entry.file.clone(),
         size: entry.size,
         objects: Some(entry.objects.clone()),
         segments: None,
@@ -151,6 +152,29 @@ pub fn present(part: Vec<AnnotatedImage>, skipped: &mut Vec<Skipped>) -> Result<
     Ok(there)
 }
 
+/// The image with each of its objects once: two of one class, box and outline are one that was listed twice.
+fn once(mut image: AnnotatedImage, classes: &[String], skipped: &mut Vec<Skipped>) -> AnnotatedImage {
+    // Segments are told apart by their pixels.
+    let (Some(objects), None) = (&mut image.objects, &image.segments) else { return image };
+    let mut seen: HashMap<[u32; 5], Vec<usize>> = HashMap::new();
+    let mut kept: Vec<Outlined> = Vec::with_capacity(objects.len());
+    for (object, outline) in objects.drain(..) {
+        let Rect { x0, y0, x1, y1 } = object.rect;
+        let same = seen.entry([object.class, x0.to_bits(), y0.to_bits(), x1.to_bits(), y1.to_bits()]).or_default();
+        let twice = same.iter().any(|i| kept[*i].1 == outline && kept[*i].0.ignored == object.ignored);
+        if twice {
+            let class = classes.get(object.class as usize).map_or("?", |name| name);
+            let reason = format!("an object of {class:?} is listed again, at [{x0}, {y0}, {x1}, {y1}]; it counts once");
+            skipped.push(Skipped::left_out(&image.path, reason));
+        } else {
+            same.push(kept.len());
+            kept.push((object, outline));
+        }
+    }
+    *objects = kept;
+    image
+}
+
 /// Refuses masks that would be drawn of nothing.
 fn check_outlines(parts: &[Vec<AnnotatedImage>; 3], options: &Options) -> Result<()> {
     if options.masks != Masks::Drawn || !options.questions.contains(&TaskChoice::Mask) {
@@ -187,10 +211,11 @@ pub(crate) fn load_some(
     options: &Options,
 ) -> Result<Dataset> {
     let tasks: Vec<Task> = options.questions.iter().map(|q| q.task(classes, &options.masks)).collect();
+    let mut skipped = Vec::new();
+    let parts = parts.map(|part| part.into_iter().map(|image| once(image, classes, &mut skipped)).collect::<Vec<_>>());
     // Before any image is read: a mask cannot number more classes than this allows.
     tasks.iter().try_for_each(Task::check)?;
     check_outlines(&parts, options)?;
-    let mut skipped = Vec::new();
     let mut limits = limits.into_iter();
     let [train, val, test] = parts.map(|part| {
         let part = present(part, &mut skipped)?;

@@ -1,15 +1,18 @@
 //! COCO's panoptic annotations (<https://cocodataset.org/#format-data>): a JSON file of segments, and for each image a PNG whose colours
 //! number them. Every pixel belongs to one segment or to none; segments of things are objects, those of stuff are not.
 
-use super::coco::{Image, OnError, reason};
+use super::coco::OnError;
+use super::find::ImageFinder;
+use super::json;
 use super::objects::AnnotatedImage;
 use super::segments::Segments;
+use super::value::Id;
 use crate::data::{IGNORED, Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// A file's images and categories.
@@ -27,22 +30,17 @@ pub struct PanopticFile {
 
 #[derive(Deserialize)]
 struct File<'a> {
-    images: Vec<Image>,
+    #[serde(borrow)]
+    images: Vec<&'a RawValue>,
     #[serde(borrow)]
     annotations: Vec<&'a RawValue>,
-    categories: Vec<Category>,
-}
-
-#[derive(Deserialize)]
-struct Category {
-    id: u64,
-    name: String,
-    isthing: u8,
+    #[serde(borrow)]
+    categories: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Annotation {
-    image_id: u64,
+    image_id: Id,
     file_name: String,
     segments_info: Vec<Segment>,
 }
@@ -50,41 +48,47 @@ struct Annotation {
 #[derive(Deserialize)]
 struct Segment {
     id: u32,
-    category_id: u64,
+    category_id: Id,
     bbox: [f32; 4],
     #[serde(default)]
-    area: f32,
+    area: Option<f32>,
     #[serde(default)]
     iscrowd: u8,
 }
 
-/// Reads a file whose images lie in `images` and whose PNG files in `segments`.
+/// Reads a file whose images are found by `finder` and whose PNG files lie in `segments`. An image without a file is left out and named.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] with the line where it is no such JSON, and, unless `on_error` says to skip,
-/// with the annotation and the segment where a category or an image is unknown, a box has no area or lies outside its image, an image
-/// has two annotations, or something is of another type.
-pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> Result<PanopticFile> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-    let file: File = serde_json::from_slice(&bytes).map_err(|e| {
+/// with the entry, and the segment, where a category or an image is unknown, a box has no area or lies outside its image, an image has
+/// two annotations, or something is of another type; in any case where two images or two categories have one id, two categories one name,
+/// or no image is there.
+pub fn read(path: &Path, finder: &ImageFinder, segments: &Path, on_error: OnError) -> Result<PanopticFile> {
+    let text = json::read(path)?;
+    let file: File = serde_json::from_str(&text).map_err(|e| {
         let message = format!("no COCO panoptic annotations: {e}; expected `images`, `annotations` and `categories`");
         Error::data(path, format!("line {}", e.line()), message)
     })?;
-    let categories: BTreeMap<u64, Category> = file.categories.into_iter().map(|c| (c.id, c)).collect();
-    if categories.len() > usize::from(IGNORED) {
-        let message = format!("has {} categories; a mask tells {IGNORED} apart", categories.len());
+    let mut skipped = Vec::new();
+    let categories = json::categories(path, file.categories, on_error, &mut skipped)?;
+    if categories.names.len() > usize::from(IGNORED) {
+        let message = format!("has {} categories; a mask tells {IGNORED} apart", categories.names.len());
         return Err(Error::data(path, "categories", message));
     }
-    let classes: HashMap<u64, u8> = categories.keys().enumerate().map(|(i, id)| (*id, i as u8)).collect();
-    let of_things = || categories.values().filter(|c| c.isthing != 0);
-    let things: HashMap<u64, u32> = of_things().enumerate().map(|(i, c)| (c.id, i as u32)).collect();
-    let mut known: HashMap<u64, &Image> = HashMap::new();
-    for image in &file.images {
-        if known.insert(image.id, image).is_some() {
-            return Err(Error::data(path, format!("image {}", image.id), "is listed twice; remove one"));
-        }
+    if let Some(i) = categories.things.iter().position(Option::is_none) {
+        let message = format!("does not say of {:?} whether it is a thing; expected `isthing`", categories.names[i]);
+        return Err(Error::data(path, "categories", message));
     }
-    let mut skipped = Vec::new();
+    // Of each category its number among the things.
+    let mut count = 0;
+    let number = |thing: &Option<bool>| {
+        (*thing == Some(true)).then(|| {
+            count += 1;
+            count - 1
+        })
+    };
+    let things: Vec<Option<u32>> = categories.things.iter().map(number).collect();
+    let listed = json::images(path, file.images, finder, on_error, &mut skipped)?;
     let mut refuse = |place: String, reason: String| on_error.refuse(path, &place, &reason, &mut skipped);
     let mut found = Vec::new();
     let mut seen = HashSet::new();
@@ -92,47 +96,49 @@ pub fn read(path: &Path, images: &Path, segments: &Path, on_error: OnError) -> R
         let annotation: Annotation = match serde_json::from_str(raw.get()) {
             Ok(annotation) => annotation,
             Err(error) => {
-                refuse(format!("annotations[{i}]"), reason(&error))?;
+                refuse(format!("annotations[{i}]"), json::reason(&error))?;
                 continue;
             }
         };
         let place = format!("annotation of {}", annotation.file_name);
-        if !seen.insert(annotation.image_id) {
+        if listed.gone.contains(&annotation.image_id) {
+            continue;
+        }
+        if !seen.insert(annotation.image_id.clone()) {
             refuse(place, format!("image {} has one already", annotation.image_id))?;
             continue;
         }
-        let Some(image) = known.get(&annotation.image_id) else {
+        let Some(image) = listed.places.get(&annotation.image_id) else {
             refuse(place, format!("there is no image {}", annotation.image_id))?;
             continue;
         };
-        let size = [image.height, image.width];
+        let (path, size) = listed.images[*image].clone();
         let mut own = Segments { path: segments.join(&annotation.file_name), classes: BTreeMap::new() };
         let mut objects = Vec::new();
         for segment in annotation.segments_info {
             let place = format!("{place}, segment {}", segment.id);
-            let Some(class) = classes.get(&segment.category_id) else {
+            let Some(class) = categories.numbers.get(&segment.category_id) else {
                 // Its pixels have no class that could be learnt.
                 own.classes.insert(segment.id, IGNORED);
                 refuse(place, format!("there is no category {}", segment.category_id))?;
                 continue;
             };
-            own.classes.insert(segment.id, *class);
-            let Some(thing) = things.get(&segment.category_id) else { continue };
+            own.classes.insert(segment.id, *class as u8);
+            let Some(thing) = things[*class as usize] else { continue };
             let [x, y, w, h] = segment.bbox;
             let rect = Rect::from_size(x, y, w, h).clipped(size);
             if !rect.is_proper() {
                 refuse(place, format!("the box [{x}, {y}, {w}, {h}] has no area within its image"))?;
                 continue;
             }
-            let area = if segment.area > 0.0 { segment.area } else { rect.area() as f32 };
-            objects.push((Object { rect, class: *thing, area, ignored: segment.iscrowd != 0 }, None));
+            let area = segment.area.filter(|a| a.is_finite() && *a > 0.0).unwrap_or(rect.area() as f32);
+            objects.push((Object { rect, class: thing, area, ignored: segment.iscrowd != 0 }, None));
         }
-        let path = images.join(&image.file_name);
         found.push(AnnotatedImage { path, size, objects: Some(objects), segments: Some(own) });
     }
     Ok(PanopticFile {
-        things: of_things().map(|c| c.name.clone()).collect(),
-        classes: categories.values().map(|c| c.name.clone()).collect(),
+        things: categories.names.iter().zip(&things).filter(|(_, t)| t.is_some()).map(|(n, _)| n.clone()).collect(),
+        classes: categories.names,
         images: found,
         skipped,
     })
@@ -161,7 +167,11 @@ mod tests {
             })
         };
         ::image::RgbImage::from_fn(4, 2, colour).save(folder.path().join("a.png")).unwrap();
-        let found = read(&folder.path().join("panoptic.json"), Path::new("images"), folder.path(), on_error);
+        let images = folder.path().join("images");
+        std::fs::create_dir(&images).unwrap();
+        ::image::RgbImage::new(4, 2).save(images.join("a.jpg")).unwrap();
+        let finder = ImageFinder::new(images);
+        let found = read(&folder.path().join("panoptic.json"), &finder, folder.path(), on_error);
         (folder, found)
     }
 
@@ -170,14 +180,14 @@ mod tests {
 
     #[test]
     fn segments_become_objects_and_pixels() {
-        let (_folder, found) = load(&format!("{CAT}, {SKY}"), OnError::Fail);
+        let (folder, found) = load(&format!("{CAT}, {SKY}"), OnError::Fail);
         let found = found.unwrap();
         assert_eq!(
             (found.things.as_slice(), found.classes.as_slice()),
             (&["cat".to_string()][..], &["cat".into(), "sky".into()][..])
         );
         let image = &found.images[0];
-        assert_eq!((image.path.as_path(), image.size), (Path::new("images/a.jpg"), [2, 4]));
+        assert_eq!((&image.path, image.size), (&folder.path().join("images/a.jpg"), [2, 4]));
         let objects = image.objects.as_ref().unwrap();
         assert_eq!((objects.len(), objects[0].0.class, objects[0].0.rect), (1, 0, Rect::from_size(1.0, 0.0, 2.0, 2.0)));
         let segments = image.segments.as_ref().unwrap();

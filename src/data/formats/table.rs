@@ -1,12 +1,14 @@
 //! Labels and attributes in a table: a CSV file with a row for each image.
 
 use super::coco::OnError;
+use super::find::ImageFinder;
 use super::objects::in_parallel;
-use super::{folder, image};
+use super::value::yes;
+use super::{image, text};
 use crate::data::{Dataset, Images, Labels, MISSING, Originals, Skipped, Split, Task, TaskKind, UNKNOWN, seed, split};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The name of the task that asks for all attributes of a table.
 pub const ATTRIBUTES: &str = "attributes";
@@ -36,6 +38,10 @@ pub struct Options {
     pub columns: BTreeMap<String, Column>,
     /// Values that mean that nothing is known, beside the empty one.
     pub unknown: Vec<String>,
+    /// Values of attributes that mean yes, beside the usual ones.
+    pub yes: Vec<String>,
+    /// Values of attributes that mean no.
+    pub no: Vec<String>,
     /// A column whose equal values stay in one split: where several images show the same thing, or come from the same source.
     pub group: Option<String>,
     /// Height and width of the canvas on which every image is put, its proportions kept.
@@ -137,9 +143,10 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
 /// The rows whose images are there.
 fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
     let file = &options.file;
-    let images = folder::by_name(&options.images, folder::is_image)?;
-    let bytes = std::fs::read(file).map_err(|e| Error::io(file, "read", e))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
+    std::fs::read_dir(&options.images).map_err(|e| Error::io(&options.images, "read", e))?;
+    let finder = ImageFinder::new(&options.images);
+    let text = text::read(file)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| Error::data(file, "line 1", format!("malformed CSV: {e}")))?.clone();
     let place = |column: &str| {
         header.iter().position(|c| c == column).ok_or_else(|| {
@@ -155,20 +162,20 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
     for record in reader.records() {
-        let line = |position: Option<&csv::Position>| format!("line {}", position.map_or(0, csv::Position::line));
+        let line = |position: Option<&csv::Position>| format!("line {}", line_of(&text, position));
         let read = match &record {
             Err(error) => Err((line(error.position()), format!("malformed: {error}"))),
             Ok(record) => {
                 let known = |value: &str| !options.unknown.iter().any(|u| u == value);
                 let value = |(name, kind, at): &(&String, Column, usize)| {
                     let value = record.get(*at).filter(|v| known(v)).unwrap_or_default();
-                    check(*kind, value).map_err(|m| format!("column {name:?}: {m}"))?;
+                    check(options, *kind, value).map_err(|m| format!("column {name:?}: {m}"))?;
                     Ok(((*name).clone(), value.to_string()))
                 };
                 let values = columns.iter().map(value).collect::<std::result::Result<BTreeMap<_, _>, String>>();
                 let own = record.get(image).unwrap_or_default();
-                let path = image_of(&images, own);
-                let twice = path.is_some_and(|path| !seen.insert(path));
+                let path = finder.find(own);
+                let twice = path.as_ref().is_ok_and(|path| !seen.insert(path.clone()));
                 values
                     .and_then(|v| if twice { Err(format!("image {own:?} is listed twice")) } else { Ok(v) })
                     .map(|values| (own, path, values, record))
@@ -177,12 +184,12 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
         };
         match read {
             Ok((own, path, values, record)) => match path {
-                Some(path) => {
+                Ok(path) => {
                     let group = group.and_then(|at| record.get(at)).unwrap_or_default().to_string();
-                    rows.push(Row { path: path.clone(), group, values });
+                    rows.push(Row { path, group, values });
                 }
-                None => {
-                    let reason = format!("there is no image {own:?}");
+                Err(reason) => {
+                    let reason = format!("image {own:?}: {reason}");
                     skipped.push(Skipped::left_out(file, reason).at(line(record.position())));
                 }
             },
@@ -194,35 +201,44 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
             }
         }
     }
-    let alone = images.values().filter(|path| !seen.contains(path));
+    if let (true, Some(first)) = (rows.is_empty(), skipped.first()) {
+        let message = format!("names no image that is there; {}; is data.images the right folder?", first.reason);
+        return Err(Error::data(file, first.place.clone(), message));
+    }
+    let alone = finder.all().into_iter().filter(|path| !seen.contains(*path));
     let by = format!("in {}", file.file_name().unwrap_or_default().display());
     skipped.extend(alone.map(|path| Skipped::not_named(path, &by)));
     Ok(rows)
 }
 
-/// The image of a row, named with its ending or without.
-fn image_of<'a>(images: &'a BTreeMap<String, PathBuf>, own: &str) -> Option<&'a PathBuf> {
-    let stem = || Path::new(own).file_stem().and_then(|s| s.to_str());
-    images.get(own).or_else(|| images.get(stem()?))
+/// The line at which a record begins, from 1 on, whatever ends the lines; empty lines before it are not its own.
+fn line_of(text: &str, position: Option<&csv::Position>) -> usize {
+    let start = position.map_or(0, |p| p.byte() as usize).min(text.len());
+    let empty = text.as_bytes()[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    1 + text.as_bytes()[..start + empty].iter().filter(|b| **b == b'\n').count()
 }
 
-/// Refuses a value that its column cannot hold.
-fn check(kind: Column, value: &str) -> std::result::Result<(), String> {
-    match kind {
-        _ if value.is_empty() => Ok(()),
-        Column::Class => Ok(()),
-        Column::Attribute if yes(value).is_some() => Ok(()),
-        Column::Number if number(value).is_some() => Ok(()),
-        Column::Attribute => Err(format!("{value:?} is neither yes nor no, true nor false, 1 nor 0")),
-        Column::Number => Err(format!("{value:?} is no number")),
+/// What a value says of an attribute.
+fn answer(options: &Options, value: &str) -> Option<bool> {
+    let listed = |values: &[String]| values.iter().any(|v| v == value);
+    match (listed(&options.yes), listed(&options.no)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => yes(value),
     }
 }
 
-fn yes(value: &str) -> Option<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "1" => Some(true),
-        "false" | "no" | "0" => Some(false),
-        _ => None,
+/// Refuses a value that its column cannot hold.
+fn check(options: &Options, kind: Column, value: &str) -> std::result::Result<(), String> {
+    match kind {
+        _ if value.is_empty() => Ok(()),
+        Column::Class => Ok(()),
+        Column::Attribute if answer(options, value).is_some() => Ok(()),
+        Column::Number if number(value).is_some() => Ok(()),
+        Column::Attribute => Err(format!(
+            "{value:?} is neither yes nor no, true nor false, 1 nor 0; list it under data.yes, data.no or data.unknown"
+        )),
+        Column::Number => Err(format!("{value:?} is no number")),
     }
 }
 
@@ -244,8 +260,8 @@ fn answers(options: &Options, rows: &[Row]) -> (Vec<Task>, Vec<Labels>) {
             (Task::class(name, classes), labels)
         }
         TaskKind::Attributes => {
-            let answer = |r: &Row, a: &str| yes(&value(r, a)).map_or(UNKNOWN, |yes| f32::from(u8::from(yes)));
-            let answers = rows.iter().flat_map(|r| attributes.iter().map(move |a| answer(r, a))).collect();
+            let said = |r: &Row, a: &str| answer(options, &value(r, a)).map_or(UNKNOWN, |yes| f32::from(u8::from(yes)));
+            let answers = rows.iter().flat_map(|r| attributes.iter().map(move |a| said(r, a))).collect();
             let names: Vec<&str> = attributes.iter().map(|a| a.as_str()).collect();
             let task = Task { flip: false, ..Task::new(name, kind, &names) };
             (task, Labels::Attributes { count: names.len(), answers })

@@ -1,6 +1,8 @@
 //! Pascal VOC's annotations (Everingham et al. 2010): one XML file for each image, a box and a name for each object.
 
 use super::coco::OnError;
+use super::find::ImageFinder;
+use super::image;
 use super::objects::AnnotatedImage;
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
@@ -23,7 +25,7 @@ pub struct Annotations {
 
 /// One file, classes by name.
 struct Parsed {
-    image: String,
+    image: PathBuf,
     size: [usize; 2],
     objects: Vec<(String, Rect, bool)>,
 }
@@ -34,7 +36,7 @@ struct Parsed {
 /// # Errors
 /// [`Error::Io`]; [`Error::Data`] for a list without names.
 pub fn image_set(file: &Path) -> Result<Vec<String>> {
-    let text = super::read_text(file)?;
+    let text = super::text::read(file)?;
     let names: Vec<String> = text.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_string).collect();
     if names.is_empty() {
         return Err(Error::data(file, "", "names no image; expected a name in each line"));
@@ -42,8 +44,9 @@ pub fn image_set(file: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Reads every `.xml` file in `folder`, or those called `only`, whose images lie in `images`. Classes are `classes`, or, without them,
-/// every name that occurs, in byte order.
+/// Reads every `.xml` file in `folder`, or those called `only`. `finder` finds an image by the name that its file gives, or else by the
+/// file's own name; where the file says nothing of its size, the image does. Classes are `classes`, or, without them, every name that
+/// occurs, in byte order.
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be read; [`Error::Data`] with the file and the object, unless `on_error` says to skip it, where
@@ -51,7 +54,7 @@ pub fn image_set(file: &Path) -> Result<Vec<String>> {
 /// annotation is of the same image.
 pub fn read(
     folder: &Path,
-    images: &Path,
+    finder: &ImageFinder,
     only: Option<&BTreeSet<String>>,
     classes: Option<&[String]>,
     on_error: OnError,
@@ -59,24 +62,29 @@ pub fn read(
     let files = files(folder, only)?;
     let mut skipped = Vec::new();
     let mut all: Vec<(String, Parsed)> = Vec::new();
-    let mut first: HashMap<String, String> = HashMap::new();
+    let mut first: HashMap<PathBuf, String> = HashMap::new();
     for (name, file) in files {
         let mut refuse = |place: String, reason: String| on_error.refuse(&file, &place, &reason, &mut skipped);
         if !file.exists() {
             refuse("".into(), "a set names the image, which has no annotation".into())?;
             continue;
         }
-        let text = match super::read_text(&file) {
+        let image_of = |written: Option<&str>| {
+            let found = written.and_then(|w| finder.find(w).ok()).or_else(|| finder.find(&name).ok());
+            found.unwrap_or_else(|| finder.folder().join(written.unwrap_or(&name)))
+        };
+        let text = match super::text::read(&file) {
             Err(Error::Data { at: place, message, .. }) => {
                 refuse(place, message)?;
                 continue;
             }
             text => text?,
         };
-        let Some(parsed) = parse(&text, classes, &mut refuse)? else { continue };
+        let Some(parsed) = parse(&text, classes, &image_of, &mut refuse)? else { continue };
         // Else one image could be learnt by one name and tested by the other.
         if let Some(other) = first.get(&parsed.image) {
-            let reason = format!("{:?} has \"{other}.xml\" already; keep one annotation for an image", parsed.image);
+            let image = parsed.image.file_name().unwrap_or_default();
+            let reason = format!("{image:?} has \"{other}.xml\" already; keep one annotation for an image");
             refuse("<filename>".into(), reason)?;
             continue;
         }
@@ -91,7 +99,7 @@ pub fn read(
             Some((Object { ignored, ..Object::new(rect, class) }, None))
         };
         AnnotatedImage {
-            path: images.join(p.image),
+            path: p.image,
             size: p.size,
             objects: Some(p.objects.into_iter().filter_map(object).collect()),
             segments: None,
@@ -120,7 +128,12 @@ fn files(folder: &Path, only: Option<&BTreeSet<String>>) -> Result<Vec<(String, 
 type Refuse<'a> = &'a mut dyn FnMut(String, String) -> Result<()>;
 
 /// The image and objects of one file; `None` where the whole file cannot be used and `refuse` bore it.
-fn parse(text: &str, classes: Option<&[String]>, refuse: Refuse) -> Result<Option<Parsed>> {
+fn parse(
+    text: &str,
+    classes: Option<&[String]>,
+    image_of: &dyn Fn(Option<&str>) -> PathBuf,
+    refuse: Refuse,
+) -> Result<Option<Parsed>> {
     let document = match roxmltree::Document::parse(text) {
         Ok(document) => document,
         Err(error) => {
@@ -129,16 +142,20 @@ fn parse(text: &str, classes: Option<&[String]>, refuse: Refuse) -> Result<Optio
         }
     };
     let root = document.root_element();
-    let head = || -> std::result::Result<(String, [usize; 2]), String> {
+    let written = || -> std::result::Result<[usize; 2], String> {
         let size = child(root, "size")?;
         let side = |name: &str| -> std::result::Result<usize, String> {
             let found = number(size, name)?;
             if found >= 1.0 { Ok(found as usize) } else { Err(format!("<{name}> is {found}")) }
         };
-        Ok((text_of(root, "filename")?, [side("height")?, side("width")?]))
+        Ok([side("height")?, side("width")?])
     };
-    let (image, size) = match head() {
-        Ok(head) => head,
+    let image = image_of(text_of(root, "filename").ok().as_deref());
+    let size = match written().or_else(|reason| match image::size(&image) {
+        Ok(size) => Ok(size),
+        Err(error) => Err(format!("{reason}, and the image does not tell: {error}")),
+    }) {
+        Ok(size) => size,
         Err(reason) => {
             refuse(format!("<{}>", root.tag_name().name()), reason)?;
             return Ok(None);
@@ -213,7 +230,7 @@ mod tests {
     fn read_one(text: &str, classes: Option<&[String]>, on_error: OnError) -> Result<Annotations> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.xml"), text).unwrap();
-        read(folder.path(), Path::new("images"), None, classes, on_error)
+        read(folder.path(), &ImageFinder::new("images"), None, classes, on_error)
     }
 
     #[test]
@@ -250,8 +267,32 @@ mod tests {
             assert!(skipped.len() == 1 && skipped[0].reason.contains(reason), "{skipped:?}");
         }
         let empty = tempfile::tempdir().unwrap();
-        assert!(read(empty.path(), empty.path(), None, None, OnError::Skip).unwrap_err().to_string().contains(".xml"));
+        assert!(
+            read(empty.path(), &ImageFinder::new(empty.path()), None, None, OnError::Skip)
+                .unwrap_err()
+                .to_string()
+                .contains(".xml")
+        );
     }
+
+    #[test]
+    fn the_image_tells_what_its_file_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        ::image::RgbImage::new(10, 8).save(folder.path().join("a.png")).unwrap();
+        let whole = file(&object("dog", [1, 1, 10, 8], ""));
+        for text in [
+            whole.clone(),
+            whole.replace("<width>10<", "<width>0<"),
+            whole.replace("<size><width>10</width><height>8</height><depth>3</depth></size>", ""),
+            whole.replace("<filename>a.jpg</filename>", ""),
+            whole.replace("a.jpg", "C:\\labelled\\other name.jpg"),
+        ] {
+            std::fs::write(folder.path().join("a.xml"), text).unwrap();
+            let found = read(folder.path(), &ImageFinder::new(folder.path()), None, None, OnError::Fail).unwrap();
+            assert_eq!((&found.images[0].path, found.images[0].size), (&folder.path().join("a.png"), [8, 10]));
+        }
+    }
+
     #[test]
     fn sets_name_what_is_read() {
         let folder = tempfile::tempdir().unwrap();
@@ -264,7 +305,7 @@ mod tests {
         let names = image_set(&list).unwrap();
         assert_eq!(names, ["c", "a", "d"]);
         let only: BTreeSet<String> = names.into_iter().collect();
-        let read = |on_error| read(folder.path(), folder.path(), Some(&only), None, on_error);
+        let read = |on_error| read(folder.path(), &ImageFinder::new(folder.path()), Some(&only), None, on_error);
         let error = read(OnError::Fail).unwrap_err().to_string();
         assert!(error.contains("d.xml") && error.contains("has no annotation"), "{error}");
         let found = read(OnError::Skip).unwrap();
@@ -283,7 +324,7 @@ mod tests {
         let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
         write("a.xml", file(&object("dog", [1, 1, 4, 4], "")));
         write("b.xml", file(&object("cat", [2, 2, 4, 4], "")));
-        let read = |on_error| read(folder.path(), folder.path(), None, None, on_error);
+        let read = |on_error| read(folder.path(), &ImageFinder::new(folder.path()), None, None, on_error);
         let error = read(OnError::Fail).unwrap_err().to_string();
         assert!(error.contains("b.xml") && error.contains("\"a.jpg\" has \"a.xml\" already"), "{error}");
         let found = read(OnError::Skip).unwrap();

@@ -4,6 +4,7 @@
 use super::coco::OnError;
 use super::objects::AnnotatedImage;
 use super::outline::{ObjectMask, Outlined};
+use super::value::whole;
 use super::{folder, image};
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
@@ -39,38 +40,47 @@ struct Sheet<'a> {
 /// for a line that is no object: an unknown class, a box of no area or outside its image, fewer than three corners, not a number; and for
 /// an image that cannot be read.
 pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_error: OnError) -> Result<Labelled> {
-    let numbers: BTreeMap<u32, u32> = names.keys().enumerate().map(|(i, id)| (*id, i as u32)).collect();
     let mut files: BTreeMap<String, PathBuf> =
         folder::by_name(labels, |path| path.extension().is_some_and(|e| e == "txt"))?;
-    let mut skipped = Vec::new();
-    let mut found = Vec::new();
+    let mut pairs = Vec::new();
     for (stem, path) in folder::by_name(images, folder::is_image)? {
-        let size = match image::size(&path) {
+        let file = files.remove(&stem).unwrap_or_else(|| labels.join(stem).with_extension("txt"));
+        pairs.push((path, file));
+    }
+    let mut found = read_pairs(&pairs, names, on_error)?;
+    let reason = format!("labels without an image of that name in {}", images.display());
+    found.skipped.extend(files.into_values().map(|path| Skipped::left_out(path, reason.as_str())));
+    if pairs.is_empty() {
+        return Err(Error::data(images, "", "holds no PNG or JPEG image"));
+    }
+    Ok(found)
+}
+
+/// The same of images and the files of their labels, one by one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_pairs(pairs: &[(PathBuf, PathBuf)], names: &BTreeMap<u32, String>, on_error: OnError) -> Result<Labelled> {
+    let numbers: BTreeMap<u32, u32> = names.keys().enumerate().map(|(i, id)| (*id, i as u32)).collect();
+    let (mut found, mut skipped) = (Vec::new(), Vec::new());
+    for (path, file) in pairs {
+        let size = match image::size(path) {
             Ok(size) => size,
             Err(Error::Data { message, .. }) if on_error == OnError::Skip => {
-                files.remove(&stem);
                 skipped.push(Skipped::left_out(path, message));
                 continue;
             }
             Err(error) => return Err(error),
         };
-        let objects = match files.remove(&stem) {
-            Some(file) => {
-                let sheet = Sheet { size, classes: &numbers };
-                sheet.read(&file, on_error, &mut skipped)?
-            }
-            None => {
-                let reason = format!("has no .txt file in {}; its objects are not known", labels.display());
-                skipped.push(Skipped::incomplete(&path, reason));
-                None
-            }
+        let objects = if file.is_file() {
+            Sheet { size, classes: &numbers }.read(file, on_error, &mut skipped)?
+        } else {
+            let folder = file.parent().unwrap_or(Path::new("."));
+            let reason = format!("has no .txt file in {}; its objects are not known", folder.display());
+            skipped.push(Skipped::incomplete(path, reason));
+            None
         };
-        found.push(AnnotatedImage { path, size, objects, segments: None });
-    }
-    let reason = format!("labels without an image of that name in {}", images.display());
-    skipped.extend(files.into_values().map(|path| Skipped::left_out(path, reason.as_str())));
-    if found.is_empty() {
-        return Err(Error::data(images, "", "holds no PNG or JPEG image"));
+        found.push(AnnotatedImage { path: path.clone(), size, objects, segments: None });
     }
     Ok(Labelled { classes: names.values().cloned().collect(), images: found, skipped })
 }
@@ -78,7 +88,7 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
 impl Sheet<'_> {
     /// The objects; `None` where the file cannot be read and that was borne.
     fn read(&self, path: &Path, on_error: OnError, skipped: &mut Vec<Skipped>) -> Result<Option<Vec<Outlined>>> {
-        let text = match super::read_text(path) {
+        let text = match super::text::read(path) {
             Err(Error::Data { at: place, message, .. }) => {
                 on_error.refuse(path, &place, &message, skipped)?;
                 return Ok(None);
@@ -98,7 +108,7 @@ impl Sheet<'_> {
     fn object(&self, line: &str) -> std::result::Result<Outlined, String> {
         let mut words = line.split_whitespace();
         let word = words.next().unwrap_or_default();
-        let class = word.parse().ok().and_then(|id: u32| self.classes.get(&id));
+        let class = whole(word).and_then(|id| self.classes.get(&u32::try_from(id).ok()?));
         let class = *class.ok_or_else(|| format!("{word:?} is no class of the file of names"))?;
         let number = |word: &str| {
             let value: Option<f32> = word.parse().ok();
@@ -170,7 +180,11 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_or_skipped() {
+        for line in ["1.0 0.5 0.5 0.2 0.2", "1e0 0.5 0.5 0.2 0.2", "\t1.0e+00  0.5 0.5 0.2 0.2\r"] {
+            assert_eq!(load(line, OnError::Fail).unwrap().images[0].objects.as_ref().unwrap()[0].0.class, 0, "{line}");
+        }
         for (line, reason) in [
+            ("1.5 0.5 0.5 0.2 0.2", "\"1.5\" is no class"),
             ("0 0.5 0.5 0.2 0.2", "\"0\" is no class"),
             ("dog 0.5 0.5 0.2 0.2", "\"dog\" is no class"),
             ("1 0.5 0.5 0.2", "3 numbers"),

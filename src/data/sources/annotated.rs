@@ -1,6 +1,6 @@
 //! What sources of images with objects share: how a data set is made of them, whatever their format.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -189,6 +189,36 @@ pub(super) fn cut(images: &[AnnotatedImage], [val, test]: [f64; 2], seed: u64) -
 pub(super) fn cut_one(all: &[AnnotatedImage], part: f64, seed: u64, name: &str) -> Result<[Vec<AnnotatedImage>; 2]> {
     let (rest, cut) = split::cut(&vec![0; all.len()], part, seed::derive(seed, name))?;
     Ok([pick(all, &rest), pick(all, &cut)])
+}
+
+/// The splits of a data set that has those of `parts` of its own: what is missing is cut from the training images.
+///
+/// # Errors
+/// [`Error::Data`] for an image that is in two of them; [`Error::Invalid`] where too few are left.
+pub(super) fn complete(
+    parts: [Option<Vec<AnnotatedImage>>; 3],
+    [val, test]: [f64; 2],
+    seed: u64,
+) -> Result<[Vec<AnnotatedImage>; 3]> {
+    let mut seen: BTreeMap<&Path, usize> = BTreeMap::new();
+    for (number, image) in parts.iter().enumerate().flat_map(|(i, part)| part.iter().flatten().map(move |a| (i, a))) {
+        if seen.insert(&image.path, number).is_some_and(|other| other != number) {
+            return Err(Error::data(&image.path, "", "is in two splits; what is tested must not be learnt"));
+        }
+    }
+    Ok(match parts {
+        [Some(train), Some(val), Some(test)] => [train, val, test],
+        [Some(train), None, None] => cut(&train, [val, test], seed)?,
+        [Some(train), Some(val), None] => {
+            let [train, test] = cut_one(&train, test, seed, "test")?;
+            [train, val, test]
+        }
+        [Some(train), None, Some(test)] => {
+            let [train, val] = cut_one(&train, val, seed, "val")?;
+            [train, val, test]
+        }
+        [None, ..] => return Err(Error::Invalid("a data set without training images".into())),
+    })
 }
 
 /// So many of each at most, read: those that are drawn, then, where some of them cannot be read, the others in the order of another

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::annotated::{self, ObjectOptions, limited, unused};
 use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::data::formats::coco;
+use crate::data::formats::find::ImageFinder;
 use crate::data::formats::objects::{self, TaskChoice};
 use crate::data::{Dataset, Skipped};
 use crate::settings::{Files, KeyText, REQUIRED, Section};
@@ -55,21 +56,20 @@ impl SourceOptions for Coco {
         Some(&self.shared)
     }
 
-    /// Three files of instances, of the same categories.
+    /// Three files of instances, of the categories of the first.
     fn load(&self, run: &RunData) -> Result<Dataset> {
         let files = [&self.train, &self.val, &self.test].map(|file| run.root.join(file));
-        let [train, val, test] = &files;
-        let read = |file| coco::read(file, self.shared.on_error);
-        let read = [read(train)?, read(val)?, read(test)?];
-        for (path, other) in files.iter().zip(&read) {
-            if other.classes != read[0].classes {
-                let (own, first) = (other.classes.len(), read[0].classes.len());
-                let message = format!("has other categories ({own}) than {} ({first})", train.display());
-                return Err(Error::data(path, "categories", message));
-            }
-        }
         let folder = run.root.join(&self.images);
-        let parts = [0, 1, 2].map(|i| objects::of_instances(&read[i], &folder));
+        let read = |file: &PathBuf| {
+            let finder = ImageFinder::new(&folder).beside(file);
+            coco::read(file, &finder, self.shared.on_error)
+        };
+        let mut read = [read(&files[0])?, read(&files[1])?, read(&files[2])?];
+        let classes = read[0].classes.clone();
+        for (file, found) in files.iter().zip(&mut read) {
+            found.number_by(file, &classes, &files[0])?;
+        }
+        let parts = [0, 1, 2].map(|i| objects::of_instances(&read[i]));
         let learnt: BTreeSet<&PathBuf> = parts[0].iter().map(|a| &a.path).collect();
         for (file, part) in files.iter().zip(&parts).skip(1) {
             if let Some(twice) = part.iter().find(|a| learnt.contains(&a.path)) {
@@ -79,11 +79,9 @@ impl SourceOptions for Coco {
             }
         }
         let options = self.shared.options(run)?;
-        let classes = read[0].classes.clone();
         let mut skipped: Vec<Skipped> = read.into_iter().flat_map(|r| r.skipped).collect();
         skipped.extend(unused(Some(&folder), parts.iter().flatten(), &skipped, &options));
-        let [train, val, test] = parts.map(|part| objects::present(part, &mut skipped));
-        limited(run, (&classes, skipped), [train?, val?, test?], &self.shared.limit, &options)
+        limited(run, (&classes, skipped), parts, &self.shared.limit, &options)
     }
 
     fn look(&self, files: &Files) -> Result<()> {

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{RunData, Source, SourceKind, SourceOptions, keys};
-use crate::Result;
 use crate::data::formats::coco::OnError;
 use crate::data::formats::table::{self, Column};
 use crate::data::{Dataset, TaskKind};
 use crate::settings::{Choice, Files, KeyText, NOT_SET, REQUIRED, Section};
+use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "csv",
@@ -25,6 +25,13 @@ pub(super) static KIND: SourceKind = SourceKind {
             "[]",
             "Values that mean that nothing is known, beside the empty one.",
         ),
+        KeyText::new(
+            "yes",
+            "a list of values",
+            "[]",
+            "Values of attributes that mean yes, beside yes, true, 1 and their like.",
+        ),
+        KeyText::new("no", "a list of values", "[]", "Values of attributes that mean no, such as \"-1\" of CelebA's."),
         keys::SIZE,
         keys::CHANNELS,
         keys::VAL_FRACTION,
@@ -55,6 +62,12 @@ struct Csv {
     /// Values that mean that nothing is known, beside the empty one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown: Vec<String>,
+    /// Values of attributes that mean yes, beside the usual ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    yes: Vec<String>,
+    /// Values of attributes that mean no.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    no: Vec<String>,
     /// Height and width of the canvas on which every image is put, its proportions kept.
     size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
@@ -70,14 +83,25 @@ struct Csv {
 }
 
 fn read(s: &Section) -> Result<Source> {
-    let unknown = s.list("unknown", "a list of values in quotes", |v| v.as_str().map(str::to_string))?;
+    let values = |key| {
+        let list = s.list(key, "a list of values in quotes", |v| v.as_str().map(str::to_string))?;
+        Ok::<_, Error>(list.unwrap_or_default())
+    };
+    let [unknown, yes, no] = [values("unknown")?, values("yes")?, values("no")?];
+    for (key, list, others) in [("no", &no, [&yes, &unknown]), ("yes", &yes, [&unknown, &unknown])] {
+        if let Some(value) = list.iter().find(|value| others.iter().any(|other| other.contains(value))) {
+            return Err(s.error(key, format!("{value:?} is listed under another meaning too; remove one")));
+        }
+    }
     let [val_fraction, test_fraction] = keys::fractions(s)?;
     let csv = Csv {
         file: s.required("file", "a CSV file below data.root")?.into(),
         images: keys::images(s)?,
         image: s.text("image", "the column of the images' names")?.unwrap_or_else(|| "image".into()),
         group: s.text("group", "a column")?,
-        unknown: unknown.unwrap_or_default(),
+        unknown,
+        yes,
+        no,
         size: keys::canvas(s)?,
         channels: keys::channels(s)?,
         val_fraction,
@@ -128,6 +152,8 @@ impl SourceOptions for Csv {
             image: self.image.clone(),
             columns: self.columns.clone(),
             unknown: self.unknown.clone(),
+            yes: self.yes.clone(),
+            no: self.no.clone(),
             group: self.group.clone(),
             size: self.size,
             channels: self.channels,

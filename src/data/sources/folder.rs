@@ -1,4 +1,4 @@
-//! `source = "folder"`: `folder/train/<class>/*.png`, and `val` and `test` beside `train` where they exist.
+//! `source = "folder"`: `folder/train/<class>/*.png`, and the folders of validation and test beside `train` where they exist.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(super) static KIND: SourceKind = SourceKind {
             "folder",
             "a folder below data.root",
             REQUIRED,
-            "Holds train/CLASS/; val/ and test/ beside train/ are used where they exist.",
+            "Holds train/CLASS/; val/ (or valid/, validation/, dev/) and test/ beside it are used where they exist.",
         ),
         keys::task_text("\"class\""),
         KeyText::new(

@@ -8,6 +8,7 @@ use super::annotated::{self, ObjectOptions, one_set, unused};
 use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::Result;
 use crate::data::Dataset;
+use crate::data::formats::find::ImageFinder;
 use crate::data::formats::objects::{self, TaskChoice};
 use crate::data::formats::panoptic;
 use crate::settings::{Files, KeyText, REQUIRED, Section};
@@ -76,14 +77,13 @@ impl SourceOptions for Panoptic {
     fn load(&self, run: &RunData) -> Result<Dataset> {
         let [file, images, segments] =
             [&self.annotations, &self.images, &self.segments].map(|path| run.root.join(path));
-        let found = panoptic::read(&file, &images, &segments, self.shared.on_error)?;
+        let found = panoptic::read(&file, &ImageFinder::new(&images).beside(&file), &segments, self.shared.on_error)?;
         let masks = objects::Masks::Segments(found.classes);
         let options = objects::Options { masks, ..self.shared.options(run)? };
         let mut skipped = found.skipped;
         skipped.extend(unused(Some(&images), &found.images, &skipped, &options));
-        let all = objects::present(found.images, &mut skipped)?;
         let fractions = [self.val_fraction, self.test_fraction];
-        one_set(run, (&found.things, &all, skipped), fractions, &self.shared.limit, &options)
+        one_set(run, (&found.things, &found.images, skipped), fractions, &self.shared.limit, &options)
     }
 
     fn look(&self, files: &Files) -> Result<()> {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::annotated::{self, ObjectOptions, cut, cut_one, limited, unused};
+use super::annotated::{self, ObjectOptions, complete, limited, unused};
 use super::keys::{self, BOXES};
 use super::{RunData, Source, SourceKind, SourceOptions};
 use crate::data::Dataset;
+use crate::data::formats::find::ImageFinder;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::formats::voc;
 use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
@@ -147,7 +148,8 @@ impl SourceOptions for Voc {
         }
         let only: BTreeSet<String> = lists.iter().flatten().flatten().cloned().collect();
         let listed = self.sets.is_some().then_some(&only);
-        let found = voc::read(&folder, &images, listed, self.classes.as_deref(), self.shared.on_error)?;
+        let found =
+            voc::read(&folder, &ImageFinder::new(&images), listed, self.classes.as_deref(), self.shared.on_error)?;
         if found.classes.is_empty() {
             return Err(Error::data(&folder, "", "no object has a name; is it the right folder?"));
         }
@@ -162,20 +164,11 @@ impl SourceOptions for Voc {
         let of = |list: &BTreeSet<String>| -> Vec<AnnotatedImage> {
             all.iter().filter(|a| names.get(&a.path).is_some_and(|name| list.contains(name))).cloned().collect()
         };
-        let (seed, [val, test]) = (run.split_seed, [self.val_fraction, self.test_fraction]);
-        let parts = match [&lists[0], &lists[1], &lists[2]] {
-            [None, ..] => cut(&all, [val, test], seed)?,
-            [Some(train), Some(val), Some(test)] => [of(train), of(val), of(test)],
-            [Some(train), None, None] => cut(&of(train), [val, test], seed)?,
-            [Some(train), Some(val), None] => {
-                let [train, test] = cut_one(&of(train), test, seed, "test")?;
-                [train, of(val), test]
-            }
-            [Some(train), None, Some(test)] => {
-                let [train, val] = cut_one(&of(train), val, seed, "val")?;
-                [train, val, of(test)]
-            }
+        let parts = match &self.sets {
+            None => [Some(all), None, None],
+            Some(_) => [0, 1, 2].map(|i| lists[i].as_ref().map(of)),
         };
+        let parts = complete(parts, [self.val_fraction, self.test_fraction], run.split_seed)?;
         limited(run, (&found.classes, skipped), parts, &self.shared.limit, &options)
     }
 

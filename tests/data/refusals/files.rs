@@ -247,9 +247,11 @@ fn annotations() -> Vec<Refusal> {
         row(
             "coco: none of the images is there",
             coco::set,
-            |root| fs::create_dir(root.join("run")).unwrap(),
-            &["data.images=run"],
-            &["none of 3 images is; is data.images the right folder"],
+            |root| {
+                ["wide", "tall", "empty"].iter().for_each(|n| fs::remove_file(root.join(format!("{n}.png"))).unwrap())
+            },
+            &[],
+            &["none of 3 images is there); is data.images the right folder"],
         ),
         row(
             "voc: an image in two sets",

@@ -1,4 +1,5 @@
 use super::*;
+use std::path::Path;
 
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -19,6 +20,8 @@ fn options(folder: &Path) -> Options {
         image: "image".into(),
         columns: columns.map(|(name, kind)| (name.to_string(), kind)).into(),
         unknown: vec!["?".into()],
+        yes: Vec::new(),
+        no: Vec::new(),
         group: Some("owner".into()),
         size: [6, 6],
         channels: 1,
