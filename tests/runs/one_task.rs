@@ -162,7 +162,7 @@ fn stages_may_be_trained_apart() {
         assert!(std::fs::read(whole.join(&file)).unwrap() == std::fs::read(apart.join(&file)).unwrap(), "{name}");
     }
     // A student that teaches itself is trained first; of one task it is the single-task network.
-    let (own, other) = (self::config(folder.path(), &["teacher.kind=own"]), folder.path().join("own"));
+    let (own, other) = (self::config(folder.path(), &["teacher.kind=self"]), folder.path().join("own"));
     let mut told = Told::default();
     let kinds = [StageKind::Distilled];
     experiment::run_only(&own, &other, &kinds, &gpu, &AtomicBool::new(false), &mut |event| told.hear(&event)).unwrap();
