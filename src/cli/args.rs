@@ -103,8 +103,8 @@ pub struct RunSome {
     /// The run.
     #[command(flatten)]
     pub run: Run,
-    /// Train these stages alone, with the teachers that a distilled student needs; a later run without it finds them, trains the rest,
-    /// and makes the tables
+    /// Train only these stages and what they need (a distilled student its teachers); a later run without it finds them, trains the
+    /// rest, and makes the files of results
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KINDS")]
     pub only: Vec<Only>,
 }

@@ -53,7 +53,8 @@ fn run(RunSome { run: args, only }: &RunSome) -> Result<ExitCode> {
         progress.finish();
         say(&table::text(&outcome?))?;
         say(&format!(
-            "In {}: metrics.jsonl, the networks. Without --only the same command trains the rest.",
+            "In {}: config.toml, data.json, metrics.jsonl, the networks. Without --only the same command trains what is missing and \
+             writes the summary.",
             out.display()
         ))?;
         return Ok(ExitCode::SUCCESS);

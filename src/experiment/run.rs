@@ -61,6 +61,11 @@ pub fn run_only(
     let joint = usize::from(!config.joint_is_single());
     let counts = [config.trained_teachers(), data.tasks.len(), joint, 1].into_iter().zip(StageKind::ALL);
     let per_seed: usize = counts.filter(|(_, kind)| kind.is_needed(kinds, config)).map(|(count, _)| count).sum();
+    if per_seed == 0 {
+        return Err(Error::Invalid(
+            "there is nothing to train: the run has no stage of the kinds that were asked for".into(),
+        ));
+    }
     let (store, data_fingerprint) = (StageStore::Run(out.to_path_buf()), data.fingerprint());
     let context = StageContext { gpu, store, data_fingerprint, inputs: Inputs::of_run(config, data), stop };
     let given = context.given_teachers(config)?;

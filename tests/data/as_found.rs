@@ -2,7 +2,7 @@
 //! means the same; what is loaded must then be the same.
 
 use limbeck::config::Config;
-use limbeck::data::Dataset;
+use limbeck::data::{Dataset, Split};
 use limbeck::experiment;
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,8 @@ fn load(make: Make, alter: fn(&Path), sets: Sets) -> Result<Dataset, String> {
 
 /// Everything that is learnt and measured, as text: an unknown number is no number, and equals nothing.
 pub fn content(data: &Dataset) -> String {
-    format!("{:?}", data.splits().map(|(_, split)| (&split.images, &split.labels)))
+    let own = |split: &Split| split.originals.as_ref().map(|own| format!("{:?}", (&own.places, &own.labels)));
+    format!("{:?}", data.splits().map(|(_, split)| (&split.images, &split.labels, own(split))))
 }
 
 pub fn edit(file: &Path, change: impl Fn(String) -> String) {

@@ -115,24 +115,27 @@ impl Instances {
     /// Numbers the objects of the file at `path` by `classes`, those of the file `first`: categories of one name are one.
     ///
     /// # Errors
-    /// [`Error::Data`] for objects of a category that `first` has not.
-    pub fn number_by(&mut self, path: &Path, classes: &[String], first: &Path) -> Result<()> {
+    /// [`Error::Data`] for objects of a category that `first` has not, unless `on_error` says to skip them.
+    pub fn number_by(&mut self, path: &Path, classes: &[String], first: &Path, on_error: OnError) -> Result<()> {
         if self.classes == classes {
             return Ok(());
         }
         let place = |name: &String| classes.iter().position(|class| class == name).map(|i| i as u32);
         let numbers: Vec<Option<u32>> = self.classes.iter().map(place).collect();
-        for (object, _) in self.images.iter_mut().flat_map(|image| &mut image.objects) {
-            let own = object.class as usize;
-            object.class = numbers[own].ok_or_else(|| {
-                let message = format!(
-                    "has objects of {:?}, which {} has not: {}",
-                    self.classes[own],
-                    first.display(),
-                    classes.join(", ")
-                );
-                Error::data(path, "categories", message)
-            })?;
+        let mut unknown = vec![0; numbers.len()];
+        for image in &mut self.images {
+            image.objects.retain_mut(|(object, _)| {
+                let own = object.class as usize;
+                match numbers[own] {
+                    Some(number) => object.class = number,
+                    None => unknown[own] += 1,
+                }
+                numbers[own].is_some()
+            });
+        }
+        for (name, count) in self.classes.iter().zip(unknown).filter(|(_, count)| *count > 0) {
+            let reason = format!("has {count} objects of {name:?}, which {} has not", first.display());
+            on_error.refuse(path, "categories", &reason, &mut self.skipped)?;
         }
         let told =
             format!("has other categories than {}, or in another order; they were matched by name", first.display());
@@ -282,7 +285,7 @@ mod tests {
             (r#"{"id": 9, "name": "cat"}, {"id": 4, "name": "cat"}"#, "categories 9 and 4 are both called \"cat\""),
         ] {
             let both = r#"{"id": 9, "name": "dog"}, {"id": 4, "name": "cat"}"#;
-            let error = parse(&file("").replace(both, categories), OnError::Skip).unwrap_err().to_string();
+            let error = parse(&file("").replace(both, categories), OnError::Fail).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }
@@ -320,11 +323,14 @@ mod tests {
         let mut found = parse(&file(object), OnError::Fail).unwrap();
         let names = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
         let (own, first) = (Path::new("val.json"), Path::new("train.json"));
-        found.number_by(own, &names(&["dog", "bird", "cat"]), first).unwrap();
+        found.number_by(own, &names(&["dog", "bird", "cat"]), first, OnError::Fail).unwrap();
         assert_eq!((found.images[0].objects[0].0.class, found.skipped.len()), (0, 1));
-        let error = found.number_by(own, &names(&["cat"]), first).unwrap_err().to_string();
+        let mut other = found.clone();
+        other.number_by(own, &names(&["cat"]), first, OnError::Skip).unwrap();
+        assert!(other.images[0].objects.is_empty() && other.skipped.len() == 3);
+        let error = found.number_by(own, &names(&["cat"]), first, OnError::Fail).unwrap_err().to_string();
         assert!(
-            error.contains("val.json") && error.contains("objects of \"dog\", which train.json has not: cat"),
+            error.contains("val.json") && error.contains("1 objects of \"dog\", which train.json has not"),
             "{error}"
         );
     }

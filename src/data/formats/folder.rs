@@ -44,7 +44,7 @@ struct Listing {
 }
 
 /// The names that the folders of the splits go by.
-pub(super) const SPLITS: [&[&str]; 3] =
+pub(crate) const SPLITS: [&[&str]; 3] =
     [&["train", "training"], &["val", "valid", "validation", "dev"], &["test", "testing"]];
 
 /// The folders of training, validation and test in `root`, where they are there.
@@ -326,7 +326,7 @@ fn check_classes(listing: &Listing, reasons: &[Option<String>], classes: &[Strin
 }
 
 /// What lies in a folder, in byte order; nothing where it cannot be read, which reading its files will tell.
-pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|e| e.path()).collect();
     files.sort();

@@ -129,7 +129,7 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
         match (bytes.get(at), bytes.get(at + 1)) {
             (Some(0xff), Some(0xd9)) => return true,
             // Without a segment: restarts, and one that is for testing.
-            (Some(0xff), Some(0x01 | 0xd0..=0xd7)) => at += 2,
+            (Some(0xff), Some(0x00 | 0x01 | 0xd0..=0xd8)) => at += 2,
             (Some(0xff), Some(marker)) => {
                 let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
                 at += 2 + usize::from(u16::from_be_bytes([high, low])).max(2);

@@ -1,8 +1,8 @@
 //! What formats in JSON share: COCO's files, and what other tools write in their form.
 
-use super::find::ImageFinder;
+use super::find::{ImageFinder, identity};
 use super::on_error::OnError;
-use super::value::{Id, pixels};
+use super::value::{Id, pixels, yes};
 use super::{image, text};
 use crate::data::Skipped;
 use crate::{Error, Result};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet, hash_map};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A file's text as JSON has it.
@@ -85,7 +85,15 @@ struct Category {
     id: Id,
     name: String,
     #[serde(default)]
-    isthing: Option<u8>,
+    isthing: serde_json::Value,
+}
+
+/// Yes or no, however it is written.
+fn is_yes(value: &serde_json::Value) -> Option<bool> {
+    match value {
+        serde_json::Value::String(text) => yes(text),
+        other => yes(&other.to_string()),
+    }
 }
 
 /// A file's categories, numbered in the order of their ids.
@@ -99,7 +107,8 @@ pub(super) struct Categories {
 /// The categories of a file.
 ///
 /// # Errors
-/// [`Error::Data`] where two have one id or one name, and, unless `on_error` says to skip it, for one that is none.
+/// [`Error::Data`] where two names have one id, and, unless `on_error` says to skip it, for one that is none, or that has the name of
+/// another, whose class it then is.
 pub(super) fn categories(
     path: &Path,
     list: Vec<&RawValue>,
@@ -108,22 +117,33 @@ pub(super) fn categories(
 ) -> Result<Categories> {
     let mut by_id: BTreeMap<Id, Category> = BTreeMap::new();
     let mut by_name: HashMap<String, Id> = HashMap::new();
+    let mut same: Vec<(Id, Id)> = Vec::new();
     for category in entries::<Category>((path, on_error), list, ("category", "categories"), skipped)? {
         let (id, name) = (category.id.clone(), category.name.clone());
         if let Some(other) = by_id.get(&id) {
+            if other.name == name {
+                continue;
+            }
             let message =
                 format!("is listed twice, as {:?} and as {name:?}; give each category a number of its own", other.name);
             return Err(Error::data(path, format!("category {id}"), message));
         }
-        if let Some(other) = by_name.insert(name.clone(), id.clone()) {
-            let message = format!("categories {other} and {id} are both called {name:?}; rename one, or make them one");
-            return Err(Error::data(path, format!("category {id}"), message));
+        if let Some(other) = by_name.get(&name) {
+            let reason = format!("is called {name:?} like category {other}; rename one, or make them one");
+            on_error.refuse(path, &format!("category {id}"), &reason, skipped)?;
+            same.push((id, other.clone()));
+            continue;
         }
+        by_name.insert(name, id.clone());
         by_id.insert(id, category);
     }
+    let mut numbers: HashMap<Id, u32> = by_id.keys().cloned().zip(0..).collect();
+    for (id, other) in same {
+        numbers.insert(id, numbers[&other]);
+    }
     Ok(Categories {
-        numbers: by_id.keys().cloned().zip(0..).collect(),
-        things: by_id.values().map(|c| c.isthing.map(|thing| thing != 0)).collect(),
+        numbers,
+        things: by_id.values().map(|c| is_yes(&c.isthing)).collect(),
         names: by_id.into_values().map(|c| c.name).collect(),
     })
 }
@@ -161,6 +181,11 @@ pub(super) fn images(
 ) -> Result<Listed> {
     let mut listed = Listed { images: Vec::new(), places: HashMap::new(), gone: HashSet::new() };
     let mut missing = Vec::new();
+    // What cannot be read is skipped with its annotations.
+    let broken = |raw: &&RawValue| serde_json::from_str::<Image>(raw.get()).is_err();
+    let ids = list.iter().filter(|raw| broken(raw)).filter_map(|raw| serde_json::from_str::<Named>(raw.get()).ok());
+    listed.gone.extend(ids.filter_map(|named| serde_json::from_value(named.id).ok()));
+    let mut files: HashMap<PathBuf, Id> = HashMap::new();
     for own in entries::<Image>((path, on_error), list, ("image", "images"), skipped)? {
         let place = format!("image {}", own.id);
         // Whose its annotations are, nobody can tell.
@@ -182,14 +207,18 @@ pub(super) fn images(
             (Some(height), Some(width)) => Ok([height, width]),
             _ => image::size(&file),
         };
-        match size {
+        let size = size.map_err(|error| format!("has no width and height, and its file does not tell: {error}"));
+        let only = |size| match files.get(&identity(&file)) {
+            None => Ok(size),
+            Some(other) => Err(format!("has the file of image {other}: {file:?}")),
+        };
+        match size.and_then(only) {
             Ok(size) => {
-                let hash_map::Entry::Vacant(free) = listed.places.entry(own.id) else { continue };
-                free.insert(listed.images.len());
+                files.insert(identity(&file), own.id.clone());
+                listed.places.insert(own.id, listed.images.len());
                 listed.images.push((file, size));
             }
-            Err(error) => {
-                let reason = format!("has no width and height, and its file does not tell: {error}");
+            Err(reason) => {
                 on_error.refuse(path, &place, &reason, skipped)?;
                 listed.gone.insert(own.id);
             }

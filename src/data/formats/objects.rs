@@ -175,6 +175,23 @@ fn once(mut image: AnnotatedImage, classes: &[String], skipped: &mut Vec<Skipped
     image
 }
 
+/// Refuses images of one name in several folders where each is to have a file of that name elsewhere: which of them has it?
+fn check_names(parts: &[Vec<AnnotatedImage>; 3], options: &Options) -> Result<()> {
+    let with_files = matches!(options.masks, Masks::Files(_)) || options.depth.is_some();
+    let mut seen: HashMap<&OsStr, &Path> = HashMap::new();
+    for path in parts.iter().flatten().map(|a| a.path.as_path()).filter(|_| with_files) {
+        let Some(stem) = path.file_stem() else { continue };
+        if let Some(other) = seen.insert(stem, path)
+            && other.parent() != path.parent()
+        {
+            let message =
+                format!("has the name of {}; masks and depth maps are found by name, so rename one", other.display());
+            return Err(Error::data(path, "", message));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses masks that would be drawn of nothing.
 fn check_outlines(parts: &[Vec<AnnotatedImage>; 3], options: &Options) -> Result<()> {
     if options.masks != Masks::Drawn || !options.questions.contains(&TaskChoice::Mask) {
@@ -216,6 +233,7 @@ pub(crate) fn load_some(
     // Before any image is read: a mask cannot number more classes than this allows.
     tasks.iter().try_for_each(Task::check)?;
     check_outlines(&parts, options)?;
+    check_names(&parts, options)?;
     let mut limits = limits.into_iter();
     let [train, val, test] = parts.map(|part| {
         let part = present(part, &mut skipped)?;

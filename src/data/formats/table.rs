@@ -1,12 +1,13 @@
 //! Labels and attributes in a table: a CSV file with a row for each image.
 
 use super::coco::OnError;
-use super::find::ImageFinder;
+use super::find::{ImageFinder, identity};
 use super::objects::in_parallel;
 use super::value::yes;
 use super::{image, text};
 use crate::data::{Dataset, Images, Labels, MISSING, Originals, Skipped, Split, Task, TaskKind, UNKNOWN, seed, split};
 use crate::{Error, Result};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -160,9 +161,10 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
     let columns: Vec<(&String, Column, usize)> =
         options.columns.iter().map(|(name, kind)| Ok((name, *kind, place(name)?))).collect::<Result<_>>()?;
     let mut rows = Vec::new();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut missing) = (BTreeSet::new(), None);
+    let lines = Lines::new(&text);
     for record in reader.records() {
-        let line = |position: Option<&csv::Position>| format!("line {}", line_of(&text, position));
+        let line = |position: Option<&csv::Position>| format!("line {}", lines.of(position));
         let read = match &record {
             Err(error) => Err((line(error.position()), format!("malformed: {error}"))),
             Ok(record) => {
@@ -175,7 +177,7 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
                 let values = columns.iter().map(value).collect::<std::result::Result<BTreeMap<_, _>, String>>();
                 let own = record.get(image).unwrap_or_default();
                 let path = finder.find(own);
-                let twice = path.as_ref().is_ok_and(|path| !seen.insert(path.clone()));
+                let twice = path.as_ref().is_ok_and(|path| !seen.insert(identity(path)));
                 values
                     .and_then(|v| if twice { Err(format!("image {own:?} is listed twice")) } else { Ok(v) })
                     .map(|values| (own, path, values, record))
@@ -190,7 +192,9 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
                 }
                 Err(reason) => {
                     let reason = format!("image {own:?}: {reason}");
-                    skipped.push(Skipped::left_out(file, reason).at(line(record.position())));
+                    let told = Skipped::left_out(file, reason).at(line(record.position()));
+                    missing.get_or_insert_with(|| told.clone());
+                    skipped.push(told);
                 }
             },
             Err((line, message)) if options.on_error == OnError::Skip => {
@@ -201,21 +205,37 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
             }
         }
     }
-    if let (true, Some(first)) = (rows.is_empty(), skipped.first()) {
+    if let (true, Some(first)) = (rows.is_empty(), missing) {
         let message = format!("names no image that is there; {}; is data.images the right folder?", first.reason);
         return Err(Error::data(file, first.place.clone(), message));
     }
-    let alone = finder.all().into_iter().filter(|path| !seen.contains(*path));
+    let alone = finder.all().into_iter().filter(|path| !seen.contains(&identity(path)));
     let by = format!("in {}", file.file_name().unwrap_or_default().display());
     skipped.extend(alone.map(|path| Skipped::not_named(path, &by)));
     Ok(rows)
 }
 
-/// The line at which a record begins, from 1 on, whatever ends the lines; empty lines before it are not its own.
-fn line_of(text: &str, position: Option<&csv::Position>) -> usize {
-    let start = position.map_or(0, |p| p.byte() as usize).min(text.len());
-    let empty = text.as_bytes()[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    1 + text.as_bytes()[..start + empty].iter().filter(|b| **b == b'\n').count()
+/// Counts lines up to records, which come in the order of the text.
+struct Lines<'a> {
+    text: &'a [u8],
+    /// How far was counted, and the line there.
+    at: Cell<(usize, usize)>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Lines { text: text.as_bytes(), at: Cell::new((0, 1)) }
+    }
+
+    /// The line at which a record begins, from 1 on, whether lines end in LF or CRLF; empty lines before it are not its own.
+    fn of(&self, position: Option<&csv::Position>) -> usize {
+        let start = position.map_or(0, |p| p.byte() as usize).min(self.text.len());
+        let start = start + self.text[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let (from, line) = if self.at.get().0 <= start { self.at.get() } else { (0, 1) };
+        let line = line + self.text[from..start].iter().filter(|b| **b == b'\n').count();
+        self.at.set((start, line));
+        line
+    }
 }
 
 /// What a value says of an attribute.

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// A file's text.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Data`] with the first byte that the encoding does not allow.
+/// [`Error::Io`]; [`Error::Data`] for bytes that the encoding does not allow, of UTF-8 with their line.
 pub(crate) fn read(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     decode(path, bytes)
@@ -16,21 +16,27 @@ pub(crate) fn read(path: &Path) -> Result<String> {
 
 /// The text of `bytes`; `path` is only named in errors.
 pub(crate) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    let (encoding, mark) = Encoding::for_bom(&bytes).unwrap_or_else(|| (unmarked(&bytes), 0));
+    // What an XML file declares is not always true; hardly any other text is UTF-8 by chance.
+    let plain = || if std::str::from_utf8(&bytes).is_ok() { UTF_8 } else { unmarked(&bytes) };
+    let wide = bytes.contains(&0);
+    let (encoding, mark) =
+        Encoding::for_bom(&bytes).unwrap_or_else(|| (if wide { unmarked(&bytes) } else { plain() }, 0));
     if encoding == UTF_8 {
         let text = String::from_utf8(bytes);
         let invalid = |e: std::string::FromUtf8Error| {
             let message = "is no text in UTF-8; save it as UTF-8, or as UTF-16 with a byte-order mark";
-            Error::data(path, format!("byte {}", e.utf8_error().valid_up_to()), message)
+            let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            Error::data(path, format!("line {line}"), message)
         };
-        return text.map(|text| text[mark..].to_string()).map_err(invalid);
+        return text.map(|mut text| text.split_off(mark)).map_err(invalid);
     }
     let text = encoding.decode_without_bom_handling_and_without_replacement(&bytes[mark..]);
     let invalid = || Error::data(path, "", format!("is no text in {}, as it says it is", encoding.name()));
     text.map(|text| text.into_owned()).ok_or_else(invalid)
 }
 
-/// The encoding of a file without a mark: what XML declares, UTF-16 where every other byte of the beginning is 0, else UTF-8.
+/// The encoding of a file without a mark: UTF-16 where XML or JSON begins with it, what XML declares, else UTF-8.
 fn unmarked(bytes: &[u8]) -> &'static Encoding {
     let head = &bytes[..bytes.len().min(256)];
     match head {
@@ -70,15 +76,18 @@ mod tests {
         assert_eq!(text(&utf16("<a/>", true)).unwrap(), "<a/>");
         let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>caf\xe9</a>";
         assert!(text(latin).unwrap().ends_with("caf\u{e9}</a>"));
-        // A declaration that cannot be true.
+        // Declarations that cannot be true.
+        assert!(
+            text("<?xml version='1.0' encoding='GBK'?><a>caf\u{e9}</a>".as_bytes()).unwrap().ends_with("caf\u{e9}</a>")
+        );
         assert_eq!(text(b"<?xml version=\"1.0\" encoding=\"UTF-16\"?><a/>").unwrap().len(), 43);
         assert_eq!(text(b"").unwrap(), "");
     }
 
     #[test]
     fn what_is_no_text_is_named_with_its_place() {
-        let told = text(b"abc\xff").unwrap_err();
-        assert!(told.contains("labels.txt, byte 3") && told.contains("UTF-8"), "{told}");
+        let told = text(b"ab\nc\xff").unwrap_err();
+        assert!(told.contains("labels.txt, line 2") && told.contains("UTF-8"), "{told}");
         let told = text(b"\xff\xfe\x00\xd8").unwrap_err();
         assert!(told.contains("UTF-16LE"), "{told}");
     }

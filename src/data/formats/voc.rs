@@ -1,9 +1,10 @@
 //! Pascal VOC's annotations (Everingham et al. 2010): one XML file for each image, a box and a name for each object.
 
 use super::coco::OnError;
-use super::find::ImageFinder;
+use super::find::{ImageFinder, identity};
 use super::image;
 use super::objects::AnnotatedImage;
+use super::value::yes;
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
 use crate::{Error, Result};
@@ -70,7 +71,10 @@ pub fn read(
             continue;
         }
         let image_of = |written: Option<&str>| {
-            let found = written.and_then(|w| finder.find(w).ok()).or_else(|| finder.find(&name).ok());
+            // The file's own name is worth more than a name that must be interpreted.
+            let exact = written.and_then(|written| finder.exact(written));
+            let own = || finder.find(&name).ok();
+            let found = exact.or_else(own).or_else(|| written.and_then(|written| finder.find(written).ok()));
             found.unwrap_or_else(|| finder.folder().join(written.unwrap_or(&name)))
         };
         let text = match super::text::read(&file) {
@@ -82,13 +86,13 @@ pub fn read(
         };
         let Some(parsed) = parse(&text, classes, &image_of, &mut refuse)? else { continue };
         // Else one image could be learnt by one name and tested by the other.
-        if let Some(other) = first.get(&parsed.image) {
+        if let Some(other) = first.get(&identity(&parsed.image)) {
             let image = parsed.image.file_name().unwrap_or_default();
             let reason = format!("{image:?} has \"{other}.xml\" already; keep one annotation for an image");
             refuse("<filename>".into(), reason)?;
             continue;
         }
-        first.insert(parsed.image.clone(), name.clone());
+        first.insert(identity(&parsed.image), name.clone());
         all.push((name, parsed));
     }
     let found: BTreeSet<&String> = all.iter().flat_map(|(_, p)| p.objects.iter().map(|(name, ..)| name)).collect();
@@ -207,7 +211,7 @@ fn object(
     if !rect.is_proper() {
         return Err(format!("the box of {name:?} lies outside its image of {}x{}", size[0], size[1]));
     }
-    let difficult = text_of(node, "difficult").is_ok_and(|t| t == "1");
+    let difficult = text_of(node, "difficult").is_ok_and(|t| yes(&t) == Some(true));
     Ok((name, rect, difficult))
 }
 

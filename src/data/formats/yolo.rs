@@ -44,7 +44,7 @@ pub fn read(images: &Path, labels: &Path, names: &BTreeMap<u32, String>, on_erro
         folder::by_name(labels, |path| path.extension().is_some_and(|e| e == "txt"))?;
     let mut pairs = Vec::new();
     for (stem, path) in folder::by_name(images, folder::is_image)? {
-        let file = files.remove(&stem).unwrap_or_else(|| labels.join(stem).with_extension("txt"));
+        let file = files.remove(&stem).unwrap_or_else(|| labels.join(format!("{stem}.txt")));
         pairs.push((path, file));
     }
     let mut found = read_pairs(&pairs, names, on_error)?;
@@ -68,6 +68,10 @@ pub fn read_pairs(pairs: &[(PathBuf, PathBuf)], names: &BTreeMap<u32, String>, o
             Ok(size) => size,
             Err(Error::Data { message, .. }) if on_error == OnError::Skip => {
                 skipped.push(Skipped::left_out(path, message));
+                continue;
+            }
+            Err(error) if on_error == OnError::Skip && !path.exists() => {
+                skipped.push(Skipped::left_out(path, error.to_string()));
                 continue;
             }
             Err(error) => return Err(error),

@@ -1,8 +1,10 @@
 //! The splits that the YAML file of a YOLO data set names, as ultralytics' tools write it: `path`, and below it `train`, `val` and `test`,
 //! each a folder of images, a text file that names an image in each line, or a list of those.
 
+use super::find::identity;
 use super::{folder, text};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -31,7 +33,9 @@ pub fn read(path: &Path) -> Result<[Option<Vec<PathBuf>>; 3]> {
             _ => return Err(wrong()),
         };
         let images = all.into_iter().map(|one| images((path, key), [&root, own], one)).collect::<Result<Vec<_>>>()?;
-        Ok(Some(images.concat()))
+        // A list may name what lies in a folder of the same split.
+        let mut seen = BTreeSet::new();
+        Ok(Some(images.concat().into_iter().filter(|path| seen.insert(identity(path))).collect()))
     };
     let [train, val, test] = [part(folder::SPLITS[0])?, part(folder::SPLITS[1])?, part(folder::SPLITS[2])?];
     if train.is_none() {
@@ -102,7 +106,7 @@ mod tests {
             ("train: images/train\nval: images/val", [Some(2), Some(1), None]),
             ("path: images\ntrain: train\nvalid: val\ntest:", [Some(2), Some(1), None]),
             ("train: ../train/images\nval: ../train/images\ntest: list.txt", [Some(1), Some(1), Some(2)]),
-            ("train: [images/train, list.txt]", [Some(4), None, None]),
+            ("train: [images/train, list.txt]", [Some(3), None, None]),
         ] {
             let (folder, found) = set(yaml);
             let found = found.unwrap();

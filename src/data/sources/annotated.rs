@@ -1,7 +1,7 @@
 //! What sources of images with objects share: how a data set is made of them, whatever their format.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use super::keys::{self, DepthOptions, MasksOptions};
 use super::{RunData, Table};
 use crate::data::formats::coco::OnError;
 use crate::data::formats::depth_map::DepthFiles;
+use crate::data::formats::find::identity;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::{Dataset, Limits, Skipped, TaskKind, seed, split};
 use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
@@ -129,6 +130,12 @@ impl ObjectOptions {
         })
     }
 
+    /// The folders of masks and depth maps, whose files are no images of the set.
+    pub(super) fn beside_images(&self, run: &RunData) -> Vec<PathBuf> {
+        let masks = self.masks.as_ref().map(|masks| &masks.folder);
+        masks.into_iter().chain(self.depth.as_ref().map(|d| &d.folder)).map(|folder| run.root.join(folder)).collect()
+    }
+
     /// Refuses missing folders of masks and depth maps.
     pub(super) fn look(&self, files: &Files) -> Result<()> {
         self.masks.as_ref().map_or(Ok(()), |masks| masks.look(files))?;
@@ -200,10 +207,14 @@ pub(super) fn complete(
     [val, test]: [f64; 2],
     seed: u64,
 ) -> Result<[Vec<AnnotatedImage>; 3]> {
-    let mut seen: BTreeMap<&Path, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for (number, image) in parts.iter().enumerate().flat_map(|(i, part)| part.iter().flatten().map(move |a| (i, a))) {
-        if seen.insert(&image.path, number).is_some_and(|other| other != number) {
-            return Err(Error::data(&image.path, "", "is in two splits; what is tested must not be learnt"));
+        match seen.insert(identity(&image.path), number) {
+            None => {}
+            Some(other) if other == number => return Err(Error::data(&image.path, "", "is listed twice; remove one")),
+            Some(_) => {
+                return Err(Error::data(&image.path, "", "is in two splits; what is tested must not be learnt"));
+            }
         }
     }
     Ok(match parts {

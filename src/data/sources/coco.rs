@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::annotated::{self, ObjectOptions, limited, unused};
 use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::data::formats::coco;
-use crate::data::formats::find::ImageFinder;
+use crate::data::formats::find::{ImageFinder, identity};
 use crate::data::formats::objects::{self, TaskChoice};
 use crate::data::{Dataset, Skipped};
 use crate::settings::{Files, KeyText, REQUIRED, Section};
@@ -61,18 +61,20 @@ impl SourceOptions for Coco {
         let files = [&self.train, &self.val, &self.test].map(|file| run.root.join(file));
         let folder = run.root.join(&self.images);
         let read = |file: &PathBuf| {
-            let finder = ImageFinder::new(&folder).beside(file);
+            // Masks may lie among the images; what lies in a folder of their own is none.
+            let others = self.shared.beside_images(run).into_iter().filter(|other| *other != folder).collect();
+            let finder = ImageFinder::new(&folder).beside(file).excluding(others);
             coco::read(file, &finder, self.shared.on_error)
         };
         let mut read = [read(&files[0])?, read(&files[1])?, read(&files[2])?];
         let classes = read[0].classes.clone();
         for (file, found) in files.iter().zip(&mut read) {
-            found.number_by(file, &classes, &files[0])?;
+            found.number_by(file, &classes, &files[0], self.shared.on_error)?;
         }
         let parts = [0, 1, 2].map(|i| objects::of_instances(&read[i]));
-        let learnt: BTreeSet<&PathBuf> = parts[0].iter().map(|a| &a.path).collect();
+        let learnt: BTreeSet<PathBuf> = parts[0].iter().map(|a| identity(&a.path)).collect();
         for (file, part) in files.iter().zip(&parts).skip(1) {
-            if let Some(twice) = part.iter().find(|a| learnt.contains(&a.path)) {
+            if let Some(twice) = part.iter().find(|a| learnt.contains(&identity(&a.path))) {
                 let message =
                     format!("{} is a training image too; what is tested must not be learnt", twice.path.display());
                 return Err(Error::data(file, "images", message));

@@ -31,7 +31,12 @@ pub(super) static KIND: SourceKind = SourceKind {
             "[]",
             "Values of attributes that mean yes, beside yes, true, 1 and their like.",
         ),
-        KeyText::new("no", "a list of values", "[]", "Values of attributes that mean no, such as \"-1\" of CelebA's."),
+        KeyText::new(
+            "no",
+            "a list of values",
+            "[]",
+            "Values of attributes that mean no, beside no, false, 0 and their like; \"-1\" in CelebA.",
+        ),
         keys::SIZE,
         keys::CHANNELS,
         keys::VAL_FRACTION,

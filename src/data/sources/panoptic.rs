@@ -77,7 +77,10 @@ impl SourceOptions for Panoptic {
     fn load(&self, run: &RunData) -> Result<Dataset> {
         let [file, images, segments] =
             [&self.annotations, &self.images, &self.segments].map(|path| run.root.join(path));
-        let found = panoptic::read(&file, &ImageFinder::new(&images).beside(&file), &segments, self.shared.on_error)?;
+        let others =
+            [segments.clone()].into_iter().chain(self.shared.beside_images(run)).filter(|other| *other != images);
+        let finder = ImageFinder::new(&images).excluding(others.collect());
+        let found = panoptic::read(&file, &finder, &segments, self.shared.on_error)?;
         let masks = objects::Masks::Segments(found.classes);
         let options = objects::Options { masks, ..self.shared.options(run)? };
         let mut skipped = found.skipped;

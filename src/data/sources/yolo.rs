@@ -1,5 +1,6 @@
 //! `source = "yolo"`: images with objects, labelled in YOLO's form: one text file for each image, boxes or polygons.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -7,10 +8,10 @@ use serde::Serialize;
 use super::annotated::{self, ObjectOptions, complete, limited, unused};
 use super::keys::{self, BOXES, Names};
 use super::{RunData, Source, SourceKind, SourceOptions};
-use crate::data::Dataset;
 use crate::data::formats::objects::TaskChoice;
 use crate::data::formats::yolo::{self, Labelled};
 use crate::data::formats::{folder, yolo_sets};
+use crate::data::{Dataset, Skipped};
 use crate::settings::{Files, KeyText, REQUIRED, Section};
 use crate::{Error, Result};
 
@@ -22,7 +23,7 @@ pub(super) static KIND: SourceKind = SourceKind {
                 "images",
                 "a folder below data.root",
                 "as `names` says",
-                "The folder of the images, or of the folders train/, val/ and test/.",
+                "The folder of the images, or the folder that holds train/, val/ and test/.",
             ),
             KeyText::new(
                 "labels",
@@ -96,7 +97,8 @@ impl SourceOptions for Yolo {
             (Some(images), Some(labels)) => {
                 let [images, labels] = [images, labels].map(|folder| run.root.join(folder));
                 let whole = |images: &Path, labels: &Path| yolo::read(images, labels, &names, self.shared.on_error);
-                match folder::splits(&images)? {
+                let flat = folder::files(&images).iter().any(|path| folder::is_image(path));
+                match if flat { [None, None, None] } else { folder::splits(&images)? } {
                     // Images and labels each have a folder for each split.
                     own @ [Some(_), ..] => {
                         let part =
@@ -126,6 +128,19 @@ impl SourceOptions for Yolo {
                 part.images
             })
         });
+        if let Some(images) = &self.images {
+            let names = folder::SPLITS.concat();
+            let folders = names.iter().map(|name| run.root.join(images).join(name)).filter(|path| path.is_dir());
+            let used: BTreeSet<PathBuf> =
+                parts.iter().flatten().flatten().filter_map(|a| a.path.parent().map(Path::to_path_buf)).collect();
+            let told = |path| {
+                Skipped::left_out(
+                    path,
+                    "a folder of a split is not read: there are images beside it, or none in train/",
+                )
+            };
+            skipped.extend(folders.filter(|path| !used.contains(path)).map(told));
+        }
         // Images are what the folders hold.
         skipped.extend(unused(None, parts.iter().flatten().flatten(), &skipped, &options));
         let parts = complete(parts, [self.val_fraction, self.test_fraction], run.split_seed)?;
