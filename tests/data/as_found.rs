@@ -332,7 +332,7 @@ fn what_no_image_fits_is_told_with_line_and_nearest_name() {
         (
             coco::set,
             |d| edit(&d.join("held.json"), |t| t.replace("\"name\": \"square\"", "\"name\": \"circle\"")),
-            "has objects of \"circle\", which",
+            "has 2 objects of \"circle\", which",
         ),
     ] {
         let Err(error) = load(make, alter, &[]) else { panic!("{words}: it went through") };

@@ -282,7 +282,10 @@ mod tests {
         // Nor of which class.
         for (categories, words) in [
             (r#"{"id": 9, "name": "dog"}, {"id": 9, "name": "cat"}"#, "is listed twice, as \"dog\" and as \"cat\""),
-            (r#"{"id": 9, "name": "cat"}, {"id": 4, "name": "cat"}"#, "categories 9 and 4 are both called \"cat\""),
+            (
+                r#"{"id": 9, "name": "cat"}, {"id": 4, "name": "cat"}"#,
+                "category 4: is called \"cat\", as category 9 is",
+            ),
         ] {
             let both = r#"{"id": 9, "name": "dog"}, {"id": 4, "name": "cat"}"#;
             let error = parse(&file("").replace(both, categories), OnError::Fail).unwrap_err().to_string();

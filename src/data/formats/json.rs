@@ -129,7 +129,7 @@ pub(super) fn categories(
             return Err(Error::data(path, format!("category {id}"), message));
         }
         if let Some(other) = by_name.get(&name) {
-            let reason = format!("is called {name:?} like category {other}; rename one, or make them one");
+            let reason = format!("is called {name:?}, as category {other} is");
             on_error.refuse(path, &format!("category {id}"), &reason, skipped)?;
             same.push((id, other.clone()));
             continue;
