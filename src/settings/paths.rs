@@ -33,7 +33,8 @@ impl<'a> Files<'a> {
     pub(crate) fn class_folders(&self, key: &[&str], path: &Path) -> Result<()> {
         let path = self.root.join(path);
         for needed in [path.clone(), path.join("train")] {
-            if !needed.is_dir() && !(path.is_dir() && path.join("training").is_dir()) {
+            let other_name = path.join("training").is_dir();
+            if !needed.is_dir() && !other_name {
                 let form = "the class folders belong in train/ inside it (train/cat/1.png); ";
                 return Err(self.missing(key, &needed, "folder", form));
             }
