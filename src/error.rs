@@ -118,9 +118,30 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Another process trains in the folder.
+    #[error(
+        "{} is in use by {holder}: two runs in one folder would spoil each other. Wait until it ends, or choose another folder with --out",
+        folder.display()
+    )]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+        /// Which process, and on which machine, as far as it is known.
+        holder: String,
+    },
+    /// The folder of a run was removed or replaced while the run wrote to it.
+    #[error(
+        "the folder {} has vanished or was replaced while the run wrote to it; what it held is no longer there. Run the same command again \
+         to begin anew",
+        folder.display()
+    )]
+    Vanished {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A loss became NaN or infinite.
     #[error(
-        "{what} became {value} at {at}. The last good checkpoint is kept; lower the learning rate, add train.warmup_epochs or set train.clip_norm, then run again"
+        "{what} became {value} at {at}. The last good checkpoint is kept; lower the learning rate, add train.warmup_epochs or set train.clip_norm, and run in a new folder (--out)"
     )]
     NonFinite {
         /// Which quantity.

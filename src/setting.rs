@@ -3,19 +3,22 @@
 /// What a setting may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
-    /// Above 0.
-    Positive,
     /// From 0.0001 to 10,000.
     Moderate,
-    /// At least 0.
-    NotNegative,
-    /// At least 1.
+    /// The same, or 0 for none.
+    ModerateOrZero,
+    /// From 0 to [`MOST_WEIGHT`].
+    Weight,
+    /// From 1 to 10,000.
     AtLeastOne,
-    /// At least -1.
+    /// From -1 to [`MOST_WEIGHT`].
     AtLeastMinusOne,
     /// A number of things.
     Count,
 }
+
+/// The largest weight: what exceeds it by far drives a loss beyond single precision.
+pub const MOST_WEIGHT: f64 = 1e9;
 
 /// The most that may be counted.
 const MOST: f64 = 1_048_576.0;
@@ -24,11 +27,11 @@ impl Domain {
     /// Whether it holds `value`.
     pub fn holds(self, value: f64) -> bool {
         match self {
-            Domain::Positive => value > 0.0,
             Domain::Moderate => (1e-4..=1e4).contains(&value),
-            Domain::NotNegative => value >= 0.0,
-            Domain::AtLeastOne => value >= 1.0,
-            Domain::AtLeastMinusOne => value >= -1.0,
+            Domain::ModerateOrZero => value == 0.0 || Domain::Moderate.holds(value),
+            Domain::Weight => (0.0..=MOST_WEIGHT).contains(&value),
+            Domain::AtLeastOne => (1.0..=1e4).contains(&value),
+            Domain::AtLeastMinusOne => (-1.0..=MOST_WEIGHT).contains(&value),
             Domain::Count => value.fract() == 0.0 && (1.0..=MOST).contains(&value),
         }
     }
@@ -36,11 +39,11 @@ impl Domain {
     /// In words.
     pub fn describe(self) -> &'static str {
         match self {
-            Domain::Positive => "a number above 0",
             Domain::Moderate => "a number from 0.0001 to 10000",
-            Domain::NotNegative => "a number of at least 0",
-            Domain::AtLeastOne => "a number of at least 1",
-            Domain::AtLeastMinusOne => "a number of at least -1",
+            Domain::ModerateOrZero => "a number from 0.0001 to 10000, or 0",
+            Domain::Weight => "a number from 0 to 1e9",
+            Domain::AtLeastOne => "a number from 1 to 10000",
+            Domain::AtLeastMinusOne => "a number from -1 to 1e9",
             Domain::Count => "a whole number from 1 to 1048576",
         }
     }

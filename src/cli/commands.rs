@@ -63,8 +63,12 @@ fn run(RunSome { run: args, only }: &RunSome) -> Result<ExitCode> {
     progress.finish();
     let summary = outcome?;
 
-    let records = train::event::read_records(&out.join(names::METRICS))?;
-    curves_svg(&records, out.join("curves.svg"))?;
+    let journal = out.join(names::METRICS);
+    // Where all stages were finished by a run whose journal was removed since, there are no curves.
+    let drawn = journal.exists();
+    if drawn {
+        curves_svg(&train::event::read_records(&journal)?, out.join("curves.svg"))?;
+    }
     // Only tasks that name classes have anything to confuse.
     let confused = summary.models.values().any(|m| !m.confusion.is_empty());
     if confused {
@@ -73,8 +77,9 @@ fn run(RunSome { run: args, only }: &RunSome) -> Result<ExitCode> {
     write_atomic(out.join("summary.md"), table::markdown(&summary).as_bytes())?;
     say(&table::text(&summary))?;
     say(&format!(
-        "In {}: summary.json, summary.md, curves.svg,{} data.json, metrics.jsonl, the networks.",
+        "In {}: summary.json, summary.md,{}{} data.json, the networks.",
         out.display(),
+        if drawn { " curves.svg, metrics.jsonl," } else { "" },
         if confused { " confusion.svg," } else { "" }
     ))?;
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use super::*;
 use crate::distill::{self, FeatureKind, FeatureSite, METHODS, Method};
 use crate::nn::{HeadMaps, detector_stages};
 use crate::settings::Origin;
-use crate::settings::{Section, either, nearest};
+use crate::settings::{Section, WEIGHT, either, is_weight, nearest};
 
 /// Keys of `[distill]` itself.
 pub(super) const KEYS: &[&str] = &["methods", "task_weight", "adaptor_lr_factor", "train"];
@@ -34,7 +34,7 @@ pub(super) fn names() -> Vec<&'static str> {
 
 pub(super) fn section(s: &Section, train: TrainConfig, teachers: TeacherKind) -> Result<DistillConfig> {
     let methods = methods(s)?;
-    let task_weight = s.number("task_weight", 1.0, "a weight of at least 0", |x| x >= 0.0)?;
+    let task_weight = s.number("task_weight", 1.0, WEIGHT, is_weight)?;
     // Scaling needs a loss on labels to measure by, and teachers that answer before the first step.
     let scalable = task_weight > 0.0 && teachers != TeacherKind::Mutual;
     let mut tables = BTreeMap::new();
@@ -92,8 +92,7 @@ fn table(s: &Section, method: &Method, scalable: bool) -> Result<MethodConfig> {
     let texts = |key, what| Ok(s.list(key, what, |v| v.as_str().map(str::to_string))?.unwrap_or_default());
     let layers = "a list of layers in quotes, such as [\"layer2\", \"layer3\"] or [\"pooled\"]";
     let config = MethodConfig {
-        weight: s
-            .number("weight", if normalize { 1.0 } else { method.weight }, "a weight of at least 0", |x| x >= 0.0)?,
+        weight: s.number("weight", if normalize { 1.0 } else { method.weight }, WEIGHT, is_weight)?,
         normalize,
         cap,
         warmup_epochs: s.number("warmup_epochs", 0.0, "a number of epochs of at least 0", |x| x >= 0.0)?,

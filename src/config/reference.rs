@@ -5,7 +5,7 @@ use crate::balance::{self, FIXED};
 use crate::data::sources::{Source, SourceReference};
 use crate::distill::{self, FeatureKind, Method};
 use crate::loss;
-use crate::settings::{KeyRow, KeyText, NOT_SET, either};
+use crate::settings::{KeyRow, KeyText, NOT_SET, WEIGHT, either};
 
 /// A table of a run's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ const TEACHER: &[KeyText] = &[
     ),
     KeyText::new(
         "weights",
-        "a table: TASK = a list of weights above 0",
+        "a table: TASK = a list of weights above 0 and up to 1e9",
         "equal",
         "Weights of a task's ready-made teachers.",
     ),
@@ -130,7 +130,7 @@ const DISTILL: &[KeyText] = &[
         "[\"kd\"], or those with a table",
         "The methods in use; each has a table, below.",
     ),
-    KeyText::new("task_weight", "a weight of at least 0", "1.0", "Weight of the losses on labels."),
+    KeyText::new("task_weight", WEIGHT, "1.0", "Weight of the losses on labels."),
     KeyText::new("adaptor_lr_factor", "a factor above 0", "1.0", "Learning rate of adaptors, in that of the student."),
     KeyText::new(
         "train",
@@ -143,7 +143,7 @@ const DISTILL: &[KeyText] = &[
 const METHOD: &[KeyText] = &[
     KeyText::new(
         "weight",
-        "a weight of at least 0",
+        WEIGHT,
         "",
         "Its weight beside the labels; its published one, or 1 with `normalize`, unless written.",
     ),
@@ -202,7 +202,7 @@ const BALANCE: &[KeyText] = &[
 ];
 
 const TASK: &[KeyText] = &[
-    KeyText::new("weight", "a weight of at least 0", "1.0", "Weight of its losses; `TASK = 0.5` is short for it."),
+    KeyText::new("weight", WEIGHT, "1.0", "Weight of its losses; `TASK = 0.5` is short for it."),
     KeyText::new("loss", "", "", "The loss on its labels, or a sum such as \"cross_entropy+dice\"."),
     KeyText::new(
         "class_weights",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::Result;
 use crate::data::TaskKind;
 use crate::loss::{self, LossMethod};
-use crate::settings::{Section, as_number, either, nearest};
+use crate::settings::{Section, WEIGHT, as_number, either, is_weight, nearest};
 use crate::tasks::{Balanced, ClassWeights, TaskConfig};
 
 /// Keys of `[tasks.<name>]`, apart from the settings of losses.
@@ -34,7 +34,7 @@ fn names<'a>(all: impl IntoIterator<Item = &'a &'static LossMethod>) -> String {
 
 /// `name = 0.5`, or a table; as if `1.0` were written where there is nothing.
 pub(super) fn task(s: &Section, name: &str, kind: TaskKind) -> Result<TaskConfig> {
-    let weight = |s: &Section, key: &str| s.number(key, 1.0, "a weight of at least 0", |x| x >= 0.0);
+    let weight = |s: &Section, key: &str| s.number(key, 1.0, WEIGHT, is_weight);
     let usual = losses(kind).first().map(|m| m.name.to_string());
     if !s.is_table(name) {
         return Ok(TaskConfig { loss: usual, weight: weight(s, name)?, ..TaskConfig::default() });
@@ -114,9 +114,9 @@ fn weights(
     if !kinds.contains(&kind) {
         return Err(s.error(key, format!("belongs to tasks that ask for {asked}; {name} is of kind {}", kind.name())));
     }
-    let what = "\"balanced\", or a list of numbers of at least 0, one for each";
+    let what = "\"balanced\", or a list of numbers from 0 to 1e9, one for each";
     if s.is_list(key) {
-        let list = s.list(key, what, |v| as_number(v).filter(|x| x.is_finite() && *x >= 0.0))?.unwrap_or_default();
+        let list = s.list(key, what, |v| as_number(v).filter(|x| is_weight(*x)))?.unwrap_or_default();
         if !list.iter().any(|w| *w > 0.0) {
             return Err(s.error(key, format!("expected {what}, one of them above 0")));
         }

@@ -9,7 +9,7 @@ use super::network;
 use super::{NetConfig, TrainConfig};
 use crate::Result;
 use crate::distill::{self, Method, MethodConfig};
-use crate::settings::{Choice, OneOf, Section, Whole, as_number, table};
+use crate::settings::{Choice, OneOf, Section, Whole, as_number, is_weight, table};
 
 /// The teachers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -123,8 +123,8 @@ pub(super) fn teacher(s: &Section, base: &TrainConfig) -> Result<TeacherConfig> 
     let given = s.table("weights")?;
     let mut weights = BTreeMap::new();
     for task in given.keys() {
-        let what = "a list of weights above 0, one for each file in [teacher.paths]";
-        let list = given.list(task, what, |v| as_number(v).filter(|w| *w > 0.0))?.unwrap_or_default();
+        let what = "a list of weights above 0 and up to 1e9, one for each file in [teacher.paths]";
+        let list = given.list(task, what, |v| as_number(v).filter(|w| *w > 0.0 && is_weight(*w)))?.unwrap_or_default();
         let files = paths.get(task).map_or(0, Vec::len);
         if list.len() != files {
             return Err(given.error(task, format!("{} weights for {files} ready-made teachers of {task}", list.len())));

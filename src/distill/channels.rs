@@ -111,7 +111,7 @@ pub(super) const CWD: Method = Method {
     weight: 5.0,
     look: FeatureKind::Map(Layers::Last),
     tasks: EVERY,
-    keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Positive }],
+    keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Moderate }],
     make: |s| make(s, ChannelLoss::Wise { temperature: s.number("temperature")? }),
 };
 

@@ -164,7 +164,7 @@ pub(super) const CRD: Method = Method {
     look: FeatureKind::Layer(Layers::Pooled),
     tasks: &[TaskKind::Class],
     keys: &[
-        Key { name: "tau", default: 0.07, domain: Domain::Positive },
+        Key { name: "tau", default: 0.07, domain: Domain::Moderate },
         Key { name: "bank", default: 256.0, domain: Domain::Count },
         Key { name: "dimension", default: 128.0, domain: Domain::Count },
     ],

@@ -62,9 +62,9 @@ pub(super) const DIST: Method = Method {
     look: FeatureKind::Logits,
     tasks: CLASSES,
     keys: &[
-        Key { name: "temperature", default: 1.0, domain: Domain::Positive },
-        Key { name: "inter", default: 1.0, domain: Domain::NotNegative },
-        Key { name: "intra", default: 1.0, domain: Domain::NotNegative },
+        Key { name: "temperature", default: 1.0, domain: Domain::Moderate },
+        Key { name: "inter", default: 1.0, domain: Domain::Weight },
+        Key { name: "intra", default: 1.0, domain: Domain::Weight },
     ],
     make: |s| {
         let (temperature, inter, intra) = (s.number("temperature")?, s.number("inter")?, s.number("intra")?);

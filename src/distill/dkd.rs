@@ -49,9 +49,9 @@ pub(super) const DKD: Method = Method {
     look: FeatureKind::Logits,
     tasks: CLASSES,
     keys: &[
-        Key { name: "temperature", default: 4.0, domain: Domain::Positive },
-        Key { name: "alpha", default: 1.0, domain: Domain::NotNegative },
-        Key { name: "beta", default: 8.0, domain: Domain::NotNegative },
+        Key { name: "temperature", default: 4.0, domain: Domain::Moderate },
+        Key { name: "alpha", default: 1.0, domain: Domain::Weight },
+        Key { name: "beta", default: 8.0, domain: Domain::Weight },
     ],
     make: |s| {
         let (temperature, alpha, beta) = (s.number("temperature")?, s.number("alpha")?, s.number("beta")?);

@@ -120,9 +120,9 @@ fn annealed(setup: &Setup, soft: Soft) -> Result<Box<dyn DistillLoss>> {
 
 const fn keys(temperature: f64) -> [Key; 2] {
     [
-        Key { name: "temperature", default: temperature, domain: Domain::Positive },
+        Key { name: "temperature", default: temperature, domain: Domain::Moderate },
         // 0: the temperature stays.
-        Key { name: "temperature_end", default: 0.0, domain: Domain::NotNegative },
+        Key { name: "temperature_end", default: 0.0, domain: Domain::ModerateOrZero },
     ]
 }
 
@@ -136,7 +136,7 @@ pub(super) const KD: Method = Method {
         keys(4.0)[0],
         keys(4.0)[1],
         // Of tasks that ask for boxes: theirs beside that of the classes.
-        Key { name: "box_weight", default: 1.0, domain: Domain::NotNegative },
+        Key { name: "box_weight", default: 1.0, domain: Domain::Weight },
     ],
     make: soft,
 };

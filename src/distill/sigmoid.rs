@@ -47,6 +47,6 @@ pub(super) const SIGMOID_KD: Method = Method {
     look: FeatureKind::Logits,
     // Classes too, each against its absence.
     tasks: &[TaskKind::Attributes, TaskKind::Class, TaskKind::Mask],
-    keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Positive }],
+    keys: &[Key { name: "temperature", default: 1.0, domain: Domain::Moderate }],
     make: |s| Ok(Box::new(SigmoidKd { temperature: s.number("temperature")? })),
 };

@@ -14,7 +14,8 @@ use crate::experiment::stages::Stages;
 use crate::experiment::summary::Summary;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
-use crate::train::event::Event;
+use crate::train::event::{Event, read_records};
+use crate::train::folder_lock::FolderLock;
 use crate::train::inputs::Inputs;
 use crate::train::journal::truncate_partial_line;
 use crate::train::result::StageResult;
@@ -26,7 +27,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Interrupted`] after `stop`; [`Error::NonFinite`] where a loss is no number; [`Error::Config`] where the folder
-/// holds a run of another configuration; data, file and GPU errors. Finished stages are kept in every case.
+/// holds a run of another configuration; [`Error::Busy`] while another process trains in the folder; data, file and GPU errors. Finished stages are kept in every case.
 pub fn run(
     config: &Config,
     out: &Path,
@@ -34,7 +35,9 @@ pub fn run(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
-    let summary = run_only(config, out, &StageKind::ALL, gpu, stop, on_event)?;
+    let lock = FolderLock::take(out)?;
+    let summary = stages(config, (out, &lock), &StageKind::ALL, gpu, stop, on_event)?;
+    lock.check()?;
     write_atomic(out.join(names::SUMMARY), summary.to_json()?.as_bytes())?;
     Ok(summary)
 }
@@ -52,8 +55,27 @@ pub fn run_only(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
+    let lock = FolderLock::take(out)?;
+    stages(config, (out, &lock), kinds, gpu, stop, on_event)
+}
+
+/// Stages in a folder that is locked.
+fn stages(
+    config: &Config,
+    (out, lock): (&Path, &FolderLock),
+    kinds: &[StageKind],
+    gpu: &Gpu,
+    stop: &AtomicBool,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Summary> {
     let resolved = out.join(names::CONFIG);
     check_claim(config, &resolved)?;
+    let journal = out.join(names::METRICS);
+    if journal.exists() {
+        truncate_partial_line(&journal)?;
+        // What cannot be read at the end is better told of at the beginning.
+        read_records(&journal)?;
+    }
     let data = dataset::load(config)?;
     let augment = config.augment.augment();
     augment.check(&data.tasks)?;
@@ -67,7 +89,7 @@ pub fn run_only(
         ));
     }
     let (store, data_fingerprint) = (StageStore::Run(out.to_path_buf()), data.fingerprint());
-    let context = StageContext { gpu, store, data_fingerprint, inputs: Inputs::of_run(config, data), stop };
+    let context = StageContext { gpu, store, data_fingerprint, inputs: Inputs::of_run(config, data), stop, lock };
     let given = context.given_teachers(config)?;
     context.check_layers(config, &given, &resolved)?;
     // Written only now, so that a run whose data or teachers cannot be read leaves nothing behind.
@@ -76,8 +98,6 @@ pub fn run_only(
     }
     keep_overview(out, [names::DATA, names::SKIPPED], &overview, &skipped)?;
     let notes: Vec<String> = config.notes.iter().cloned().chain(overview.lines(names::SKIPPED)).collect();
-    let journal = out.join(names::METRICS);
-    truncate_partial_line(&journal)?;
     let adapter = gpu.profile().to_string();
     on_event(Event::Run {
         name: &config.name,

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::checkpoint::{self, to_json};
+use crate::Result;
+use crate::checkpoint;
 use crate::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use crate::data::{Task, seed};
 use crate::experiment::kind::StageKind;
@@ -11,14 +12,13 @@ use crate::kernels::fcos::Level;
 use crate::nn::Network;
 use crate::tasks::TaskObjective;
 use crate::train::event::Event;
-use crate::train::journal::{append, truncate_partial_line};
+use crate::train::journal::{append, truncate_partial_line, truncate_stage};
 use crate::train::result::StageResult;
 use crate::train::session::StageTrainer;
-use crate::train::stage::{Finished, Stage, StageContext};
+use crate::train::stage::{Finished, NETWORKS, Stage, StageContext};
 use crate::train::stage_key::{self, Settings, StageKey};
 use crate::train::teacher_set::{Teacher, TeacherSet};
 use crate::train::terms::{DistillPlan, LossTerms};
-use crate::{Error, Result};
 
 /// Runs the stages of a configuration.
 pub(crate) struct Stages<'a> {
@@ -265,17 +265,16 @@ impl<'a> Stages<'a> {
         }
         let (context, student) = (self.context, &self.config.student);
         let own = self.stage(single.stage.clone(), stage.seed, &student.net, &student.train, stage.tasks.clone())?;
-        let endings = [".safetensors", ".last.safetensors", ".ema.safetensors"];
         // Whether there is an average is up to the settings.
         let kept = |ending: &&str| !ending.starts_with(".ema") || context.path(&own, ending).exists();
-        for ending in endings.into_iter().filter(kept) {
+        for ending in NETWORKS.into_iter().filter(kept) {
             write_atomic(context.path(stage, ending), &checkpoint::read(&context.path(&own, ending))?)?;
         }
-        let path = context.path(&own, ".json");
-        let finished: Finished = checkpoint::from_json(&path, &String::from_utf8_lossy(&checkpoint::read(&path)?))?;
-        let finished = Finished { result: StageResult { stage: stage.name.clone(), ..single.clone() }, ..finished };
+        let finished = Finished::load(&context.path(&own, ".json"))?;
+        let (key, result) = (Some(stage.key.to_string()), StageResult { stage: stage.name.clone(), ..single.clone() });
+        let finished = Finished { key, result, ..finished };
         // Last, as it marks the stage as finished.
-        write_atomic(context.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
+        finished.store(&context.path(stage, ".json"))?;
         // Of an earlier version, interrupted while it trained this. A state that cannot be removed does no harm.
         let _ = std::fs::remove_file(context.path(stage, ".state.safetensors"));
         Ok(finished.result)
@@ -287,9 +286,10 @@ impl<'a> Stages<'a> {
         if !path.exists() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
-        let finished: Finished = checkpoint::from_json(&path, &text)?;
-        finished.check(self.context, teachers, &path)?;
+        let finished = Finished::load(&path)?;
+        finished.check(self.context, stage, teachers)?;
+        // Of a process that was killed after it had stored the result. One that cannot be removed does no harm.
+        let _ = std::fs::remove_file(self.context.path(stage, ".state.safetensors"));
         Ok(Some(finished.result))
     }
 
@@ -303,6 +303,7 @@ impl<'a> Stages<'a> {
         }
         let own = self.context.path(stage, ".jsonl");
         let (on_event, journal) = (&mut *self.on_event, self.journal.unwrap_or(&own));
+        self.context.lock.check()?;
         truncate_partial_line(journal)?;
         let mut tell = |event: Event| {
             if let Event::Epoch(record) = &event {
@@ -311,7 +312,9 @@ impl<'a> Stages<'a> {
             on_event(event);
             Ok(())
         };
-        StageTrainer::open(self.context, stage, networks, &mut tell)?.run()
+        let trainer = StageTrainer::open(self.context, stage, networks, &mut tell)?;
+        truncate_stage(journal, &stage.name, stage.seed, trainer.finished_epochs())?;
+        trainer.run()
     }
 }
 

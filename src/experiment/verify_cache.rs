@@ -17,6 +17,7 @@ use crate::nn::Frozen;
 use crate::train::cache::encoding::Part;
 use crate::train::cache::store::{Key, Store};
 use crate::train::cache::{files, folder, parts_of};
+use crate::train::folder_lock::FolderLock;
 use crate::train::inputs::Inputs;
 use crate::train::stage::{StageContext, StageStore};
 use crate::{Error, Result};
@@ -41,12 +42,14 @@ pub struct Verified {
 /// # Errors
 /// [`Error::Data`] for a file that is damaged, of other data, or whose teacher is not there; file, data and GPU errors.
 pub fn verify(dir: &Path, part: f64, gpu: &Gpu) -> Result<Vec<Verified>> {
+    // A file that ends in half a record is cut, which nobody may be writing.
+    let lock = FolderLock::take(dir)?;
     let config = Config::load(&dir.join(names::CONFIG), &[])?;
     let data = dataset::load(&config)?;
     let data_fingerprint = data.fingerprint();
     let inputs = Inputs::of_run(&config, data);
     let (store, stop) = (StageStore::Run(dir.to_path_buf()), AtomicBool::new(false));
-    let context = StageContext { gpu, store, inputs, data_fingerprint, stop: &stop };
+    let context = StageContext { gpu, store, inputs, data_fingerprint, stop: &stop, lock: &lock };
     let files = files(&folder(dir))?;
     if files.is_empty() {
         return Ok(Vec::new());

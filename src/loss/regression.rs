@@ -49,7 +49,7 @@ pub(super) const HUBER: LossMethod = LossMethod {
     name: "huber",
     term: "huber",
     about: "squared error up to `delta` standard deviations of the training labels, linear beyond (Huber 1964)",
-    keys: &[Key { name: "delta", default: 1.0, domain: Domain::Positive }],
+    keys: &[Key { name: "delta", default: 1.0, domain: Domain::Moderate }],
     make: |setup| Ok(Box::new(Regression { loss: RegressionLoss::Huber { delta: setup.number("delta")? } })),
     ..L2
 };

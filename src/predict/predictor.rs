@@ -105,7 +105,8 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
             let message = "belongs to a stage that is not finished; run the same command again to finish it";
             return Err(Error::checkpoint(&path, message));
         }
-        let finished: Finished = checkpoint::from_json(&result, &String::from_utf8_lossy(&checkpoint::read(&result)?))?;
+        let finished = Finished::load(&result)?;
+        finished.check_network(&path, &format!("{}.safetensors", &model[stage.len()..]))?;
         if finished.data != fingerprint {
             return Err(Error::checkpoint(&path, "was made from other data than data.root holds now"));
         }

@@ -8,6 +8,6 @@ mod table;
 
 pub(crate) use origin::Origin;
 pub(crate) use paths::{Files, absent};
-pub(crate) use read::{Choice, Section, as_number, either, nearest};
+pub(crate) use read::{Choice, Section, WEIGHT, as_number, either, is_weight, nearest};
 pub use table::KeyRow;
 pub(crate) use table::{Flag, KeyText, NOT_SET, Number, Numbers, OneOf, Optional, REQUIRED, Range, Rule, Whole, table};

@@ -1,6 +1,7 @@
 //! Typed access to a table of the run's file. Each refusal says what was found and what is expected.
 
 use super::origin::{Origin, describe};
+use crate::setting::MOST_WEIGHT;
 use crate::{Error, Result};
 use toml::Value;
 
@@ -83,12 +84,17 @@ impl<'a> Section<'a> {
         self.values.and_then(|t| t.get(key))
     }
 
-    /// A finite number that fulfils `holds`; `what` names such a number.
+    /// A finite number that fulfils `holds` and that single precision has; `what` names such a number.
     pub(crate) fn number(&self, key: &str, default: f64, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
-        as_number(value).filter(|x| x.is_finite() && holds(*x)).ok_or_else(|| {
+        let found = as_number(value).filter(|x| x.is_finite() && holds(*x)).ok_or_else(|| {
             self.error(key, format!("expected {what}, found {}; without the key it is {default:?}", describe(value)))
-        })
+        })?;
+        if !is_single(found) {
+            let message = format!("{found:e} {NOT_SINGLE}; without the key it is {default:?}");
+            return Err(self.error(key, message));
+        }
+        Ok(found)
     }
 
     /// A whole number from `least` to `most`.
@@ -200,6 +206,22 @@ impl<'a> Section<'a> {
     pub(crate) fn element_error(&self, key: &str, i: usize, message: impl Into<String>) -> Error {
         self.error_in(key, Some(i), message.into())
     }
+}
+
+/// Why a number is refused that [`is_single`] is not true of.
+const NOT_SINGLE: &str = "is beyond single precision, in which it is computed with: that ends at 1.2e-38 and 3.4e38";
+
+/// Whether single precision has a number about as large: what it rounds to 0 or to infinity would be found only by what it does to a loss.
+pub(crate) fn is_single(x: f64) -> bool {
+    x == 0.0 || (x as f32).is_normal()
+}
+
+/// In words, what [`is_weight`] is true of.
+pub(crate) const WEIGHT: &str = "a weight from 0 to 1e9";
+
+/// Whether it may be the weight of a loss.
+pub(crate) fn is_weight(x: f64) -> bool {
+    is_single(x) && (0.0..=MOST_WEIGHT).contains(&x)
 }
 
 /// A number, also where it was written without a point.

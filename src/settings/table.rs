@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use toml::Value;
 
-use super::read::{Choice, Section, as_number, either};
+use super::read::{Choice, Section, as_number, either, is_single};
 use crate::Result;
 
 /// Declares a struct whose fields are the keys of a table of settings:
@@ -248,7 +248,7 @@ pub(crate) struct Numbers(pub &'static str, pub fn(f64) -> bool);
 
 impl Numbers {
     fn list(&self, s: &Section, key: &str) -> Result<Option<Vec<f64>>> {
-        s.list(key, self.0, |v: &Value| as_number(v).filter(|x| (self.1)(*x)))
+        s.list(key, self.0, |v: &Value| as_number(v).filter(|x| is_single(*x) && (self.1)(*x)))
     }
 }
 

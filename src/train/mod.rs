@@ -53,6 +53,8 @@ mod evaluate;
 #[cfg(feature = "train")]
 pub mod event;
 #[cfg(feature = "train")]
+pub(crate) mod folder_lock;
+#[cfg(feature = "train")]
 mod gradient_stats;
 mod heads;
 pub(crate) mod inputs;

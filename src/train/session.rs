@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::checkpoint::{self, ModelCard, to_json};
+use crate::checkpoint::{self, ModelCard};
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
 use crate::distill::TeacherOutputs;
-use crate::files::write_atomic;
 use crate::metrics::TaskResult;
 use crate::nn::{Frozen, Network};
 use crate::optim::Schedule;
@@ -21,7 +20,7 @@ use crate::train::event::{EpochRecord, Event};
 use crate::train::gradient_stats::GradientStats;
 use crate::train::learner::Learner;
 use crate::train::result::StageResult;
-use crate::train::stage::{Finished, Stage, StageContext, rule, schedule};
+use crate::train::stage::{Finished, NETWORKS, Stage, StageContext, rule, schedule};
 use crate::train::state::{Progress, Standing, count_beside};
 use crate::train::step::{Parts, RecordedStep};
 use crate::train::terms::LossTerms;
@@ -76,8 +75,10 @@ impl<'a> StageTrainer<'a> {
         };
         let steps = Loader::train_steps(samples.len(), train.batch);
         let state = context.path(stage, ".state.safetensors");
-        let fresh = Progress::new(context.data_fingerprint, first.terms.fingerprints(), first.terms.names().len());
+        let (teachers, terms) = (first.terms.fingerprints(), first.terms.names().len());
+        let fresh = Progress::new(stage.key, context.data_fingerprint, teachers, terms);
         let progress = fresh.resume(gpu, &state, &mut learners)?;
+        progress.check(&state, train.epochs, steps, terms)?;
         learners[0].restore_scales(&progress.scales);
         let terms = &learners[0].terms;
         let seed = seed::derive(stage.data_seed, "balance");
@@ -106,6 +107,11 @@ impl<'a> StageTrainer<'a> {
             recorded,
             cache,
         })
+    }
+
+    /// Epochs that are finished.
+    pub(crate) fn finished_epochs(&self) -> usize {
+        self.progress.epoch
     }
 
     /// The learner that the stage is about.
@@ -230,6 +236,7 @@ impl<'a> StageTrainer<'a> {
     /// Measures the epoch's weights on the validation split, keeps them if they are the best, and closes the epoch.
     fn validate(&mut self, clock: &Instant, lr: f32) -> Result<()> {
         let (gpu, context, stage) = (self.context.gpu, self.context, self.stage);
+        context.lock.check()?;
         let training = self.progress.seconds + clock.elapsed().as_secs_f64();
         self.progress.step_times.push(1e3 * training / self.steps as f64);
         let frozen = self.student().network.freeze(gpu)?;
@@ -281,6 +288,7 @@ impl<'a> StageTrainer<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
+        self.context.lock.check()?;
         self.progress.scales.clone_from(&self.learners[0].scales);
         self.progress.balance = self.student().balancing.as_ref().map(Balancing::state);
         self.progress.save(self.context.gpu, &self.state, &self.learners)
@@ -318,8 +326,13 @@ impl<'a> StageTrainer<'a> {
             ema,
         };
         let (data, teachers) = (format!("{:016x}", context.data_fingerprint), self.student().terms.fingerprints());
-        let finished = Finished { data, teachers, evaluate_on: context.inputs.evaluate_on, result };
-        write_atomic(context.path(stage, ".json"), to_json(&finished)?.as_bytes())?;
+        let stored = NETWORKS.iter().filter(|ending| context.path(stage, ending).exists());
+        let networks =
+            stored.map(|ending| Ok((ending.to_string(), checkpoint::file_hash(&context.path(stage, ending))?)));
+        let (key, networks) = (Some(stage.key.to_string()), networks.collect::<Result<_>>()?);
+        let finished = Finished { key, networks, data, teachers, evaluate_on: context.inputs.evaluate_on, result };
+        context.lock.check()?;
+        finished.store(&context.path(stage, ".json"))?;
         let result = finished.result;
         // The result is there, so a state that cannot be removed does no harm.
         let _ = std::fs::remove_file(&self.state);

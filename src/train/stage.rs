@@ -1,11 +1,12 @@
 //! What a stage is: its network, its settings, its files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::ModelCard;
+use crate::checkpoint::{self, ModelCard};
 use crate::config::{self, BalanceConfig, CacheConfig, EvaluateOn, NetConfig, TrainConfig};
 use crate::data::Task;
 use crate::gpu::Gpu;
@@ -13,6 +14,7 @@ use crate::kernels::optimizer::{Adam, Sgd};
 use crate::nn::{Init, Network, NetworkSpec};
 use crate::optim::{Curve, Rule, Schedule};
 use crate::tasks::rules;
+use crate::train::folder_lock::FolderLock;
 use crate::train::inputs::Inputs;
 use crate::train::result::StageResult;
 use crate::train::stage_key::StageKey;
@@ -81,11 +83,22 @@ pub(crate) struct StageContext<'a> {
     pub inputs: Inputs,
     pub data_fingerprint: u64,
     pub stop: &'a AtomicBool,
+    /// Of the folder in which stages keep their files.
+    pub lock: &'a FolderLock,
 }
 
-/// What marks a stage as finished: its result, and the data and teachers it was made from.
+/// Endings of the networks that a stage stores: of its best, its last and its averaged weights.
+pub(crate) const NETWORKS: [&str; 3] = [".safetensors", ".last.safetensors", ".ema.safetensors"];
+
+/// What marks a stage as finished: its result, and what it was made from.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Finished {
+    /// Of its settings; not known of results that earlier versions stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The hash of each of its networks' files, by its ending.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, String>,
     pub data: String,
     pub teachers: Vec<String>,
     /// In which pixels boxes and masks were measured; results of before this was told, on the canvas.
@@ -95,14 +108,32 @@ pub(crate) struct Finished {
     pub result: StageResult,
 }
 
+/// What to do where a folder holds something else.
+pub(crate) const ADVICE: &str = "choose another folder with --out, or remove this one to start over";
+
 fn on_canvas() -> EvaluateOn {
     EvaluateOn::Canvas
 }
 
 impl Finished {
-    /// Refuses a result of other data or other teachers: a summary must not mix them.
-    pub(crate) fn check(&self, context: &StageContext, teachers: &[String], path: &Path) -> Result<()> {
+    /// The result stored at `path`.
+    pub(crate) fn load(path: &Path) -> Result<Self> {
+        checkpoint::read_json(path)
+    }
+
+    /// Stores it, which marks its stage as finished.
+    pub(crate) fn store(&self, path: &Path) -> Result<()> {
+        checkpoint::write_json(path, self)
+    }
+
+    /// Refuses a result of other settings, other data or other teachers: a summary must not mix them.
+    pub(crate) fn check(&self, context: &StageContext, stage: &Stage, teachers: &[String]) -> Result<()> {
+        let path = &context.path(stage, ".json");
+        for ending in NETWORKS {
+            self.check_network(&context.path(stage, ending), ending)?;
+        }
         let what = match () {
+            _ if self.key.as_ref().is_some_and(|key| *key != stage.key.to_string()) => "was made with other settings",
             _ if self.data != format!("{:016x}", context.data_fingerprint) => "was made from other data",
             _ if context.inputs.has_originals() && self.evaluate_on != context.inputs.evaluate_on => {
                 "measured boxes and masks in other pixels (data.evaluate_on)"
@@ -110,8 +141,18 @@ impl Finished {
             _ if self.teachers != teachers => "was distilled from other teachers",
             _ => return Ok(()),
         };
-        let advice = "choose another folder with --out, or remove this one to start over";
-        Err(Error::checkpoint(path, format!("{what}; {advice}")))
+        Err(Error::checkpoint(path, format!("{what}; {ADVICE}")))
+    }
+
+    /// Finds that a network's file, if it is there, is the one that this is the result of.
+    pub(crate) fn check_network(&self, path: &Path, ending: &str) -> Result<()> {
+        let Some(own) = self.networks.get(ending).filter(|_| path.exists()) else { return Ok(()) };
+        if *own == checkpoint::file_hash(path)? {
+            return Ok(());
+        }
+        let message = "is not the file that its stage stored: it was changed or replaced; restore a copy, or remove it and the .json file \
+                       beside it to train the stage again";
+        Err(Error::checkpoint(path, message))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::params::Params;
 use crate::train::balancing::BalanceState;
 use crate::train::gradient_stats::GradientStats;
 use crate::train::learner::Learner;
+use crate::train::stage::ADVICE;
+use crate::train::stage_key::StageKey;
 use crate::{Error, Result};
 
 /// All that learners train beside the first one's network, in the order of stored states: what methods train, then the other networks.
@@ -74,6 +76,9 @@ pub(crate) struct Progress {
     sums: Vec<f64>,
     count: usize,
     optimizer_steps: u64,
+    /// Of the stage's settings; not known of states that earlier versions stored.
+    #[serde(default)]
+    key: Option<String>,
     data: String,
     teachers: Vec<String>,
     /// The balancing method's state.
@@ -90,8 +95,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// The start of a stage.
-    pub(crate) fn new(data_fingerprint: u64, teachers: Vec<String>, terms: usize) -> Self {
+    /// The start of a stage of these settings.
+    pub(crate) fn new(key: StageKey, data_fingerprint: u64, teachers: Vec<String>, terms: usize) -> Self {
         Progress {
             epoch: 0,
             step: 0,
@@ -102,6 +107,7 @@ impl Progress {
             sums: vec![0.0; terms],
             count: 0,
             optimizer_steps: 0,
+            key: Some(key.to_string()),
             data: format!("{data_fingerprint:016x}"),
             teachers,
             balance: None,
@@ -110,6 +116,33 @@ impl Progress {
             step_times: Vec::new(),
             agreement: (Vec::new(), 0),
         }
+    }
+
+    /// Finds that it is a place in a stage of so many epochs, steps an epoch and terms.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`], naming `path`.
+    pub(crate) fn check(&self, path: &Path, epochs: usize, steps: usize, terms: usize) -> Result<()> {
+        let finite = self.sums.iter().chain([&self.seconds, &self.total_seconds]).chain(&self.step_times);
+        let tasks = self.agreement.0.len();
+        let fits = self.epoch <= epochs
+            && self.step <= steps
+            && self.count <= steps
+            && self.optimizer_steps <= (epochs * steps) as u64
+            && self.sums.len() == terms
+            && (self.scales.is_empty() || self.scales.len() == terms)
+            && self.agreement.0.iter().all(|row| row.len() == tasks)
+            && finite.into_iter().all(|x| x.is_finite())
+            && self.scales.iter().all(|x| x.is_finite());
+        if fits {
+            return Ok(());
+        }
+        let message = format!(
+            "stands at epoch {}, step {} of a stage of {epochs} epochs of {steps} steps, or holds sums of another stage; it is damaged: \
+             delete it to start over",
+            self.epoch, self.step
+        );
+        Err(Error::checkpoint(path, message))
     }
 
     /// Adds one step's terms.
@@ -196,7 +229,7 @@ impl Progress {
                 bundle.add(format!("beside.{k}.optimizer.{i}"), vec![values.len()], values);
             }
         }
-        bundle.write(path, to_json(self)?)
+        bundle.write(path, &to_json(self)?)
     }
 
     /// The state stored at `path`, put back into `learners`; this one if there is none.
@@ -210,13 +243,16 @@ impl Progress {
         let bytes = read(path)?;
         let (stored, text) = Stored::parse(path, &bytes)?;
         let found: Progress = from_json(path, &text)?;
-        let advice = "choose another folder with --out, or remove this one to start over";
+        let found = Progress { key: found.key.or(self.key.clone()), ..found };
+        if found.key != self.key {
+            return Err(Error::checkpoint(path, format!("was made with other settings; {ADVICE}")));
+        }
         if found.data != self.data {
-            return Err(Error::checkpoint(path, format!("was made from other data; {advice}")));
+            return Err(Error::checkpoint(path, format!("was made from other data; {ADVICE}")));
         }
         if found.teachers != self.teachers {
             let message =
-                format!("was distilled from other teachers ({:?}, now {:?}); {advice}", found.teachers, self.teachers);
+                format!("was distilled from other teachers ({:?}, now {:?}); {ADVICE}", found.teachers, self.teachers);
             return Err(Error::checkpoint(path, message));
         }
         let state = |prefix: &str, count: usize| {

@@ -53,7 +53,7 @@ fn wrong_types() {
     expect("[data]\nsource = \"digit\"\n", "run.toml:2: data.source: ", "did you mean \"digits\"?");
     expect("[data]\ncanvas = [12]\n", "run.toml:2: data.canvas: ", "found 1 elements");
     expect("[teacher]\nhead = 64\n", "run.toml:2: teacher.head: ", "a list of hidden sizes");
-    expect("[tasks]\nfirst = \"high\"\n", "run.toml:2: tasks.first: ", "a weight of at least 0");
+    expect("[tasks]\nfirst = \"high\"\n", "run.toml:2: tasks.first: ", "a weight from 0 to 1e9");
 }
 
 #[test]
@@ -74,7 +74,21 @@ fn values_out_of_range() {
     expect("[train]\nclip_norm = 0\n", "run.toml:2: train.clip_norm: ", "above 0");
     expect("[train]\ngamma = 1.5\n", "run.toml:2: train.gamma: ", "at most 1");
     expect("[train]\nmilestones = [0.6, 1.2]\n", "run.toml:2: train.milestones: ", "found 1.2 as element 2");
-    expect("[distill.kd]\ntemperature = 0\n", "run.toml:2: distill.kd.temperature: ", "above 0, found 0");
+    expect("[distill.kd]\ntemperature = 0\n", "run.toml:2: distill.kd.temperature: ", "from 0.0001 to 10000, found 0");
+    // Values of which single precision makes 0 or infinity, or a loss of one of the two.
+    for value in ["1e-46", "1e-30", "1e39"] {
+        expect(
+            &format!("[distill.kd]\ntemperature = {value}\n"),
+            "run.toml:2: distill.kd.temperature: ",
+            "10000, found",
+        );
+    }
+    expect("[distill.kd]\nweight = 1e39\n", "run.toml:2: distill.kd.weight: ", "a weight from 0 to 1e9, found 1e39");
+    expect("[distill.kd]\nweight = 1e-46\n", "run.toml:2: distill.kd.weight: ", "from 0 to 1e9, found 1e-46");
+    expect("[tasks]\nfirst = 1e39\n", "run.toml:2: tasks.first: ", "a weight from 0 to 1e9");
+    expect("[train]\nlr = 1e-46\n", "run.toml:2: train.lr: ", "1e-46 is beyond single precision");
+    expect("[train]\nclip_norm = 1e39\n", "run.toml:2: train.clip_norm: ", "1e39 is beyond single precision");
+    expect("[train]\nbetas = [0.9, 1e-46]\n", "run.toml:2: train.betas: ", "found 1e-46");
     expect("[distill.kd]\nweight = -0.1\n", "run.toml:2: distill.kd.weight: ", "at least 0");
     expect("[distill.kd]\ntemprature = 2\n", "run.toml:2: distill.kd.temprature: ", "did you mean `temperature`?");
     expect("[distill.kd]\nlayers = [\"layer1\"]\n", "run.toml:2: distill.kd.layers: ", "unknown key");

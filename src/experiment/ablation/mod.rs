@@ -26,6 +26,7 @@ use crate::experiment::stages::Stages;
 use crate::files::write_atomic;
 use crate::gpu::Gpu;
 use crate::train::event::Event;
+use crate::train::folder_lock::FolderLock;
 use crate::train::inputs::Inputs;
 use crate::train::result::StageResult;
 use crate::train::stage::{StageContext, StageStore};
@@ -60,6 +61,7 @@ pub fn ablate(
     stop: &AtomicBool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
+    let lock = FolderLock::take(out)?;
     let base = ablation.config(&[])?;
     let seeds = base.seeds.clone();
     let mut work = Work {
@@ -67,6 +69,7 @@ pub fn ablate(
         base,
         gpu,
         stop,
+        lock: &lock,
         out: out.join(names::STAGES),
         loaded: None,
         overviews: Vec::new(),
@@ -120,6 +123,7 @@ struct Work<'a> {
     base: Config,
     gpu: &'a Gpu,
     stop: &'a AtomicBool,
+    lock: &'a FolderLock,
     out: PathBuf,
     loaded: Option<Loaded>,
     /// Hashes of all data that were loaded, in that order.
@@ -194,7 +198,7 @@ impl Work<'_> {
     fn cell(&mut self, config: &Config, stage: RowStage, seed: u64, on_event: &mut dyn FnMut(Event)) -> Result<Cell> {
         let (inputs, data_fingerprint) = self.inputs(config, on_event)?;
         let store = StageStore::Store(self.out.clone());
-        let context = StageContext { gpu: self.gpu, store, inputs, data_fingerprint, stop: self.stop };
+        let context = StageContext { gpu: self.gpu, store, inputs, data_fingerprint, stop: self.stop, lock: self.lock };
         let given = match stage {
             RowStage::Joint => TeacherSet::new(context.inputs.tasks.len()),
             RowStage::Distilled => context.given_teachers(config)?,
@@ -255,7 +259,7 @@ impl Work<'_> {
         let known = self.known();
         let names: Vec<String> = inputs.tasks.iter().map(|t| t.name.clone()).collect();
         let store = StageStore::Store(self.out.clone());
-        let context = StageContext { gpu: self.gpu, store, inputs, data_fingerprint, stop: self.stop };
+        let context = StageContext { gpu: self.gpu, store, inputs, data_fingerprint, stop: self.stop, lock: self.lock };
         let mut all = Vec::new();
         for (i, j) in (0..names.len()).flat_map(|j| (0..j).map(move |i| (i, j))) {
             let mut cells = Vec::new();

@@ -15,7 +15,9 @@ use crate::data::augment::Draw;
 use crate::hash;
 use crate::{Error, Result};
 
-const MAGIC: &[u8; 8] = b"limbeckT";
+const MAGIC: &[u8; 8] = b"limbeckU";
+/// Of files whose checksums did not cover the keys.
+const EARLIER: &[u8; 8] = b"limbeckT";
 
 /// Which picture an answer is about: the sample, and how it was varied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +50,10 @@ impl Key {
     }
 }
 
+/// Far beyond what any network says of one image; record sizes of what is below them are no larger than a file can be.
+const MOST_VALUES: usize = 1 << 28;
+const MOST_PARTS: usize = 1 << 12;
+
 /// What a file is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
@@ -67,6 +73,12 @@ impl Header {
     /// Bytes of a record: key, checksum, answers.
     pub(crate) fn record(&self) -> usize {
         20 + self.parts.iter().map(Part::bytes).sum::<usize>()
+    }
+
+    /// Whether answers of these sizes can be those of a network.
+    fn is_sound(&self) -> bool {
+        let most = |part: &Part| part.len <= MOST_VALUES && part.k <= part.len;
+        self.parts.len() <= MOST_PARTS && self.parts.iter().all(most)
     }
 
     fn bytes(&self) -> Result<Vec<u8>> {
@@ -93,7 +105,7 @@ impl Store {
     /// [`Error::Io`]; [`Error::Data`] for a file that is no cache or another's.
     pub(crate) fn open(path: &Path, header: Header, limit: u64) -> Result<Self> {
         let start = header.bytes()?;
-        if !path.exists() {
+        if !path.exists() || starts_with(path, EARLIER)? {
             crate::files::write_atomic(path, &start)?;
         }
         let found = Self::existing(path, limit)?;
@@ -112,12 +124,22 @@ impl Store {
         file.read_exact(&mut head).map_err(|_| strange())?;
         let len = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as u64;
         let whole = file.metadata().map_err(fail("read"))?.len();
+        if &head[..8] == EARLIER {
+            return Err(Error::data(
+                path,
+                "header",
+                "was written by an earlier version; remove it, and it will be made again",
+            ));
+        }
         if &head[..8] != MAGIC || 12 + len > whole {
             return Err(strange());
         }
         let mut text = vec![0; len as usize];
         file.read_exact(&mut text).map_err(fail("read"))?;
         let header: Header = serde_json::from_slice(&text).map_err(|_| strange())?;
+        if !header.is_sound() {
+            return Err(strange());
+        }
         let (start, record) = (12 + len, header.record() as u64);
         let count = (whole - start) / record;
         if start + count * record != whole {
@@ -171,7 +193,7 @@ impl Store {
         let Some(&place) = self.places.get(key) else { return Ok(None) };
         let bytes = self.read(place, self.header.record())?;
         let sum = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
-        if sum != checksum(&bytes[20..]) {
+        if sum != checksum(&bytes[..16], &bytes[20..]) || Key::read(&bytes) != *key {
             let message = "is damaged; remove the file, and it will be made again";
             return Err(Error::data(&self.path, format!("record {place}"), message));
         }
@@ -193,7 +215,7 @@ impl Store {
         }
         let mut answers = Vec::new();
         self.header.parts.iter().zip(rows).for_each(|(part, row)| part.encode(row, &mut answers));
-        let record = [&key.bytes()[..], &checksum(&answers).to_le_bytes(), &answers].concat();
+        let record = [&key.bytes()[..], &checksum(&key.bytes(), &answers).to_le_bytes(), &answers].concat();
         let place = self.start + self.count * record.len() as u64;
         let written = self.file.seek(SeekFrom::Start(place)).and_then(|_| self.file.write_all(&record));
         written.map_err(|e| Error::io(&self.path, "append to", e))?;
@@ -203,9 +225,17 @@ impl Store {
     }
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
-    let hash = hash::fnv1a(bytes);
+/// Of a record's key and its answers: an answer about another picture is as wrong as another answer.
+fn checksum(key: &[u8], answers: &[u8]) -> u32 {
+    let hash = hash::extend(hash::fnv1a(key), answers);
     (hash ^ (hash >> 32)) as u32
+}
+
+fn starts_with(path: &Path, magic: &[u8; 8]) -> Result<bool> {
+    let mut head = [0; 8];
+    let mut file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
+    // A file that is too short is told of where it is read.
+    Ok(file.read_exact(&mut head).is_ok() && head == *magic)
 }
 
 #[cfg(test)]
@@ -262,6 +292,26 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let error = Store::open(&path, header(), 1 << 20).unwrap().get(&key(0, 0)).unwrap_err().to_string();
         assert!(error.contains("record 0") && error.contains("damaged"), "{error}");
+        bytes[last] ^= 1;
+        // Its key says that it is about another picture.
+        let key_at = bytes.len() - header().record();
+        bytes[key_at] = 5;
+        std::fs::write(&path, &bytes).unwrap();
+        let mut store = Store::open(&path, header(), 1 << 20).unwrap();
+        assert!(store.get(&key(5, 0)).unwrap_err().to_string().contains("damaged"));
+        assert_eq!(store.get(&key(0, 0)).unwrap(), None);
+        // Sizes beyond all networks.
+        let part = |len| Part { name: "logits 0".into(), len, storage: Storage::F32, k: 0 };
+        for parts in [vec![part(usize::MAX)], vec![part(1); 5000]] {
+            std::fs::write(&path, Header { parts, ..header() }.bytes().unwrap()).unwrap();
+            assert!(Store::existing(&path, 1 << 20).err().unwrap().to_string().contains("no cache"));
+        }
+        // One of an earlier version is made again.
+        let mut earlier = header().bytes().unwrap();
+        earlier[..8].copy_from_slice(EARLIER);
+        std::fs::write(&path, &earlier).unwrap();
+        assert!(Store::existing(&path, 1 << 20).err().unwrap().to_string().contains("earlier version"));
+        assert_eq!(Store::open(&path, header(), 1 << 20).unwrap().count(), 0);
         std::fs::write(&path, b"nonsense that is long enough").unwrap();
         assert!(Store::existing(&path, 1 << 20).err().unwrap().to_string().contains("no cache"));
     }
