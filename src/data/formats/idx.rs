@@ -59,29 +59,25 @@ pub fn load(name: &str, files: &Files, val_fraction: f64, split_seed: u64) -> Re
 
 /// Images and their labels, equal in number.
 pub fn read_split(images: &Path, labels: &Path) -> Result<Split> {
-    let pixels = read_images(images)?;
-    let values = read_labels(labels)?;
-    if pixels.count != values.len() {
-        let message = format!(
-            "{} labels, but {} holds {} images; are they a pair?",
-            values.len(),
-            images.display(),
-            pixels.count
-        );
+    // What the headers say is compared before memory is taken for either.
+    let (pixels, values) = (Opened::new(images, 3, "images")?, Opened::new(labels, 1, "labels")?);
+    let (count, known) = (pixels.dims[0], values.dims[0]);
+    if count != known {
+        let message = format!("{known} labels, but {} holds {count} images; are they a pair?", images.display());
         return Err(Error::data(labels, "byte 4", message));
     }
+    let (pixels, values) = (pixels.images()?, values.labels()?);
     Ok(Split { images: pixels, labels: vec![Labels::Class(values)], originals: None })
 }
 
 /// An image file: `[count, height, width, 1]`.
 pub fn read_images(path: &Path) -> Result<Images> {
-    let (dims, pixels) = read(path, 3, "images")?;
-    Ok(Images { pixels, count: dims[0], height: dims[1], width: dims[2], channels: 1 })
+    Opened::new(path, 3, "images")?.images()
 }
 
 /// A label file. Whether the labels are in range is for [`load`] to say, which knows the classes.
 pub fn read_labels(path: &Path) -> Result<Vec<u32>> {
-    Ok(read(path, 1, "labels")?.1.into_iter().map(u32::from).collect())
+    Opened::new(path, 1, "labels")?.labels()
 }
 
 fn infer_classes(path: &Path, labels: &[u32]) -> Result<Vec<String>> {
@@ -114,49 +110,81 @@ fn check_labels(path: &Path, labels: &[u32], classes: usize) -> Result<()> {
     }
 }
 
-/// Header and values. Nothing is allocated on the word of a header that the file's length contradicts.
-fn read(path: &Path, rank: usize, what: &str) -> Result<(Vec<usize>, Vec<u8>)> {
-    let mut file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
-    let io = |e| Error::io(path, "read", e);
-    let metadata = file.metadata().map_err(io)?;
-    if metadata.is_dir() {
-        return Err(Error::data(path, "", format!("this is a folder; expected an IDX file of {what}")));
-    }
-    let mut start = Vec::new();
-    file.by_ref().take(2).read_to_end(&mut start).map_err(io)?;
-    file.rewind().map_err(io)?;
-    let zipped = start == [0x1f, 0x8b];
-    let file = BufReader::with_capacity(1 << 16, file);
-    let mut source = Source {
-        path,
-        reader: if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) },
-        zipped,
-        at: 0,
-    };
-    check_magic(path, &source.take(4, "its header")?, rank, what)?;
-    let header = source.take(4 * rank, "its header")?;
-    let dims: Vec<usize> =
-        header.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
-    if let Some(d) = dims.iter().position(|&d| d == 0) {
-        let message = if d == 0 { format!("the file holds no {what}") } else { "images of zero size".into() };
-        return Err(Error::data(path, format!("byte {}", 4 + 4 * d), message));
-    }
-    let shown = dims.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-    let expected = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    let packed = metadata.len().saturating_sub(if zipped { 0 } else { source.at as u64 });
-    let room = packed.saturating_mul(if zipped { MAX_RATIO } else { 1 });
-    let Some(expected) = expected.filter(|&n| n as u64 <= room) else {
-        let (at, has) = match zipped {
-            true => (4, "far more than it can hold".into()),
-            false => (metadata.len(), format!("but ends here, with {packed} of them")),
+/// A file whose header has been read, and found to promise no more than the file's length allows.
+struct Opened<'a> {
+    /// Of the images or labels, `rank` numbers.
+    dims: Vec<usize>,
+    source: Source<'a>,
+    what: &'static str,
+}
+
+impl<'a> Opened<'a> {
+    fn new(path: &'a Path, rank: usize, what: &'static str) -> Result<Self> {
+        let mut file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
+        let io = |e| Error::io(path, "read", e);
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.is_dir() {
+            return Err(Error::data(path, "", format!("this is a folder; expected an IDX file of {what}")));
+        }
+        let mut start = Vec::new();
+        file.by_ref().take(2).read_to_end(&mut start).map_err(io)?;
+        file.rewind().map_err(io)?;
+        let zipped = start == [0x1f, 0x8b];
+        let file = BufReader::with_capacity(1 << 16, file);
+        let mut source = Source {
+            path,
+            reader: if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) },
+            zipped,
+            at: 0,
         };
-        let message =
-            format!("the header promises {shown} bytes of {what}, {has}: truncated or damaged, fetch the file again");
-        return Err(Error::data(path, format!("byte {at}"), message));
-    };
-    let values = source.take(expected, &format!("its {shown} {what}"))?;
-    source.finish()?;
-    Ok((dims, values))
+        check_magic(path, &source.take(4, "its header")?, rank, what)?;
+        let header = source.take(4 * rank, "its header")?;
+        let dims: Vec<usize> =
+            header.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
+        if let Some(d) = dims.iter().position(|&d| d == 0) {
+            let message = if d == 0 { format!("the file holds no {what}") } else { "images of zero size".into() };
+            return Err(Error::data(path, format!("byte {}", 4 + 4 * d), message));
+        }
+        let shown = shown(&dims);
+        let expected = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let packed = metadata.len().saturating_sub(if zipped { 0 } else { source.at as u64 });
+        let room = packed.saturating_mul(if zipped { MAX_RATIO } else { 1 });
+        if expected.is_none_or(|n| n as u64 > room) {
+            let (at, has) = match zipped {
+                true => (4, "far more than it can hold".into()),
+                false => (metadata.len(), format!("but ends here, with {packed} of them")),
+            };
+            let message = format!(
+                "the header promises {shown} bytes of {what}, {has}: truncated or damaged, fetch the file again"
+            );
+            return Err(Error::data(path, format!("byte {at}"), message));
+        }
+        Ok(Opened { dims, source, what })
+    }
+
+    /// The values, and that nothing follows them.
+    fn values(mut self) -> Result<Vec<u8>> {
+        // Found to be a number when the file was opened.
+        let expected = self.dims.iter().product();
+        let values = self.source.take(expected, &format!("its {} {}", shown(&self.dims), self.what))?;
+        self.source.finish()?;
+        Ok(values)
+    }
+
+    fn images(self) -> Result<Images> {
+        let [count, height, width] = self.dims[..] else {
+            return Err(Error::data(self.source.path, "byte 0", "holds no images"));
+        };
+        Ok(Images { pixels: self.values()?, count, height, width, channels: 1 })
+    }
+
+    fn labels(self) -> Result<Vec<u32>> {
+        Ok(self.values()?.into_iter().map(u32::from).collect())
+    }
+}
+
+fn shown(dims: &[usize]) -> String {
+    dims.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
 fn check_magic(path: &Path, magic: &[u8], rank: usize, what: &str) -> Result<()> {

@@ -23,6 +23,7 @@ pub mod table;
 mod text;
 mod value;
 pub mod voc;
+mod yaml;
 pub mod yolo;
 pub mod yolo_sets;
 

@@ -1,9 +1,10 @@
 //! Names of classes in a YAML file, as YOLO's data sets have them: `names:` (or `classes:`) with a list, or with a number for each name.
 
+use super::yaml;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-use yaml_rust2::{Yaml, YamlLoader};
+use yaml_rust2::Yaml;
 
 /// The names by number.
 ///
@@ -11,11 +12,8 @@ use yaml_rust2::{Yaml, YamlLoader};
 /// [`Error::Io`] where the file cannot be read; [`Error::Data`] with the line where it is no YAML, and where it has no `names`, or one
 /// that is no name.
 pub fn read(path: &Path) -> Result<BTreeMap<u32, String>> {
-    let text = super::text::read(path)?;
-    let documents = YamlLoader::load_from_str(&text)
-        .map_err(|e| Error::data(path, format!("line {}", e.marker().line()), format!("malformed YAML: {e}")))?;
+    let document = yaml::read(path)?;
     let bad = |message: String| Error::data(path, "names", message);
-    let document = documents.first().unwrap_or(&Yaml::BadValue);
     let names = ["names", "classes"].map(|key| &document[key]).into_iter().find(|names| !names.is_badvalue());
     let names = names.unwrap_or(&Yaml::BadValue);
     let text = |value: &Yaml| match value {

@@ -2,11 +2,11 @@
 //! each a folder of images, a text file that names an image in each line, or a list of those.
 
 use super::find::identity;
-use super::{folder, text};
+use super::{folder, text, yaml};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use yaml_rust2::{Yaml, YamlLoader};
+use yaml_rust2::Yaml;
 
 /// The images of training, validation and test; `None` for a split that the file does not name.
 ///
@@ -14,10 +14,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 /// [`Error::Io`] where a file cannot be read; [`Error::Data`] with the key where it is no YAML, names no training images, or names a
 /// folder or a file that is not there or holds no image.
 pub fn read(path: &Path) -> Result<[Option<Vec<PathBuf>>; 3]> {
-    let text = text::read(path)?;
-    let documents = YamlLoader::load_from_str(&text)
-        .map_err(|e| Error::data(path, format!("line {}", e.marker().line()), format!("malformed YAML: {e}")))?;
-    let document = documents.first().unwrap_or(&Yaml::BadValue);
+    let document = yaml::read(path)?;
     let own = path.parent().unwrap_or(Path::new("."));
     let root = document["path"].as_str().map_or_else(|| own.to_path_buf(), |below| own.join(below));
     let part = |keys: &[&str]| {
