@@ -11,6 +11,11 @@ use crate::{Error, Result};
 /// The version of the file's form. It grows whenever a field changes its meaning, or a value the way it is measured.
 pub const SCHEMA: u32 = 2;
 
+/// Rates and seconds between which every machine's lie by far.
+const MEASURABLE: std::ops::RangeInclusive<f64> = 1e-12..=1e24;
+/// Operations and bytes of one record; a year of the fastest machine.
+const MOST_COUNTED: u64 = 1 << 62;
+
 /// One run of the benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -337,12 +342,63 @@ impl Report {
                 version.schema
             )));
         }
-        serde_json::from_str(text).map_err(|e| bad(format!("the results are damaged: {e}")))
+        let report: Report = serde_json::from_str(text).map_err(|e| bad(format!("the results are damaged: {e}")))?;
+        report.check().map_err(|what| bad(format!("the results are damaged: {what}")))?;
+        Ok(report)
+    }
+
+    /// Finds numbers that no machine reaches, before ratios and pictures are made of them.
+    fn check(&self) -> std::result::Result<(), String> {
+        let sound = |x: &f64| MEASURABLE.contains(x);
+        let Ceiling { fma_f32, fma_f16, fma_matrix, memory, .. } = &self.ceiling;
+        if let Some(peak) = [fma_f32, fma_f16, fma_matrix].into_iter().flatten().find(|x| !sound(x)) {
+            return Err(format!("a peak of {peak:e} FLOP/s"));
+        }
+        let rates = |p: &MemoryPoint| [p.read, p.write, p.copy, p.triad].into_iter().flatten().find(|x| !sound(x));
+        if let Some((point, rate)) = memory.iter().find_map(|p| Some((p, rates(p)?))) {
+            return Err(format!("{rate:e} B/s over {} bytes", point.bytes));
+        }
+        for record in &self.records {
+            let times = record.seconds.iter().flat_map(|s| [s.median, s.least, s.most]);
+            if let Some(wrong) = record.value.into_iter().chain(times).find(|x| !sound(x)) {
+                return Err(format!("{} has {wrong:e}", record.name));
+            }
+            if record.flops > MOST_COUNTED || record.bytes > MOST_COUNTED {
+                return Err(format!("{} has {} operations on {} bytes", record.name, record.flops, record.bytes));
+            }
+        }
+        Ok(())
     }
 
     /// Reads a file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
         Self::from_json(&text, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::compare::tests::report;
+
+    #[test]
+    fn numbers_that_no_machine_reaches_are_refused() {
+        let read = |report: &Report| Report::from_json(&report.to_json().unwrap(), "a.json");
+        read(&report(1.0)).unwrap();
+        let changes: [(&str, fn(&mut Report)); 6] = [
+            ("a peak of 1e-310 FLOP/s", |r| r.ceiling.fma_f32 = Some(1e-310)),
+            ("a peak of -1e9 FLOP/s", |r| r.ceiling.fma_f16 = Some(-1e9)),
+            ("1e300 B/s over", |r| r.ceiling.memory[0].read = Some(1e300)),
+            ("has -5e0", |r| r.records[0].value = Some(-5.0)),
+            ("has 0e0", |r| r.records[0].seconds = Spread::of(&[0.0, 1.0, 2.0])),
+            ("18446744073709551615 operations", |r| r.records[0].flops = u64::MAX),
+        ];
+        for (what, change) in changes {
+            let mut other = report(1.0);
+            change(&mut other);
+            let error = read(&other).unwrap_err().to_string();
+            assert!(error.contains("a.json: the results are damaged") && error.contains(what), "{what}: {error}");
+        }
     }
 }
