@@ -2,6 +2,8 @@
 
 mod text;
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::data::sources::Source;
@@ -153,7 +155,7 @@ impl Overview {
             image: [images.height, images.width, images.channels],
             images: PerSplit::of(data, Split::len),
             tasks: data.tasks.iter().enumerate().map(task).collect(),
-            notes: limits(data, source),
+            notes: limits(data, source).into_iter().chain(repeated(data)).collect(),
             skipped: SkippedGroup::all(&data.skipped).0,
         }
     }
@@ -180,6 +182,33 @@ fn limits(data: &Dataset, source: &Source) -> Vec<String> {
         Some(format!("data.limit.{name} is {limit}{each}, but the {name} split has {} images", split.len()))
     };
     data.splits().into_iter().zip([limit.train, limit.val, limit.test]).filter_map(told).collect()
+}
+
+/// Images of validation and test that training has, too, whatever their files are called: what is measured on them was learnt.
+fn repeated(data: &Dataset) -> Vec<String> {
+    let pixels = |split: &Split| split.images.pixels.len().checked_div(split.len()).unwrap_or(0).max(1);
+    let (train, each) = (&data.train, pixels(&data.train));
+    let mut known: HashMap<&[u8], usize> = HashMap::with_capacity(train.len());
+    for (sample, image) in train.images.pixels.chunks_exact(each).enumerate() {
+        known.entry(image).or_insert(sample);
+    }
+    let name = |split: &Split, sample: usize| match split.originals.as_ref().and_then(|o| o.files.get(sample)) {
+        Some(path) if !path.as_os_str().is_empty() => path.display().to_string(),
+        _ => format!("image {}", sample + 1),
+    };
+    let told = |(called, split): (&str, &Split)| {
+        if pixels(split) != each {
+            return None;
+        }
+        let own = split.images.pixels.chunks_exact(each).enumerate();
+        let both: Vec<(usize, usize)> = own.filter_map(|(sample, image)| Some((sample, *known.get(image)?))).collect();
+        let (own, learnt) = both.first()?;
+        let (n, is) =
+            if both.len() == 1 { ("1 image".into(), "is") } else { (format!("{} images", both.len()), "are") };
+        let [a, b] = [name(split, *own), name(train, *learnt)];
+        Some(format!("{n} of the {called} split {is} in training, too, pixel for pixel, such as {a} ({b} there)"))
+    };
+    data.splits().into_iter().skip(1).filter_map(told).collect()
 }
 
 impl TaskLabels {

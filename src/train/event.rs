@@ -127,6 +127,9 @@ impl EpochRecord {
     }
 }
 
+/// As many as a run's file may ask for.
+const MOST_EPOCHS: usize = 1_000_000;
+
 /// Reads `metrics.jsonl`, each epoch of each stage once, in the order of the file.
 ///
 /// A run that was killed may leave half a line at the end, which is passed over, or an epoch that was run again after resuming,
@@ -143,6 +146,11 @@ pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>> {
     let mut places: BTreeMap<(String, u64, usize), usize> = BTreeMap::new();
     for (i, line) in lines.iter().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let record: EpochRecord = match serde_json::from_str(line) {
+            Ok(EpochRecord { epoch, .. }) if epoch > MOST_EPOCHS => {
+                let message =
+                    format!("epoch {epoch} is beyond every run; remove the line, or choose a fresh folder with --out");
+                return Err(Error::data(path, format!("line {}", i + 1), message));
+            }
             Ok(record) => record,
             Err(_) if i + 1 == lines.len() => break,
             Err(e) => {
@@ -217,5 +225,8 @@ mod tests {
         .unwrap();
         let error = read_records(&path).unwrap_err().to_string();
         assert!(error.contains("metrics.jsonl, line 2"), "{error}");
+        std::fs::write(&path, record(usize::MAX, 1.0).to_line().unwrap()).unwrap();
+        let error = read_records(&path).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("beyond every run"), "{error}");
     }
 }
