@@ -1,11 +1,10 @@
 //! What each command does: the library's calls, and their outcome in words.
 
-use super::args::{Args, CacheCommand, Command, Eval, Only, Predict, Run, RunSome};
+use super::args::{Args, CacheCommand, Command, Eval, Only, Run, RunSome};
 use super::progress::Progress;
-use super::{INTERRUPTED, complain, say};
+use super::{INTERRUPTED, complain, pretty, say};
 use limbeck::config::Config;
 use limbeck::config::EvaluateOn;
-use limbeck::data::formats::image::Picture;
 use limbeck::experiment::ablation::Ablation;
 use limbeck::experiment::names;
 use limbeck::experiment::{self, StageKind};
@@ -14,10 +13,7 @@ use limbeck::gpu::{self, Gpu};
 use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
 use limbeck::predict;
 use limbeck::predict::Evaluation;
-use limbeck::predict::Predictor;
-use limbeck::predict::TaskOutput;
-use limbeck::predict::TaskPrediction;
-use limbeck::report::{ablation, confusion_svg, curves_svg, prediction_png, table};
+use limbeck::report::{ablation, confusion_svg, curves_svg, table};
 use limbeck::train;
 use limbeck::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -32,7 +28,7 @@ pub fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Run(args) => run(&args),
         Command::Ablate(args) => ablate(&args),
         Command::Eval(args) => eval(&args),
-        Command::Predict(args) => predict(&args),
+        Command::Predict(args) => super::predict::dispatch(&args),
         Command::Cache { command: CacheCommand::Verify { dir, part } } => verify(&dir, part),
         Command::Keys(args) => super::keys::dispatch(&args),
         Command::Devices => devices(),
@@ -255,59 +251,6 @@ fn evaluation_json(e: &Evaluation) -> Value {
     all
 }
 
-/// Classifies one image after the other; one that cannot be read is named and does not keep the others from being classified.
-fn predict(args: &Predict) -> Result<ExitCode> {
-    if args.draw.is_some() && args.images.len() != 1 {
-        let n = args.images.len();
-        return Err(Error::Invalid(format!("--draw takes one image, not {n}; call it once for each")));
-    }
-    let gpu = Gpu::open()?;
-    let classifier = Predictor::of_run(&gpu, &args.dir, &args.model)?;
-    let (mut answers, mut failures) = (Vec::new(), 0);
-    for image in &args.images {
-        let answered = classifier.classify_file(&gpu, image).and_then(|tasks| {
-            if let Some(path) = &args.draw {
-                let picture = Picture::read(image, classifier.card().image[2])?;
-                prediction_png(&picture.pixels, picture.shape, &tasks, path)?;
-            }
-            Ok(tasks)
-        });
-        match answered {
-            Ok(tasks) if args.json => answers.push(prediction_json(image, &tasks)),
-            Ok(tasks) => say(&prediction_text(image, &tasks))?,
-            // The file is at fault; anything else concerns all images.
-            Err(error @ (Error::Io { .. } | Error::Data { .. })) => {
-                complain(&format!("error: {error}"));
-                failures += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if args.json {
-        say(&pretty(&Value::Array(answers))?)?;
-    }
-    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// `digit.png: first 3 (98.1 %); second 7 (88.0 %)`.
-fn prediction_text(image: &Path, tasks: &[TaskPrediction]) -> String {
-    let answers: Vec<String> = tasks.iter().map(|t| format!("{} {}", t.task, t.answer)).collect();
-    format!("{}: {}", image.display(), answers.join("; "))
-}
-
-fn prediction_json(image: &Path, tasks: &[TaskPrediction]) -> Value {
-    let named = |all: &[(String, f32)]| Value::Object(all.iter().map(|(n, p)| (n.clone(), json!(p))).collect());
-    let task = |t: &TaskPrediction| match &t.answer {
-        TaskOutput::Class { label, probability, probabilities } => {
-            json!({"label": label, "probability": probability, "probabilities": named(probabilities)})
-        }
-        TaskOutput::Attributes { attributes } => json!({"attributes": named(attributes)}),
-        other => json!(other),
-    };
-    let tasks: Map<String, Value> = tasks.iter().map(|t| (t.task.clone(), task(t))).collect();
-    json!({"image": image.to_string_lossy(), "tasks": tasks})
-}
-
 fn devices() -> Result<ExitCode> {
     let profiles = gpu::devices();
     if profiles.is_empty() {
@@ -327,11 +270,6 @@ fn devices() -> Result<ExitCode> {
     }
     say("* is chosen unless WGPU_ADAPTER_NAME names another.")?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn pretty(value: &Value) -> Result<String> {
-    serde_json::to_string_pretty(value)
-        .map_err(|e| Error::Invalid(format!("the answer cannot be written as JSON: {e}")))
 }
 
 #[cfg(test)]
@@ -372,18 +310,5 @@ mod tests {
         assert_eq!(json["tasks"]["first"]["confusion"], json!([[9, 1], [1, 9]]));
         let row = json!({"precision": 0.9, "recall": 0.9, "f1": 0.9, "support": 10});
         assert_eq!(json["tasks"]["first"]["classes"]["b"], row);
-    }
-
-    #[test]
-    fn predictions_in_words_and_json() {
-        let probabilities = vec![("1".to_string(), 0.25), ("3".to_string(), 0.75)];
-        let class = TaskOutput::Class { label: "3".into(), probability: 0.75, probabilities };
-        let all = [("first", class), ("count", TaskOutput::Number { value: 2.5 })];
-        let all = all.map(|(task, answer)| TaskPrediction { task: task.into(), answer });
-        let image = Path::new("a.png");
-        assert_eq!(prediction_text(image, &all), "a.png: first 3 (75.0 %); count 2.50");
-        let json = prediction_json(image, &all);
-        assert_eq!(json["tasks"]["count"], json!({"value": 2.5}));
-        assert_eq!(json["tasks"]["first"]["probabilities"], json!({"1": 0.25, "3": 0.75}));
     }
 }

@@ -5,10 +5,12 @@ mod bench;
 mod commands;
 mod eta;
 mod keys;
+mod predict;
 mod progress;
 
 use clap::Parser;
 use limbeck::{Error, Result};
+use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -45,4 +47,10 @@ fn say(text: &str) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("stdout", "write", e)),
         _ => Ok(()),
     }
+}
+
+/// JSON for people's eyes too.
+fn pretty(value: &Value) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Invalid(format!("the answer cannot be written as JSON: {e}")))
 }
