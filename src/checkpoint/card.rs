@@ -30,6 +30,17 @@ pub struct TaskCard {
     /// Mean and standard deviation of the training labels where it asks for a number: what the head says is standardised by them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moments: Option<(f32, f32)>,
+    /// Whether its numbers count things, where it asks for a number of an image; absent in networks that were stored before this was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<bool>,
+}
+
+impl TaskCard {
+    /// Whether its numbers count things, so that none is below 0. Of an older network, which does not say so, this is the task that all
+    /// sources of images with objects call `count`.
+    pub fn is_count(&self) -> bool {
+        self.kind == TaskKind::Number && self.counts.unwrap_or(self.name == "count")
+    }
 }
 
 /// What a stored network is and how images become its input.
@@ -117,6 +128,7 @@ impl ModelCard {
                     kind: t.kind,
                     classes: t.classes.clone(),
                     moments: t.kind.is_numeric().then_some(*moments),
+                    counts: (t.kind == TaskKind::Number).then_some(t.counts),
                 }),
                 Some((t, _)) if own(t).outputs == head.outputs => Err(Error::Invalid(format!(
                     "the head of {:?} has another shape than the first of its kind",
@@ -225,6 +237,7 @@ mod tests {
                 kind: TaskKind::Number,
                 classes: vec![],
                 moments: Some((3.0, 2.0)),
+                counts: None,
             }],
             image: [10, 12, 1],
             letterbox: false,
@@ -235,6 +248,19 @@ mod tests {
             epoch: 1,
             val_score: None,
         }
+    }
+
+    #[test]
+    fn a_card_says_what_counts_and_an_older_one_by_its_name() {
+        let card = |text: &str| serde_json::from_str::<TaskCard>(text).unwrap();
+        let old = r#"{"name": "count", "kind": "number", "classes": [], "moments": [2.0, 1.0]}"#;
+        assert!(card(old).is_count());
+        assert!(!card(&old.replace("\"count\"", "\"age\"")).is_count());
+        assert!(!card(&old.replace("\"number\"", "\"depth\"")).is_count());
+        // A column of a table may have any name.
+        assert!(!card(&old.replace("\"classes\"", "\"counts\": false, \"classes\"")).is_count());
+        let cells = old.replace("\"count\"", "\"cells\"").replace("\"classes\"", "\"counts\": true, \"classes\"");
+        assert!(card(&cells).is_count());
     }
 
     #[test]

@@ -82,18 +82,25 @@ pub struct Task {
     pub flip: bool,
     /// Whether a part of an image keeps its label; a number of things, say, may become smaller.
     pub crop: bool,
+    /// Whether its numbers count things: then no answer is below 0.
+    pub counts: bool,
 }
 
 impl Task {
     /// A task that names one of `classes`; mirroring may change the answer.
     pub fn class(name: impl Into<String>, classes: Vec<String>) -> Self {
-        Task { name: name.into(), kind: TaskKind::Class, classes, flip: false, crop: true }
+        Task { name: name.into(), kind: TaskKind::Class, classes, flip: false, crop: true, counts: false }
     }
 
     /// A task of another kind, whose answer survives or follows mirroring, and, unless it is a number, cropping.
     pub fn new(name: impl Into<String>, kind: TaskKind, classes: &[&str]) -> Self {
         let classes = classes.iter().map(|c| c.to_string()).collect();
-        Task { name: name.into(), kind, classes, flip: true, crop: kind != TaskKind::Number }
+        Task { name: name.into(), kind, classes, flip: true, crop: kind != TaskKind::Number, counts: false }
+    }
+
+    /// A task that asks how many things there are.
+    pub fn count(name: impl Into<String>) -> Self {
+        Task { counts: true, ..Task::new(name, TaskKind::Number, &[]) }
     }
 
     /// Refuses a task without the names it needs.

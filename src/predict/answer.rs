@@ -27,7 +27,8 @@ impl TaskPrediction {
         said: &Tensor,
         (size, levels): ([usize; 2], &[Level]),
     ) -> Result<Self> {
-        let reading = Reading { classes: &task.classes, moments: task.moments.unwrap_or((0.0, 1.0)), size, levels };
+        let (moments, counts) = (task.moments.unwrap_or((0.0, 1.0)), task.is_count());
+        let reading = Reading { classes: &task.classes, moments, counts, size, levels };
         Ok(TaskPrediction { task: task.name.clone(), answer: rules(task.kind).decode(gpu, said, &reading)? })
     }
 

@@ -95,8 +95,8 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
     let folders = seeds(dir)?;
     let data = load_data(&config)?;
     let fingerprint = format!("{:016x}", data.fingerprint());
-    let inputs = Inputs::of_run(&config, data);
-    let images = inputs.split(split)?;
+    let mut inputs = Inputs::of_run(&config, data);
+    let images = inputs.split(split)?.clone();
     let one = |(seed, folder): (u64, PathBuf)| {
         let path = weights(&folder, model)?;
         let stage = model.strip_suffix(".last").or(model.strip_suffix(".ema")).unwrap_or(model);
@@ -118,7 +118,13 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
         let heads: Option<Vec<usize>> = heads.collect();
         let heads =
             heads.ok_or_else(|| Error::checkpoint(&path, "has tasks that the data has not; was the data changed?"))?;
-        let results = inputs.evaluate(gpu, &network.freeze(gpu)?, images, &heads, config.train.batch)?;
+        // What an older network counts is measured as it is told.
+        for (head, task) in heads.iter().zip(&card.tasks) {
+            if let Some(target) = inputs.targets.get_mut(*head) {
+                target.task.counts = task.is_count();
+            }
+        }
+        let results = inputs.evaluate(gpu, &network.freeze(gpu)?, &images, &heads, config.train.batch)?;
         let tasks = card.tasks.iter().zip(results).map(|(t, r)| (t.name.clone(), r)).collect();
         let files = images.originals.as_ref().map_or_else(Vec::new, |o| o.files.clone());
         let (model, split, images) = (model.into(), split.into(), images.len());

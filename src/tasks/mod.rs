@@ -69,6 +69,8 @@ pub(crate) struct Reading<'a> {
     pub classes: &'a [String],
     /// Mean and standard deviation of the training labels, of tasks that ask for a number.
     pub moments: (f32, f32),
+    /// Whether numbers count things.
+    pub counts: bool,
     /// Height and width of the canvas.
     pub size: [usize; 2],
     /// The levels of the network's detectors.

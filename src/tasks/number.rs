@@ -21,6 +21,14 @@ pub(super) fn standardized(target: &TaskTarget, values: &[f32]) -> Cow<'static, 
     Cow::Owned(bytemuck::cast_slice(&values.iter().map(one).collect::<Vec<f32>>()).to_vec())
 }
 
+/// The number that a head means by `z`: in the units of the labels, and where it counts things never below 0. What is told of an image and
+/// what is measured is this one number.
+fn meant(z: f32, (mean, std): (f32, f32), counts: bool) -> f32 {
+    let value = z * std + mean;
+    // Not `max`, which makes 0 of what is no number.
+    if counts && value < 0.0 { 0.0 } else { value }
+}
+
 impl Rules for Number {
     fn head(&self, task: &str, _classes: usize, hidden: &[usize], _channels: usize) -> HeadSpec {
         HeadSpec::mlp(task, 1, hidden)
@@ -44,8 +52,8 @@ impl Rules for Number {
     }
 
     fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
-        let (mean, std) = reading.moments;
-        Ok(TaskOutput::Number { value: said.to_f32(gpu)?.first().copied().unwrap_or(0.0) * std + mean })
+        let z = said.to_f32(gpu)?.first().copied().unwrap_or(0.0);
+        Ok(TaskOutput::Number { value: meant(z, reading.moments, reading.counts) })
     }
 }
 
@@ -57,16 +65,29 @@ impl Tally for Numbers {
         let (Labels::Number(truth) | Labels::Depth(truth)) = seen.labels else {
             return Err(seen.target.mismatch(seen.labels));
         };
-        let (mean, std) = seen.target.moments;
+        let (moments, counts) = (seen.target.moments, seen.target.task.counts);
         let each = truth.len() / seen.batch.indices.len().max(1);
         let counted = seen.said.to_f32(gpu)?.into_iter().zip(truth).take(seen.batch.valid * each);
         for (z, y) in counted.filter(|(_, y)| !y.is_nan()) {
-            self.0.add(f64::from(z * std + mean), f64::from(*y))?;
+            self.0.add(f64::from(meant(z, moments, counts)), f64::from(*y))?;
         }
         Ok(())
     }
 
     fn result(self: Box<Self>, _gpu: &Gpu, _target: &TaskTarget) -> Result<TaskResult> {
         Ok(TaskResult::of_numbers(self.0.metrics()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_never_negative_and_other_numbers_may_be() {
+        let moments = (3.0, 2.0);
+        assert_eq!(meant(0.5, moments, true), 4.0);
+        assert_eq!((meant(-2.0, moments, true), meant(-2.0, moments, false)), (0.0, -1.0));
+        assert!(meant(f32::NAN, moments, true).is_nan());
     }
 }

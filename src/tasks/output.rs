@@ -24,7 +24,7 @@ pub enum TaskOutput {
         /// Every attribute with the probability that it holds.
         attributes: Vec<(String, f32)>,
     },
-    /// A number, in the units of the labels.
+    /// A number, in the units of the labels; never below 0 where they count things.
     Number {
         /// The number.
         value: f32,

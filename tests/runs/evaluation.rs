@@ -117,7 +117,11 @@ fn what_is_measured_is_what_is_predicted_in_the_images_own_pixels() {
                             pixels.add(class.into(), inside.into()).unwrap();
                         }
                     }
-                    TaskOutput::Number { value } => count.add(value.into(), f64::from(u8::from(!empty))).unwrap(),
+                    TaskOutput::Number { value } => {
+                        // A count is none below 0, and is measured as it is told.
+                        assert!(value >= 0.0, "{value}");
+                        count.add(value.into(), f64::from(u8::from(!empty))).unwrap();
+                    }
                     other => panic!("{other}"),
                 }
             }

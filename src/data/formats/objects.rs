@@ -62,7 +62,7 @@ impl TaskChoice {
             (TaskChoice::Mask, Masks::Drawn) => ["background"].into_iter().chain(own()).collect(),
             (TaskChoice::Count | TaskChoice::Depth, _) => Vec::new(),
         };
-        Task::new(self.name(), self.kind(), &names)
+        Task { counts: self == TaskChoice::Count, ..Task::new(self.name(), self.kind(), &names) }
     }
 }
 

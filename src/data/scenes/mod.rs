@@ -81,7 +81,7 @@ impl SceneTask {
             SceneTask::Mask => &with_ground,
             SceneTask::Count | SceneTask::Depth => &[],
         };
-        Task::new(self.name(), self.kind(), classes)
+        Task { counts: self == SceneTask::Count, ..Task::new(self.name(), self.kind(), classes) }
     }
 }
 

@@ -17,6 +17,7 @@ pub fn card(network: &Network) -> ModelCard {
         kind: limbeck::data::TaskKind::Class,
         classes: (0..h.outputs).map(|c| c.to_string()).collect(),
         moments: None,
+        counts: None,
     };
     let limbeck::nn::HeadKind::Pooled { hidden } = &spec.heads[0].kind else { panic!("a perceptron was expected") };
     ModelCard {
