@@ -6,6 +6,7 @@ use crate::Result;
 use crate::checkpoint::TaskCard;
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
+use crate::predict::options::PredictOptions;
 use crate::tasks::{Reading, TaskOutput, rules};
 use crate::tensor::Tensor;
 
@@ -26,9 +27,10 @@ impl TaskPrediction {
         task: &TaskCard,
         said: &Tensor,
         (size, levels): ([usize; 2], &[Level]),
+        options: &PredictOptions,
     ) -> Result<Self> {
         let (moments, counts) = (task.moments.unwrap_or((0.0, 1.0)), task.is_count());
-        let reading = Reading { classes: &task.classes, moments, counts, size, levels };
+        let reading = Reading { classes: &task.classes, moments, counts, size, levels, keep: options.keep() };
         Ok(TaskPrediction { task: task.name.clone(), answer: rules(task.kind).decode(gpu, said, &reading)? })
     }
 

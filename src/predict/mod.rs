@@ -1,9 +1,29 @@
 //! A stored network in use: its answers about images, and how good they are on a split.
+//!
+//! ```no_run
+//! use limbeck::gpu::Gpu;
+//! use limbeck::predict::{PredictOptions, Predictor};
+//! use std::path::Path;
+//!
+//! let gpu = Gpu::open()?;
+//! let student = Predictor::of_run(&gpu, Path::new("runs/photos"), "distilled")?;
+//! let student = student.with_options(PredictOptions::default().threshold(0.5)?);
+//! // One image after the other: what is told of one is forgotten before the next is read.
+//! for (image, answers) in student.classify_files(&gpu, ["a.png", "b.jpg"]) {
+//!     match answers {
+//!         Ok(answers) => answers.iter().for_each(|a| println!("{}: {} {}", image.display(), a.task, a.answer)),
+//!         Err(error) => eprintln!("{error}"),
+//!     }
+//! }
+//! # Ok::<(), limbeck::Error>(())
+//! ```
 
 mod answer;
+mod options;
 mod predictor;
 
 pub use answer::TaskPrediction;
+pub use options::PredictOptions;
 pub use predictor::{Evaluation, Prediction, Predictor, evaluate, predict};
 
 pub use crate::tasks::{DetectedObject, TaskOutput};

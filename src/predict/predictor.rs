@@ -14,6 +14,7 @@ use crate::gpu::Gpu;
 use crate::kernels::augment;
 use crate::metrics::TaskResult;
 use crate::predict::answer::TaskPrediction;
+use crate::predict::options::PredictOptions;
 use crate::tensor::Tensor;
 use crate::train::inputs::Inputs;
 use crate::train::stage::Finished;
@@ -138,13 +139,14 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
 pub struct Predictor {
     network: crate::nn::Frozen,
     card: ModelCard,
+    options: PredictOptions,
 }
 
 impl Predictor {
     /// Loads a network stored by a run.
     pub fn load(gpu: &Gpu, path: &Path) -> Result<Self> {
         let (network, card) = checkpoint::load(gpu, path)?;
-        Ok(Predictor { network: network.freeze(gpu)?, card })
+        Ok(Predictor { network: network.freeze(gpu)?, card, options: PredictOptions::default() })
     }
 
     /// Loads `model` of the run in `dir`, of the first of its seeds in the order in which they are trained.
@@ -152,6 +154,11 @@ impl Predictor {
         let found = seeds(dir)?;
         let first = seed_order(dir).into_iter().find_map(|seed| found.iter().find(|(own, _)| *own == seed));
         Self::load(gpu, &weights(&first.unwrap_or(&found[0]).1, model)?)
+    }
+
+    /// The same network, which tells of other objects.
+    pub fn with_options(self, options: PredictOptions) -> Self {
+        Predictor { options, ..self }
     }
 
     /// What it is.
@@ -170,7 +177,7 @@ impl Predictor {
         let outputs = self.network.infer(gpu, &x)?;
         let heads = self.card.tasks.iter().zip(&outputs.logits);
         let levels = self.network.detector_levels([h, w]);
-        heads.map(|(task, said)| TaskPrediction::of(gpu, task, said, ([h, w], &levels))).collect()
+        heads.map(|(task, said)| TaskPrediction::of(gpu, task, said, ([h, w], &levels), &self.options)).collect()
     }
 
     /// An image file as the network takes it: `[height, width, channels]` bytes of the card's size.
@@ -195,9 +202,24 @@ impl Predictor {
         let answers = self.classify(gpu, &pixels)?;
         Ok(answers.into_iter().map(|a| TaskPrediction { answer: a.answer.back(&place), ..a }).collect())
     }
+
+    /// Each image file with its answers, as [`Predictor::classify_file`] gives them, or with what is wrong with it. A file is read when it is
+    /// its turn, and none is kept, so there may be any number of them.
+    pub fn classify_files<P: Into<PathBuf>>(
+        &self,
+        gpu: &Gpu,
+        images: impl IntoIterator<Item = P>,
+    ) -> impl Iterator<Item = (PathBuf, Result<Vec<TaskPrediction>>)> {
+        images.into_iter().map(move |image| {
+            let image = image.into();
+            let answers = self.classify_file(gpu, &image);
+            (image, answers)
+        })
+    }
 }
 
-/// What the distilled student of the run in `dir` says of each image.
+/// What the distilled student of the run in `dir` says of each image, all of it in memory; [`Predictor::classify_files`] gives one after the
+/// other.
 pub fn predict(dir: &Path, images: &[PathBuf], gpu: &Gpu) -> Result<Vec<Prediction>> {
     let classifier = Predictor::of_run(gpu, dir, "distilled")?;
     images

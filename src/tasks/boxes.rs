@@ -52,7 +52,7 @@ impl Rules for Boxes {
 
     fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
         let found = |d: Found| DetectedObject { label: reading.classes[d.class].clone(), score: d.score, rect: d.rect };
-        let all = detect(gpu, said, reading.levels, reading.size, &NmsConfig::default())?;
+        let all = detect(gpu, said, reading.levels, reading.size, &reading.keep)?;
         Ok(TaskOutput::Boxes { objects: all.into_iter().flatten().map(found).collect() })
     }
 }

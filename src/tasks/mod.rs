@@ -30,6 +30,7 @@ use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::loss::LabelLoss;
 use crate::nn::HeadSpec;
+use crate::nn::boxes::NmsConfig;
 use crate::tensor::Tensor;
 
 /// Losses on labels with their names in the log.
@@ -75,6 +76,8 @@ pub(crate) struct Reading<'a> {
     pub size: [usize; 2],
     /// The levels of the network's detectors.
     pub levels: &'a [Level],
+    /// Which objects are told.
+    pub keep: NmsConfig,
 }
 
 impl Reading<'_> {

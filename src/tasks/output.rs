@@ -87,40 +87,45 @@ impl TaskOutput {
 
     /// The part of the pixels that each class has, the largest first, without those that have none.
     fn shares(names: &[String], classes: &[u8]) -> Vec<(String, f32)> {
-        let count = |c: usize| classes.iter().filter(|k| usize::from(**k) == c).count();
-        let share = |(c, name): (usize, &String)| (name.clone(), count(c) as f32 / classes.len().max(1) as f32);
-        let mut all: Vec<(String, f32)> = names.iter().enumerate().map(share).filter(|(_, s)| *s > 0.0).collect();
+        let mut counts = [0usize; 256];
+        classes.iter().for_each(|class| counts[usize::from(*class)] += 1);
+        let share = |(name, count): (&String, usize)| (name.clone(), count as f32 / classes.len().max(1) as f32);
+        let mut all: Vec<(String, f32)> = names.iter().zip(counts).map(share).filter(|(_, s)| *s > 0.0).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
         all
     }
-}
 
-/// `3 (98.1 %)`, `red 97 %, blue 3 %`, `2.07`, `ground 81 %, disc 19 %`, `0.12 to 0.93`, `disc 91 %, cross 64 %`.
-impl fmt::Display for TaskOutput {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+    /// The answer in words: `3 (98.1 %)`, `red 97 %, blue 3 %`, `2.07`, `ground 81 %, disc 19 %`, `0.12 to 0.93`, or the objects whose score is
+    /// at least `least`: `disc 91 %, cross 64 %`.
+    pub fn in_words(&self, least: f32) -> String {
+        let percent = |name: &str, p: f32| format!("{name} {:.0} %", 100.0 * p);
         let percents = |all: &[(String, f32)]| {
-            let one = |(name, p): &(String, f32)| format!("{name} {:.0} %", 100.0 * p);
-            all.iter().map(one).collect::<Vec<_>>().join(", ")
+            let all: Vec<String> = all.iter().map(|(name, p)| percent(name, *p)).collect();
+            all.join(", ")
         };
         match self {
-            TaskOutput::Class { label, probability, .. } => write!(f, "{label} ({:.1} %)", 100.0 * probability),
-            TaskOutput::Attributes { attributes } => f.write_str(&percents(attributes)),
-            TaskOutput::Number { value } => write!(f, "{value:.2}"),
-            TaskOutput::Mask { names, classes, .. } => f.write_str(&percents(&Self::shares(names, classes))),
+            TaskOutput::Class { label, probability, .. } => format!("{label} ({:.1} %)", 100.0 * probability),
+            TaskOutput::Attributes { attributes } => percents(attributes),
+            TaskOutput::Number { value } => format!("{value:.2}"),
+            TaskOutput::Mask { names, classes, .. } => percents(&Self::shares(names, classes)),
             TaskOutput::Depth { values, .. } => {
                 let low = values.iter().copied().fold(f32::MAX, f32::min);
                 let high = values.iter().copied().fold(f32::MIN, f32::max);
-                write!(f, "{low:.2} to {high:.2}")
+                format!("{low:.2} to {high:.2}")
             }
-            // What is more likely there than not.
             TaskOutput::Boxes { objects } => {
-                let sure = objects.iter().filter(|o| o.score >= 0.5);
-                let one = |o: &DetectedObject| format!("{} {:.0} %", o.label, 100.0 * o.score);
-                let all: Vec<String> = sure.map(one).collect();
-                f.write_str(if all.is_empty() { "nothing" } else { "" })?;
-                f.write_str(&all.join(", "))
+                let sure = objects.iter().filter(|o| o.score >= least);
+                let all: Vec<String> = sure.map(|o| percent(&o.label, o.score)).collect();
+                if all.is_empty() { "nothing".into() } else { all.join(", ") }
             }
         }
+    }
+}
+
+/// [`TaskOutput::in_words`], with the objects that are more likely there than not.
+impl fmt::Display for TaskOutput {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.in_words(0.5))
     }
 }
 
@@ -157,6 +162,8 @@ mod tests {
         let found = |label: &str, score| DetectedObject { label: label.into(), score, rect: Rect::default() };
         let boxes = TaskOutput::Boxes { objects: vec![found("disc", 0.91), found("cross", 0.64), found("disc", 0.3)] };
         assert_eq!(boxes.to_string(), "disc 91 %, cross 64 %");
+        assert_eq!(boxes.in_words(0.7), "disc 91 %");
+        assert_eq!(boxes.in_words(0.3), "disc 91 %, cross 64 %, disc 30 %");
         assert_eq!(TaskOutput::Boxes { objects: vec![found("disc", 0.3)] }.to_string(), "nothing");
     }
 }
