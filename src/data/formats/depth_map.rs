@@ -3,8 +3,9 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, NpyFile, Order};
+use npyz::{DType, NpyFile, Order, WriteOptions, WriterBuilder};
 
+use crate::files::write_atomic;
 use crate::{Error, Result};
 
 /// Metres that a 1 stands for in a PNG file, unless it is said: millimetres, as most depth cameras write.
@@ -133,6 +134,23 @@ fn array(path: &Path, bytes: &[u8], size: [usize; 2]) -> Result<Vec<f32>> {
     }
 }
 
+/// Writes a depth for each pixel, `[h, w]`, as a NumPy array of `f32`, in whatever unit they are: what [`read`] takes where they are metres.
+///
+/// # Errors
+/// [`Error::Shape`] where there are not as many values as pixels; [`Error::Io`] where the file cannot be written.
+pub fn write(path: &Path, values: &[f32], [h, w]: [usize; 2]) -> Result<()> {
+    if h.checked_mul(w) != Some(values.len()) {
+        return Err(Error::Shape(format!("{} depths for a map of {h}x{w}: {}", values.len(), path.display())));
+    }
+    let failed = |e: std::io::Error| Error::io(path, "write", e);
+    let mut bytes = Vec::new();
+    let options = WriteOptions::<f32>::new().default_dtype().shape(&[h as u64, w as u64]).writer(&mut bytes);
+    let mut writer = options.begin_nd().map_err(failed)?;
+    writer.extend(values.iter().copied()).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    write_atomic(path, &bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,5 +252,15 @@ mod tests {
             let error = of("a.npy", &bytes, None, size).unwrap_err().to_string();
             assert!(error.contains("a.npy") && error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below/map.npy");
+        let values = [1.5, 0.25, 70.125, 3.0, 0.001, 2.0];
+        write(&path, &values, [3, 2]).unwrap();
+        assert_eq!(read(&path, None, [3, 2]).unwrap(), values);
+        assert!(write(&path, &values, [2, 2]).unwrap_err().to_string().contains("map.npy"));
     }
 }

@@ -1,5 +1,6 @@
 //! Masks as PNG images whose values are numbers of classes: palette or grey, 1 to 8 bits a pixel.
 
+use crate::files::write_atomic;
 use crate::{Error, Result};
 use std::io::Cursor;
 use std::path::Path;
@@ -42,6 +43,28 @@ pub fn read(path: &Path) -> Result<(Vec<u8>, [usize; 2])> {
     Ok((values, [h, w]))
 }
 
+/// Writes the classes of an image's pixels, `[h, w]`, as a grey PNG of 8 bits, as [`read`] takes it: a pixel's value is the number of its class.
+///
+/// # Errors
+/// [`Error::Shape`] where there are not as many classes as pixels; [`Error::Io`] where the file cannot be written.
+pub fn write(path: &Path, classes: &[u8], [h, w]: [usize; 2]) -> Result<()> {
+    let wrong = || Error::Shape(format!("{} classes for a mask of {h}x{w}: {}", classes.len(), path.display()));
+    let (Ok(height), Ok(width)) = (u32::try_from(h), u32::try_from(w)) else { return Err(wrong()) };
+    if h.checked_mul(w) != Some(classes.len()) {
+        return Err(wrong());
+    }
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| {
+        writer.write_image_data(classes)?;
+        writer.finish()
+    });
+    written.map_err(|e| Error::io(path, "write", std::io::Error::other(e)))?;
+    write_atomic(path, &bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +105,18 @@ mod tests {
             [1, 0, 1, 0, 0, 0, 0, 1, 0, 1]
         );
         assert_eq!(written(palette, png::BitDepth::Two, [1, 3], &[0b1101_1000]).unwrap().0, [3, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below/mask.png");
+        let classes: Vec<u8> = (0..35).map(|p| [0, 1, 7, 254][p % 4]).collect();
+        write(&path, &classes, [5, 7]).unwrap();
+        assert_eq!(read(&path).unwrap(), (classes.clone(), [5, 7]));
+        for wrong in [[5, 6], [0, 7], [usize::MAX, 2]] {
+            assert!(write(&path, &classes, wrong).unwrap_err().to_string().contains("mask.png"), "{wrong:?}");
+        }
     }
 
     #[test]

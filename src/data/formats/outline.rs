@@ -2,6 +2,7 @@
 
 use crate::data::Object;
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Which pixels belong to an object.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,6 +132,36 @@ impl ObjectMask {
     }
 }
 
+/// Each class of a mask `[h, w]` that is there, by number, with the lengths of its runs outside and inside in turn, column by column from the
+/// left upper corner, the first outside (COCO's uncompressed form; [`ObjectMask::runs`] reads it).
+///
+/// # Errors
+/// [`Error::Shape`] where there are not as many classes as pixels.
+pub fn class_runs(classes: &[u8], [h, w]: [usize; 2]) -> Result<BTreeMap<u8, Vec<usize>>> {
+    if h.checked_mul(w) != Some(classes.len()) {
+        return Err(Error::Shape(format!("{} classes for a mask of {h}x{w}", classes.len())));
+    }
+    let mut columns = (0..w).flat_map(|x| classes.iter().skip(x).step_by(w)).copied().peekable();
+    // Of each class: the place behind its last run, and its lengths.
+    let mut all: BTreeMap<u8, (usize, Vec<usize>)> = BTreeMap::new();
+    let mut at = 0;
+    while let Some(class) = columns.next() {
+        let start = at;
+        at += 1;
+        while columns.next_if_eq(&class).is_some() {
+            at += 1;
+        }
+        let (end, counts) = all.entry(class).or_default();
+        counts.extend([start - *end, at - start]);
+        *end = at;
+    }
+    let closed = all.into_iter().map(|(class, (end, mut counts))| {
+        counts.extend((end < at).then(|| at - end));
+        (class, counts)
+    });
+    Ok(closed.collect())
+}
+
 /// The first pixel and the one behind the last of each piece of a horizontal line that lies inside.
 fn spans(polygon: &[[f32; 2]], y: f32) -> Vec<[usize; 2]> {
     let mut crossings = Vec::new();
@@ -169,6 +200,28 @@ mod tests {
         // Sums and products that do not fit are errors too.
         assert!(ObjectMask::runs([2, 3], vec![usize::MAX, 7]).unwrap_err().to_string().contains("beyond any image"));
         assert!(ObjectMask::runs([usize::MAX, 3], vec![6]).unwrap_err().to_string().contains("beyond any image"));
+    }
+
+    #[test]
+    fn the_runs_of_a_masks_classes() {
+        #[rustfmt::skip]
+        let mask = [
+            2, 0, 2,
+            0, 2, 2,
+        ];
+        let found = class_runs(&mask, [2, 3]).unwrap();
+        // By columns: 2 0 0 2 2 2.
+        assert_eq!(found, BTreeMap::from([(0, vec![1, 2, 3]), (2, vec![0, 1, 2, 3])]));
+        assert_eq!(class_runs(&[7; 6], [2, 3]).unwrap(), BTreeMap::from([(7, vec![0, 6])]));
+        assert!(class_runs(&mask, [2, 2]).is_err());
+        assert_eq!(class_runs(&[], [0, 3]).unwrap(), BTreeMap::new());
+        // Every class comes back.
+        let (h, w) = (7, 11);
+        let mask: Vec<u8> = (0..h * w).map(|p| ((p * p / 5) % 4) as u8).collect();
+        for (class, counts) in class_runs(&mask, [h, w]).unwrap() {
+            let own: Vec<u8> = mask.iter().map(|c| u8::from(*c == class)).collect();
+            assert_eq!(drawn(&ObjectMask::runs([h, w], counts).unwrap(), [h, w]), own, "{class}");
+        }
     }
 
     /// Encoded by pycocotools 2.0.11 (`mask.frPyObjects`).
