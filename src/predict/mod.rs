@@ -19,10 +19,13 @@
 //! ```
 
 mod answer;
+mod images;
 mod options;
+mod pattern;
 mod predictor;
 
 pub use answer::TaskPrediction;
+pub use images::ImageList;
 pub use options::PredictOptions;
 pub use predictor::{Evaluation, Prediction, Predictor, evaluate, predict};
 

@@ -20,7 +20,7 @@ pub mod panoptic;
 mod parallel;
 pub mod segments;
 pub mod table;
-mod text;
+pub(crate) mod text;
 mod value;
 pub mod voc;
 mod yaml;
