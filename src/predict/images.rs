@@ -164,7 +164,7 @@ mod tests {
         list.add(&root.join("a/*")).unwrap();
         list.add(&root.join("o*")).unwrap();
         let found: BTreeSet<String> = names(&list, root).into_iter().collect();
-        assert_eq!(found, ["a/1.JPEG", "a/2.jpg", "out/b.png"].map(String::from).into());
+        assert_eq!(found, BTreeSet::from(["a/1.JPEG", "a/2.jpg", "out/b.png"].map(String::from)));
         assert_eq!(list.files().len(), 3);
     }
 

@@ -9,7 +9,7 @@ pub mod table;
 
 pub use confusion::confusion_svg;
 pub use curves::curves_svg;
-pub use picture::prediction_png;
+pub use picture::{PictureOptions, prediction_png, prediction_png_with};
 
 #[cfg(test)]
 mod tests {

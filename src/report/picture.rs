@@ -1,56 +1,83 @@
 //! What a network says of an image, drawn upon it: masks as colour, boxes with their names, depth beside it, the rest in words below.
 
-use image::{Rgb, RgbImage};
-use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster};
+mod boxes;
+mod canvas;
+mod colours;
 
+use image::{Rgb, RgbImage};
+
+use crate::checkpoint::ModelCard;
 use crate::files::write_atomic;
-use crate::geometry::Rect;
 use crate::predict::TaskPrediction;
-use crate::tasks::{DetectedObject, TaskOutput};
+use crate::tasks::TaskOutput;
 use crate::{Error, Result};
+use boxes::Objects;
+use canvas::{INK, fill, width_of, write};
+use colours::{Colour, Colours, of_classes};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-type Colour = [u8; 3];
-/// Of each class; `None` where it stays as it is.
-type Colours = Vec<Option<Colour>>;
-
-/// Okabe and Ito's colours, which the colour-blind can tell apart too, from the ninth class on again.
-const COLOURS: [Colour; 8] = [
-    [230, 159, 0],
-    [86, 180, 233],
-    [0, 158, 115],
-    [240, 228, 66],
-    [213, 94, 0],
-    [0, 114, 178],
-    [204, 121, 167],
-    [140, 140, 140],
-];
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
-const INK: Rgb<u8> = Rgb([20, 20, 20]);
-/// The longer side of a drawn image is at least this.
+/// The longer side of a drawn image is at least this, and twice this where there are many objects.
 const SIDE: usize = 448;
 /// How much of a mask's colour covers the image.
 const COVER: f32 = 0.5;
-/// Boxes that are less sure are left out.
-const SURE: f32 = 0.4;
 const MARGIN: i64 = 8;
 const LINE: i64 = 20;
-const LETTER: i64 = 16;
 /// Room for a colour before its name.
 const SWATCH: i64 = 24;
 
-/// A picture of `predictions` about an image of `[height, width, channels]` bytes, in whose pixels they are; enlarged by whole pixels
-/// where it is small; as a PNG file.
+/// How answers are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PictureOptions {
+    /// Objects whose score is lower are left out; 0.4 by default.
+    pub least: f32,
+    /// The names of all classes of a task, by the task's name, so that a class has the same colour in every picture. Without them the
+    /// colours of boxes go by the names that are in the picture.
+    pub classes: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for PictureOptions {
+    fn default() -> Self {
+        PictureOptions { least: 0.4, classes: BTreeMap::new() }
+    }
+}
+
+impl PictureOptions {
+    /// For the answers of the network with this card.
+    pub fn of(card: &ModelCard) -> Self {
+        let classes = card.tasks.iter().map(|task| (task.name.clone(), task.classes.clone()));
+        PictureOptions { classes: classes.collect(), ..PictureOptions::default() }
+    }
+}
+
+/// [`prediction_png_with`], as it is by default.
 ///
 /// # Errors
-/// [`Error::Shape`] where the bytes are not that image's; [`Error::Io`] where the file cannot be written.
+/// As [`prediction_png_with`].
 pub fn prediction_png(
     pixels: &[u8],
     image: [usize; 3],
     predictions: &[TaskPrediction],
     path: impl AsRef<Path>,
 ) -> Result<()> {
-    let picture = draw(pixels, image, predictions)?;
+    prediction_png_with(pixels, image, predictions, &PictureOptions::default(), path)
+}
+
+/// A picture of `predictions` about an image of `[height, width, channels]` bytes, in whose pixels they are; enlarged by whole pixels
+/// where it is small; as a PNG file. Masks cover it half; more than twenty boxes have thin lines, and the twenty surest their scores where
+/// there is room. Below it stand the classes that are there, each with its colour.
+///
+/// # Errors
+/// [`Error::Shape`] where the bytes are not that image's; [`Error::Io`] where the file cannot be written.
+pub fn prediction_png_with(
+    pixels: &[u8],
+    image: [usize; 3],
+    predictions: &[TaskPrediction],
+    options: &PictureOptions,
+    path: impl AsRef<Path>,
+) -> Result<()> {
+    let picture = draw(pixels, image, predictions, options)?;
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture
         .write_to(&mut bytes, image::ImageFormat::Png)
@@ -58,16 +85,23 @@ pub fn prediction_png(
     write_atomic(path.as_ref(), bytes.get_ref())
 }
 
-fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) -> Result<RgbImage> {
+fn draw(
+    pixels: &[u8],
+    [h, w, c]: [usize; 3],
+    predictions: &[TaskPrediction],
+    options: &PictureOptions,
+) -> Result<RgbImage> {
     if pixels.len() != h * w * c || !matches!(c, 1 | 3) || h * w == 0 {
         return Err(Error::Shape(format!("{} bytes for a picture of {h}x{w}x{c}", pixels.len())));
     }
-    let scale = SIDE.div_ceil(h.max(w)).max(1);
+    let objects: Vec<Objects> = predictions.iter().filter_map(|p| Objects::of(p, options)).collect();
+    let side = if objects.iter().any(Objects::crowded) { 2 * SIDE } else { SIDE };
+    let scale = side.div_ceil(h.max(w)).max(1);
     let depths: Vec<Vec<u8>> = predictions.iter().filter_map(depth_of).map(|depth| shades(depth)).collect();
     let masks: Vec<(&Vec<u8>, Colours)> = predictions.iter().filter_map(mask_of).collect();
     let panels = 1 + depths.len();
     let width = panels * w * scale + (panels - 1) * MARGIN as usize;
-    let words = broken(words(predictions), width as i64);
+    let words = broken(words(predictions, &objects), width as i64);
     let below = if words.is_empty() { 0 } else { words.len() * LINE as usize + 2 * MARGIN as usize };
     let mut canvas = RgbImage::from_pixel(width as u32, (h * scale + below) as u32, PAPER);
     for y in 0..h * scale {
@@ -90,27 +124,7 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
         }
     }
     let mut taken = Vec::new();
-    for prediction in predictions {
-        if let TaskOutput::Boxes { objects } = &prediction.answer {
-            let mut names: Vec<&str> = objects.iter().map(|o| o.label.as_str()).collect();
-            names.sort_unstable();
-            names.dedup();
-            let sure = || objects.iter().filter(|o| o.score >= SURE);
-            let colour = |found: &DetectedObject| {
-                let number = names.iter().position(|n| *n == found.label).unwrap_or(0);
-                Rgb(COLOURS[number % COLOURS.len()])
-            };
-            // The surest last, on top; their names find room first.
-            sure().rev().for_each(|found| frame(&mut canvas, &found.rect, scale, colour(found)));
-            for found in sure() {
-                let text = format!("{} {:.0}%", found.label, 100.0 * found.score);
-                let place = tag_place(&text, edges(&found.rect, scale), [h * scale, w * scale], &taken);
-                fill(&mut canvas, place, colour(found));
-                write(&mut canvas, &text, place[0] + 3, place[1] + 1, INK);
-                taken.push(place);
-            }
-        }
-    }
+    objects.iter().for_each(|objects| objects.draw(&mut canvas, scale, [h * scale, w * scale], &mut taken));
     for (i, (start, line)) in words.iter().enumerate() {
         let y = (h * scale) as i64 + MARGIN + i as i64 * LINE;
         let mut x = *start;
@@ -128,7 +142,7 @@ fn draw(pixels: &[u8], [h, w, c]: [usize; 3], predictions: &[TaskPrediction]) ->
 /// A mask's class at each pixel, and the colours of the classes.
 fn mask_of(prediction: &TaskPrediction) -> Option<(&Vec<u8>, Colours)> {
     match &prediction.answer {
-        TaskOutput::Mask { classes, names, .. } => Some((classes, mask_colours(names))),
+        TaskOutput::Mask { classes, names, .. } => Some((classes, of_classes(names))),
         _ => None,
     }
 }
@@ -148,18 +162,11 @@ fn shades(depth: &[f32]) -> Vec<u8> {
     depth.iter().map(shade).collect()
 }
 
-/// The colours of the classes by number; what is called background or ground stays as it is.
-fn mask_colours(names: &[String]) -> Colours {
-    let plain = |name: &str| ["background", "ground"].iter().any(|word| name.eq_ignore_ascii_case(word));
-    let mut colours = COLOURS.iter().cycle();
-    names.iter().map(|name| if plain(name) { None } else { colours.next().copied() }).collect()
-}
-
 /// A word, or a colour and what it stands for.
 type Piece = (Option<Colour>, String);
 
-/// The lines below the image: answers in words, and what the mask's colours mean.
-fn words(predictions: &[TaskPrediction]) -> Vec<Vec<Piece>> {
+/// The lines below the image: answers in words, and what the colours of masks and boxes mean.
+fn words(predictions: &[TaskPrediction], objects: &[Objects]) -> Vec<Vec<Piece>> {
     let plain = |text: &str| -> Vec<Piece> { text.split_inclusive(' ').map(|word| (None, word.to_string())).collect() };
     let mut lines: Vec<Vec<Piece>> = Vec::new();
     for prediction in predictions {
@@ -168,13 +175,18 @@ fn words(predictions: &[TaskPrediction]) -> Vec<Vec<Piece>> {
             TaskOutput::Mask { names, classes, .. } => {
                 let mut there = [false; 256];
                 classes.iter().for_each(|class| there[usize::from(*class)] = true);
-                let all = mask_colours(names).into_iter().zip(names).zip(there);
+                let all = of_classes(names).into_iter().zip(names).zip(there);
                 let swatch = |((colour, name), there): ((Option<Colour>, &String), bool)| {
                     there.then_some((Some(colour?), name.clone()))
                 };
                 lines.push(plain(&format!("{}:", prediction.task)).into_iter().chain(all.filter_map(swatch)).collect());
             }
-            TaskOutput::Boxes { .. } => {}
+            TaskOutput::Boxes { .. } => {
+                if let Some(own) = objects.iter().find(|own| own.task == prediction.task) {
+                    let legend = own.legend.iter().map(|(colour, text)| (Some(*colour), text.clone()));
+                    lines.push(plain(&format!("{}:", prediction.task)).into_iter().chain(legend).collect());
+                }
+            }
             _ => lines.push(plain(&text)),
         }
     }
@@ -203,74 +215,16 @@ fn broken(lines: Vec<Vec<Piece>>, width: i64) -> Vec<(i64, Vec<Piece>)> {
     rows
 }
 
-fn fill(canvas: &mut RgbImage, [x0, y0, x1, y1]: [i64; 4], colour: Rgb<u8>) {
-    for y in y0.max(0)..y1.min(canvas.height().into()) {
-        for x in x0.max(0)..x1.min(canvas.width().into()) {
-            canvas.put_pixel(x as u32, y as u32, colour);
-        }
-    }
-}
-
-/// A box's edges in canvas pixels.
-fn edges(rect: &Rect, scale: usize) -> [i64; 4] {
-    [rect.x0, rect.y0, rect.x1, rect.y1].map(|v| (f64::from(v) * scale as f64).round() as i64)
-}
-
-fn frame(canvas: &mut RgbImage, rect: &Rect, scale: usize, colour: Rgb<u8>) {
-    let [x0, y0, x1, y1] = edges(rect, scale);
-    for (grow, colour) in [(1, INK), (0, colour)] {
-        let thick = 2 + 2 * grow;
-        let [x0, y0, x1, y1] = [x0 - grow, y0 - grow, x1 + grow, y1 + grow];
-        fill(canvas, [x0, y0, x1, y0 + thick], colour);
-        fill(canvas, [x0, y1 - thick, x1, y1], colour);
-        fill(canvas, [x0, y0, x0 + thick, y1], colour);
-        fill(canvas, [x1 - thick, y0, x1, y1], colour);
-    }
-}
-
-/// Where a name stands: above its box, below it, or within it above or below, the first of these where no other name is; within the
-/// image, if it fits there.
-fn tag_place(text: &str, [x0, y0, _, y1]: [i64; 4], [h, w]: [usize; 2], taken: &[[i64; 4]]) -> [i64; 4] {
-    let (width, height) = (width_of(text) + 6, LETTER + 2);
-    let x = x0.min(w as i64 - width).max(0);
-    let at = |y: i64| [x, y, x + width, y + height];
-    let apart = |[a0, b0, a1, b1]: [i64; 4]| taken.iter().all(|t| a1 <= t[0] || t[2] <= a0 || b1 <= t[1] || t[3] <= b0);
-    let inside = |y: &i64| *y >= 0 && *y + height <= h as i64;
-    let places = || [y0 - height, y1, y0, y1 - height].into_iter().filter(inside);
-    let y = places().find(|y| apart(at(*y))).or_else(|| places().next());
-    at(y.unwrap_or(y0.max(0)))
-}
-
-fn width_of(text: &str) -> i64 {
-    let one = noto_sans_mono_bitmap::get_raster_width(FontWeight::Regular, RasterHeight::Size16) as i64;
-    one * text.chars().count() as i64
-}
-
-/// Writes a line whose left upper corner is at (x, y) and gives the place behind it. Letters beyond plain Latin become `?`.
-fn write(canvas: &mut RgbImage, text: &str, x: i64, y: i64, colour: Rgb<u8>) -> i64 {
-    let mut x = x;
-    for letter in text.chars() {
-        let raster = |c: char| get_raster(c, FontWeight::Regular, RasterHeight::Size16);
-        let Some(raster) = raster(letter).or_else(|| raster('?')) else { continue };
-        for (row, line) in raster.rows().enumerate() {
-            for (column, strength) in line.iter().enumerate().filter(|(_, s)| **s > 0) {
-                let (px, py) = (x + column as i64, y + row as i64);
-                if (0..i64::from(canvas.width())).contains(&px) && (0..i64::from(canvas.height())).contains(&py) {
-                    let below = canvas.get_pixel(px as u32, py as u32).0;
-                    let part = f32::from(*strength) / 255.0;
-                    let mix = |k: usize| (f32::from(below[k]) * (1.0 - part) + f32::from(colour.0[k]) * part) as u8;
-                    canvas.put_pixel(px as u32, py as u32, Rgb([mix(0), mix(1), mix(2)]));
-                }
-            }
-        }
-        x += raster.width() as i64;
-    }
-    x
-}
-
 #[cfg(test)]
 mod tests {
+    use super::colours::FIRST;
     use super::*;
+    use crate::geometry::Rect;
+    use crate::tasks::DetectedObject;
+
+    fn drawn(pixels: &[u8], image: [usize; 3], predictions: &[TaskPrediction]) -> Result<RgbImage> {
+        draw(pixels, image, predictions, &PictureOptions::default())
+    }
 
     fn predictions() -> Vec<TaskPrediction> {
         let named = |label: &str, score, rect| DetectedObject { label: label.into(), score, rect };
@@ -304,51 +258,55 @@ mod tests {
 
     #[test]
     fn everything_has_its_place() {
-        let picture = draw(&[100; 8 * 10 * 3], [8, 10, 3], &predictions()).unwrap();
+        let picture = drawn(&[100; 8 * 10 * 3], [8, 10, 3], &predictions()).unwrap();
         let scale = SIDE.div_ceil(10) as u32;
         let (w, h) = (10 * scale, 8 * scale);
-        // Two panels, and lines for class, mask, depth and count.
+        // Two panels, and lines for class, boxes, mask, depth and count.
         assert_eq!(
             (picture.width(), picture.height()),
-            (2 * w + MARGIN as u32, h + 4 * LINE as u32 + 2 * MARGIN as u32)
+            (2 * w + MARGIN as u32, h + 5 * LINE as u32 + 2 * MARGIN as u32)
         );
         let at = |x: f32, y: f32| picture.get_pixel((x * scale as f32) as u32, (y * scale as f32) as u32).0;
         assert_eq!(at(8.5, 1.5), [100; 3]);
         // The frame's left edge, and the unsure box nowhere.
-        assert_eq!(at(2.02, 5.0), COLOURS[1]);
+        assert_eq!(at(2.02, 5.0), FIRST[1]);
         assert_eq!(at(0.02, 4.0), [100; 3]);
         // The one pixel of the mask, half covered; the nearest and the farthest of depth.
         assert_eq!(at(9.5, 7.5), [165, 129, 50]);
         assert_eq!(picture.get_pixel(w + MARGIN as u32, 0).0, [255; 3]);
         assert_eq!(picture.get_pixel(2 * w + MARGIN as u32 - 1, h - 1).0, [0; 3]);
-        assert!(draw(&[0; 5], [8, 10, 3], &[]).is_err());
+        assert!(drawn(&[0; 5], [8, 10, 3], &[]).is_err());
     }
 
     #[test]
-    fn every_class_but_the_ground_has_a_colour() {
+    fn masks_cover_half_and_leave_the_ground() {
         let names = ["person", "Background", "sky"].map(String::from);
-        assert_eq!(mask_colours(&names), [Some(COLOURS[0]), None, Some(COLOURS[1])]);
         let mask = |names: &[String]| {
             let answer = TaskOutput::Mask { size: [2, 2], names: names.to_vec(), classes: vec![0, 0, 1, 1] };
             [TaskPrediction { task: "mask".into(), answer }]
         };
-        let picture = draw(&[100; 2 * 2], [2, 2, 1], &mask(&names)).unwrap();
+        let picture = drawn(&[100; 2 * 2], [2, 2, 1], &mask(&names)).unwrap();
         assert_eq!((picture.get_pixel(1, 1).0, picture.get_pixel(1, 447).0), ([165, 129, 50], [100; 3]));
-        assert_eq!(words(&mask(&names))[0], [(None, "mask:".to_string()), (Some(COLOURS[0]), "person".to_string())]);
+        let line = [(None, "mask:".to_string()), (Some(FIRST[0]), "person".to_string())];
+        assert_eq!(words(&mask(&names), &[])[0], line);
     }
 
     #[test]
-    fn names_stand_apart() {
-        let (size, width) = ([100, 300], width_of("disc 90%") + 6);
-        let place = |edges, taken: &[[i64; 4]]| tag_place("disc 90%", edges, size, taken);
-        let above = place([20, 40, 60, 70], &[]);
-        assert_eq!(above, [20, 22, 20 + width, 40]);
-        // The same place again: below, then within; at the top edge within; at the right edge moved to the left.
-        let below = place([20, 40, 60, 70], &[above]);
-        assert_eq!(below[1], 70);
-        assert_eq!(place([20, 40, 60, 70], &[above, below])[1], 40);
-        assert_eq!(place([20, 5, 60, 95], &[])[1], 5);
-        assert_eq!(place([290, 40, 299, 70], &[])[2], 300);
+    fn a_crowd_is_drawn_larger() {
+        let one = |i: usize| DetectedObject {
+            label: format!("class {}", i % 30),
+            score: 0.9,
+            rect: Rect::from_size((i % 10) as f32, (i / 10) as f32, 1.0, 1.0),
+        };
+        let answer = TaskOutput::Boxes { objects: (0..60).map(one).collect() };
+        let crowd = [TaskPrediction { task: "boxes".into(), answer }];
+        let picture = drawn(&[0; 8 * 10], [8, 10, 1], &crowd).unwrap();
+        assert!(picture.width() >= 2 * SIDE as u32, "{}", picture.width());
+        // Thirty classes, thirty colours.
+        let objects = [Objects::of(&crowd[0], &PictureOptions::default()).unwrap()];
+        let line = &words(&crowd, &objects)[0];
+        let colours: std::collections::BTreeSet<Colour> = line.iter().filter_map(|(colour, _)| *colour).collect();
+        assert_eq!((colours.len(), line.len()), (30, 31));
     }
 
     #[test]
