@@ -64,7 +64,12 @@ Examples:
     #[command(after_help = "\
 Examples:
   limbeck predict runs/digits digit.png
-  limbeck predict runs/digits *.png --json")]
+  limbeck predict runs/digits *.png --json
+  limbeck predict runs/cells photos --masks found --draw drawn
+  limbeck predict runs/cells @photos.txt --threshold 0.5 --json
+
+Every image is answered in turn, and its answer printed at once; --json prints one array with a line for each image.
+One that cannot be read is named, and the others are answered; the program then ends with 1.")]
     Predict(Predict),
     /// Look after the teachers' answers that a run keeps on disk
     Cache {
@@ -162,18 +167,40 @@ pub struct Eval {
 pub struct Predict {
     /// The run's folder
     pub dir: PathBuf,
-    /// PNG or JPEG images; each is resized to what the network takes
-    #[arg(required = true, value_name = "IMAGE")]
+    /// PNG or JPEG images, folders with all images below them, patterns such as 'photos/**/*.jpg', and @FILE for --list FILE; each
+    /// image is resized to what the network takes
+    #[arg(required_unless_present = "list", value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
+    /// A text file with an image, folder or pattern on each line, relative to the file's folder; empty lines and lines that begin with #
+    /// are left out
+    #[arg(long, value_name = "FILE")]
+    pub list: Vec<PathBuf>,
     /// distilled, joint, single/TASK or teacher/TASK, of the run's first seed
     #[arg(long, default_value = "distilled")]
     pub model: String,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Draw the answers to the image (one only) on it: masks, boxes with names, depth; a PNG file
-    #[arg(long, value_name = "FILE.png")]
+    /// Draw the answers on each image: masks, boxes with names, depth; a folder for a PNG file of each image, or of one image a file
+    /// FILE.png
+    #[arg(long, value_name = "DIR")]
     pub draw: Option<PathBuf>,
+    /// Write each mask as DIR/TASK/IMAGE.png, whose grey values number the classes, and each depth as DIR/TASK/IMAGE.npy: labels of the
+    /// kind that a run can learn from
+    #[arg(long, value_name = "DIR")]
+    pub masks: Option<PathBuf>,
+    /// The lowest score of an object that is told or drawn, 0 to 1 [default: 0.05 in JSON, as in evaluation; 0.4 drawn; 0.5 in words]
+    #[arg(long, value_name = "X", value_parser = share)]
+    pub threshold: Option<f64>,
+    /// Of two boxes of a class that overlap by more than this (intersection over union, 0 to 1) only the surer one is told [default: 0.6]
+    #[arg(long, value_name = "X", value_parser = share)]
+    pub nms: Option<f64>,
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "it must be a number from 0 to 1".into())
 }
 
 /// `limbeck keys`.
@@ -297,6 +324,9 @@ mod tests {
         let args = Args::try_parse_from(["limbeck", "eval", "d", "--split", "val"]).unwrap();
         let Command::Eval(eval) = args.command else { panic!("another command") };
         assert_eq!((eval.split.name(), eval.model.as_str(), eval.json), ("val", "distilled", false));
+        let args = Args::try_parse_from(["limbeck", "predict", "d", "--list", "a.txt", "--threshold", "0.5"]).unwrap();
+        let Command::Predict(predict) = args.command else { panic!("another command") };
+        assert_eq!((predict.images.len(), predict.list, predict.threshold), (0, vec!["a.txt".into()], Some(0.5)));
         let args = Args::try_parse_from(["limbeck", "bench", "compare", "a.json", "b.json"]).unwrap();
         let Command::Bench(bench) = args.command else { panic!("another command") };
         let Some(BenchCommand::Compare { files }) = bench.command else { panic!("another command") };
@@ -308,6 +338,9 @@ mod tests {
         for wrong in [
             &["limbeck", "run"][..],
             &["limbeck", "predict", "d"],
+            &["limbeck", "predict", "d", "a.png", "--threshold", "1.5"],
+            &["limbeck", "predict", "d", "a.png", "--nms", "much"],
+            &["limbeck", "predict", "d", "a.png", "--nms", "NaN"],
             &["limbeck", "eval", "d", "--split", "x"],
             &["limbeck", "bench", "compare", "a.json"],
             &["limbeck", "bench", "--quick", "plot", "a.json"],

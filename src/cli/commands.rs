@@ -2,7 +2,7 @@
 
 use super::args::{Args, CacheCommand, Command, Eval, Only, Run, RunSome};
 use super::progress::Progress;
-use super::{INTERRUPTED, complain, pretty, say};
+use super::{INTERRUPTED, complain, say};
 use limbeck::config::Config;
 use limbeck::config::EvaluateOn;
 use limbeck::experiment::ablation::Ablation;
@@ -270,6 +270,11 @@ fn devices() -> Result<ExitCode> {
     }
     say("* is chosen unless WGPU_ADAPTER_NAME names another.")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Invalid(format!("the answer cannot be written as JSON: {e}")))
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod progress;
 
 use clap::Parser;
 use limbeck::{Error, Result};
-use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -40,17 +39,17 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A result on stdout. A reader who has left (`limbeck … | head`) is no error.
+/// A result on stdout.
 fn say(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("stdout", "write", e)),
-        _ => Ok(()),
-    }
+    put(&format!("{text}\n")).map(drop)
 }
 
-/// JSON for people's eyes too.
-fn pretty(value: &Value) -> Result<String> {
-    serde_json::to_string_pretty(value)
-        .map_err(|e| Error::Invalid(format!("the answer cannot be written as JSON: {e}")))
+/// A part of a result on stdout, and whether anybody still reads it. A reader who has left (`limbeck … | head`) is no error.
+fn put(text: &str) -> Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Error::io("stdout", "write", e)),
+    }
 }

@@ -1,83 +1,121 @@
-//! `limbeck predict`: a network's answers about images, in words, as JSON, drawn.
+//! `limbeck predict`: a network's answers about images, in words, as JSON, drawn, and as files of masks.
+
+mod answers;
+mod outputs;
 
 use super::args::Predict;
-use super::{complain, pretty, say};
-use limbeck::data::formats::image::Picture;
+use super::complain;
+use answers::{Answers, in_words, json_of};
+use limbeck::checkpoint::ModelCard;
+use limbeck::data::TaskKind;
 use limbeck::gpu::Gpu;
-use limbeck::predict::{Predictor, TaskOutput, TaskPrediction};
-use limbeck::report::prediction_png;
+use limbeck::predict::{ImageList, PredictOptions, Predictor};
 use limbeck::{Error, Result};
-use serde_json::{Map, Value, json};
-use std::path::Path;
+use outputs::{Drawn, Outputs, folder_for};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Classifies one image after the other; one that cannot be read is named and does not keep the others from being classified.
+/// Answers one image after the other; one that cannot be read, or whose files cannot be written, is named and does not keep the others
+/// from being answered.
 pub fn dispatch(args: &Predict) -> Result<ExitCode> {
-    if args.draw.is_some() && args.images.len() != 1 {
-        let n = args.images.len();
-        return Err(Error::Invalid(format!("--draw takes one image, not {n}; call it once for each")));
+    // What is wrong with the arguments is told before a device is opened.
+    let images = images(args)?;
+    let count = images.files().len();
+    let drawn = args.draw.as_deref().map(|path| Drawn::to(path, count)).transpose()?;
+    let masks = args.masks.as_deref().map(|path| folder_for("--masks", path)).transpose()?;
+    let mut options = PredictOptions::default();
+    if let Some(least) = args.threshold {
+        options = options.threshold(least as f32)?;
+    }
+    if let Some(overlap) = args.nms {
+        options = options.nms(overlap)?;
     }
     let gpu = Gpu::open()?;
-    let classifier = Predictor::of_run(&gpu, &args.dir, &args.model)?;
-    let (mut answers, mut failures) = (Vec::new(), 0);
-    for image in &args.images {
-        let answered = classifier.classify_file(&gpu, image).and_then(|tasks| {
-            if let Some(path) = &args.draw {
-                let picture = Picture::read(image, classifier.card().image[2])?;
-                prediction_png(&picture.pixels, picture.shape, &tasks, path)?;
+    let network = Predictor::of_run(&gpu, &args.dir, &args.model)?.with_options(options);
+    check_tasks(args, network.card())?;
+    let outputs = Outputs::new(images.files(), drawn, masks, network.card(), args.threshold)?;
+
+    let mut answers = Answers::new(args.json);
+    let (mut unread, mut unwritten) = (0, 0);
+    for (number, (image, answer)) in network.classify_files(&gpu, images.files()).enumerate() {
+        let tasks = match answer {
+            Ok(tasks) => tasks,
+            Err(error) if concerns_all(&error) => {
+                answers.end()?;
+                return Err(error);
             }
-            Ok(tasks)
-        });
-        match answered {
-            Ok(tasks) if args.json => answers.push(prediction_json(image, &tasks)),
-            Ok(tasks) => say(&prediction_text(image, &tasks))?,
-            // The file is at fault; anything else concerns all images.
-            Err(error @ (Error::Io { .. } | Error::Data { .. })) => {
-                complain(&format!("error: {error}"));
-                failures += 1;
+            Err(error) => {
+                complain(&told(&image, &error));
+                unread += 1;
+                continue;
             }
-            Err(error) => return Err(error),
+        };
+        let (files, errors) = outputs.write(number, &image, &tasks);
+        errors.iter().for_each(|error| complain(&told(&image, error)));
+        unwritten += usize::from(!errors.is_empty());
+        let answer = if args.json {
+            json_of(&image, &tasks, &files)?.to_string()
+        } else {
+            in_words(&image, &tasks, args.threshold.map(|least| least as f32))
+        };
+        // Without a reader there is nothing left to do but files.
+        if !answers.tell(&answer)? && !outputs.any() {
+            break;
         }
     }
-    if args.json {
-        say(&pretty(&Value::Array(answers))?)?;
-    }
-    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// `digit.png: first 3 (98.1 %); second 7 (88.0 %)`.
-fn prediction_text(image: &Path, tasks: &[TaskPrediction]) -> String {
-    let answers: Vec<String> = tasks.iter().map(|t| format!("{} {}", t.task, t.answer)).collect();
-    format!("{}: {}", image.display(), answers.join("; "))
-}
-
-fn prediction_json(image: &Path, tasks: &[TaskPrediction]) -> Value {
-    let named = |all: &[(String, f32)]| Value::Object(all.iter().map(|(n, p)| (n.clone(), json!(p))).collect());
-    let task = |t: &TaskPrediction| match &t.answer {
-        TaskOutput::Class { label, probability, probabilities } => {
-            json!({"label": label, "probability": probability, "probabilities": named(probabilities)})
+    answers.end()?;
+    for (failed, what) in [(unread, "could not be read"), (unwritten, "have files that could not be written")] {
+        if failed > 0 {
+            complain(&format!("error: {failed} of {count} {what}"));
         }
-        TaskOutput::Attributes { attributes } => json!({"attributes": named(attributes)}),
-        other => json!(other),
+    }
+    Ok(if unread + unwritten == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The images that are asked for; what was drawn before is none of them.
+fn images(args: &Predict) -> Result<ImageList> {
+    let outputs = [&args.draw, &args.masks].into_iter().flatten().map(PathBuf::as_path);
+    let mut images = ImageList::excluding(outputs);
+    for path in &args.images {
+        match path.to_str().and_then(|text| text.strip_prefix('@')) {
+            Some(list) if !path.exists() => images.add_list(Path::new(list))?,
+            _ => images.add(path)?,
+        }
+    }
+    args.list.iter().try_for_each(|list| images.add_list(list))?;
+    Ok(images)
+}
+
+/// Refuses what the network has no task for.
+fn check_tasks(args: &Predict, card: &ModelCard) -> Result<()> {
+    let has = |kinds: &[TaskKind]| card.tasks.iter().any(|task| kinds.contains(&task.kind));
+    let lacks = |what: &str, kind: &str| {
+        let names: Vec<&str> = card.tasks.iter().map(|task| task.name.as_str()).collect();
+        Err(Error::Invalid(format!("{what} is for tasks of {kind}; {} has: {}", args.model, names.join(", "))))
     };
-    let tasks: Map<String, Value> = tasks.iter().map(|t| (t.task.clone(), task(t))).collect();
-    json!({"image": image.to_string_lossy(), "tasks": tasks})
+    if args.masks.is_some() && !has(&[TaskKind::Mask, TaskKind::Depth]) {
+        return lacks("--masks", "pixels");
+    }
+    match (args.threshold.is_some(), args.nms.is_some()) {
+        (true, _) if !has(&[TaskKind::Boxes]) => lacks("--threshold", "boxes"),
+        (_, true) if !has(&[TaskKind::Boxes]) => lacks("--nms", "boxes"),
+        _ => Ok(()),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether an error is the device's: it would come again at each image.
+fn concerns_all(error: &Error) -> bool {
+    use Error::{Device, DeviceLost, NoAdapter, OutOfMemory, Shader, Validation};
+    matches!(
+        error,
+        Device { .. } | DeviceLost { .. } | NoAdapter { .. } | OutOfMemory { .. } | Shader { .. } | Validation(_)
+    )
+}
 
-    #[test]
-    fn predictions_in_words_and_json() {
-        let probabilities = vec![("1".to_string(), 0.25), ("3".to_string(), 0.75)];
-        let class = TaskOutput::Class { label: "3".into(), probability: 0.75, probabilities };
-        let all = [("first", class), ("count", TaskOutput::Number { value: 2.5 })];
-        let all = all.map(|(task, answer)| TaskPrediction { task: task.into(), answer });
-        let image = Path::new("a.png");
-        assert_eq!(prediction_text(image, &all), "a.png: first 3 (75.0 %); count 2.50");
-        let json = prediction_json(image, &all);
-        assert_eq!(json["tasks"]["count"], json!({"value": 2.5}));
-        assert_eq!(json["tasks"]["first"]["probabilities"], json!({"1": 0.25, "3": 0.75}));
+/// An error in words that name a file.
+fn told(image: &Path, error: &Error) -> String {
+    match error {
+        Error::Io { .. } | Error::Data { .. } => format!("error: {error}"),
+        _ => format!("error: {}: {error}", image.display()),
     }
 }

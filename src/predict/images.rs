@@ -98,8 +98,9 @@ impl ImageList {
     /// Adds the images in and below a folder, and says how many there are.
     fn add_folder(&mut self, folder: &Path) -> Result<usize> {
         let (mut found, mut open) = (Vec::new(), vec![folder.to_path_buf()]);
-        // A folder that is linked into itself is visited once.
+        // A folder that is linked into itself is visited once; one that is asked for is never left out.
         let mut seen = self.excluded.clone();
+        seen.remove(&identity(folder));
         while let Some(at) = open.pop() {
             if !seen.insert(identity(&at)) {
                 continue;
@@ -157,6 +158,8 @@ mod tests {
         list.add(&root.join("./b.png")).unwrap();
         list.add(&root.join("missing.png")).unwrap();
         assert_eq!(names(&list, root), ["a/2.jpg", "a/1.JPEG", "b.png", "missing.png"]);
+        list.add(&root.join("out")).unwrap();
+        assert_eq!(names(&list, root).last().unwrap(), "out/b.png");
 
         let mut list = ImageList::default();
         list.add(&root.join("*/*.jp*g")).unwrap();

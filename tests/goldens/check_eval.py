@@ -134,7 +134,10 @@ def measure_mask(answers, truth):
     for file, answer in answers.items():
         if truth[file] is None:
             continue
-        mask = np.array(answer["names"], dtype=object)[np.array(answer["classes"])].reshape(answer["size"])
+        mask = np.full(answer["size"], None, dtype=object)
+        for run in answer["runs"]:
+            # The run lengths are COCO's, by columns.
+            mask[rle.decode(rle.frPyObjects(run, *answer["size"])).astype(bool)] = run["label"]
         known = truth[file] != np.array(None)
         said.append(mask[known].astype(str))
         labels.append(truth[file][known].astype(str))
@@ -167,7 +170,7 @@ def measure_attributes(answers, truth):
 
 def measure(answers, truth):
     first = next(iter(answers.values()))
-    of = {"objects": measure_boxes, "classes": measure_mask, "value": measure_number, "label": measure_class, "attributes": measure_attributes}
+    of = {"objects": measure_boxes, "runs": measure_mask, "value": measure_number, "label": measure_class, "attributes": measure_attributes}
     return next(function for key, function in of.items() if key in first)(answers, truth)
 
 

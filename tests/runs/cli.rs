@@ -47,6 +47,34 @@ fn the_reference_of_keys_is_not_stale() {
     assert!(stderr(&wrong).contains("no table [trian]") && stderr(&wrong).contains("train"), "{}", stderr(&wrong));
 }
 
+/// What is wrong with the images or with where answers go is told before a device is opened or a run is looked for.
+#[test]
+fn predict_refuses_what_cannot_be_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::fs::write(folder.path().join("none.txt"), "# no image\n\n").unwrap();
+    std::fs::write(folder.path().join("some.txt"), "a.png\nempty\n").unwrap();
+    std::fs::write(folder.path().join("a.png"), "").unwrap();
+    for (args, code, words) in [
+        (&["empty"][..], 1, "holds no .png, .jpg or .jpeg image"),
+        (&["*.jpg"], 1, "no .png, .jpg or .jpeg image has a path like this"),
+        (&["@none.txt"], 1, "names no image"),
+        (&["@missing.txt"], 1, "missing.txt"),
+        (&["--list", "some.txt"], 1, "some.txt, line 2"),
+        (&["a.png", "b.png", "--draw", "out.png"], 1, "there are 2 images; give a folder"),
+        (&["a.png", "--draw", "none.txt"], 1, "is a file"),
+        (&["a.png", "--masks", "none.txt"], 1, "is a file"),
+        (&["a.png", "--threshold", "1.5"], 2, "a number from 0 to 1"),
+        (&["a.png", "--nms=-0.5"], 2, "a number from 0 to 1"),
+        (&[], 2, "IMAGE"),
+    ] {
+        let output = limbeck(folder.path(), &[&["predict", "run"][..], args].concat());
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
 #[test]
 fn a_mistake_in_the_file_is_one_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();

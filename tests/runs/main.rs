@@ -25,6 +25,8 @@ mod interruption;
 mod methods;
 #[cfg(feature = "report")]
 mod one_task;
+#[cfg(feature = "cli")]
+mod predict;
 #[cfg(all(unix, feature = "cli"))]
 mod signals;
 #[cfg(feature = "train")]
