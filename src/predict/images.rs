@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use glob::{MatchOptions, Pattern, glob_with};
+
 use crate::data::formats::find::identity;
 use crate::data::formats::folder::is_image;
 use crate::data::formats::text;
-use crate::predict::pattern;
 use crate::{Error, Result};
 
 /// Image files by what stands for them, in the order in which it is added; each file once.
@@ -32,6 +33,12 @@ impl ImageList {
     /// [`Error::Io`] for a folder that cannot be read, [`Error::Data`] for one without an image and [`Error::Invalid`] for a pattern that
     /// fits none.
     pub fn add(&mut self, path: &Path) -> Result<()> {
+        self.add_in(Path::new(""), path)
+    }
+
+    /// [`ImageList::add`] of what is named in a folder, whose own name is no pattern.
+    fn add_in(&mut self, folder: &Path, name: &Path) -> Result<()> {
+        let path = &folder.join(name);
         if path.is_dir() {
             if self.add_folder(path)? == 0 {
                 let message =
@@ -40,12 +47,22 @@ impl ImageList {
             }
             return Ok(());
         }
-        if path.exists() || !path.to_str().is_some_and(pattern::is_pattern) {
+        let is_pattern = |text: &&str| text.contains(['*', '?', '[']);
+        let Some(pattern) = name.to_str().filter(is_pattern).filter(|_| !path.exists()) else {
             self.add_file(path);
             return Ok(());
-        }
+        };
+        let wrong = |why: &str| Error::Invalid(format!("{}: {why}", path.display()));
+        let pattern = match folder.to_str() {
+            Some("") => pattern.to_string(),
+            Some(folder) => format!("{}/{pattern}", Pattern::escape(folder)),
+            None => return Err(wrong("a pattern cannot follow a folder whose name is no Unicode text")),
+        };
+        let hidden = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+        let paths = glob_with(&pattern, hidden).map_err(|e| wrong(&format!("is no pattern: {}", e.msg)))?;
         let mut found = 0;
-        for path in pattern::expand(path) {
+        // A folder that cannot be read holds nothing that fits.
+        for path in paths.flatten() {
             if path.is_dir() {
                 found += self.add_folder(&path)?;
             } else if is_image(&path) {
@@ -54,8 +71,7 @@ impl ImageList {
             }
         }
         if found == 0 {
-            let message = "no .png, .jpg or .jpeg image has a path like this; check the folder and the pattern";
-            return Err(Error::Invalid(format!("{}: {message}", path.display())));
+            return Err(wrong("no .png, .jpg or .jpeg image has a path like this; check the folder and the pattern"));
         }
         Ok(())
     }
@@ -74,7 +90,7 @@ impl ImageList {
         for (number, line) in lines {
             named = true;
             let at = |message: String| Error::data(list, format!("line {}", number + 1), message);
-            self.add(&folder.join(line)).map_err(|e| at(e.to_string()))?;
+            self.add_in(folder, Path::new(line)).map_err(|e| at(e.to_string()))?;
         }
         if !named {
             return Err(Error::data(list, "", "names no image; it has one path on each line"));
@@ -198,6 +214,8 @@ mod tests {
         assert!(told.contains("empty") && told.contains("holds no .png, .jpg or .jpeg"), "{told}");
         let told = list.add(&folder.path().join("*.gif")).unwrap_err().to_string();
         assert!(told.contains("*.gif") && told.contains("no .png"), "{told}");
+        let told = list.add(&folder.path().join("a**")).unwrap_err().to_string();
+        assert!(told.contains("a**: is no pattern"), "{told}");
         // Names with letters of patterns are names where they exist.
         let odd = folder.path().join("c[1].png");
         std::fs::write(&odd, "").unwrap();

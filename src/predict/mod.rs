@@ -21,7 +21,6 @@
 mod answer;
 mod images;
 mod options;
-mod pattern;
 mod predictor;
 
 pub use answer::TaskPrediction;
