@@ -12,6 +12,7 @@ mod labelme;
 mod pair;
 mod panoptic;
 mod scenes;
+mod sets;
 mod voc;
 mod yolo;
 

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::annotated::{self, ObjectOptions, complete, limited, unused};
 use super::keys::{self, BOXES};
+use super::sets::{self, Sets};
 use super::{RunData, Source, SourceKind, SourceOptions};
 use crate::data::Dataset;
 use crate::data::formats::find::ImageFinder;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
 use crate::data::formats::voc;
-use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
+use crate::settings::{Files, KeyText, REQUIRED, Section};
 use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
@@ -24,38 +25,12 @@ pub(super) static KIND: SourceKind = SourceKind {
             keys::CLASSES,
             keys::VAL_FRACTION,
             keys::TEST_FRACTION,
-            KeyText::new("sets", "a table", NOT_SET, "Lists of the images of each split: [data.sets]."),
         ],
+        sets::KEYS,
         annotated::KEYS,
         annotated::MASKS,
     ],
-    tables: &[
-        &[(
-            "sets",
-            &[
-                KeyText::new(
-                    "train",
-                    "a text file below data.root that names an image in each line",
-                    REQUIRED,
-                    "The training images.",
-                ),
-                KeyText::new(
-                    "val",
-                    "a text file below data.root that names an image in each line",
-                    NOT_SET,
-                    "The validation images; cut from the training images where absent.",
-                ),
-                KeyText::new(
-                    "test",
-                    "a text file below data.root that names an image in each line",
-                    NOT_SET,
-                    "The test images; cut from the training images where absent.",
-                ),
-            ],
-        )],
-        annotated::TABLES,
-        annotated::MASK_TABLES,
-    ],
+    tables: &[sets::TABLES, annotated::TABLES, annotated::MASK_TABLES],
     read,
 };
 
@@ -79,19 +54,6 @@ struct Voc {
     shared: ObjectOptions,
 }
 
-/// Lists of images, as in VOC's `ImageSets`.
-#[derive(Debug, Serialize)]
-struct Sets {
-    /// The training images.
-    train: PathBuf,
-    /// Those for validation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    val: Option<PathBuf>,
-    /// Those for the test.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    test: Option<PathBuf>,
-}
-
 fn read(s: &Section) -> Result<Source> {
     // There are no outlines to draw a mask from.
     let all: &[_] = if s.has("masks") { &TaskChoice::ALL } else { &BOXES };
@@ -103,25 +65,10 @@ fn read(s: &Section) -> Result<Source> {
         classes: s.list("classes", "a list of class names in quotes", |v| v.as_str().map(str::to_string))?,
         val_fraction,
         test_fraction,
-        sets: sets(s)?,
+        sets: Sets::read(s)?,
         shared,
     };
     Source::new(&KIND, voc)
-}
-
-/// `sets`: lists of images.
-fn sets(s: &Section) -> Result<Option<Sets>> {
-    if !s.has("sets") {
-        return Ok(None);
-    }
-    let s = s.table("sets")?;
-    let file =
-        |key| Ok(s.text(key, "a text file below data.root, such as \"ImageSets/Main/val.txt\"")?.map(PathBuf::from));
-    Ok(Some(Sets {
-        train: s.required("train", "a text file below data.root that names an image in each line")?.into(),
-        val: file("val")?,
-        test: file("test")?,
-    }))
 }
 
 impl SourceOptions for Voc {
@@ -132,18 +79,15 @@ impl SourceOptions for Voc {
     /// One folder of annotations, cut into three, or as lists say.
     fn load(&self, run: &RunData) -> Result<Dataset> {
         let (folder, images) = (run.root.join(&self.annotations), run.root.join(&self.images));
-        let sets = match &self.sets {
-            Some(sets) => [Some(&sets.train), sets.val.as_ref(), sets.test.as_ref()],
-            None => [None; 3],
-        };
-        let read = |file: &PathBuf| Ok(voc::image_set(&run.root.join(file))?.into_iter().collect::<BTreeSet<String>>());
-        let lists = sets.into_iter().map(|file| file.map(read).transpose()).collect::<Result<Vec<_>>>()?;
+        let sets = self.sets.as_ref().map_or([None, None, None], |sets| sets.files(run));
+        let read = |file: &PathBuf| Ok(voc::image_set(file)?.into_iter().collect::<BTreeSet<String>>());
+        let lists = sets.iter().map(|file| file.as_ref().map(read).transpose()).collect::<Result<Vec<_>>>()?;
         for (i, j) in [(0, 1), (0, 2), (1, 2)] {
-            if let (Some(a), Some(b), Some(file)) = (&lists[i], &lists[j], sets[j])
+            if let (Some(a), Some(b), Some(file)) = (&lists[i], &lists[j], &sets[j])
                 && let Some(name) = a.intersection(b).next()
             {
                 let message = format!("{name:?} is in another set too; what is tested must not be learnt");
-                return Err(Error::data(run.root.join(file), "", message));
+                return Err(Error::data(file, "", message));
             }
         }
         let only: BTreeSet<String> = lists.iter().flatten().flatten().cloned().collect();
@@ -175,6 +119,7 @@ impl SourceOptions for Voc {
     fn look(&self, files: &Files) -> Result<()> {
         files.folder(&["images"], &self.images)?;
         files.folder(&["annotations"], &self.annotations)?;
+        self.sets.as_ref().map_or(Ok(()), |sets| sets.look(files))?;
         self.shared.look(files)
     }
 }
