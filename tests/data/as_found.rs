@@ -267,6 +267,13 @@ fn sets_mean_the_same_however_they_are_written() {
             "",
         ),
         (
+            "a class that is ignored, by its name",
+            yolo::set,
+            sound,
+            &["data.masks={ folder = \"masks\", names = \"masks.yaml\", ignored = [\"none\"] }"],
+            "",
+        ),
+        (
             "a table of pandas",
             table::set,
             |d| edit(&d.join("table.csv"), |t| t.replace("true", "1.0").replace("false", "0.0")),

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::keys::{self, DepthOptions, MasksOptions};
+use super::keys::{self, DepthOptions, Ignored, MasksOptions};
 use super::{RunData, Table};
 use crate::data::formats::coco::OnError;
 use crate::data::formats::depth_map::DepthFiles;
 use crate::data::formats::find::identity;
 use crate::data::formats::objects::{self, AnnotatedImage, TaskChoice};
-use crate::data::{Dataset, Limits, Skipped, TaskKind, seed, split};
+use crate::data::{Dataset, IGNORED, Limits, Skipped, TaskKind, seed, split};
 use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
 use crate::{Error, Result};
 
@@ -26,15 +26,18 @@ pub(super) const KEYS: &[KeyText] = &[
         "What is asked of the images; each is a task of its own. Masks are drawn from outlines, or come from [data.masks].",
     ),
     keys::ON_ERROR,
-    KeyText::new("depth", "a table", NOT_SET, "Depth maps in files of their own: [data.depth]."),
+    DEPTH,
     keys::LIMIT,
-    KeyText::new(
-        "evaluate_on",
-        "\"image\" or \"canvas\"",
-        "\"image\"",
-        "In which pixels boxes, masks and depth are measured: the image's own, as other tools do, or those of the canvas.",
-    ),
+    EVALUATE_ON,
 ];
+pub(super) const DEPTH: KeyText =
+    KeyText::new("depth", "a table", NOT_SET, "Depth maps in files of their own: [data.depth].");
+pub(super) const EVALUATE_ON: KeyText = KeyText::new(
+    "evaluate_on",
+    "\"image\" or \"canvas\"",
+    "\"image\"",
+    "In which pixels boxes, masks and depth are measured: the image's own, as other tools do, or those of the canvas.",
+);
 /// Their tables.
 pub(super) const TABLES: &[Table] = &[
     (
@@ -91,6 +94,16 @@ impl ObjectOptions {
         all: &[(&'static str, TaskChoice)],
         usual: &[(&'static str, TaskChoice)],
     ) -> Result<Self> {
+        let options = Self::without_masks(s, all, usual)?;
+        Ok(ObjectOptions { masks: keys::masks(s, &options.tasks)?, ..options })
+    }
+
+    /// The same of a source that has its own words for masks.
+    pub(super) fn without_masks(
+        s: &Section,
+        all: &[(&'static str, TaskChoice)],
+        usual: &[(&'static str, TaskChoice)],
+    ) -> Result<Self> {
         let depth = ("depth", TaskChoice::Depth);
         let all: Vec<_> = all.iter().copied().chain([depth]).collect();
         let usual: Vec<_> = usual.iter().map(|(_, task)| *task).chain(s.has("depth").then_some(depth.1)).collect();
@@ -99,7 +112,7 @@ impl ObjectOptions {
             size: keys::canvas(s)?,
             channels: keys::channels(s)?,
             on_error: s.choice("on_error", OnError::Fail)?,
-            masks: keys::masks(s, &tasks)?,
+            masks: None,
             depth: keys::depth(s, &tasks)?,
             limit: keys::limit(s)?,
             tasks,
@@ -114,8 +127,11 @@ impl ObjectOptions {
     /// How a data set is made of the images.
     pub(super) fn options(&self, run: &RunData) -> Result<objects::Options> {
         let masks = self.masks.as_ref().map(|m| {
-            let (folder, ignored) = (run.root.join(&m.folder), m.ignored.clone());
-            Ok::<_, Error>(objects::MaskFiles { folder, names: m.names.read(run)?, ignored })
+            let (folder, names) = (run.root.join(&m.folder), m.names.read(run)?);
+            let mut ignored = Ignored::values(&m.ignored, &names, "data.masks.ignored")?;
+            // Here also where it has a name, as in VOC's lists of names.
+            ignored.push(IGNORED);
+            Ok::<_, Error>(objects::MaskFiles { folder, names, ignored, paired: None })
         });
         Ok(objects::Options {
             size: self.size,
@@ -154,7 +170,9 @@ pub(super) fn unused<'a>(
     let known: Vec<&Path> = known.collect();
     let mut unused = folder.map_or_else(Vec::new, |folder| objects::unlisted(folder, known.iter().copied()));
     let masks = match &options.masks {
-        objects::Masks::Files(files) => Some((files.folder.as_path(), "a mask that belongs to no image")),
+        objects::Masks::Files(files) if files.paired.is_none() => {
+            Some((files.folder.as_path(), "a mask that belongs to no image"))
+        }
         _ => None,
     };
     let maps = options.depth.as_ref().map(|files| (files.folder.as_path(), "a depth map that belongs to no image"));

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 use toml::Value;
 
-use crate::Result;
 use crate::data::Limits;
 use crate::data::compose::Samples;
 use crate::data::formats::names as names_file;
 use crate::data::formats::objects::TaskChoice;
 use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
+use crate::{Error, Result};
 
 use super::RunData;
 
@@ -23,6 +23,12 @@ pub(super) const LIMITS: &[KeyText] = &[
     KeyText::new("val", COUNT, NOT_SET, "Use only so many validation images."),
     KeyText::new("test", COUNT, NOT_SET, "Use only so many test images."),
 ];
+pub(super) const IGNORED: KeyText = KeyText::new(
+    "ignored",
+    "a list of values from 0 to 255, or of class names",
+    "[]",
+    "Pixels that have no class, by their value or its name, beside 255.",
+);
 /// Keys of `masks`.
 pub(super) const MASKS: &[KeyText] = &[
     KeyText::new(
@@ -37,7 +43,7 @@ pub(super) const MASKS: &[KeyText] = &[
         REQUIRED,
         "The classes by value, from 0 on.",
     ),
-    KeyText::new("ignored", "a list of values from 0 to 255", "[]", "Values of pixels that have no class, beside 255."),
+    IGNORED,
 ];
 
 pub(super) const SIZE: KeyText = KeyText::new(
@@ -113,6 +119,58 @@ impl Names {
     }
 }
 
+/// Pixels without a class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Ignored {
+    /// Those of this value.
+    Value(u8),
+    /// Those of the value, or values, of this name.
+    Name(String),
+}
+
+impl Ignored {
+    /// `ignored`, of classes with these names.
+    pub(super) fn read(s: &Section, names: &Names) -> Result<Vec<Self>> {
+        let one = |v: &Value| match v {
+            Value::String(name) => Some(Ignored::Name(name.clone())),
+            _ => v.as_integer().and_then(|i| u8::try_from(i).ok()).map(Ignored::Value),
+        };
+        let what = "a list of values from 0 to 255, or of class names in quotes";
+        let all = s.list("ignored", what, one)?.unwrap_or_default();
+        if let Names::List(names) = names {
+            for (i, one) in all.iter().enumerate() {
+                if let Ignored::Name(name) = one
+                    && !names.contains(name)
+                {
+                    let message = format!("{name:?} is none of the names: {}", names.join(", "));
+                    return Err(s.element_error("ignored", i, message));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The values; `key` is only named in errors.
+    pub(super) fn values(all: &[Self], names: &BTreeMap<u32, String>, key: &str) -> Result<Vec<u8>> {
+        let mut values = Vec::new();
+        for one in all {
+            match one {
+                Ignored::Value(value) => values.push(*value),
+                Ignored::Name(name) => {
+                    let own = || names.iter().filter(|(_, own)| *own == name);
+                    if own().next().is_none() {
+                        let names = names.values().map(String::as_str).collect::<Vec<_>>().join(", ");
+                        return Err(Error::Invalid(format!("{key}: {name:?} is none of the names: {names}")));
+                    }
+                    values.extend(own().filter_map(|(value, _)| u8::try_from(*value).ok()));
+                }
+            }
+        }
+        Ok(values)
+    }
+}
+
 /// Masks in files of their own: PNG images whose values number classes, each named as the image it belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct MasksOptions {
@@ -120,9 +178,9 @@ pub(super) struct MasksOptions {
     pub folder: PathBuf,
     /// The classes by value.
     pub names: Names,
-    /// Values of pixels that have no class, beside 255.
+    /// Pixels that have no class, beside those of 255.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ignored: Vec<u8>,
+    pub ignored: Vec<Ignored>,
 }
 
 impl MasksOptions {
@@ -213,12 +271,9 @@ pub(super) fn masks(s: &Section, tasks: &[TaskChoice]) -> Result<Option<MasksOpt
         return Err(s.error("masks", message));
     }
     let s = s.table("masks")?;
-    let value = |v: &Value| v.as_integer().and_then(|i| u8::try_from(i).ok());
-    Ok(Some(MasksOptions {
-        folder: s.required("folder", "the folder of the .png masks below data.root")?.into(),
-        names: names(&s)?,
-        ignored: s.list("ignored", "a list of values from 0 to 255", value)?.unwrap_or_default(),
-    }))
+    let folder = s.required("folder", "the folder of the .png masks below data.root")?.into();
+    let names = names(&s)?;
+    Ok(Some(MasksOptions { folder, ignored: Ignored::read(&s, &names)?, names }))
 }
 
 /// `images`: the folder of the images.

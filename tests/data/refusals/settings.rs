@@ -71,6 +71,22 @@ fn sources() -> Vec<Refusal> {
             &["data.masks.folder", "did you mean `masks`"],
         ),
         row(
+            "yolo: an ignored class that is not among the names",
+            yolo::set,
+            &["data.masks={ folder = \"masks\", names = [\"a\", \"b\"], ignored = [\"c\"] }"],
+            &["data.masks.ignored", "\"c\" is none of the names: a, b"],
+        ),
+        (
+            "yolo: an ignored class that is not among the names of the file",
+            Given::Data(Run(
+                yolo::set,
+                unchanged,
+                &["data.masks={ folder = \"masks\", names = \"masks.yaml\", ignored = [\"sky\"] }"],
+            )),
+            "Invalid",
+            &["data.masks.ignored: \"sky\" is none of the names: none, ground, square"],
+        ),
+        row(
             "table: mirrored, though labels may say left and right",
             table::set,
             &["augment.flip=true"],

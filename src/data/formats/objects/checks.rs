@@ -35,7 +35,8 @@ pub(super) fn once(mut image: AnnotatedImage, classes: &[String], skipped: &mut 
 
 /// Refuses images of one name in several folders where each is to have a file of that name elsewhere: which of them has it?
 pub(super) fn check_names(parts: &[Vec<AnnotatedImage>; 3], options: &Options) -> Result<()> {
-    let with_files = matches!(options.masks, Masks::Files(_)) || options.depth.is_some();
+    let by_name = matches!(&options.masks, Masks::Files(files) if files.paired.is_none());
+    let with_files = by_name || options.depth.is_some();
     let mut seen: HashMap<&OsStr, &Path> = HashMap::new();
     for path in parts.iter().flatten().map(|a| a.path.as_path()).filter(|_| with_files) {
         let Some(stem) = path.file_stem() else { continue };
