@@ -48,7 +48,7 @@
 //! | feature | brings | and the crates |
 //! |---|---|---|
 //! | none | the core: everything below but the rows that follow; in-memory data and the embedded digits | wgpu, naga |
-//! | `formats` | `data::formats`: IDX, image folders, tables, annotations of COCO, VOC, YOLO and labelme; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
+//! | `formats` | `data::formats`: IDX, image folders, tables, annotations of COCO, VOC, YOLO and labelme, masks; safetensors | flate2, image, csv, roxmltree, yaml-rust2, safetensors |
 //! | `train` | `config`, `checkpoint`, `experiment`, `predict`, `data::sources`, and of [`train`] what stages need: the run's file, checkpoints, a stored network in use | serde, toml |
 //! | `plot` | `plot`: what pictures as SVG share, and the roofline | plotters |
 //! | `report` | `report`: curves and confusion matrices as SVG, tables, answers drawn on images | noto-sans-mono-bitmap |

@@ -43,7 +43,7 @@ fn is_called(table: &TableReference, name: &str) -> bool {
     {
         return true;
     }
-    let name = if name.ends_with(".train") { "train" } else { name };
+    let name = if name.ends_with(".train") && name != "data.train" { "train" } else { name };
     let inner = own.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     own == name || inner || own.strip_suffix("TASK").is_some_and(|table| name.starts_with(table))
 }

@@ -12,6 +12,8 @@ mod idx;
 mod labelme;
 #[cfg(feature = "train")]
 mod layouts;
+#[cfg(feature = "train")]
+mod masks;
 #[cfg(feature = "formats")]
 mod metrics;
 #[cfg(feature = "formats")]

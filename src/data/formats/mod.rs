@@ -12,6 +12,7 @@ pub mod index_mask;
 mod json;
 pub mod labelme;
 mod mask_files;
+pub mod mask_pairs;
 pub mod names;
 pub mod objects;
 mod on_error;

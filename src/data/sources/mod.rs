@@ -9,6 +9,7 @@ mod folder;
 mod idx;
 mod keys;
 mod labelme;
+mod masks;
 mod pair;
 mod panoptic;
 mod scenes;
@@ -40,6 +41,7 @@ static SOURCES: &[&SourceKind] = &[
     &yolo::KIND,
     &labelme::KIND,
     &panoptic::KIND,
+    &masks::KIND,
     &csv::KIND,
 ];
 

@@ -4,8 +4,8 @@ use super::{Given, Refusal, Run, Texts, unchanged};
 use crate::folders::{class, red_and_blue};
 use crate::idx::{gz, header, images, labels};
 use crate::support::idx_folder;
-use crate::{coco, voc, yolo};
-use image::{GrayImage, Luma};
+use crate::{coco, masks, voc, yolo};
+use image::{GrayImage, Luma, RgbImage};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -266,6 +266,48 @@ fn annotations() -> Vec<Refusal> {
             |root| GrayImage::from_pixel(20, 17, Luma([3])).save(root.join("masks/5.png")).unwrap(),
             &[],
             &["5.png", "17x20"],
+        ),
+        row(
+            "masks: a value without a name",
+            masks::set,
+            |root| GrayImage::from_pixel(20, 16, Luma([2])).save(root.join("masks/5.png")).unwrap(),
+            &[],
+            &["5.png", "value 2", "no name"],
+        ),
+        row(
+            "masks: another size than the image's",
+            masks::set,
+            |root| GrayImage::from_pixel(20, 17, Luma([0])).save(root.join("masks/5.png")).unwrap(),
+            &[],
+            &["5.png", "17x20"],
+        ),
+        row(
+            "masks: colours, not numbers",
+            masks::set,
+            |root| RgbImage::new(20, 16).save(root.join("masks/5.png")).unwrap(),
+            &[],
+            &["5.png", "palette or grey"],
+        ),
+        row(
+            "masks: names with a suffix",
+            masks::set,
+            masks::suffixed,
+            &[],
+            &["masks", "no mask for any image", "set data.mask_suffix = \"_L\""],
+        ),
+        row(
+            "masks: an image in two lists",
+            masks::set,
+            masks::overlapping_lists,
+            &["data.sets={ train = \"train.txt\", test = \"test.txt\" }"],
+            &["0.png", "is in two splits"],
+        ),
+        row(
+            "masks: a list of an image that is not there",
+            masks::set,
+            masks::lists_with_a_stranger,
+            &["data.sets={ train = \"train.txt\" }"],
+            &["train.txt, line 4", "\"33\"", "no image of this name"],
         ),
         row("yolo: a value of a mask without a name", yolo::set, yolo::unnamed_value, &[], &["5.png", "value 9"]),
     ]

@@ -1,7 +1,7 @@
 //! Settings that mean nothing, alone or together, and arguments of the program.
 
 use super::{Given, Refusal, Run, Texts, unchanged};
-use crate::{coco, labelme, table, voc, yolo};
+use crate::{coco, labelme, masks, table, voc, yolo};
 use std::path::Path;
 
 pub fn rows() -> Vec<Refusal> {
@@ -107,6 +107,48 @@ fn sources() -> Vec<Refusal> {
         ),
         row("table: the file's name misspelt", table::set, &["data.file=tabel.csv"], &["did you mean `table.csv`"]),
         row("table: a key of other sources", table::set, &["data.labels=x"], &["has no meaning for source = \"csv\""]),
+        row(
+            "masks: a folder's name misspelt",
+            masks::set,
+            &["data.masks=mask"],
+            &["data.masks", "did you mean `masks`"],
+        ),
+        row(
+            "masks: other labels than masks",
+            masks::set,
+            &["data.tasks=[\"boxes\"]"],
+            &["data.tasks", "different tasks among \"mask\", \"depth\""],
+        ),
+        row(
+            "masks: without masks",
+            masks::set,
+            &["data.tasks=[\"depth\"]", "data.depth={ folder = \"masks\" }"],
+            &["data.tasks", "add \"mask\""],
+        ),
+        row(
+            "masks: a table, as other sources have it",
+            masks::set,
+            &["data.masks={ folder = \"masks\" }"],
+            &["data.masks", "found a table", "data.names and data.ignored"],
+        ),
+        row(
+            "masks: folders of splits beside those of all images",
+            masks::set,
+            &["data.train={ images = \"images\", masks = \"masks\" }"],
+            &["data.images", "name the folders of each split"],
+        ),
+        row(
+            "masks: folders of validation alone",
+            masks::set,
+            &["data.val={ images = \"images\", masks = \"masks\" }"],
+            &["data.train", "is missing"],
+        ),
+        row(
+            "masks: a list that is not there",
+            masks::set,
+            &["data.sets={ train = \"train.txt\" }"],
+            &["data.sets.train", "there is no file"],
+        ),
         row(
             "labelme: a folder that is not there",
             labelme::set,
