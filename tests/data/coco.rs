@@ -147,3 +147,24 @@ fn a_run_learns_from_coco_files() {
     let few = Config::load(&file, &["data.limit.train=2".into()]).unwrap();
     assert_eq!(experiment::load_data(&few).unwrap().train.len(), 2);
 }
+
+/// One file of instances is enough: what has no file of its own is cut from the training images.
+#[test]
+fn what_has_no_file_is_cut() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("coco.toml");
+    let text = set(folder.path());
+    let with = |keys: &str| {
+        std::fs::write(&file, text.replace("val = \"held.json\"\ntest = \"held.json\"\n", keys)).unwrap();
+        let config = Config::load(&file, &[]).unwrap();
+        assert_eq!(Config::parse(&config.to_toml(), &file, &[]).unwrap(), config);
+        experiment::load_data(&config).unwrap().splits().map(|(_, split)| split.len())
+    };
+    assert_eq!(with(""), [1, 1, 1]);
+    assert_eq!(with("val_fraction = 0.3\ntest_fraction = 0.3\n"), [1, 1, 1]);
+    assert_eq!(with("val = \"held.json\"\n"), [2, 3, 1]);
+    assert_eq!(with("test = \"held.json\"\n"), [2, 1, 3]);
+    // Fractions of what is not cut are not written back, so that such a run goes on as it began.
+    assert_eq!(with("val = \"held.json\"\ntest = \"held.json\"\n"), [3, 3, 3]);
+    assert!(!Config::load(&file, &[]).unwrap().to_toml().contains("fraction"));
+}

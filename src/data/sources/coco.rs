@@ -1,17 +1,17 @@
 //! `source = "coco"`: images with objects, annotated in COCO's form: boxes, and outlines as polygons or run lengths.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::annotated::{self, ObjectOptions, limited, unused};
+use super::annotated::{self, ObjectOptions, complete, limited, unused};
 use super::{RunData, Source, SourceKind, SourceOptions, keys};
-use crate::data::formats::coco;
+use crate::data::Dataset;
+use crate::data::formats::coco::{self, Instances};
 use crate::data::formats::find::{ImageFinder, identity};
 use crate::data::formats::objects::{self, TaskChoice};
-use crate::data::{Dataset, Skipped};
-use crate::settings::{Files, KeyText, REQUIRED, Section};
+use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
 use crate::{Error, Result};
 
 pub(super) static KIND: SourceKind = SourceKind {
@@ -20,8 +20,20 @@ pub(super) static KIND: SourceKind = SourceKind {
         &[
             keys::IMAGES,
             KeyText::new("train", "a file of COCO instances below data.root", REQUIRED, "The training images."),
-            KeyText::new("val", "a file of COCO instances below data.root", REQUIRED, "The validation images."),
-            KeyText::new("test", "a file of COCO instances below data.root", REQUIRED, "The test images."),
+            KeyText::new(
+                "val",
+                "a file of COCO instances below data.root",
+                NOT_SET,
+                "The validation images; cut from the training images where absent.",
+            ),
+            KeyText::new(
+                "test",
+                "a file of COCO instances below data.root",
+                NOT_SET,
+                "The test images; cut from the training images where absent.",
+            ),
+            keys::VAL_FRACTION,
+            keys::TEST_FRACTION,
         ],
         annotated::KEYS,
         annotated::MASKS,
@@ -36,19 +48,34 @@ struct Coco {
     images: PathBuf,
     /// The file of the training images, relative to `data.root`.
     train: PathBuf,
-    /// The file of the validation images.
-    val: PathBuf,
-    /// The file of the test images.
-    test: PathBuf,
+    /// The file of the validation images; cut from the training images where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    val: Option<PathBuf>,
+    /// The file of the test images; cut from the training images where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<PathBuf>,
+    /// Part of the images kept for validation, where it is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    val_fraction: Option<f64>,
+    /// Part of the images kept for the test, where it is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_fraction: Option<f64>,
     #[serde(flatten)]
     shared: ObjectOptions,
 }
 
+const FILE: &str = "a file of COCO instances below data.root";
+
 fn read(s: &Section) -> Result<Source> {
-    let file = |key| s.required(key, "a file of COCO instances below data.root").map(PathBuf::from);
     let shared = ObjectOptions::read(s, &TaskChoice::ALL, &TaskChoice::ALL)?;
-    let coco = Coco { images: keys::images(s)?, train: file("train")?, val: file("val")?, test: file("test")?, shared };
-    Source::new(&KIND, coco)
+    let images = keys::images(s)?;
+    let train = s.required("train", FILE)?.into();
+    let [val, test] = ["val", "test"].map(|key| Ok::<_, Error>(s.text(key, FILE)?.map(PathBuf::from)));
+    let (val, test) = (val?, test?);
+    let [val_fraction, test_fraction] = keys::fractions(s)?;
+    let (val_fraction, test_fraction) =
+        (val.is_none().then_some(val_fraction), test.is_none().then_some(test_fraction));
+    Source::new(&KIND, Coco { images, train, val, test, val_fraction, test_fraction, shared })
 }
 
 impl SourceOptions for Coco {
@@ -56,39 +83,51 @@ impl SourceOptions for Coco {
         Some(&self.shared)
     }
 
-    /// Three files of instances, of the categories of the first.
+    /// Files of instances, of the categories of the first; what has no file is cut from it.
     fn load(&self, run: &RunData) -> Result<Dataset> {
-        let files = [&self.train, &self.val, &self.test].map(|file| run.root.join(file));
         let folder = run.root.join(&self.images);
-        let read = |file: &PathBuf| {
+        let read = |file: &Path| {
             // Masks may lie among the images; what lies in a folder of their own is none.
             let others = self.shared.beside_images(run).into_iter().filter(|other| *other != folder).collect();
             let finder = ImageFinder::new(&folder).beside(file).excluding(others);
             coco::read(file, &finder, self.shared.on_error)
         };
-        let mut read = [read(&files[0])?, read(&files[1])?, read(&files[2])?];
-        let classes = read[0].classes.clone();
-        for (file, found) in files.iter().zip(&mut read) {
-            found.number_by(file, &classes, &files[0], self.shared.on_error)?;
-        }
-        let parts = [0, 1, 2].map(|i| objects::of_instances(&read[i]));
-        let learnt: BTreeSet<PathBuf> = parts[0].iter().map(|a| identity(&a.path)).collect();
-        for (file, part) in files.iter().zip(&parts).skip(1) {
+        let first = run.root.join(&self.train);
+        let found = read(&first)?;
+        let train = objects::of_instances(&found);
+        let Instances { classes, mut skipped, .. } = found;
+        let learnt: BTreeSet<PathBuf> = train.iter().map(|a| identity(&a.path)).collect();
+        let mut held = |file: &PathBuf| {
+            let file = run.root.join(file);
+            let mut found = read(&file)?;
+            found.number_by(&file, &classes, &first, self.shared.on_error)?;
+            let part = objects::of_instances(&found);
             if let Some(twice) = part.iter().find(|a| learnt.contains(&identity(&a.path))) {
                 let message =
                     format!("{} is a training image too; what is tested must not be learnt", twice.path.display());
                 return Err(Error::data(file, "images", message));
             }
-        }
+            skipped.extend(found.skipped);
+            Ok(part)
+        };
+        let [val, test] = [&self.val, &self.test].map(|file| file.as_ref().map(&mut held).transpose());
         let options = self.shared.options(run)?;
-        let mut skipped: Vec<Skipped> = read.into_iter().flat_map(|r| r.skipped).collect();
+        let parts = match (val?, test?) {
+            // These two may be the same images.
+            (Some(val), Some(test)) => [train, val, test],
+            (val, test) => {
+                let fractions = [self.val_fraction, self.test_fraction].map(Option::unwrap_or_default);
+                complete([Some(train), val, test], fractions, run.split_seed)?
+            }
+        };
         skipped.extend(unused(Some(&folder), parts.iter().flatten(), &skipped, &options));
         limited(run, (&classes, skipped), parts, &self.shared.limit, &options)
     }
 
     fn look(&self, files: &Files) -> Result<()> {
-        for (key, path) in [("train", &self.train), ("val", &self.val), ("test", &self.test)] {
-            files.file(&[key], path)?;
+        files.file(&["train"], &self.train)?;
+        for (key, path) in [("val", &self.val), ("test", &self.test)] {
+            path.as_ref().map_or(Ok(()), |path| files.file(&[key], path))?;
         }
         files.folder(&["images"], &self.images)?;
         self.shared.look(files)

@@ -21,6 +21,12 @@ fn sources() -> Vec<Refusal> {
             &["data.train=instance.json"],
             &["data.train", "did you mean `instances.json`"],
         ),
+        row(
+            "coco: nothing left to train on",
+            coco::set,
+            &["data.test_fraction=0.95"],
+            &["data.test_fraction", "leaves none to learn from"],
+        ),
         (
             "coco: another number of weights than of names",
             Given::Start(Run(coco::set, unchanged, &["tasks.mask.class_weights=[1, 2]"])),
