@@ -29,17 +29,18 @@ impl<'a> Files<'a> {
         if path.is_dir() { Ok(()) } else { Err(self.missing(key, &path, "folder", "")) }
     }
 
-    /// Refuses a folder without `train` inside.
+    /// Refuses a folder without class folders, or `train` with them, inside.
     pub(crate) fn class_folders(&self, key: &[&str], path: &Path) -> Result<()> {
         let path = self.root.join(path);
-        for needed in [path.clone(), path.join("train")] {
-            let other_name = path.join("training").is_dir();
-            if !needed.is_dir() && !other_name {
-                let form = "the class folders belong in train/ inside it (train/cat/1.png); ";
-                return Err(self.missing(key, &needed, "folder", form));
-            }
+        let form = "the class folders belong in it (cat/1.png), or in train/ inside it (train/cat/1.png); ";
+        if !path.is_dir() {
+            return Err(self.missing(key, &path, "folder", form));
         }
-        Ok(())
+        let mut inside = std::fs::read_dir(&path).into_iter().flatten().flatten();
+        if inside.any(|entry| entry.path().is_dir()) {
+            return Ok(());
+        }
+        Err(self.missing(key, &path.join("train"), "folder", form))
     }
 
     fn missing(&self, key: &[&str], path: &Path, what: &str, form: &str) -> Error {

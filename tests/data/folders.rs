@@ -143,3 +143,22 @@ fn folders_of_splits_have_several_names_and_others_are_told() {
         assert!(error.contains("is a folder of the same split as"), "{error}");
     }
 }
+
+#[test]
+fn class_folders_alone_are_one_set() {
+    let load_from = |part: &str| {
+        let dir = tempdir().unwrap();
+        red_and_blue(&dir.path().join(part), ".", 10);
+        fs::create_dir(dir.path().join(part).join(".cache")).unwrap();
+        load(dir.path()).unwrap()
+    };
+    let alone = load_from(".");
+    assert_eq!((alone.train.len(), alone.val.len(), alone.test.len()), (12, 4, 4));
+    assert_eq!(alone, load_from("train"));
+    // Other files beside the classes are told.
+    let dir = tempdir().unwrap();
+    red_and_blue(dir.path(), ".", 10);
+    fs::write(dir.path().join("labels.csv"), "").unwrap();
+    let told = load(dir.path()).unwrap().skipped;
+    assert!(told.len() == 1 && told[0].reason == "a file beside the class folders", "{told:?}");
+}

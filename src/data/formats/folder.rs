@@ -1,4 +1,4 @@
-//! Class folders: `root/{train,val,test}/<class>/*.{png,jpg,jpeg}`, as torchvision's ImageFolder reads them.
+//! Class folders: `root/<class>/*.{png,jpg,jpeg}`, as torchvision's ImageFolder reads them, or `root/{train,val,test}/<class>/` of them.
 
 use super::image;
 use crate::{
@@ -16,7 +16,7 @@ use std::{
 /// What to read and how.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder that holds `train/` and perhaps `val/` and `test/`.
+    /// The folder that holds the class folders, or `train/` with them and perhaps `val/` and `test/`.
     pub root: PathBuf,
     /// Height and width every image is resized to.
     pub size: [usize; 2],
@@ -66,19 +66,23 @@ pub(crate) fn splits(root: &Path) -> Result<[Option<PathBuf>; 3]> {
 
 /// Reads a data set of class folders. The classes are the sub-folders of `train/` in byte order of their names; `val/` (or `valid/`,
 /// `validation/`, `dev/`) and `test/` may have fewer but no others. Where one of the two is missing it is cut from train, test first.
+/// Without any of the three, the sub-folders of the root are the classes, and both are cut.
 ///
 /// Hidden files (`.name`) are ignored. What is not a readable PNG or JPEG image is left out and named in
 /// [`Dataset::skipped`]; a class of which nothing could be read is an error, and so is an empty class folder.
 pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     let mut skipped = Vec::new();
-    let [train_root, val_root, test_root] = splits(&options.root)?;
+    let [train_root, val_root, test_root] = roots(&options.root)?;
     let Some(train_root) = train_root else {
-        let message = "no such folder; expected images at train/<class>/*.png or *.jpg below data.folder";
+        let message =
+            "no such folder; expected images at train/<class>/*.png or *.jpg below data.folder, or at <class>/*.png";
         return Err(Error::data(options.root.join("train"), "", message));
     };
-    let used = [Some(&train_root), val_root.as_ref(), test_root.as_ref()];
-    for path in entries(&options.root)?.into_iter().filter(|path| path.is_dir() && !used.contains(&Some(path))) {
-        skipped.push(Skipped::left_out(path, "a folder beside train/ of no split's name is not read"));
+    if train_root != options.root {
+        let used = [Some(&train_root), val_root.as_ref(), test_root.as_ref()];
+        for path in entries(&options.root)?.into_iter().filter(|path| path.is_dir() && !used.contains(&Some(path))) {
+            skipped.push(Skipped::left_out(path, "a folder beside train/ of no split's name is not read"));
+        }
     }
     let classes = class_names(&train_root, &mut skipped)?;
     if classes.len() < 2 {
@@ -110,6 +114,25 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     let data = Dataset { name: name.into(), tasks: vec![task], train, val, test, skipped };
     data.check()?;
     Ok(data)
+}
+
+/// The folders of the class folders of each split; where no split has one, `root` itself is that of training.
+fn roots(root: &Path) -> Result<[Option<PathBuf>; 3]> {
+    let own = splits(root)?;
+    if own[0].is_some() {
+        return Ok(own);
+    }
+    if let Some(other) = own.iter().flatten().next() {
+        let name = other.file_name().unwrap_or_default().display();
+        let message = format!(
+            "no such folder, but there is {name}/ beside it; expected images at train/<class>/*.png or *.jpg, or class folders alone. If \
+             {name} is a class, move all class folders into train/"
+        );
+        return Err(Error::data(root.join("train"), "", message));
+    }
+    let hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let classes = files(root).iter().any(|path| path.is_dir() && !hidden(path));
+    Ok([classes.then(|| root.to_path_buf()), None, None])
 }
 
 /// The split's own folder if there is one, else a part of train, which loses it.

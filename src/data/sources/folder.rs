@@ -1,4 +1,4 @@
-//! `source = "folder"`: `folder/train/<class>/*.png`, and the folders of validation and test beside `train` where they exist.
+//! `source = "folder"`: `folder/<class>/*.png`, or `folder/train/<class>/*.png` and the folders of validation and test beside `train`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(super) static KIND: SourceKind = SourceKind {
             "folder",
             "a folder below data.root",
             REQUIRED,
-            "Holds train/CLASS/; val/ (or valid/, validation/, dev/) and test/ beside it are used where they exist.",
+            "Holds CLASS/, or train/CLASS/; val/ (or valid/, validation/, dev/) and test/ beside it are used where they exist.",
         ),
         keys::task_text("\"class\""),
         KeyText::new(
@@ -55,9 +55,9 @@ struct Folder {
     size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     channels: usize,
-    /// Part of `train` kept for validation where there is no `val`.
+    /// Part of the training images kept for validation where there is no `val`.
     val_fraction: f64,
-    /// Part of `train` kept for the test where there is no `test`.
+    /// Part of the training images kept for the test where there is no `test`.
     test_fraction: f64,
     /// Use only so many images of each split.
     #[serde(skip_serializing_if = "Limits::is_none")]
@@ -67,7 +67,7 @@ struct Folder {
 fn read(s: &Section) -> Result<Source> {
     let [val_fraction, test_fraction] = keys::fractions(s)?;
     let folder = Folder {
-        folder: s.required("folder", "a folder with train/<class>/ inside")?.into(),
+        folder: s.required("folder", "a folder with <class>/ or train/<class>/ inside")?.into(),
         task: keys::task_name(s, "class")?,
         also: also(s)?,
         size: s.size("size", None, 1, 1024)?,
@@ -88,7 +88,7 @@ fn also(s: &Section) -> Result<BTreeMap<String, PathBuf>> {
             let message = format!("expected another task's name of letters, digits, `-` and `_`, found {task:?}");
             return Err(table.error(task, message));
         }
-        Ok((task.to_string(), table.required(task, "a folder with train/<class>/ inside")?.into()))
+        Ok((task.to_string(), table.required(task, "a folder with <class>/ or train/<class>/ inside")?.into()))
     };
     table.keys().map(one).collect()
 }

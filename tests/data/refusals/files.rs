@@ -94,6 +94,14 @@ fn folders_and_pictures() -> Vec<Refusal> {
     let row = |name, make: fn(&Path), says: Texts| (name, Given::Folders(make), "Data", says);
     vec![
         row("folders: none", |_| {}, &["train/<class>"]),
+        row(
+            "folders: splits without train",
+            |root| {
+                red_and_blue(root, ".", 4);
+                red_and_blue(root, "val", 4);
+            },
+            &["train: no such folder, but there is val/ beside it", "train/<class>"],
+        ),
         row("folders: no class", |root| fs::create_dir(root.join("train")).unwrap(), &["at least two"]),
         row("folders: one class", |root| drop(class(root, "train/red", 4, [250, 0, 0])), &["at least two"]),
         row(
