@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::tempdir;
 
-use crate::{coco, table, voc, yolo};
+use crate::{coco, labelme, table, voc, yolo};
 
 type Make = fn(&Path) -> String;
 type Sets = &'static [&'static str];
@@ -263,6 +263,47 @@ fn sets_mean_the_same_however_they_are_written() {
             "YOLO, names under classes",
             yolo::set,
             |d| edit(&d.join("names.yaml"), |t| t.replace("names:", "classes:")),
+            &[],
+            "",
+        ),
+        (
+            "labelme, images in a folder below",
+            labelme::set,
+            |d| {
+                fs::create_dir(d.join("below")).unwrap();
+                (0..12).for_each(|i| fs::rename(d.join(format!("{i}.png")), d.join(format!("below/{i}.png"))).unwrap());
+            },
+            &[],
+            "",
+        ),
+        (
+            "labelme, files of other names than their images, of another system and ending",
+            labelme::set,
+            |d| {
+                fs::create_dir(d.join("below")).unwrap();
+                fs::rename(d.join("unseen.png"), d.join("below/unseen.png")).unwrap();
+                for i in 0..12 {
+                    fs::rename(d.join(format!("{i}.png")), d.join(format!("below/{i}.png"))).unwrap();
+                    fs::rename(d.join(format!("{i}.json")), d.join(format!("sheet-{i}.json"))).unwrap();
+                }
+                edit_all(d, "json", |t| {
+                    t.replace("\"imagePath\": \"", "\"imagePath\": \"C:\\\\sets\\\\").replace(".png", ".jpg")
+                });
+            },
+            &["data.images=below"],
+            "",
+        ),
+        (
+            "labelme, as other tools write its numbers",
+            labelme::set,
+            |d| {
+                edit_all(d, "json", |t| {
+                    t.replace("\"group_id\": null", "\"group_id\": NaN").replace(
+                        "\"imageHeight\": 16, \"imageWidth\": 20",
+                        "\"imageHeight\": NaN, \"imageWidth\": 20.0",
+                    )
+                })
+            },
             &[],
             "",
         ),

@@ -1,9 +1,11 @@
 //! labelme's annotations (<https://github.com/wkentaro/labelme>): one JSON file for each image, with rectangles and polygons.
 
 use super::coco::OnError;
-use super::json::reason;
+use super::find::{ImageFinder, identity};
+use super::json::{self, reason};
 use super::objects::AnnotatedImage;
 use super::outline::{ObjectMask, Outlined};
+use super::value::pixels;
 use super::{folder, image};
 use crate::data::{Object, Skipped};
 use crate::geometry::Rect;
@@ -34,7 +36,9 @@ struct File<'a> {
     #[serde(borrow)]
     shapes: Vec<&'a RawValue>,
     image_path: Option<String>,
+    #[serde(default, deserialize_with = "pixels")]
     image_height: Option<usize>,
+    #[serde(default, deserialize_with = "pixels")]
     image_width: Option<usize>,
 }
 
@@ -63,9 +67,9 @@ struct Sheet {
     objects: Vec<(String, Outlined)>,
 }
 
-/// Reads every `.json` file in `annotations`. An image is the one that its file names, from the file's folder on, or else one of the
-/// file's own name beside it or in `images`; pictures inside the JSON are not read. Classes are `classes`, or, without them, every label
-/// that occurs, in byte order. Shapes of one label and one group are one object.
+/// Reads every `.json` file in `annotations`. An image is the one that its file names, from the file's folder on; or else one of the file's
+/// own name in the folder of `finder`; or what `finder` finds by either name. Pictures inside the JSON are not read. Classes are `classes`,
+/// or, without them, every label that occurs, in byte order. Shapes of one label and one group are one object.
 ///
 /// # Errors
 /// [`Error::Io`] where a folder cannot be read; [`Error::Data`] with the file and the shape, unless `on_error` says to skip it, where the
@@ -73,7 +77,7 @@ struct Sheet {
 /// image, has a label that is none of `classes`, or where two files are of one image.
 pub fn read(
     annotations: &Path,
-    images: Option<&Path>,
+    finder: &ImageFinder,
     classes: Option<&[String]>,
     on_error: OnError,
 ) -> Result<Annotations> {
@@ -82,19 +86,20 @@ pub fn read(
     if files.is_empty() {
         return Err(Error::data(annotations, "", "holds no .json file; expected one annotation for each image"));
     }
-    let own = folder::by_name(images.unwrap_or(annotations), folder::is_image)?;
+    let own = folder::by_name(finder.folder(), folder::is_image)?;
     let (mut sheets, mut skipped) = (Vec::new(), Vec::new());
     let mut first: HashMap<PathBuf, PathBuf> = HashMap::new();
     for (stem, file) in files {
-        let Some(sheet) = sheet(&file, own.get(&stem), classes, on_error, &mut skipped)? else { continue };
+        let find = |written: Option<&str>| image_of(&file, written, own.get(&stem), finder, &stem);
+        let Some(sheet) = sheet(&file, &find, classes, on_error, &mut skipped)? else { continue };
         // Else one image could be learnt by one name and tested by the other.
-        if let Some(other) = first.get(&sheet.image) {
+        if let Some(other) = first.get(&identity(&sheet.image)) {
             let reason =
                 format!("{} has {} already; keep one annotation for an image", sheet.image.display(), other.display());
             on_error.refuse(&file, "imagePath", &reason, &mut skipped)?;
             continue;
         }
-        first.insert(sheet.image.clone(), file);
+        first.insert(identity(&sheet.image), file);
         sheets.push(sheet);
     }
     let found: BTreeSet<&String> = sheets.iter().flat_map(|s| s.objects.iter().map(|(label, _)| label)).collect();
@@ -110,15 +115,17 @@ pub fn read(
     Ok(Annotations { images: sheets.into_iter().map(annotated).collect(), classes, skipped })
 }
 
+type Find<'a> = &'a dyn Fn(Option<&str>) -> std::result::Result<PathBuf, String>;
+
 /// What one file holds; `None` where it cannot be used and that was borne.
 fn sheet(
     file: &Path,
-    beside: Option<&PathBuf>,
+    find: Find,
     classes: Option<&[String]>,
     on_error: OnError,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Option<Sheet>> {
-    let text = match super::text::read(file) {
+    let text = match json::read(file) {
         Err(Error::Data { at: place, message, .. }) => {
             on_error.refuse(file, &place, &message, skipped)?;
             return Ok(None);
@@ -133,7 +140,7 @@ fn sheet(
             return Ok(None);
         }
     };
-    let (image, size) = match picture(file, beside, &parsed) {
+    let (image, size) = match picture(find, &parsed) {
         Ok(found) => found,
         Err(reason) => {
             on_error.refuse(file, "imagePath", &reason, skipped)?;
@@ -165,17 +172,32 @@ fn sheet(
     Ok(Some(Sheet { image, size, objects }))
 }
 
-/// The image of a file, and its size.
-fn picture(file: &Path, beside: Option<&PathBuf>, parsed: &File) -> std::result::Result<(PathBuf, [usize; 2]), String> {
+/// The image of a file that calls it so.
+fn image_of(
+    file: &Path,
+    written: Option<&str>,
+    beside: Option<&PathBuf>,
+    finder: &ImageFinder,
+    stem: &str,
+) -> std::result::Result<PathBuf, String> {
     // Written on Windows it has the other slashes.
-    let named = parsed.image_path.as_ref().map(|path| path.replace('\\', "/"));
+    let named = written.map(|path| path.replace('\\', "/"));
     let named = named.and_then(|path| Some(plain(&file.parent()?.join(path)))).filter(|path| path.is_file());
-    let path = named.or_else(|| beside.cloned()).ok_or_else(|| {
-        let name = parsed.image_path.as_deref().unwrap_or("(not named)");
+    if let Some(path) = named.or_else(|| beside.cloned()) {
+        return Ok(path);
+    }
+    let found = finder.find(written.unwrap_or(stem));
+    found.or_else(|reason| finder.find(stem).map_err(|_| reason)).map_err(|reason| {
+        let name = written.unwrap_or("(not named)");
         format!(
-            "its image {name:?} is not there, nor one of the file's own name; a picture inside the file is not read"
+            "its image {name:?} is not there, nor one of the file's own name: {reason}; a picture inside the file is not read"
         )
-    })?;
+    })
+}
+
+/// The image of a file, and its size.
+fn picture(find: Find, parsed: &File) -> std::result::Result<(PathBuf, [usize; 2]), String> {
+    let path = find(parsed.image_path.as_deref())?;
     let size = image::size(&path).map_err(|e| e.to_string())?;
     let says = [parsed.image_height, parsed.image_width];
     match says {
@@ -237,155 +259,4 @@ fn object(parts: Vec<Part>, size: [usize; 2]) -> Outlined {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shape(label: &str, kind: &str, points: &str, more: &str) -> String {
-        format!(r#"{{"label": "{label}", "shape_type": "{kind}", "points": {points}, "flags": {{}}{more}}}"#)
-    }
-
-    fn file(image: &str, shapes: &[String]) -> String {
-        let shapes = shapes.join(", ");
-        format!(
-            r#"{{"version": "5.5.0", "flags": {{}}, "shapes": [{shapes}], "imagePath": "{image}", "imageData": null,
-                "imageHeight": 10, "imageWidth": 20}}"#
-        )
-    }
-
-    /// A folder with the images a.png, b.png and other/c.png of 20x10 and these files.
-    fn folder(files: &[(&str, String)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("other")).unwrap();
-        for name in ["a.png", "b.png", "other/c.png"] {
-            ::image::RgbImage::new(20, 10).save(folder.path().join(name)).unwrap();
-        }
-        files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
-        folder
-    }
-
-    fn load(shapes: &[String], classes: Option<&[String]>, on_error: OnError) -> Result<Annotations> {
-        let folder = folder(&[("a.json", file("a.png", shapes))]);
-        read(folder.path(), None, classes, on_error)
-    }
-
-    #[test]
-    fn rectangles_polygons_and_groups() {
-        let found = load(
-            &[
-                shape("dog", "rectangle", "[[8, 7], [4, 3]]", r#", "group_id": null"#),
-                shape("cat", "polygon", "[[2, 2], [6, 2], [6, 30]]", r#", "group_id": 1"#),
-                shape("dog", "polygon", "[[0, 0], [2, 0], [2, 2]]", r#", "group_id": 1"#),
-                shape("cat", "rectangle", "[[10, 1], [12, 1], [12, 4], [10, 4]]", r#", "group_id": 1"#),
-                r#"{"label": "cat", "points": [[1, 1], [3, 1], [3, 3]]}"#.into(),
-            ],
-            None,
-            OnError::Fail,
-        )
-        .unwrap();
-        assert_eq!(found.classes, ["cat", "dog"]);
-        let objects = found.images[0].objects.as_ref().unwrap();
-        let boxes: Vec<(u32, Rect)> = objects.iter().map(|(o, _)| (o.class, o.rect)).collect();
-        assert_eq!(
-            boxes,
-            [
-                (1, Rect::from_size(4.0, 3.0, 4.0, 4.0)),
-                (0, Rect::from_size(2.0, 1.0, 10.0, 9.0)),
-                (1, Rect::from_size(0.0, 0.0, 2.0, 2.0)),
-                (0, Rect::from_size(1.0, 1.0, 2.0, 2.0)),
-            ]
-        );
-        assert_eq!(objects[0].1, None, "of a rectangle no pixels are known");
-        let Some(ObjectMask::Polygons(parts)) = &objects[1].1 else { panic!("{:?}", objects[1].1) };
-        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [3, 4]);
-        assert_eq!((found.images[0].size, found.skipped.len()), ([10, 20], 0));
-        // Classes that are given number the objects, also where none of one is there.
-        let own = ["dog", "cow", "cat"].map(String::from);
-        let found = load(&[shape("cat", "rectangle", "[[8, 7], [4, 3]]", "")], Some(&own), OnError::Fail).unwrap();
-        assert_eq!((found.classes.len(), found.images[0].objects.as_ref().unwrap()[0].0.class), (3, 2));
-        assert_eq!(load(&[], None, OnError::Fail).unwrap().images[0].objects, Some(vec![]));
-    }
-
-    #[test]
-    fn the_image_is_named_or_lies_beside() {
-        let one = || vec![shape("dog", "rectangle", "[[8, 7], [4, 3]]", "")];
-        let files = [
-            ("x.json", file("other\\\\c.png", &one())),
-            ("b.json", file("somewhere/else.png", &one())),
-            (
-                "a.json",
-                file("a.png", &one()).replace(r#""imageHeight": 10, "imageWidth": 20"#, r#""imageHeight": null"#),
-            ),
-        ];
-        let folder = folder(&files);
-        let found = read(folder.path(), None, None, OnError::Fail).unwrap();
-        let names: Vec<_> = found.images.iter().map(|i| i.path.strip_prefix(folder.path()).unwrap()).collect();
-        assert_eq!(names, [Path::new("a.png"), Path::new("b.png"), Path::new("other/c.png")]);
-        // In a folder of their own.
-        std::fs::rename(folder.path().join("b.png"), folder.path().join("other/b.png")).unwrap();
-        let error = read(folder.path(), None, None, OnError::Fail).unwrap_err().to_string();
-        assert!(error.contains("b.json") && error.contains("\"somewhere/else.png\" is not there"), "{error}");
-        let found = read(folder.path(), Some(&folder.path().join("other")), None, OnError::Fail).unwrap();
-        assert!(found.images[1].path.ends_with("other/b.png"));
-    }
-
-    #[test]
-    fn one_image_has_one_name() {
-        let one = shape("dog", "rectangle", "[[8, 7], [4, 3]]", "");
-        let folder =
-            folder(&[("a.json", file("other/../a.png", &[])), ("b.json", file("./b.png", std::slice::from_ref(&one)))]);
-        let found = read(folder.path(), None, None, OnError::Fail).unwrap();
-        let paths: Vec<&Path> = found.images.iter().map(|i| i.path.as_path()).collect();
-        assert_eq!(paths, [folder.path().join("a.png"), folder.path().join("b.png")]);
-        std::fs::write(folder.path().join("c.json"), file("other/../b.png", &[one])).unwrap();
-        let error = read(folder.path(), None, None, OnError::Fail).unwrap_err().to_string();
-        assert!(error.contains("c.json") && error.contains("already"), "{error}");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_or_skipped() {
-        let own = ["dog".to_string()];
-        let good = shape("dog", "rectangle", "[[8, 7], [4, 3]]", "");
-        for (broken, reason) in [
-            (shape("cow", "rectangle", "[[8, 7], [4, 3]]", ""), "\"cow\" is none of the classes"),
-            (shape("dog", "circle", "[[8, 7], [4, 3]]", ""), "only rectangles and polygons"),
-            (shape("dog", "polygon", "[[8, 7], [4, 3]]", ""), "has 2 corners"),
-            (shape("dog", "rectangle", "[[8, 7], [8, 3]]", ""), "has no area"),
-            (shape("dog", "rectangle", "[[80, 70], [90, 90]]", ""), "outside its image of 10x20"),
-            (shape("dog", "polygon", "[[8, 7], [4, 3], [1]]", ""), "invalid length"),
-            (r#"{"points": []}"#.into(), "missing field `label`"),
-        ] {
-            let shapes = [good.clone(), broken];
-            let error = load(&shapes, Some(&own), OnError::Fail).unwrap_err().to_string();
-            assert!(error.contains("a.json") && error.contains("shape 2") && error.contains(reason), "{error}");
-            let found = load(&shapes, Some(&own), OnError::Skip).unwrap();
-            assert_eq!(found.images[0].objects.as_ref().unwrap().len(), 1);
-            assert!(found.skipped.len() == 1 && found.skipped[0].reason.contains(reason), "{:?}", found.skipped);
-        }
-        // A region to be ignored is no class, and no error.
-        let found =
-            load(&[good.clone(), shape(IGNORE, "polygon", "[[8, 7], [4, 3], [1, 1]]", "")], None, OnError::Fail);
-        let found = found.unwrap();
-        assert_eq!((found.classes, found.skipped.len()), (own.to_vec(), 1));
-        for (text, place, reason) in [
-            ("{\"images\": []}".to_string(), "line 1", "no annotation of labelme"),
-            ("{".to_string(), "line 1", "no annotation of labelme"),
-            (
-                file("a.png", &[]).replace("\"imageHeight\": 10", "\"imageHeight\": 11"),
-                "imagePath",
-                "of an image of 11x20",
-            ),
-        ] {
-            let folder = folder(&[("a.json", text), ("b.json", file("b.png", std::slice::from_ref(&good)))]);
-            let error = read(folder.path(), None, None, OnError::Fail).unwrap_err().to_string();
-            assert!(error.contains("a.json") && error.contains(place) && error.contains(reason), "{error}");
-            let found = read(folder.path(), None, None, OnError::Skip).unwrap();
-            assert!(found.images.len() == 1 && found.skipped.len() == 1, "{:?}", found.skipped);
-        }
-        let twice = folder(&[("a.json", file("a.png", &[])), ("c.json", file("a.png", &[]))]);
-        let error = read(twice.path(), None, None, OnError::Fail).unwrap_err().to_string();
-        assert!(error.contains("c.json") && error.contains("already"), "{error}");
-        let empty = tempfile::tempdir().unwrap();
-        let error = read(empty.path(), None, None, OnError::Skip).unwrap_err().to_string();
-        assert!(error.contains("holds no .json file"), "{error}");
-    }
-}
+mod tests;

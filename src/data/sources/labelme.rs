@@ -8,6 +8,7 @@ use super::annotated::{self, ObjectOptions, one_set, unused};
 use super::keys::{self, BOXES};
 use super::{RunData, Source, SourceKind, SourceOptions};
 use crate::data::Dataset;
+use crate::data::formats::find::ImageFinder;
 use crate::data::formats::labelme;
 use crate::data::formats::objects::TaskChoice;
 use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
@@ -76,14 +77,18 @@ impl SourceOptions for Labelme {
 
     /// One folder of annotations, cut into three.
     fn load(&self, run: &RunData) -> Result<Dataset> {
-        let (folder, images) = (run.root.join(&self.annotations), self.images.as_ref().map(|path| run.root.join(path)));
-        let found = labelme::read(&folder, images.as_deref(), self.classes.as_deref(), self.shared.on_error)?;
+        let folder = run.root.join(&self.annotations);
+        let images = self.images.as_ref().map_or_else(|| folder.clone(), |path| run.root.join(path));
+        // Masks may lie among the images; what lies in a folder of their own is none.
+        let others = self.shared.beside_images(run).into_iter().filter(|other| *other != images).collect();
+        let finder = ImageFinder::new(&images).excluding(others);
+        let found = labelme::read(&folder, &finder, self.classes.as_deref(), self.shared.on_error)?;
         if found.classes.is_empty() {
             return Err(Error::data(&folder, "", "no file has a shape; is it the right folder?"));
         }
         let options = self.shared.options(run)?;
         let mut skipped = found.skipped;
-        skipped.extend(unused(Some(images.as_deref().unwrap_or(&folder)), &found.images, &skipped, &options));
+        skipped.extend(unused(Some(&images), &found.images, &skipped, &options));
         let fractions = [self.val_fraction, self.test_fraction];
         one_set(run, (&found.classes, &found.images, skipped), fractions, &self.shared.limit, &options)
     }
