@@ -228,7 +228,11 @@ impl Masks {
                 (true, _) => Ok((images, masks.clone())),
                 (false, true) => Ok((images, below)),
                 (false, false) => {
-                    let message = format!("no such folder; expected the masks of {}", images.display());
+                    let message = format!(
+                        "no such folder; expected the masks of {}. Add them, or name the folders of the other splits in data.train, data.val \
+                         and data.test",
+                        images.display()
+                    );
                     Err(Error::data(below, "", message))
                 }
             }
