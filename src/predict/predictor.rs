@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::checkpoint::{self, ModelCard};
 use crate::config::{Config, EvaluateOn};
-use crate::data::formats::image;
+use crate::data::formats::image::{self, MAX_PIXELS_ALONE};
 use crate::data::letterbox::Letterbox;
 use crate::experiment::load_data;
 use crate::experiment::names;
@@ -189,10 +189,10 @@ impl Predictor {
     fn placed(&self, path: &Path) -> Result<(Vec<u8>, Letterbox)> {
         let [h, w, c] = self.card.image;
         if self.card.letterbox {
-            let (pixels, _, place) = image::read_boxed(path, [h, w], c)?;
+            let (pixels, _, place) = image::read_boxed(path, [h, w], c, MAX_PIXELS_ALONE)?;
             return Ok((pixels, place));
         }
-        Ok((image::read(path, [h, w], c)?, Letterbox::stretched(image::size(path)?, [h, w])))
+        Ok((image::read(path, [h, w], c, MAX_PIXELS_ALONE)?, Letterbox::stretched(image::size(path)?, [h, w])))
     }
 
     /// The answers to an image file, which is resized to what the network takes; boxes, masks and depths are those of the file's own

@@ -64,7 +64,8 @@ fn load(folder: &Path, on_error: OnError) -> limbeck::Result<Dataset> {
     let found = coco::read(&folder.join("instances.json"), &ImageFinder::new(folder), on_error)?;
     let all = || objects::of_instances(&found);
     let questions = TaskChoice::ALL.map(|(_, q)| q).to_vec();
-    let options = Options { size: [16, 16], channels: 3, questions, masks: Masks::Drawn, depth: None, on_error };
+    let (masks, depth, max_pixels) = (Masks::Drawn, None, 1 << 20);
+    let options = Options { size: [16, 16], channels: 3, max_pixels, questions, masks, depth, on_error };
     let mut data = objects::load("test", &found.classes, [all(), all(), all()], &options)?;
     data.skipped.extend(found.skipped.iter().cloned());
     Ok(data)

@@ -12,6 +12,7 @@ fn options(root: &Path) -> folder::Options {
         root: root.to_path_buf(),
         size: [6, 8],
         channels: 3,
+        max_pixels: 1 << 20,
         task: "class".into(),
         flip: true,
         val_fraction: 0.2,

@@ -49,7 +49,7 @@ fn pictures_are_resized_without_aliasing() {
 
 #[test]
 fn a_cmyk_jpeg_has_the_colours_that_pillow_reads() {
-    let decoded = picture::read(Path::new("tests/goldens/cmyk.jpg"), [32, 32], 3).unwrap();
+    let decoded = picture::read(Path::new("tests/goldens/cmyk.jpg"), [32, 32], 3, 1 << 20).unwrap();
     let golden: serde_json::Value = serde_json::from_slice(&std::fs::read("tests/goldens/cmyk.json").unwrap()).unwrap();
     let colours = golden["colours"].as_array().unwrap();
     assert_eq!(colours.len(), 4);
@@ -93,7 +93,7 @@ fn exif_orientation_is_applied() {
     let path = folder.path().join("turned.jpg");
     std::fs::write(&path, &turned).unwrap();
     assert_eq!(picture::size(&path).unwrap(), [16, 8]);
-    let (boxed, size, letterbox) = picture::read_boxed(&path, [16, 16], 1).unwrap();
+    let (boxed, size, letterbox) = picture::read_boxed(&path, [16, 16], 1, 1 << 20).unwrap();
     assert_eq!((size, letterbox.inner), ([16, 8], [16, 8]));
     assert_eq!((boxed[0], boxed[16 * 15]), (114, 114));
     assert!(boxed[8] > 200 && boxed[16 * 15 + 8] < 50);
@@ -115,4 +115,32 @@ fn what_follows_a_complete_jpeg_does_not_matter() {
         let error = picture::decode(path, &whole[..length], [24, 40], 3).unwrap_err().to_string();
         assert!(error.contains("a.jpg"), "{length}: {error}");
     }
+}
+
+/// A PNG of a few bytes that claims so many pixels, its checksum right.
+fn claiming(width: u32, height: u32) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    // Its header alone.
+    drop(encoder.write_header().unwrap());
+    file
+}
+
+#[test]
+fn a_header_that_claims_more_than_is_allowed_takes_no_memory() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("huge.png");
+    std::fs::write(&path, claiming(200_000, 200_000)).unwrap();
+    let told = |result: limbeck::Result<Vec<u8>>| result.unwrap_err().to_string();
+    let error = told(picture::read(&path, [8, 8], 3, picture::MAX_PIXELS));
+    assert!(error.contains("huge.png: claims 200000x200000 pixels") && error.contains("data.max_pixels"), "{error}");
+    assert!(told(picture::decode(&path, &claiming(1 << 15, 1 << 14), [8, 8], 3)).contains("claims 16384x32768"));
+    assert!(picture::Picture::read(&path, 3).unwrap_err().to_string().contains("claims"));
+    assert!(limbeck::data::formats::index_mask::read(&path).unwrap_err().to_string().contains("claims 200000x200000"));
+    // What is allowed is read.
+    let own = folder.path().join("own.png");
+    image::GrayImage::new(20, 10).save(&own).unwrap();
+    assert!(picture::read(&own, [8, 8], 1, 200).is_ok());
+    assert!(told(picture::read(&own, [8, 8], 1, 199)).contains("claims 10x20 pixels, and 199 are allowed"));
 }

@@ -22,6 +22,8 @@ pub struct Options {
     pub size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
+    /// Pixels of the largest image that is decoded.
+    pub max_pixels: usize,
     /// The task's name.
     pub task: String,
     /// Whether a mirrored image keeps its label.
@@ -302,7 +304,7 @@ fn decode_all(listing: &Listing, required: &[String], options: &Options, skipped
             let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(((pixels, files), reasons)) = job else { break };
             for ((out, path), reason) in pixels.chunks_exact_mut(len).zip(files).zip(reasons) {
-                match image::read(path, options.size, options.channels) {
+                match image::read(path, options.size, options.channels, options.max_pixels) {
                     Ok(bytes) => out.copy_from_slice(&bytes),
                     Err(Error::Data { message, .. }) => *reason = Some(message),
                     Err(error) => *reason = Some(error.to_string()),

@@ -6,18 +6,30 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, imageops::FilterType};
 use std::{io::Cursor, path::Path};
 
-/// Reads and decodes the file, see [`decode`].
-pub fn read(path: &Path, size: [usize; 2], channels: usize) -> Result<Vec<u8>> {
+/// Pixels of the largest image that a data set may hold unless it is told otherwise: 192 MiB in RGB, on each core that decodes one.
+pub const MAX_PIXELS: usize = 1 << 26;
+
+/// The same of single images, which are decoded one after the other: [`decode`], [`Picture::read`].
+pub const MAX_PIXELS_ALONE: usize = 1 << 28;
+
+/// Reads and decodes the file, see [`decode`]; an image of more than `max_pixels` is refused by its header.
+pub fn read(path: &Path, size: [usize; 2], channels: usize, max_pixels: usize) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-    decode(path, &bytes, size, channels)
+    check_size(size, channels)?;
+    Ok(resized(open(path, &bytes, channels, max_pixels)?, size))
 }
 
 /// Reads and decodes the file onto a canvas of `size`, its proportions kept; with its own height and width, and its place. Otherwise as
 /// [`decode`].
-pub fn read_boxed(path: &Path, size: [usize; 2], channels: usize) -> Result<(Vec<u8>, [usize; 2], Letterbox)> {
+pub fn read_boxed(
+    path: &Path,
+    size: [usize; 2],
+    channels: usize,
+    max_pixels: usize,
+) -> Result<(Vec<u8>, [usize; 2], Letterbox)> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     check_size(size, channels)?;
-    let image = open(path, &bytes, channels)?;
+    let image = open(path, &bytes, channels, max_pixels)?;
     let from = [image.height() as usize, image.width() as usize];
     let boxed = Letterbox::new(from, size);
     let pixels = resized(image, boxed.inner);
@@ -35,10 +47,13 @@ pub struct Picture {
 
 impl Picture {
     /// Reads and decodes the file, see [`decode`], at its own size.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for one of more than [`MAX_PIXELS_ALONE`], and as [`decode`].
     pub fn read(path: &Path, channels: usize) -> Result<Self> {
         check_size([1, 1], channels)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-        let image = open(path, &bytes, channels)?;
+        let image = open(path, &bytes, channels, MAX_PIXELS_ALONE)?;
         let shape = [image.height() as usize, image.width() as usize, channels];
         Ok(Picture { pixels: image.into_bytes(), shape })
     }
@@ -59,10 +74,11 @@ pub fn size(path: &Path) -> Result<[usize; 2]> {
 /// of another size is resized without keeping its aspect ratio, by a triangle filter as wide as the reduction asks
 /// (no aliasing).
 ///
-/// `path` is only named in errors. A JPEG without its end marker is refused, although decoders would fill the rest with grey.
+/// `path` is only named in errors. A JPEG without its end marker is refused, although decoders would fill the rest with grey, and so is
+/// an image whose header claims more than [`MAX_PIXELS_ALONE`].
 pub fn decode(path: &Path, bytes: &[u8], size: [usize; 2], channels: usize) -> Result<Vec<u8>> {
     check_size(size, channels)?;
-    Ok(resized(open(path, bytes, channels)?, size))
+    Ok(resized(open(path, bytes, channels, MAX_PIXELS_ALONE)?, size))
 }
 
 fn check_size([height, width]: [usize; 2], channels: usize) -> Result<()> {
@@ -102,8 +118,16 @@ fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<(impl ImageDecoder + 'a, 
 }
 
 /// The image upright, in grey or RGB.
-fn open(path: &Path, bytes: &[u8], channels: usize) -> Result<DynamicImage> {
+fn open(path: &Path, bytes: &[u8], channels: usize, max_pixels: usize) -> Result<DynamicImage> {
     let (decoder, orientation) = decoder(path, bytes)?;
+    // Before any memory is taken for them: a few bytes may claim more than there is.
+    let (w, h) = decoder.dimensions();
+    if u64::from(w) * u64::from(h) > max_pixels as u64 {
+        let message = format!(
+            "claims {h}x{w} pixels, and {max_pixels} are allowed; if it is no mistake, make it smaller or raise data.max_pixels"
+        );
+        return Err(Error::data(path, "", message));
+    }
     let undecodable = |e: image::ImageError| Error::data(path, "", format!("cannot be decoded: {e}"));
     let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     if let Some(orientation) = orientation {

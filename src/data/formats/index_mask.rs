@@ -1,5 +1,6 @@
 //! Masks as PNG images whose values are numbers of classes: palette or grey, 1 to 8 bits a pixel.
 
+use super::image::MAX_PIXELS_ALONE;
 use crate::files::write_atomic;
 use crate::{Error, Result};
 use std::io::Cursor;
@@ -11,6 +12,26 @@ use std::path::Path;
 /// [`Error::Io`] where it cannot be read; [`Error::Data`] for a file that is no PNG or is damaged, and for one in colour or of 16 bits,
 /// whose values are no numbers of classes.
 pub fn read(path: &Path) -> Result<(Vec<u8>, [usize; 2])> {
+    decode(path, |[h, w]| match h.checked_mul(w) {
+        Some(pixels) if pixels <= MAX_PIXELS_ALONE => Ok(()),
+        _ => Err(Error::data(path, "", format!("claims {h}x{w} pixels; masks have {MAX_PIXELS_ALONE} at most"))),
+    })
+}
+
+/// The same of the mask of an image, which must have the image's height and width.
+///
+/// # Errors
+/// As [`read`], and [`Error::Data`] for a mask of another size.
+pub(super) fn read_of(path: &Path, size: [usize; 2]) -> Result<Vec<u8>> {
+    let fits = |[h, w]: [usize; 2]| match [h, w] == size {
+        true => Ok(()),
+        false => Err(Error::data(path, "", format!("is {h}x{w}, its image {}x{}", size[0], size[1]))),
+    };
+    Ok(decode(path, fits)?.0)
+}
+
+/// `fits` is asked of the height and width in the header, before memory is taken for the pixels.
+fn decode(path: &Path, fits: impl Fn([usize; 2]) -> Result<()>) -> Result<(Vec<u8>, [usize; 2])> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let broken = |e: png::DecodingError| Error::data(path, "", format!("cannot be decoded as a PNG mask: {e}"));
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
@@ -29,6 +50,8 @@ pub fn read(path: &Path) -> Result<(Vec<u8>, [usize; 2])> {
             return Err(Error::data(path, "", message));
         }
     };
+    let (width, height) = reader.info().size();
+    fits([height as usize, width as usize])?;
     let size = reader.output_buffer_size().ok_or_else(|| Error::data(path, "", "is too large to be read"))?;
     let mut packed = vec![0; size];
     let frame = reader.next_frame(&mut packed).map_err(broken)?;

@@ -39,11 +39,7 @@ impl MaskFiles {
     /// The class of each pixel of an image of `size`; `None` where the image has no mask.
     pub(super) fn read(&self, image: &Path, size: [usize; 2]) -> Result<Option<Vec<u8>>> {
         let Some(path) = self.of(image) else { return Ok(None) };
-        let (mut values, own) = index_mask::read(&path)?;
-        if own != size {
-            let message = format!("is {}x{}, its image {}x{}", own[0], own[1], size[0], size[1]);
-            return Err(Error::data(&path, "", message));
-        }
+        let mut values = index_mask::read_of(&path, size)?;
         let mut numbers = [None; 256];
         numbers[usize::from(IGNORED)] = Some(IGNORED);
         self.ignored.iter().for_each(|i| numbers[usize::from(*i)] = Some(IGNORED));

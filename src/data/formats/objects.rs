@@ -100,6 +100,8 @@ pub struct Options {
     pub size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
+    /// Pixels of the largest image that is decoded.
+    pub max_pixels: usize,
     /// What is asked.
     pub questions: Vec<TaskChoice>,
     /// Where masks come from.
@@ -286,7 +288,8 @@ fn split(
 }
 
 fn place(annotated: &AnnotatedImage, options: &Options) -> Result<Placed> {
-    let (pixels, found, boxed) = image::read_boxed(&annotated.path, options.size, options.channels)?;
+    let (pixels, found, boxed) =
+        image::read_boxed(&annotated.path, options.size, options.channels, options.max_pixels)?;
     if found != annotated.size {
         let ([h, w], [ah, aw]) = (found, annotated.size);
         let message = format!("is {h}x{w}, its annotation says {ah}x{aw}; is it the image that was annotated?");

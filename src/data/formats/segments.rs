@@ -1,6 +1,6 @@
 //! Segments: a PNG whose colours number the parts of an image.
 
-use super::image::Picture;
+use super::image::{self, Picture};
 use crate::data::IGNORED;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -21,12 +21,13 @@ impl Segments {
     /// # Errors
     /// [`Error::Io`] and [`Error::Data`] for a file that cannot be read, has another size, or a colour that is no segment.
     pub(super) fn read(&self, size: [usize; 2]) -> Result<Vec<u8>> {
-        let picture = Picture::read(&self.path, 3)?;
-        let [h, w, _] = picture.shape;
+        // By its header, before it is decoded.
+        let [h, w] = image::size(&self.path)?;
         if [h, w] != size {
             let message = format!("is {h}x{w}, its image {}x{}", size[0], size[1]);
             return Err(Error::data(&self.path, "", message));
         }
+        let picture = Picture::read(&self.path, 3)?;
         let class = |colour: &[u8]| {
             let number = colour.iter().rev().fold(0, |sum, part| 256 * sum + u32::from(*part));
             match (number, self.classes.get(&number)) {

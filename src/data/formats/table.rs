@@ -49,6 +49,8 @@ pub struct Options {
     pub size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
+    /// Pixels of the largest image that is decoded.
+    pub max_pixels: usize,
     /// Part of the images kept for validation.
     pub val_fraction: f64,
     /// Part of the images kept for the test.
@@ -85,7 +87,8 @@ struct Row {
 pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     let mut skipped = Vec::new();
     let mut rows = rows(options, &mut skipped)?;
-    let decoded = in_parallel(&rows, |row| image::read_boxed(&row.path, options.size, options.channels));
+    let decode = |row: &Row| image::read_boxed(&row.path, options.size, options.channels, options.max_pixels);
+    let decoded = in_parallel(&rows, decode);
     let mut pixels = Vec::with_capacity(rows.len());
     let mut kept = Vec::with_capacity(rows.len());
     let (mut files, mut places) = (Vec::new(), Vec::new());

@@ -19,6 +19,7 @@ use crate::{Error, Result};
 pub(super) const KEYS: &[KeyText] = &[
     keys::SIZE,
     keys::CHANNELS,
+    keys::MAX_PIXELS_KEY,
     KeyText::new(
         "tasks",
         "a list of \"boxes\", \"mask\", \"count\", \"depth\"",
@@ -72,6 +73,9 @@ pub(super) struct ObjectOptions {
     pub size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
+    /// Pixels of the largest image that is decoded.
+    #[serde(skip_serializing_if = "keys::is_usual")]
+    pub max_pixels: usize,
     /// What is asked of them; each is a task of its own.
     pub tasks: Vec<TaskChoice>,
     /// What is done with images and annotations that cannot be used.
@@ -111,6 +115,7 @@ impl ObjectOptions {
         Ok(ObjectOptions {
             size: keys::canvas(s)?,
             channels: keys::channels(s)?,
+            max_pixels: keys::max_pixels(s)?,
             on_error: s.choice("on_error", OnError::Fail)?,
             masks: None,
             depth: keys::depth(s, &tasks)?,
@@ -136,6 +141,7 @@ impl ObjectOptions {
         Ok(objects::Options {
             size: self.size,
             channels: self.channels,
+            max_pixels: self.max_pixels,
             questions: self.tasks.clone(),
             masks: masks.transpose()?.map_or(objects::Masks::Drawn, objects::Masks::Files),
             depth: self

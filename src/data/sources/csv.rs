@@ -39,6 +39,7 @@ pub(super) static KIND: SourceKind = SourceKind {
         ),
         keys::SIZE,
         keys::CHANNELS,
+        keys::MAX_PIXELS_KEY,
         keys::VAL_FRACTION,
         keys::TEST_FRACTION,
         keys::ON_ERROR,
@@ -77,6 +78,9 @@ struct Csv {
     size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     channels: usize,
+    /// Pixels of the largest image that is decoded.
+    #[serde(skip_serializing_if = "keys::is_usual")]
+    max_pixels: usize,
     /// Part of the images kept for validation.
     val_fraction: f64,
     /// Part of the images kept for the test.
@@ -109,6 +113,7 @@ fn read(s: &Section) -> Result<Source> {
         no,
         size: keys::canvas(s)?,
         channels: keys::channels(s)?,
+        max_pixels: keys::max_pixels(s)?,
         val_fraction,
         test_fraction,
         on_error: s.choice("on_error", OnError::Fail)?,
@@ -162,6 +167,7 @@ impl SourceOptions for Csv {
             group: self.group.clone(),
             size: self.size,
             channels: self.channels,
+            max_pixels: self.max_pixels,
             val_fraction: self.val_fraction,
             test_fraction: self.test_fraction,
             split_seed: run.split_seed,

@@ -34,6 +34,7 @@ pub(super) static KIND: SourceKind = SourceKind {
             "Height and width to which every image is resized.",
         ),
         keys::CHANNELS,
+        keys::MAX_PIXELS_KEY,
         keys::VAL_FRACTION,
         keys::TEST_FRACTION,
         keys::LIMIT,
@@ -55,6 +56,9 @@ struct Folder {
     size: [usize; 2],
     /// 1 (grey) or 3 (RGB).
     channels: usize,
+    /// Pixels of the largest image that is decoded.
+    #[serde(skip_serializing_if = "keys::is_usual")]
+    max_pixels: usize,
     /// Part of the training images kept for validation where there is no `val`.
     val_fraction: f64,
     /// Part of the training images kept for the test where there is no `test`.
@@ -72,6 +76,7 @@ fn read(s: &Section) -> Result<Source> {
         also: also(s)?,
         size: s.size("size", None, 1, 1024)?,
         channels: keys::channels(s)?,
+        max_pixels: keys::max_pixels(s)?,
         val_fraction,
         test_fraction,
         limit: keys::limit(s)?,
@@ -108,6 +113,7 @@ impl SourceOptions for Folder {
             root: run.root.join(path),
             size: self.size,
             channels: self.channels,
+            max_pixels: self.max_pixels,
             task: task.to_string(),
             flip: run.flips(task),
             val_fraction: self.val_fraction,

@@ -8,6 +8,7 @@ use toml::Value;
 
 use crate::data::Limits;
 use crate::data::compose::Samples;
+use crate::data::formats::image::MAX_PIXELS;
 use crate::data::formats::names as names_file;
 use crate::data::formats::objects::TaskChoice;
 use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
@@ -53,6 +54,12 @@ pub(super) const SIZE: KeyText = KeyText::new(
     "The canvas on which every image is put, its proportions kept.",
 );
 pub(super) const CHANNELS: KeyText = KeyText::new("channels", "1 or 3", "3", "1: grey; 3: RGB.");
+pub(super) const MAX_PIXELS_KEY: KeyText = KeyText::new(
+    "max_pixels",
+    "a whole number from 1 to 1073741824",
+    "67108864",
+    "Pixels of the largest image: one whose header claims more is not decoded, which would take that memory on each core.",
+);
 pub(super) const IMAGES: KeyText =
     KeyText::new("images", "a folder below data.root", REQUIRED, "The folder of the images.");
 pub(super) const ON_ERROR: KeyText = KeyText::new(
@@ -284,6 +291,16 @@ pub(super) fn images(s: &Section) -> Result<PathBuf> {
 /// `size`: the canvas on which every image is put.
 pub(super) fn canvas(s: &Section) -> Result<[usize; 2]> {
     s.size("size", None, 16, 4096)
+}
+
+/// `max_pixels`.
+pub(super) fn max_pixels(s: &Section) -> Result<usize> {
+    s.integer("max_pixels", MAX_PIXELS, 1, 1 << 30)
+}
+
+/// Whether nobody has to write it.
+pub(super) fn is_usual(max_pixels: &usize) -> bool {
+    *max_pixels == MAX_PIXELS
 }
 
 /// `channels`.

@@ -25,6 +25,7 @@ fn options(folder: &Path) -> Options {
         group: Some("owner".into()),
         size: [6, 6],
         channels: 1,
+        max_pixels: 1 << 20,
         val_fraction: 0.25,
         test_fraction: 0.25,
         split_seed: 3,
