@@ -147,12 +147,24 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let flag = Arc::clone(&stop);
     let handler = move || {
         if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(INTERRUPTED.into());
+            end_at_once();
         }
         complain("\nstopping after this step; press Ctrl-C again to stop at once");
     };
     ctrlc::set_handler(handler).map_err(|e| Error::Invalid(format!("Ctrl-C cannot be watched for: {e}")))?;
     Ok(stop)
+}
+
+/// Ends the process as a signal would. `exit` would first run what libraries have registered for the end, and a driver's compiler, taken
+/// down while its threads compile, crashes.
+fn end_at_once() -> ! {
+    #[cfg(unix)]
+    // SAFETY: `_exit` takes a number and never returns; nothing of this process runs after it.
+    unsafe {
+        libc::_exit(INTERRUPTED.into())
+    }
+    #[cfg(not(unix))]
+    std::process::exit(INTERRUPTED.into())
 }
 
 fn eval(args: &Eval) -> Result<ExitCode> {

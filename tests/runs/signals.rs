@@ -87,3 +87,31 @@ fn killed_and_interrupted_runs_resume_to_the_same_bytes() {
         assert!(a == b, "{} differs after the interruptions", path.display());
     }
 }
+
+/// Twice, wherever it is: while a driver compiles, too, it ends as one that was interrupted, and not by a crash.
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("small.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    for (i, wait) in [0, 60, 250, 700].into_iter().enumerate() {
+        let out = folder.path().join(i.to_string());
+        let mut child = start(&config, &out);
+        // What follows is the first stage, which begins by compiling.
+        wait_for(&mut child, || out.join("data.json").exists());
+        std::thread::sleep(Duration::from_millis(wait));
+        let interrupt = || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        interrupt();
+        std::thread::sleep(Duration::from_millis(20));
+        // It may have stopped after the first already.
+        interrupt();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(130),
+            "try {i}: {:?} {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
