@@ -6,6 +6,8 @@ mod as_found;
 mod coco;
 #[cfg(feature = "formats")]
 mod folders;
+#[cfg(feature = "train")]
+mod fuzz;
 #[cfg(feature = "formats")]
 mod idx;
 #[cfg(feature = "train")]

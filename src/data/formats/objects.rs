@@ -287,7 +287,17 @@ fn split(
     Ok(Split { images, labels, originals: Some(originals) })
 }
 
+/// Objects of one image. Pictures of crowds have some ten thousand; every place of a detector looks at all of them, and every image of a
+/// step has room for as many as the one that has most.
+const MOST_OBJECTS: usize = 16_384;
+
 fn place(annotated: &AnnotatedImage, options: &Options) -> Result<Placed> {
+    if let Some(n) = annotated.objects.as_ref().map(Vec::len).filter(|n| *n > MOST_OBJECTS) {
+        let message = format!(
+            "has {n} objects, and {MOST_OBJECTS} of one image can be learnt; leave it out, or cut it into parts"
+        );
+        return Err(Error::data(&annotated.path, "", message));
+    }
     let (pixels, found, boxed) =
         image::read_boxed(&annotated.path, options.size, options.channels, options.max_pixels)?;
     if found != annotated.size {

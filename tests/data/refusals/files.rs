@@ -317,6 +317,17 @@ fn annotations() -> Vec<Refusal> {
             &["data.sets={ train = \"train.txt\" }"],
             &["train.txt, line 4", "\"33\"", "no image of this name"],
         ),
+        row(
+            "yolo: more objects than can be learnt",
+            yolo::set,
+            |root| {
+                let place = |i: u32, n: u32| 0.2 + 0.5 * f64::from(i) / f64::from(n);
+                let line = |i: u32| format!("4 {} {} 0.1 0.1\n", place(i % 200, 200), place(i / 200, 100));
+                fs::write(root.join("labels/5.txt"), (0..16_385).map(line).collect::<String>()).unwrap();
+            },
+            &[],
+            &["5.png", "has 16385 objects", "16384"],
+        ),
         row("yolo: a value of a mask without a name", yolo::set, yolo::unnamed_value, &[], &["5.png", "value 9"]),
     ]
 }
