@@ -44,33 +44,12 @@ fn temporary_beside(path: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(hidden))
 }
 
-/// Whether [`write_atomic`] names files like this while it writes them.
-fn is_temporary(name: &str) -> bool {
+/// Whether [`write_atomic`] names files like this while it writes them: what is left under such a name is half a file.
+pub(crate) fn is_temporary(name: &str) -> bool {
     let middle = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".tmp"));
     let numbers = middle.and_then(|rest| rest.rsplit_once('.')).and_then(|(_, last)| last.split_once('-'));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     numbers.is_some_and(|(process, count)| digits(process) && digits(count))
-}
-
-/// Removes what processes that were killed while they wrote have left in `folder` and in so many folders below each other. For those who
-/// know that no other process writes there now.
-///
-/// # Errors
-/// [`Error::Io`] where such a file cannot be removed.
-pub fn remove_temporaries(folder: &Path, depth: usize) -> Result<()> {
-    // What cannot be read is told of by whoever needs it.
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() && depth > 0 => remove_temporaries(&path, depth - 1)?,
-            Ok(kind) if kind.is_file() && entry.file_name().to_str().is_some_and(is_temporary) => {
-                fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn write_through(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {

@@ -109,7 +109,7 @@ impl<'a> Stored<'a> {
         self.tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>() as u64).sum()
     }
 
-    /// The values called `name`, all finite; half precision becomes single.
+    /// The values called `name`; half precision becomes single.
     pub(crate) fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let missing =
             |_| Error::checkpoint(self.path, format!("has no tensor {name:?}; it belongs to another network"));
@@ -123,18 +123,25 @@ impl<'a> Stored<'a> {
                 return Err(Error::checkpoint(self.path, message));
             }
         };
-        // Nothing that is stored is anything else, and one such value poisons all that is computed with it.
-        if let Some(value) = data.iter().find(|v| !v.is_finite()) {
-            let message = format!("is damaged: {name:?} holds {value}; restore a copy, or delete it to start over");
-            return Err(Error::checkpoint(self.path, message));
-        }
         Ok((view.shape().to_vec(), data))
+    }
+
+    /// The same of weights: one that is no number poisons all that is computed with it. (An optimizer's moment may overflow and do no harm.)
+    pub(crate) fn finite(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let (shape, data) = self.get(name)?;
+        match data.iter().find(|v| !v.is_finite()) {
+            Some(value) => {
+                let message = format!("is damaged: {name:?} holds {value}; restore a copy, or delete it to start over");
+                Err(Error::checkpoint(self.path, message))
+            }
+            None => Ok((shape, data)),
+        }
     }
 
     /// Sets every parameter and statistic of `network`.
     pub(crate) fn restore(&self, gpu: &Gpu, network: &Network) -> Result<()> {
         network.params().import(gpu, |name, shape| {
-            let (found, data) = self.get(name)?;
+            let (found, data) = self.finite(name)?;
             let want = match shape {
                 &[o, h, w, i] => vec![o, i, h, w],
                 other => other.to_vec(),

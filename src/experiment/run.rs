@@ -27,7 +27,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Interrupted`] after `stop`; [`Error::NonFinite`] where a loss is no number; [`Error::Config`] where the folder
-/// holds a run of another configuration; [`Error::Busy`] while another process trains in the folder; data, file and GPU errors. Finished stages are kept in every case.
+/// holds a run of another configuration; [`Error::Busy`] while another process trains in the folder, [`Error::Vanished`] where it is taken away meanwhile; data, file and GPU errors. Finished stages are kept in every case.
 pub fn run(
     config: &Config,
     out: &Path,

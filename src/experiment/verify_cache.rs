@@ -40,11 +40,11 @@ pub struct Verified {
 /// Computes a random `part` (0..1, at least one answer) of every cache of the run in `dir` again; nothing where it has none.
 ///
 /// # Errors
-/// [`Error::Data`] for a file that is damaged, of other data, or whose teacher is not there; file, data and GPU errors.
+/// [`Error::Busy`] while a run is at work in the folder; [`Error::Data`] for a file that is damaged, of other data, or whose teacher is not there; file, data and GPU errors.
 pub fn verify(dir: &Path, part: f64, gpu: &Gpu) -> Result<Vec<Verified>> {
+    let config = Config::load(&dir.join(names::CONFIG), &[])?;
     // A file that ends in half a record is cut, which nobody may be writing.
     let lock = FolderLock::take(dir)?;
-    let config = Config::load(&dir.join(names::CONFIG), &[])?;
     let data = dataset::load(&config)?;
     let data_fingerprint = data.fingerprint();
     let inputs = Inputs::of_run(&config, data);

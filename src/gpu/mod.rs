@@ -1,6 +1,6 @@
 //! The GPU: adapter and device, WGSL preprocessing and reflection, pipelines, buffer pool, recording and replay.
 //!
-//! The only module that names `wgpu` and the only one with `unsafe`. It knows buffers and shaders, nothing of tensors.
+//! The only module that names `wgpu`, and the only one with `unsafe` but for the program's end at a second Ctrl-C. It knows buffers and shaders, nothing of tensors.
 
 mod adapter;
 mod builders;

@@ -54,15 +54,17 @@ impl ImageList {
         };
         let wrong = |why: &str| Error::Invalid(format!("{}: {why}", path.display()));
         let pattern = match folder.to_str() {
+            _ if name.is_absolute() => pattern.to_string(),
             Some("") => pattern.to_string(),
             Some(folder) => format!("{}/{pattern}", Pattern::escape(folder)),
             None => return Err(wrong("a pattern cannot follow a folder whose name is no Unicode text")),
         };
         let hidden = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
         let paths = glob_with(&pattern, hidden).map_err(|e| wrong(&format!("is no pattern: {}", e.msg)))?;
-        let mut found = 0;
         // A folder that cannot be read holds nothing that fits.
-        for path in paths.flatten() {
+        let paths: Vec<PathBuf> = paths.flatten().filter(|path| !self.is_excluded(path)).collect();
+        let mut found = 0;
+        for path in paths {
             if path.is_dir() {
                 found += self.add_folder(&path)?;
             } else if is_image(&path) {
@@ -101,6 +103,11 @@ impl ImageList {
     /// The files, in order.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Whether it is one of the folders that are not looked into, or lies in one.
+    fn is_excluded(&self, path: &Path) -> bool {
+        !self.excluded.is_empty() && path.ancestors().any(|folder| self.excluded.contains(&identity(folder)))
     }
 
     fn add_file(&mut self, path: &Path) {
@@ -182,6 +189,11 @@ mod tests {
         // A pattern is no wish for what is no image.
         list.add(&root.join("a/*")).unwrap();
         list.add(&root.join("o*")).unwrap();
+        // What was drawn before fits a pattern, too.
+        let mut others = ImageList::excluding([root.join("out").as_path()]);
+        others.add(&root.join("**/b.png")).unwrap();
+        assert_eq!(names(&others, root), ["b.png"]);
+        assert!(others.add(&root.join("o*")).is_err());
         let found: BTreeSet<String> = names(&list, root).into_iter().collect();
         assert_eq!(found, BTreeSet::from(["a/1.JPEG", "a/2.jpg", "out/b.png"].map(String::from)));
         assert_eq!(list.files().len(), 3);
@@ -197,6 +209,11 @@ mod tests {
         images.add_list(&list).unwrap();
         let found = images.files().iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(found, ["2.jpg", "b.png", "1.JPEG"]);
+        // One that says where it is.
+        std::fs::write(&list, root.join("*.png").to_str().unwrap()).unwrap();
+        let mut images = ImageList::default();
+        images.add_list(&list).unwrap();
+        assert_eq!(images.files(), [root.join("b.png")]);
         assert!(images.files().iter().all(|path| path.is_file()));
         std::fs::write(&list, "# nothing\n").unwrap();
         assert!(images.add_list(&list).unwrap_err().to_string().contains("names no image"));

@@ -49,7 +49,7 @@ impl<'a> StageTrainer<'a> {
     /// that learn along with it.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] for a stored state of other data or teachers, [`Error::Invalid`] without a network.
+    /// [`Error::Checkpoint`] for a stored state of other data, teachers or settings, [`Error::Invalid`] without a network.
     pub(crate) fn open(
         context: &'a StageContext<'a>,
         stage: &'a Stage<'a>,

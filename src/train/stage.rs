@@ -129,16 +129,16 @@ impl Finished {
     /// Refuses a result of other settings, other data or other teachers: a summary must not mix them.
     pub(crate) fn check(&self, context: &StageContext, stage: &Stage, teachers: &[String]) -> Result<()> {
         let path = &context.path(stage, ".json");
-        for ending in NETWORKS {
-            self.check_network(&context.path(stage, ending), ending)?;
-        }
+        // What teaches, and what stands in tables; the others are looked at when they are asked for.
+        self.check_network(&context.path(stage, NETWORKS[0]), NETWORKS[0])?;
         let what = match () {
-            _ if self.key.as_ref().is_some_and(|key| *key != stage.key.to_string()) => "was made with other settings",
             _ if self.data != format!("{:016x}", context.data_fingerprint) => "was made from other data",
             _ if context.inputs.has_originals() && self.evaluate_on != context.inputs.evaluate_on => {
                 "measured boxes and masks in other pixels (data.evaluate_on)"
             }
             _ if self.teachers != teachers => "was distilled from other teachers",
+            // Last, as it tells of all of these.
+            _ if self.key.as_ref().is_some_and(|key| *key != stage.key.to_string()) => "was made with other settings",
             _ => return Ok(()),
         };
         Err(Error::checkpoint(path, format!("{what}; {ADVICE}")))

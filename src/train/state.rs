@@ -235,7 +235,7 @@ impl Progress {
     /// The state stored at `path`, put back into `learners`; this one if there is none.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] where the data or a teacher has changed since.
+    /// [`Error::Checkpoint`] where the data, a teacher or the settings have changed since, and for a file that is damaged.
     pub(crate) fn resume(self, gpu: &Gpu, path: &Path, learners: &mut [Learner]) -> Result<Self> {
         if !path.exists() {
             return Ok(self);
@@ -243,10 +243,6 @@ impl Progress {
         let bytes = read(path)?;
         let (stored, text) = Stored::parse(path, &bytes)?;
         let found: Progress = from_json(path, &text)?;
-        let found = Progress { key: found.key.or(self.key.clone()), ..found };
-        if found.key != self.key {
-            return Err(Error::checkpoint(path, format!("was made with other settings; {ADVICE}")));
-        }
         if found.data != self.data {
             return Err(Error::checkpoint(path, format!("was made from other data; {ADVICE}")));
         }
@@ -255,12 +251,18 @@ impl Progress {
                 format!("was distilled from other teachers ({:?}, now {:?}); {ADVICE}", found.teachers, self.teachers);
             return Err(Error::checkpoint(path, message));
         }
+        // Last, as it tells of data and teachers, too.
+        let found = Progress { key: found.key.or(self.key.clone()), ..found };
+        if found.key != self.key {
+            return Err(Error::checkpoint(path, format!("was made with other settings; {ADVICE}")));
+        }
         let state = |prefix: &str, count: usize| {
             let all = (0..count).map(|i| Ok(stored.get(&format!("{prefix}optimizer.{i}"))?.1));
             all.collect::<Result<Vec<_>>>()
         };
-        let import =
-            |params: &Params, k: usize| params.import(gpu, |name, _| Ok(stored.get(&format!("beside.{k}.{name}"))?.1));
+        let import = |params: &Params, k: usize| {
+            params.import(gpu, |name, _| Ok(stored.finite(&format!("beside.{k}.{name}"))?.1))
+        };
         let (moments, steps) = (learners.first().ok_or_else(no_learner)?.optimizer.moments(), found.optimizer_steps);
         let mut k = 0;
         for group in learners.iter_mut().flat_map(|l| &mut l.extra) {
@@ -273,7 +275,7 @@ impl Progress {
                 stored.restore(gpu, &learner.network)?;
                 learner.optimizer.import(gpu, &state("", moments)?, steps)?;
                 if let Some(average) = learner.averaged() {
-                    average.params().import(gpu, |name, _| Ok(stored.get(&format!("ema.{name}"))?.1))?;
+                    average.params().import(gpu, |name, _| Ok(stored.finite(&format!("ema.{name}"))?.1))?;
                 }
                 continue;
             }

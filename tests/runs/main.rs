@@ -36,3 +36,5 @@ mod stored;
 mod support;
 #[cfg(feature = "train")]
 mod teachers;
+#[cfg(feature = "train")]
+mod trust;

@@ -89,7 +89,7 @@ fn values_out_of_range() {
     expect("[train]\nlr = 1e-46\n", "run.toml:2: train.lr: ", "1e-46 is beyond single precision");
     expect("[train]\nclip_norm = 1e39\n", "run.toml:2: train.clip_norm: ", "1e39 is beyond single precision");
     expect("[train]\nbetas = [0.9, 1e-46]\n", "run.toml:2: train.betas: ", "found 1e-46");
-    expect("[distill.kd]\nweight = -0.1\n", "run.toml:2: distill.kd.weight: ", "at least 0");
+    expect("[distill.kd]\nweight = -0.1\n", "run.toml:2: distill.kd.weight: ", "from 0 to 1e9");
     expect("[distill.kd]\ntemprature = 2\n", "run.toml:2: distill.kd.temprature: ", "did you mean `temperature`?");
     expect("[distill.kd]\nlayers = [\"layer1\"]\n", "run.toml:2: distill.kd.layers: ", "unknown key");
     expect("[distill]\nmethods = [\"fitnt\"]\n", "run.toml:2: distill.methods: ", "did you mean \"fitnet\"?");
@@ -133,7 +133,7 @@ fn values_out_of_range() {
                    columns = { view = \"class\", view-2 = \"class\" }\n[teacher]\ncount = 2\n";
     expect(columns, "run.toml:9: teacher.count: ", "\"view-2\"");
     expect("[teacher.weights]\nfirst = [1]\n", "run.toml:2: teacher.weights.first: ", "1 weights for 0");
-    expect("[tasks]\nfirst = -1\n", "run.toml:2: tasks.first: ", "at least 0");
+    expect("[tasks]\nfirst = -1\n", "run.toml:2: tasks.first: ", "from 0 to 1e9");
     expect("seeds = []\n", "run.toml:1: seeds: ", "an empty list");
     expect("seeds = [1,\n2,\n1]\n", "run.toml:3: seeds: ", "1 is listed twice");
     expect("seeds = [-1]\n", "run.toml:1: seeds: ", "found -1");

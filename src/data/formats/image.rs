@@ -51,9 +51,14 @@ impl Picture {
     /// # Errors
     /// [`Error::Data`] for one of more than [`MAX_PIXELS_ALONE`], and as [`decode`].
     pub fn read(path: &Path, channels: usize) -> Result<Self> {
+        Self::read_up_to(path, channels, MAX_PIXELS_ALONE)
+    }
+
+    /// The same of one that has `max_pixels` at most.
+    pub(super) fn read_up_to(path: &Path, channels: usize, max_pixels: usize) -> Result<Self> {
         check_size([1, 1], channels)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", e))?;
-        let image = open(path, &bytes, channels, MAX_PIXELS_ALONE)?;
+        let image = open(path, &bytes, channels, max_pixels)?;
         let shape = [image.height() as usize, image.width() as usize, channels];
         Ok(Picture { pixels: image.into_bytes(), shape })
     }
@@ -123,8 +128,10 @@ fn open(path: &Path, bytes: &[u8], channels: usize, max_pixels: usize) -> Result
     // Before any memory is taken for them: a few bytes may claim more than there is.
     let (w, h) = decoder.dimensions();
     if u64::from(w) * u64::from(h) > max_pixels as u64 {
+        // Of images that are read alone nothing else can be said.
+        let advice = if max_pixels == MAX_PIXELS_ALONE { "" } else { ", or raise data.max_pixels" };
         let message = format!(
-            "claims {h}x{w} pixels, and {max_pixels} are allowed; if it is no mistake, make it smaller or raise data.max_pixels"
+            "claims {h}x{w} pixels, and {max_pixels} are allowed; if that is no mistake, make it smaller{advice}"
         );
         return Err(Error::data(path, "", message));
     }

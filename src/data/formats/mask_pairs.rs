@@ -147,6 +147,11 @@ impl MaskPairs {
 
     /// The image and the mask of a line.
     fn named(&self, line: &str) -> std::result::Result<(PathBuf, Option<PathBuf>), String> {
+        // A folder's name may have a blank in it.
+        if let Some(image) = self.images.exact(line) {
+            let mask = self.mask_of(&image, true).or_else(|| self.mask_of(&image, false));
+            return Ok((image, mask));
+        }
         let columns: Vec<&str> = match (line.contains('\t'), line.contains(char::is_whitespace)) {
             (true, _) => line.split('\t').map(str::trim).filter(|column| !column.is_empty()).collect(),
             (false, true) => line.split_whitespace().collect(),

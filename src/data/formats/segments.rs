@@ -27,7 +27,8 @@ impl Segments {
             let message = format!("is {h}x{w}, its image {}x{}", size[0], size[1]);
             return Err(Error::data(&self.path, "", message));
         }
-        let picture = Picture::read(&self.path, 3)?;
+        // It has as many pixels as its image, which is read already.
+        let picture = Picture::read_up_to(&self.path, 3, size[0].saturating_mul(size[1]))?;
         let class = |colour: &[u8]| {
             let number = colour.iter().rev().fold(0, |sum, part| 256 * sum + u32::from(*part));
             match (number, self.classes.get(&number)) {

@@ -8,7 +8,7 @@ use toml::Value;
 
 use crate::data::Limits;
 use crate::data::compose::Samples;
-use crate::data::formats::image::MAX_PIXELS;
+use crate::data::formats::image::{MAX_PIXELS, MAX_PIXELS_ALONE};
 use crate::data::formats::names as names_file;
 use crate::data::formats::objects::TaskChoice;
 use crate::settings::{Files, KeyText, NOT_SET, REQUIRED, Section};
@@ -56,7 +56,7 @@ pub(super) const SIZE: KeyText = KeyText::new(
 pub(super) const CHANNELS: KeyText = KeyText::new("channels", "1 or 3", "3", "1: grey; 3: RGB.");
 pub(super) const MAX_PIXELS_KEY: KeyText = KeyText::new(
     "max_pixels",
-    "a whole number from 1 to 1073741824",
+    "a whole number from 1 to 268435456",
     "67108864",
     "Pixels of the largest image: one whose header claims more is not decoded, which would take that memory on each core.",
 );
@@ -295,7 +295,7 @@ pub(super) fn canvas(s: &Section) -> Result<[usize; 2]> {
 
 /// `max_pixels`.
 pub(super) fn max_pixels(s: &Section) -> Result<usize> {
-    s.integer("max_pixels", MAX_PIXELS, 1, 1 << 30)
+    s.integer("max_pixels", MAX_PIXELS, 1, MAX_PIXELS_ALONE)
 }
 
 /// Whether nobody has to write it.

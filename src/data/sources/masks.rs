@@ -71,6 +71,7 @@ pub(super) static KIND: SourceKind = SourceKind {
         &[
             keys::SIZE,
             keys::CHANNELS,
+            keys::MAX_PIXELS_KEY,
             KeyText::new(
                 "tasks",
                 "a list of \"mask\", \"depth\"",

@@ -53,7 +53,7 @@ pub mod names {
 /// row. `on_event` hears what happens.
 ///
 /// # Errors
-/// As [`crate::experiment::run()`]; finished stages are kept in every case.
+/// As [`crate::experiment::run()`], with [`Error::Busy`] for the folder of the comparison; finished stages are kept in every case.
 pub fn ablate(
     ablation: &Ablation,
     out: &Path,
