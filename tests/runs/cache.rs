@@ -67,7 +67,7 @@ fn cached_teachers_say_what_live_ones_say() {
         );
     }
 
-    // Two answers that have changed places are found out, and a damaged file is named.
+    // Two answers that have changed places are found out, whether or not the file says so itself, and a damaged file is named.
     let caches: Vec<PathBuf> =
         fs::read_dir(path("f32 whole").join("cache")).unwrap().map(|e| e.unwrap().path()).collect();
     let whole = fs::read(&caches[0]).unwrap();
@@ -77,6 +77,13 @@ fn cached_teachers_say_what_live_ones_say() {
     changed[start..start + 16].copy_from_slice(&whole[start + record..start + record + 16]);
     changed[start + record..start + record + 16].copy_from_slice(&whole[start..start + 16]);
     fs::write(&caches[0], &changed).unwrap();
+    let error = experiment::verify_cache(&path("f32 whole"), 1.0, &gpu).unwrap_err().to_string();
+    assert!(error.contains("damaged"), "{error}");
+    for record in changed[start..].chunks_exact_mut(record) {
+        let sum = checksum(&[&record[..16], &record[20..]].concat());
+        record[16..20].copy_from_slice(&sum.to_le_bytes());
+    }
+    fs::write(&caches[0], &changed).unwrap();
     let found = experiment::verify_cache(&path("f32 whole"), 1.0, &gpu).unwrap();
     assert_eq!(found.iter().map(|v| v.wrong).sum::<usize>(), 2, "{found:?}");
     let mut damaged = whole;
@@ -85,6 +92,13 @@ fn cached_teachers_say_what_live_ones_say() {
     fs::write(&caches[0], &damaged).unwrap();
     let error = experiment::verify_cache(&path("f32 whole"), 1.0, &gpu).unwrap_err().to_string();
     assert!(error.contains("damaged") && error.contains("remove the file"), "{error}");
+}
+
+/// As the file's: FNV-1a, folded.
+fn checksum(bytes: &[u8]) -> u32 {
+    let hash =
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
+    (hash ^ (hash >> 32)) as u32
 }
 
 #[test]
