@@ -4,6 +4,7 @@ use crate::support::*;
 use limbeck::Error;
 use limbeck::config::Config;
 use limbeck::experiment;
+use limbeck::experiment::StageKind;
 use limbeck::train::Event;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,8 +24,10 @@ fn cached_teachers_say_what_live_ones_say() {
         Config::parse(&text, Path::new("small.toml"), &sets).unwrap()
     };
     let path = |name: &str| folder.path().join(name);
+    let distil =
+        |config: &Config, out: &Path| some_until(config, out, &gpu, &[StageKind::Distilled], |_| false).unwrap();
     let student = |dir: &Path| fs::read(dir.join("seed-3/distilled.last.safetensors")).unwrap();
-    finish(&config("none"), &path("live"), &gpu).unwrap();
+    distil(&config("none"), &path("live"));
     let notes = told(&config("f32"), &path("f32"), &gpu);
     assert!(student(&path("live")) == student(&path("f32")));
     // 80 pictures, one of nine variants each, four times: some come again, but whole batches of them hardly ever.
@@ -44,7 +47,7 @@ fn cached_teachers_say_what_live_ones_say() {
         let sets = ["augment={ shift = 0, noise = 0 }".to_string()];
         Config::parse(&config(storage).to_toml(), Path::new("small.toml"), &sets).unwrap()
     };
-    finish(&still("none"), &path("still"), &gpu).unwrap();
+    distil(&still("none"), &path("still"));
     for storage in ["f32", "f16", "topk"] {
         let (whole, torn) = (path(&format!("{storage} whole")), path(&format!("{storage} torn")));
         let notes = told(&still(storage), &whole, &gpu);
@@ -53,13 +56,13 @@ fn cached_teachers_say_what_live_ones_say() {
             assert!(student(&path("still")) == student(&whole));
         }
         let mut epochs = 0;
-        let error = run_until(&still(storage), &torn, &gpu, |e| {
+        let error = some_until(&still(storage), &torn, &gpu, &[StageKind::Distilled], |e| {
             epochs += usize::from(matches!(e, Event::Epoch(r) if r.stage == "distilled"));
             epochs == 2
         })
         .unwrap_err();
         assert!(matches!(error, Error::Interrupted { .. }), "{error}");
-        finish(&still(storage), &torn, &gpu).unwrap();
+        distil(&still(storage), &torn);
         assert!(student(&whole) == student(&torn), "{storage}");
         assert!(
             experiment::verify_cache(&whole, 1.0, &gpu).unwrap().iter().all(|v| v.wrong == 0 && v.checked == 80),

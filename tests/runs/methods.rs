@@ -5,6 +5,7 @@ use limbeck::Error;
 use limbeck::config::Config;
 use limbeck::data::TaskKind;
 use limbeck::distill::{METHODS, Method};
+use limbeck::experiment::StageKind;
 use limbeck::train::{EpochRecord, Event};
 use std::fs;
 use std::path::Path;
@@ -47,7 +48,7 @@ fn every_distillation_method_takes_part_in_a_run() {
 /// Balanced runs end with the same bits, wherever they are interrupted: the methods' states are stored.
 #[test]
 fn a_balanced_run_resumes_with_the_same_bits() {
-    let gpu = gpu();
+    let (gpu, students) = (gpu(), [StageKind::Joint, StageKind::Distilled]);
     for balance in
         ["method = \"famo\"", "method = \"gradvac\"\nlevel = \"parameters\"", "method = \"stch\"\nover = \"terms\""]
     {
@@ -57,10 +58,10 @@ fn a_balanced_run_resumes_with_the_same_bits() {
              adaptor_lr_factor = 2\n[distill.vid]\nnormalise = true\n[distill.crd]\nbank = 20\ndimension = 12\n[distill.kd]\ntemperature_end = 1\n"
         ));
         let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
-        finish(&config, &whole, &gpu).unwrap();
+        some_until(&config, &whole, &gpu, &students, |_| false).unwrap();
         for stage in ["joint", "distilled"] {
             let mut at = 0;
-            let error = run_until(&config, &torn, &gpu, |e| {
+            let error = some_until(&config, &torn, &gpu, &students, |e| {
                 at += usize::from(matches!(e, Event::Step { .. }) && at > 0);
                 at += usize::from(matches!(e, Event::Epoch(r) if r.stage == stage && r.epoch == 0));
                 at == 1
@@ -68,7 +69,7 @@ fn a_balanced_run_resumes_with_the_same_bits() {
             .unwrap_err();
             assert!(matches!(error, Error::Interrupted { .. }), "{error}");
         }
-        finish(&config, &torn, &gpu).unwrap();
+        some_until(&config, &torn, &gpu, &students, |_| false).unwrap();
         for stage in ["joint", "distilled"] {
             let read = |dir: &Path| fs::read(dir.join(format!("seed-3/{stage}.last.safetensors"))).unwrap();
             assert!(read(&whole) == read(&torn), "{balance}: {stage}");

@@ -2,7 +2,7 @@
 
 use limbeck::config::Config;
 use limbeck::experiment;
-use limbeck::experiment::Summary;
+use limbeck::experiment::{StageKind, Summary};
 use limbeck::gpu::{Gpu, Options};
 use limbeck::train::event::read_records;
 use limbeck::train::{EpochRecord, Event};
@@ -44,12 +44,28 @@ pub fn run_until(
     })
 }
 
+/// The same of some kinds of stages, and what they need: for checks that the others would only slow down.
+pub fn some_until(
+    config: &Config,
+    out: &Path,
+    gpu: &Gpu,
+    kinds: &[StageKind],
+    mut when: impl FnMut(&Event) -> bool,
+) -> limbeck::Result<Summary> {
+    let stop = AtomicBool::new(false);
+    experiment::run_only(config, out, kinds, gpu, &stop, &mut |event| {
+        if when(&event) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    })
+}
+
 /// The journal's lines of one stage.
 pub fn records(out: &Path, stage: &str) -> Vec<EpochRecord> {
     read_records(&out.join("metrics.jsonl")).unwrap().into_iter().filter(|r| r.stage == stage).collect()
 }
 
-/// Finishes a run and gives the notes it told.
+/// Trains the distilled student, and what it needs, and gives the notes it told.
 pub fn told(config: &Config, out: &Path, gpu: &Gpu) -> Vec<String> {
     let mut notes = Vec::new();
     let note = |event: &Event| {
@@ -58,7 +74,7 @@ pub fn told(config: &Config, out: &Path, gpu: &Gpu) -> Vec<String> {
         }
         false
     };
-    run_until(config, out, gpu, note).unwrap();
+    some_until(config, out, gpu, &[StageKind::Distilled], note).unwrap();
     notes
 }
 
