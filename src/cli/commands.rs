@@ -65,7 +65,7 @@ fn run(RunSome { run: args, only }: &RunSome) -> Result<ExitCode> {
     if drawn {
         curves_svg(&train::event::read_records(&journal)?, out.join("curves.svg"))?;
     }
-    // Only tasks that name classes have anything to confuse.
+    // Numbers and attributes have nothing to confuse.
     let confused = summary.models.values().any(|m| !m.confusion.is_empty());
     if confused {
         confusion_svg(&summary, out.join("confusion.svg"))?;

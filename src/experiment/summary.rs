@@ -49,7 +49,8 @@ pub struct Model {
     /// The same of the moving average of the weights; empty where none was kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ema: BTreeMap<String, Scores<MeanStd>>,
-    /// By task that names classes, summed over the seeds: rows are the labels, columns the predictions (best weights).
+    /// By task that names classes, summed over the seeds: rows are the labels, columns the predictions (best weights). Of objects the last
+    /// row and column are those of nothing ([`DetectionTally::confusion`](crate::metrics::DetectionTally::confusion)).
     pub confusion: BTreeMap<String, Vec<Vec<u64>>>,
 }
 

@@ -16,7 +16,7 @@ pub struct TaskResult {
     /// Each class or attribute that occurs, by itself.
     #[cfg_attr(feature = "train", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub classes: Vec<ClassResult>,
-    /// Of samples, or of pixels, where the task names a class of each.
+    /// Of samples, or of pixels, where the task names a class of each; of objects, with nothing as the last class.
     #[cfg_attr(feature = "train", serde(default, skip_serializing_if = "Option::is_none"))]
     pub confusion: Option<Confusion>,
 }
@@ -115,7 +115,8 @@ impl TaskResult {
             let scores = [("ap", class.ap), ("ap50", class.ap50), ("ap75", class.ap75), ("ar100", class.ar100)];
             Some(ClassResult { name: name.clone(), support: class.objects as u64, scores: Scores::new(scores) })
         };
-        TaskResult { more, classes: names.iter().zip(each).filter_map(row).collect(), ..Self::new(coco.into()) }
+        let (classes, confusion) = (names.iter().zip(each).filter_map(row).collect(), Some(tally.confusion()));
+        TaskResult { more, classes, confusion, ..Self::new(coco.into()) }
     }
 }
 

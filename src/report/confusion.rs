@@ -16,7 +16,8 @@ const PANEL: (u32, u32) = ((LEFT + SIDE + 24) as u32, (TOP + SIDE + 60) as u32);
 const NUMBERED: usize = 14;
 
 /// Draws the confusion matrix of every task of the distilled student (of the joint one where none was distilled), summed over
-/// the seeds: rows are labels, columns predictions; a cell's colour is its part of the row.
+/// the seeds: rows are labels, columns predictions; a cell's colour is its part of the row. Of objects the last row and column, `none`, are
+/// what was found where nothing is, and what was not found.
 ///
 /// # Errors
 /// [`Error::Invalid`] where the run has no student, [`Error::Io`] where the file cannot be written.
@@ -29,15 +30,14 @@ pub fn confusion_svg(summary: &Summary, path: impl AsRef<Path>) -> Result<()> {
     let rows = (model.confusion.len() as u32).div_ceil(columns);
     draw::svg(path.as_ref(), (columns * PANEL.0, rows * PANEL.1), |area| {
         let panels = area.split_evenly((rows as usize, columns as usize));
-        model
-            .confusion
-            .iter()
-            .zip(&panels)
-            .try_for_each(|((task, matrix), area)| panel(area, &format!("{name}, {task}"), matrix))
+        model.confusion.iter().zip(&panels).try_for_each(|((task, matrix), area)| {
+            let objects = model.metrics.get(task).is_some_and(|scores| scores.get("ap50").is_some());
+            panel(area, &format!("{name}, {task}"), matrix, objects)
+        })
     })
 }
 
-fn panel(area: &Area, title: &str, matrix: &[Vec<u64>]) -> Result<()> {
+fn panel(area: &Area, title: &str, matrix: &[Vec<u64>], objects: bool) -> Result<()> {
     let classes = matrix.len().max(1);
     let total: u64 = matrix.iter().flatten().sum();
     let right: u64 = matrix.iter().enumerate().filter_map(|(i, row)| row.get(i)).sum();
@@ -68,10 +68,13 @@ fn panel(area: &Area, title: &str, matrix: &[Vec<u64>]) -> Result<()> {
     area.draw(&Rectangle::new(frame, INK.stroke_width(1))).map_err(failed)?;
 
     let every = classes.div_ceil(20);
-    for i in (0..classes).step_by(every) {
+    // Nothing is named, however many classes there are.
+    let last = (objects && classes > 0 && (classes - 1) % every != 0).then_some(classes - 1);
+    for i in (0..classes).step_by(every).chain(last) {
         let middle = (edge(i) + edge(i + 1)) / 2;
-        text(&i.to_string(), 12.0, &INK, HPos::Right, (LEFT - 8, TOP + middle))?;
-        text(&i.to_string(), 12.0, &INK, HPos::Center, (LEFT + middle, TOP + SIDE + 14))?;
+        let name = if objects && i + 1 == classes { "none".into() } else { i.to_string() };
+        text(&name, 12.0, &INK, HPos::Right, (LEFT - 8, TOP + middle))?;
+        text(&name, 12.0, &INK, HPos::Center, (LEFT + middle, TOP + SIDE + 14))?;
     }
     text("predicted class", 13.0, &INK, HPos::Center, (LEFT + SIDE / 2, TOP + SIDE + 38))?;
     let sideways = letters(13.0, &INK, HPos::Center, VPos::Center).transform(FontTransform::Rotate270);
@@ -88,7 +91,8 @@ fn shade(part: f64) -> RGBColor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Confusion, TaskResult};
+    use crate::geometry::Rect;
+    use crate::metrics::{Confusion, Detection, DetectionTally, TaskResult, Truth};
     use crate::plot::tests::check_svg;
     use crate::report::tests::summary;
     use crate::train::StageResult;
@@ -104,10 +108,12 @@ mod tests {
     }
 
     fn of_classes(classes: usize) -> Summary {
-        let confusion =
-            Confusion::from_counts((0..classes * classes).map(|i| (i % 7) as u64 * 1_000_000).collect(), classes)
-                .unwrap();
-        let by_task = BTreeMap::from([("a".to_string(), TaskResult::of_classes(confusion, &[]))]);
+        let counts = (0..classes * classes).map(|i| (i % 7) as u64 * 1_000_000).collect();
+        of(TaskResult::of_classes(Confusion::from_counts(counts, classes).unwrap(), &[]))
+    }
+
+    fn of(result: TaskResult) -> Summary {
+        let by_task = BTreeMap::from([("a".to_string(), result)]);
         let result = StageResult {
             stage: "joint".into(),
             seed: 0,
@@ -131,6 +137,17 @@ mod tests {
         assert!(text.contains("distilled, first:") && text.contains("distilled, second:"));
         // Background, 10 x 10 cells and a frame for each task.
         assert_eq!(text.matches("<rect").count(), 1 + 2 * (100 + 1));
+    }
+
+    #[test]
+    fn of_objects_the_last_class_is_none() {
+        let mut tally = DetectionTally::new(2);
+        let rect = Rect::from_size(0.0, 0.0, 8.0, 8.0);
+        tally.add(vec![Truth::new(rect, 1)], vec![Detection { rect, class: 1, score: 0.9 }]).unwrap();
+        let text = draw(&of(TaskResult::of_boxes(&tally, &["a", "b"].map(String::from))));
+        let named = |text: &str| text.lines().filter(|line| line.trim() == "none" || line.contains(">none<")).count();
+        assert_eq!(named(&text), 2, "{text}");
+        assert_eq!(named(&draw(&of_classes(3))), 0);
     }
 
     #[test]

@@ -131,6 +131,11 @@ fn a_class_without_a_pixel_is_told_and_255_may_have_a_name() {
     assert!(told.contains("square") && told.contains("none in train, val, test of"), "{told}");
     let told = lines(&text.replace("[\"ground\", \"square\"]", "\"names.yaml\""));
     assert!(told.contains("2 classes of") && !told.contains("none in"), "{told}");
+    let numbered = text.replace("[\"ground\", \"square\"]", "{ 0 = \"ground\", 255 = \"square\" }");
+    assert_eq!(
+        content(&load(&numbered, root).unwrap()),
+        content(&load(&text.replace("[\"ground\", \"square\"]", "\"names.yaml\""), root).unwrap())
+    );
 }
 
 #[test]

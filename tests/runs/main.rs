@@ -36,5 +36,7 @@ mod stored;
 mod support;
 #[cfg(feature = "train")]
 mod teachers;
+#[cfg(all(unix, feature = "cli"))]
+mod torture;
 #[cfg(feature = "train")]
 mod trust;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 name = "small"
 seeds = [7]
 [data]
@@ -27,7 +27,7 @@ width = 0.25
 methods = ["kd", "normalised"]
 "#;
 
-fn start(config: &Path, out: &Path) -> Child {
+pub fn start(config: &Path, out: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_limbeck"));
     command.arg("run").arg(config).arg("--out").arg(out);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
@@ -44,7 +44,7 @@ fn wait_for(child: &mut Child, done: impl Fn() -> bool) {
 }
 
 /// Every network of the run, by path.
-fn networks(out: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn networks(out: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = out.join("seed-7");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "safetensors"));

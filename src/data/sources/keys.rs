@@ -38,12 +38,7 @@ pub(super) const MASKS: &[KeyText] = &[
         REQUIRED,
         "PNG files named as the images, whose values number classes.",
     ),
-    KeyText::new(
-        "names",
-        "a YAML file with `names:`, or a list of names",
-        REQUIRED,
-        "The classes by value, from 0 on.",
-    ),
+    KeyText::new("names", NAMES, REQUIRED, "The classes by value, from 0 on."),
     IGNORED,
 ];
 
@@ -106,7 +101,12 @@ pub(super) enum Names {
     File(PathBuf),
     /// The names themselves, from 0 on.
     List(Vec<String>),
+    /// The names by their numbers.
+    Table(BTreeMap<String, String>),
 }
+
+/// What `names` may be.
+pub(super) const NAMES: &str = "a YAML file with `names:`, a list of names, or a table: NUMBER = a name";
 
 impl Names {
     /// The classes by number.
@@ -114,6 +114,10 @@ impl Names {
         match self {
             Names::File(path) => names_file::read(&run.root.join(path)),
             Names::List(list) => Ok((0..).zip(list.iter().cloned()).collect()),
+            // Found to be numbers when they were read.
+            Names::Table(table) => {
+                Ok(table.iter().filter_map(|(n, name)| Some((n.parse().ok()?, name.clone()))).collect())
+            }
         }
     }
 
@@ -121,7 +125,16 @@ impl Names {
     pub(super) fn look(&self, key: &[&str], files: &Files) -> Result<()> {
         match self {
             Names::File(path) => files.file(key, path),
-            Names::List(_) => Ok(()),
+            Names::List(_) | Names::Table(_) => Ok(()),
+        }
+    }
+
+    /// The names, where they are written in the run's file.
+    fn written(&self) -> Option<Vec<&str>> {
+        match self {
+            Names::File(_) => None,
+            Names::List(list) => Some(list.iter().map(String::as_str).collect()),
+            Names::Table(table) => Some(table.values().map(String::as_str).collect()),
         }
     }
 }
@@ -145,10 +158,10 @@ impl Ignored {
         };
         let what = "a list of values from 0 to 255, or of class names in quotes";
         let all = s.list("ignored", what, one)?.unwrap_or_default();
-        if let Names::List(names) = names {
+        if let Some(names) = names.written() {
             for (i, one) in all.iter().enumerate() {
                 if let Ignored::Name(name) = one
-                    && !names.contains(name)
+                    && !names.contains(&name.as_str())
                 {
                     let message = format!("{name:?} is none of the names: {}", names.join(", "));
                     return Err(s.element_error("ignored", i, message));
@@ -259,7 +272,20 @@ pub(super) fn chosen_tasks<Q: Copy + PartialEq>(s: &Section, all: &[(&'static st
 
 /// `names`: a YAML file, or the names.
 pub(super) fn names(s: &Section) -> Result<Names> {
-    let what = "a YAML file with `names:` below data.root, or a list of class names in quotes";
+    let what = "a YAML file with `names:` below data.root, a list of class names in quotes, or a table such as { 0 = \"cat\", 7 = \"dog\" }";
+    if s.is_table("names") {
+        let table = s.table("names")?;
+        let one = |number: &str| {
+            // One way to write each number: two names of one would hide each other.
+            if number.parse::<u32>().is_ok_and(|n| n.to_string() == number) {
+                return Ok((number.to_string(), table.required(number, "a class name")?));
+            }
+            Err(table.error(number, format!("expected the number of a class, such as 0 or 255, found {number:?}")))
+        };
+        let all = table.keys().map(one).collect::<Result<BTreeMap<_, _>>>()?;
+        let empty = s.error("names", format!("expected {what}, found an empty table"));
+        return if all.is_empty() { Err(empty) } else { Ok(Names::Table(all)) };
+    }
     if s.is_list("names") {
         let list = s.list("names", what, |v| v.as_str().map(str::to_string))?.unwrap_or_default();
         let empty = s.error("names", format!("expected {what}, found an empty list"));

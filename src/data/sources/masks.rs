@@ -40,12 +40,7 @@ pub(super) static KIND: SourceKind = SourceKind {
             KeyText::new("train", "a table", NOT_SET, "Folders of training, where `images` is not set: [data.train]."),
             KeyText::new("val", "a table", NOT_SET, "Folders of validation: [data.val]."),
             KeyText::new("test", "a table", NOT_SET, "Folders of the test: [data.test]."),
-            KeyText::new(
-                "names",
-                "a YAML file with `names:`, or a list of names",
-                REQUIRED,
-                "The classes by value, from 0 on.",
-            ),
+            KeyText::new("names", keys::NAMES, REQUIRED, "The classes by value, from 0 on."),
             KeyText::new(
                 "ignored",
                 "a list of values from 0 to 255, or of class names",

@@ -33,7 +33,7 @@ pub(super) static KIND: SourceKind = SourceKind {
             ),
             KeyText::new(
                 "names",
-                "a YAML file with `names:`, or a list of names",
+                keys::NAMES,
                 REQUIRED,
                 "The classes. Without `images` the file's train, val and test name the images, and labels/ lies beside images/.",
             ),

@@ -87,7 +87,7 @@ struct Judged {
 }
 
 /// Intersection over union; over the detection's own area where the object is a crowd.
-fn overlap(detection: &Rect, truth: &Truth) -> f64 {
+pub(super) fn overlap(detection: &Rect, truth: &Truth) -> f64 {
     let common = detection.common(&truth.rect);
     let whole = if truth.ignored { detection.area() } else { detection.area() + truth.rect.area() - common };
     if common > 0.0 { common / whole } else { 0.0 }

@@ -5,6 +5,7 @@
 //! average; numbers of one say nothing in the other.
 
 mod coco;
+mod confusion;
 mod voc;
 
 #[cfg(test)]

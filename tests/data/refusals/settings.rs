@@ -77,6 +77,12 @@ fn sources() -> Vec<Refusal> {
             &["data.masks.folder", "did you mean `masks`"],
         ),
         row(
+            "yolo: a class without a number",
+            yolo::set,
+            &["data.names={ square = \"4\" }"],
+            &["data.names.square", "expected the number of a class", "found \"square\""],
+        ),
+        row(
             "yolo: an ignored class that is not among the names",
             yolo::set,
             &["data.masks={ folder = \"masks\", names = [\"a\", \"b\"], ignored = [\"c\"] }"],
