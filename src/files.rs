@@ -45,6 +45,7 @@ fn temporary_beside(path: &Path, folder: &Path) -> Result<PathBuf> {
 }
 
 /// Whether [`write_atomic`] names files like this while it writes them: what is left under such a name is half a file.
+#[cfg(any(test, feature = "train"))]
 pub(crate) fn is_temporary(name: &str) -> bool {
     let middle = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".tmp"));
     let numbers = middle.and_then(|rest| rest.rsplit_once('.')).and_then(|(_, last)| last.split_once('-'));

@@ -21,6 +21,7 @@ pub(crate) fn extend_word(hash: u64, word: u64) -> u64 {
 }
 
 /// `hash`, continued with `bytes`, eight at once and the rest one by one: for much at a time. Another hash than [`extend`]'s.
+#[cfg(any(test, feature = "train"))]
 pub(crate) fn extend_words(hash: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     extend(words.iter().fold(hash, |h, word| extend_word(h, u64::from_le_bytes(*word))), rest)

@@ -7,11 +7,11 @@ pub enum Domain {
     Moderate,
     /// The same, or 0 for none.
     ModerateOrZero,
-    /// From 0 to [`MOST_WEIGHT`].
+    /// From 0 to 1e9: what is far more drives a loss beyond single precision.
     Weight,
     /// From 1 to 10,000.
     AtLeastOne,
-    /// From -1 to [`MOST_WEIGHT`].
+    /// From -1 to 1e9.
     AtLeastMinusOne,
     /// A number of things.
     Count,

@@ -386,7 +386,8 @@ mod tests {
     fn numbers_that_no_machine_reaches_are_refused() {
         let read = |report: &Report| Report::from_json(&report.to_json().unwrap(), "a.json");
         read(&report(1.0)).unwrap();
-        let changes: [(&str, fn(&mut Report)); 6] = [
+        type Change = (&'static str, fn(&mut Report));
+        let changes: [Change; 6] = [
             ("a peak of 1e-310 FLOP/s", |r| r.ceiling.fma_f32 = Some(1e-310)),
             ("a peak of -1e9 FLOP/s", |r| r.ceiling.fma_f16 = Some(-1e9)),
             ("1e300 B/s over", |r| r.ceiling.memory[0].read = Some(1e300)),

@@ -267,7 +267,8 @@ mod tests {
     fn numbers_that_no_network_has_are_refused() {
         let path = Path::new("net.safetensors");
         card().spec(path).unwrap();
-        let changes: [(&str, fn(&mut ModelCard)); 11] = [
+        type Change = (&'static str, fn(&mut ModelCard));
+        let changes: [Change; 11] = [
             ("width of 1e30", |c| c.width = 1e30),
             ("width of NaN", |c| c.width = f32::NAN),
             ("width of 0.0", |c| c.width = 0.0),

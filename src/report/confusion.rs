@@ -69,7 +69,7 @@ fn panel(area: &Area, title: &str, matrix: &[Vec<u64>], objects: bool) -> Result
 
     let every = classes.div_ceil(20);
     // Nothing is named, however many classes there are.
-    let last = (objects && classes > 0 && (classes - 1) % every != 0).then_some(classes - 1);
+    let last = (objects && classes > 0 && !(classes - 1).is_multiple_of(every)).then_some(classes - 1);
     for i in (0..classes).step_by(every).chain(last) {
         let middle = (edge(i) + edge(i + 1)) / 2;
         let name = if objects && i + 1 == classes { "none".into() } else { i.to_string() };

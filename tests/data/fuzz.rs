@@ -211,7 +211,8 @@ fn all(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn sources_survive_whatever_is_in_one_of_their_files() {
-    let makes: [(&str, fn(&Path) -> String); 6] = [
+    type Make = fn(&Path) -> String;
+    let makes: [(&str, Make); 6] = [
         ("coco", coco::set),
         ("voc", voc::set),
         ("yolo", yolo::set),

@@ -179,6 +179,7 @@ impl MaskPairs {
     }
 
     /// Masks that are none of `used`, by their [`identity`].
+    #[cfg_attr(not(feature = "train"), expect(dead_code))] // for sources
     pub(crate) fn unused(&self, used: &BTreeSet<PathBuf>) -> Vec<Skipped> {
         let masks = self.masks.all().into_iter().filter(|path| self.is_mask(path) && !used.contains(&identity(path)));
         masks.map(|path| Skipped::left_out(path, "a mask that belongs to no image")).collect()

@@ -132,6 +132,7 @@ pub fn unlisted<'a>(folder: &Path, known: impl IntoIterator<Item = &'a Path>) ->
 }
 
 /// The masks and depth maps in `folder` that belong to none of the images whose names without endings are `stems`.
+#[cfg_attr(not(feature = "train"), expect(dead_code))] // for sources
 pub(crate) fn without_image(folder: &Path, stems: &BTreeSet<&OsStr>, reason: &str) -> Vec<Skipped> {
     let is_one = |path: &PathBuf| path.extension().is_some_and(|e| e == "png" || e == "npy");
     let orphan = |path: &PathBuf| is_one(path) && path.file_stem().is_some_and(|s| !stems.contains(s));
