@@ -240,7 +240,7 @@ fn tasks_of_other_kinds() {
     refused("[tasks.mask]\nloss = \"l1\"\n", "run.toml:5: tasks.mask.loss: ", "of kind mask");
     refused("[tasks.count]\ndelta = 1\n", "run.toml:5: tasks.count.delta: ", "huber");
     refused("[tasks.mask]\ngamma = 2\n", "run.toml:5: tasks.mask.gamma: ", "set that, or leave gamma out");
-    refused("[tasks.mask]\nloss = \"focal\"\ngamma = 0.5\n", "run.toml:6: tasks.mask.gamma: ", "at least 1");
+    refused("[tasks.mask]\nloss = \"focal\"\ngamma = 0.5\n", "run.toml:6: tasks.mask.gamma: ", "from 1 to 10000");
     refused(
         "[tasks.mask]\nloss = \"dice\"\ngamma = 2\n",
         "run.toml:6: tasks.mask.gamma: ",
