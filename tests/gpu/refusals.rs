@@ -243,6 +243,11 @@ fn stored(gpu: &Gpu) -> Vec<Row> {
             },
             &["conv1.weight", "[4, 9, 1, 1]", "[4, 1, 3, 3]"],
         ),
+        own(
+            "stored: a bit has changed",
+            &|bad| fs::write(bad, [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 4]].concat()).unwrap(),
+            &["is damaged", "hash"],
+        ),
         own("stored: truncated", &|bad| fs::write(bad, &bytes[..bytes.len() - 100]).unwrap(), &["safetensors"]),
         own("stored: a page in its place", &|bad| fs::write(bad, b"<html>").unwrap(), &["safetensors"]),
         own(
