@@ -3,12 +3,12 @@
 use crate::{Error, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use toml_edit::{Document, Item};
+use toml::de::{DeTable, DeValue};
 
-/// The text of a run's file with the place of every key, and the values given on the command line on top.
+/// The text of a run's file, which knows the place of every key, and the values given on the command line on top.
 pub(crate) struct Origin {
     path: PathBuf,
-    document: Document<String>,
+    text: String,
     sets: Vec<Set>,
     /// Keys that were written by another name: the path asked for, and the one in the file.
     renamed: Vec<(Vec<String>, Vec<String>)>,
@@ -33,9 +33,8 @@ impl Origin {
                 message.trim().replace('\n', ", ")
             ),
         };
-        let document = Document::parse(text.to_string()).map_err(|e| syntax(e.span(), e.message()))?;
         let mut values: toml::Table = toml::from_str(text).map_err(|e| syntax(e.span(), e.message()))?;
-        let mut origin = Origin { path: path.to_path_buf(), document, sets: Vec::new(), renamed: Vec::new() };
+        let mut origin = Origin { path: path.to_path_buf(), text: text.to_string(), sets: Vec::new(), renamed: Vec::new() };
         for text in sets {
             let set = apply(&mut values, text)?;
             origin.sets.push(set);
@@ -61,15 +60,17 @@ impl Origin {
 
     /// The line of a key, or of the innermost table around it that was written down.
     pub(crate) fn line(&self, path: &[&str], element: Option<usize>) -> Option<usize> {
-        let mut item: &Item = self.document.as_item();
-        let mut line = None;
-        for key in path {
-            let Some((key, inner)) = item.as_table_like().and_then(|t| t.get_key_value(key)) else { return line };
-            // A table made by its children (`[teacher.train]` alone makes `teacher`) has the child's header as its place.
-            line = key.span().or(inner.span()).map(|s| self.line_at(s.start)).or(line);
-            item = inner;
+        // Parsed once more for each question: few are asked, and tables that know their places borrow the text.
+        let root = DeTable::parse(&self.text).ok()?;
+        let (mut table, mut value, mut line) = (Some(root.get_ref()), None, None);
+        for name in path {
+            let Some((key, inner)) = table.and_then(|t| t.get_key_value(*name)) else { return line };
+            // A table made by its children (`[teacher.train]` alone makes `teacher`) has its name in the child's header as its place.
+            line = Some(self.line_at(key.span().start));
+            table = inner.get_ref().as_table();
+            value = Some(inner.get_ref());
         }
-        let span = element.and_then(|i| item.as_array()?.get(i)?.span());
+        let span = element.and_then(|i| Some(value?.as_array()?.get(i)?.span()));
         span.map(|s| self.line_at(s.start)).or(line)
     }
 
@@ -106,7 +107,7 @@ impl Origin {
     }
 
     fn line_at(&self, offset: usize) -> usize {
-        line_at(self.document.raw(), offset)
+        line_at(&self.text, offset)
     }
 }
 
@@ -124,9 +125,7 @@ fn apply(values: &mut toml::Table, text: &str) -> Result<Set> {
     };
     let form = "write it as `--set table.key=value`, such as `--set train.epochs=20`";
     let (key, value) = text.split_once('=').ok_or_else(|| error(format!("there is no `=`; {form}")))?;
-    let keys =
-        toml_edit::Key::parse(key.trim()).map_err(|_| error(format!("`{}` is not a key; {form}", key.trim())))?;
-    let path: Vec<String> = keys.iter().map(|k| k.get().to_string()).collect();
+    let path = path_of(key.trim()).ok_or_else(|| error(format!("`{}` is not a key; {form}", key.trim())))?;
     let Some((last, tables)) = path.split_last() else { return Err(error(format!("the key is empty; {form}"))) };
     let mut table = values;
     for name in tables {
@@ -139,6 +138,26 @@ fn apply(values: &mut toml::Table, text: &str) -> Result<Set> {
     }
     table.insert(last.clone(), value_of(value.trim()));
     Ok(Set { path, text: text.to_string() })
+}
+
+/// The parts of a key as TOML writes it, such as `train."learning rate"`.
+fn path_of(key: &str) -> Option<Vec<String>> {
+    // A key and its value are one line; more lines would be more than a key.
+    if key.contains(['\n', '\r']) {
+        return None;
+    }
+    let text = format!("{key} = 0");
+    let root = DeTable::parse(&text).ok()?;
+    let (mut table, mut path) = (root.get_ref(), Vec::new());
+    loop {
+        let (name, value) = table.iter().next()?;
+        path.push(name.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            DeValue::Integer(_) => return Some(path),
+            _ => return None,
+        }
+    }
 }
 
 /// A TOML value; what is none is a string, so that the shell's quotes need no second pair inside.
@@ -160,5 +179,35 @@ pub(crate) fn describe(value: &toml::Value) -> String {
         Value::Datetime(d) => format!("the date {d}"),
         Value::Array(a) => format!("a list of {}", a.len()),
         Value::Table(_) => "a table".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_parts_that_toml_gives_them() {
+        let parts = |key| path_of(key).map(|path| path.join("|"));
+        assert_eq!(parts("train.lr").as_deref(), Some("train|lr"));
+        assert_eq!(parts(r#" a . "b.c" . 'd e' "#).as_deref(), Some("a|b.c|d e"));
+        for none in ["", "a b", "a.", ".a", "# a", "[a]", "[a]\nb", "a\nb", "\"a", "a.[0]"] {
+            assert_eq!(path_of(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn every_key_and_element_has_a_line() {
+        let text = "a = 1\n\n[b.c]\nd = [\n  1,\n  2,\n]\n[b]\ne = { f = 2 }\n[[row]]\ng = 3\n";
+        let (origin, _) = Origin::parse(text, Path::new("run.toml"), &["b.e.f=4".into()]).unwrap();
+        let line = |path: &[&str], element| origin.line(path, element);
+        assert_eq!(line(&["a"], None), Some(1));
+        assert_eq!(line(&["b", "c", "d"], None), Some(4));
+        assert_eq!(line(&["b", "c", "d"], Some(1)), Some(6));
+        assert_eq!(line(&["b", "c", "missing"], None), Some(3));
+        assert_eq!(line(&["b", "e", "f"], None), Some(9));
+        assert_eq!(line(&["row"], Some(0)), Some(10));
+        assert_eq!(line(&["missing"], None), None);
+        assert_eq!(origin.place(&["b", "e", "f"]), "--set b.e.f=4");
     }
 }
