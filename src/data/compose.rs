@@ -104,7 +104,7 @@ fn lay(mut images: Images, a: &Split, b: &Split, left: &[u32], right: &[u32]) ->
     };
     let mut labels = pick(a, left);
     labels.extend(pick(b, right));
-    Split { images, labels, originals: None }
+    Split { images, labels, files: Vec::new(), originals: None }
 }
 
 /// The pixel-wise maximum of what `out` (rows of `canvas_width` pixels) holds and the image with its corner at `[top, left]`.
@@ -126,7 +126,8 @@ mod tests {
         let part = |s: u8, n: u8| {
             let pixels = (0..n).flat_map(|i| vec![base + 10 * s + i; size[0] * size[1]]).collect();
             let images = Images { pixels, count: n as usize, height: size[0], width: size[1], channels: 1 };
-            Split { images, labels: vec![Labels::Class((0..n).map(|i| u32::from(i % 2)).collect())], originals: None }
+            let labels = vec![Labels::Class((0..n).map(|i| u32::from(i % 2)).collect())];
+            Split { images, labels, files: Vec::new(), originals: None }
         };
         let task = Task::class(name, vec!["0".into(), "1".into()]);
         Dataset {

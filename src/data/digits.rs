@@ -24,6 +24,7 @@ pub fn all() -> Split {
     Split {
         images: Images { pixels, count, height: SIDE, width: SIDE, channels: 1 },
         labels: vec![Labels::Class(labels)],
+        files: Vec::new(),
         originals: None,
     }
 }

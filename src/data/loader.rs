@@ -206,6 +206,7 @@ mod tests {
         let images = Images { pixels, count: n, height: 1, width: 2, channels: 1 };
         Arc::new(Split {
             images,
+            files: Vec::new(),
             originals: None,
             labels: [1, 3]
                 .map(|k| Labels::Class((0..n as u32).map(|i| if k == 1 { i } else { i % k }).collect()))

@@ -35,6 +35,7 @@ pub use originals::{DepthMap, EvaluateOn, MaskRuns, OriginalLabels, Originals};
 pub use skipped::{Fate, Skipped, SkippedGroup};
 
 use crate::{Error, Result, hash};
+use std::path::{Path, PathBuf};
 
 /// Images of one size, 8 bits a channel, `[count, height, width, channels]` (NHWC).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub struct Split {
     pub images: Images,
     /// The answers to each task.
     pub labels: Vec<Labels>,
+    /// The images' files, where each has one; empty where none has.
+    pub files: Vec<PathBuf>,
     /// Where the images were put on a canvas: what they were before, in which what is found is measured.
     pub originals: Option<Originals>,
 }
@@ -130,7 +133,13 @@ impl Split {
     pub fn gather(&self, indices: &[u32]) -> Split {
         let labels = self.labels.iter().map(|l| l.gather(indices, self.images.height * self.images.width)).collect();
         let originals = self.originals.as_ref().map(|o| o.gather(indices));
-        Split { images: self.images.gather(indices), labels, originals }
+        let files = indices.iter().filter_map(|i| self.files.get(*i as usize).cloned()).collect();
+        Split { images: self.images.gather(indices), labels, files, originals }
+    }
+
+    /// The file of a sample, where it has one.
+    pub fn file(&self, sample: usize) -> Option<&Path> {
+        self.files.get(sample).map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
     }
 }
 
@@ -207,6 +216,13 @@ impl Dataset {
             }
             for (task, labels) in self.tasks.iter().zip(&split.labels) {
                 labels.check(task, images).or_else(|e| bad(format!("{name}: {e}")))?;
+            }
+            if !split.files.is_empty() && split.files.len() != split.len() {
+                return bad(format!(
+                    "the {name} split has {} files for its {} images",
+                    split.files.len(),
+                    images.count
+                ));
             }
             if let Some(originals) = &split.originals {
                 originals.check(split).or_else(|e| bad(format!("{name}: {e}")))?;
@@ -310,6 +326,12 @@ impl Dataset {
             }
             let (n, m, pixels) = (a.images.count, b.images.count, a.images.height * a.images.width);
             let originals = Originals::union(&a, &b)?;
+            // Without a name where only the others have one.
+            let own = |split: &Split| -> Vec<PathBuf> {
+                (0..split.len()).map(|i| split.file(i).unwrap_or(Path::new("")).to_path_buf()).collect()
+            };
+            let named = !a.files.is_empty() || !b.files.is_empty();
+            let files = if named { [own(&a), own(&b)].concat() } else { Vec::new() };
             let mut images = a.images;
             images.pixels.extend_from_slice(&b.images.pixels);
             images.count = n + m;
@@ -322,7 +344,7 @@ impl Dataset {
                 all.extend(other)?;
                 labels.push(all);
             }
-            Ok(Split { images, labels, originals })
+            Ok(Split { images, labels, files, originals })
         };
         let union = Dataset {
             name: self.name,

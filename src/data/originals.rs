@@ -9,8 +9,6 @@ use std::path::PathBuf;
 /// Of every sample of a split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Originals {
-    /// The images' files; empty paths where there are none.
-    pub files: Vec<PathBuf>,
     /// Where each image lies on its canvas.
     pub places: Vec<Letterbox>,
     /// By task: the labels of the images' own pixels, of tasks that ask for places in the image.
@@ -128,13 +126,12 @@ impl Originals {
             _ => None,
         });
         let places = vec![Letterbox::new(size, size); split.len()];
-        Originals { files: vec![PathBuf::new(); split.len()], places, labels: labels.collect() }
+        Originals { places, labels: labels.collect() }
     }
 
     /// Copies of the samples named, in that order. Panics on an index out of range, as slices do.
     pub fn gather(&self, indices: &[u32]) -> Self {
         Originals {
-            files: indices.iter().map(|i| self.files[*i as usize].clone()).collect(),
             places: indices.iter().map(|i| self.places[*i as usize]).collect(),
             labels: self.labels.iter().map(|labels| labels.as_ref().map(|l| l.gather(indices))).collect(),
         }
@@ -167,7 +164,6 @@ impl Originals {
             });
             all.labels.push(joined.transpose()?);
         }
-        all.files.extend(second.files);
         all.places.extend(second.places);
         Ok(Some(all))
     }
@@ -190,8 +186,7 @@ impl Originals {
             }
             None => true,
         };
-        let whole =
-            [self.places.len(), self.files.len()] == [split.len(); 2] && self.labels.len() == split.labels.len();
+        let whole = self.places.len() == split.len() && self.labels.len() == split.labels.len();
         if whole && self.labels.iter().zip(&split.labels).all(fits) {
             return Ok(());
         }
@@ -224,7 +219,7 @@ mod tests {
     use crate::geometry::Rect;
 
     fn split(labels: Vec<Labels>, originals: Option<Originals>) -> Split {
-        Split { images: Images::black(2, [2, 2], 1).unwrap(), labels, originals }
+        Split { images: Images::black(2, [2, 2], 1).unwrap(), labels, files: Vec::new(), originals }
     }
 
     #[test]
@@ -240,7 +235,6 @@ mod tests {
         let boxes = split(
             vec![Labels::Boxes(vec![Some(vec![object]), None])],
             Some(Originals {
-                files: vec!["a.png".into(), "b.png".into()],
                 places: vec![Letterbox::new([4, 4], [2, 2]), Letterbox::new([2, 4], [2, 2])],
                 labels: vec![Some(OriginalLabels::Boxes(vec![Some(vec![object]), None]))],
             }),
@@ -260,7 +254,7 @@ mod tests {
         let mut one = both.gather(&[2]);
         assert_eq!(one.labels.iter().map(seen).collect::<Vec<_>>(), [[false], [true]]);
         one.forget(1, 0);
-        assert_eq!((seen(&one.labels[1]), one.files), (vec![false], vec![PathBuf::new()]));
+        assert_eq!(seen(&one.labels[1]), [false]);
         assert_eq!(Originals::union(&masks, &masks).unwrap(), None);
         assert!(both.check(&boxes).is_err());
     }

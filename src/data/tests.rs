@@ -7,6 +7,7 @@ fn tiny() -> Dataset {
     let part = |pixels: Vec<u8>, labels: Vec<u32>| Split {
         images: Images { count: labels.len(), pixels, height: 1, width: 2, channels: 1 },
         labels: vec![Labels::Class(labels)],
+        files: Vec::new(),
         originals: None,
     };
     Dataset {

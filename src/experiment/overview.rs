@@ -192,9 +192,9 @@ fn repeated(data: &Dataset) -> Vec<String> {
     for (sample, image) in train.images.pixels.chunks_exact(each).enumerate() {
         known.entry(image).or_insert(sample);
     }
-    let name = |split: &Split, sample: usize| match split.originals.as_ref().and_then(|o| o.files.get(sample)) {
-        Some(path) if !path.as_os_str().is_empty() => path.display().to_string(),
-        _ => format!("image {}", sample + 1),
+    let name = |split: &Split, sample: usize| match split.file(sample) {
+        Some(path) => path.display().to_string(),
+        None => format!("image {}", sample + 1),
     };
     let told = |(called, split): (&str, &Split)| {
         if pixels(split) != each {

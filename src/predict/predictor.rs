@@ -127,7 +127,7 @@ pub fn evaluate(dir: &Path, model: &str, split: &str, gpu: &Gpu) -> Result<Vec<E
         }
         let results = inputs.evaluate(gpu, &network.freeze(gpu)?, &images, &heads, config.train.batch)?;
         let tasks = card.tasks.iter().zip(results).map(|(t, r)| (t.name.clone(), r)).collect();
-        let files = images.originals.as_ref().map_or_else(Vec::new, |o| o.files.clone());
+        let files = images.files.clone();
         let (model, split, images) = (model.into(), split.into(), images.len());
         Ok(Evaluation { model, seed, split, images, files, evaluate_on: inputs.evaluate_on, tasks })
     };

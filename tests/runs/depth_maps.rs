@@ -72,8 +72,8 @@ fn maps_lie_on_the_canvas_and_are_measured_in_the_image() {
     let data = experiment::load_data(&config).unwrap();
     assert!(data.skipped.iter().any(|s| s.path.ends_with("0.png") && s.reason.contains("no depth map")));
     for (_, split) in data.splits() {
-        let (Labels::Depth(all), Some(originals)) = (&split.labels[0], &split.originals) else { panic!() };
-        for (canvas, path) in all.chunks(24 * 24).zip(&originals.files) {
+        let Labels::Depth(all) = &split.labels[0] else { panic!() };
+        for (canvas, path) in all.chunks(24 * 24).zip(&split.files) {
             // As wide as the canvas, two rows above it; 20 columns on 24.
             let at = |y: usize, x: usize| canvas[y * 24 + x];
             let i = number(path);

@@ -279,6 +279,7 @@ fn decode_some(
         let more = decode_all(&listing.gather(&more), &[], options, skipped)?;
         decoded.images.pixels.extend(more.images.pixels);
         decoded.images.count += more.images.count;
+        decoded.files.extend(more.files);
         for (labels, more) in decoded.labels.iter_mut().zip(more.labels) {
             labels.extend(more)?;
         }
@@ -321,19 +322,20 @@ fn decode_all(listing: &Listing, required: &[String], options: &Options, skipped
         worker();
     });
     check_classes(listing, &reasons, required)?;
-    let mut labels = Vec::with_capacity(listing.labels.len());
+    let (mut labels, mut files) = (Vec::with_capacity(listing.labels.len()), Vec::new());
     for (i, reason) in reasons.into_iter().enumerate() {
         match reason {
             Some(reason) => skipped.push(Skipped::left_out(&listing.files[i], reason)),
             None => {
                 images.pixels.copy_within(i * len..(i + 1) * len, labels.len() * len);
                 labels.push(listing.labels[i]);
+                files.push(listing.files[i].clone());
             }
         }
     }
     images.pixels.truncate(labels.len() * len);
     images.count = labels.len();
-    Ok(Split { images, labels: vec![Labels::Class(labels)], originals: None })
+    Ok(Split { images, labels: vec![Labels::Class(labels)], files, originals: None })
 }
 
 /// A class of which nothing could be read would be learnt or measured as nothing, in silence.

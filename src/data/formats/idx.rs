@@ -67,7 +67,7 @@ pub fn read_split(images: &Path, labels: &Path) -> Result<Split> {
         return Err(Error::data(labels, "byte 4", message));
     }
     let (pixels, values) = (pixels.images()?, values.labels()?);
-    Ok(Split { images: pixels, labels: vec![Labels::Class(values)], originals: None })
+    Ok(Split { images: pixels, labels: vec![Labels::Class(values)], files: Vec::new(), originals: None })
 }
 
 /// An image file: `[count, height, width, 1]`.

@@ -284,8 +284,8 @@ fn split(
         TaskChoice::Depth => Some(OriginalLabels::Depth(own_depths.clone())),
         TaskChoice::Count => None,
     };
-    let originals = Originals { files, places, labels: options.questions.iter().map(original).collect() };
-    Ok(Split { images, labels, originals: Some(originals) })
+    let originals = Originals { places, labels: options.questions.iter().map(original).collect() };
+    Ok(Split { images, labels, files, originals: Some(originals) })
 }
 
 /// Objects of one image. Pictures of crowds have some ten thousand; every place of a detector looks at all of them, and every image of a

@@ -112,10 +112,11 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     let (tasks, labels) = answers(options, &kept);
     let [h, w] = options.size;
     // Nothing that is asked belongs to places in the image.
-    let originals = Originals { files, places, labels: vec![None; labels.len()] };
+    let originals = Originals { places, labels: vec![None; labels.len()] };
     let whole = Split {
         images: Images { pixels: pixels.concat(), count: kept.len(), height: h, width: w, channels: options.channels },
         labels,
+        files,
         originals: Some(originals),
     };
     let groups: Vec<&str> = kept.iter().map(|r| r.group.as_str()).collect();

@@ -140,7 +140,7 @@ fn split(scenes: &Scenes, name: &str, count: usize) -> Result<Split> {
             labels.extend(answer(*question, &picture))?;
         }
     }
-    Ok(Split { images, labels: answers, originals: None })
+    Ok(Split { images, labels: answers, files: Vec::new(), originals: None })
 }
 
 /// No answer yet.
