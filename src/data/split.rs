@@ -34,6 +34,45 @@ pub fn cut(labels: &[u32], fraction: f64, seed: u64) -> Result<(Vec<u32>, Vec<u3
     Ok((rest, cut))
 }
 
+/// The parts of a set, for training, validation and the test, of which some may be missing: these are cut from the samples of training,
+/// the test first, by `cut`, which is given samples, a fraction and the part's name, and gives the rest and what was cut. Both fractions
+/// are of what there is before anything is cut.
+///
+/// # Errors
+/// [`Error::Invalid`] without samples of training; the errors of `cut`.
+pub fn complete<T>(
+    [train, val, test]: [Option<Vec<T>>; 3],
+    [val_fraction, test_fraction]: [f64; 2],
+    mut cut: impl FnMut(Vec<T>, f64, &str) -> Result<[Vec<T>; 2]>,
+) -> Result<[Vec<T>; 3]> {
+    let mut train = train.ok_or_else(|| Error::Invalid("a data set without training images".into()))?;
+    let left = if test.is_some() { 1.0 } else { 1.0 - test_fraction };
+    let mut part = |own: Option<Vec<T>>, fraction, name| match own {
+        Some(own) => Ok::<_, Error>(own),
+        None => {
+            let [rest, part] = cut(std::mem::take(&mut train), fraction, name)?;
+            train = rest;
+            Ok(part)
+        }
+    };
+    let test = part(test, test_fraction, "test")?;
+    let val = part(val, val_fraction / left, "val")?;
+    Ok([train, val, test])
+}
+
+/// What [`complete`] cuts by: every stratum in proportion, as [`cut`] does; `seed` and the part's name decide.
+pub fn stratified<T>(stratum: impl Fn(&T) -> u32, seed: u64) -> impl FnMut(Vec<T>, f64, &str) -> Result<[Vec<T>; 2]> {
+    move |samples, fraction, part| {
+        let strata: Vec<u32> = samples.iter().map(&stratum).collect();
+        let (_, taken) = cut(&strata, fraction, seed::derive(seed, part))?;
+        let (mut rest, mut part) = (Vec::with_capacity(samples.len() - taken.len()), Vec::with_capacity(taken.len()));
+        for (place, sample) in (0..).zip(samples) {
+            if taken.binary_search(&place).is_ok() { part.push(sample) } else { rest.push(sample) }
+        }
+        Ok([rest, part])
+    }
+}
+
 /// Cuts samples into three by their groups, none of which is in two parts: `[train, val, test]`, each ascending. Groups, in a seeded
 /// order, go to the test until it has its fraction of the samples, then to validation; at least one group is left to train.
 ///
@@ -42,23 +81,30 @@ pub fn grouped(groups: &[&str], [val, test]: [f64; 2], seed: u64) -> Result<[Vec
     if !(val > 0.0 && test > 0.0 && val + test < 1.0) {
         return Err(Error::Invalid(format!("split fractions of {val} and {test} leave nothing to learn from")));
     }
+    by_groups(groups, [1.0 - val - test, val, test], seed)
+}
+
+/// The same into so many parts, the first of which keeps what the others do not take, the last one first.
+///
+/// Refuses fewer groups than parts.
+pub fn by_groups<const N: usize>(groups: &[&str], parts: [f64; N], seed: u64) -> Result<[Vec<u32>; N]> {
     let mut members: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for (i, group) in groups.iter().enumerate() {
         members.entry(group).or_default().push(i as u32);
     }
-    if members.len() < 3 {
+    if members.len() < N {
         let n = members.len();
-        return Err(Error::Invalid(format!("{n} group(s) cannot be cut into three parts that share none")));
+        return Err(Error::Invalid(format!("{n} group(s) cannot be cut into {N} parts that share none")));
     }
     let members: Vec<Vec<u32>> = members.into_values().collect();
     let order = permutation(members.len(), seed);
-    let mut parts = [Vec::new(), Vec::new(), Vec::new()];
-    let wanted = [1.0 - val - test, val, test].map(|part| part * groups.len() as f64);
+    let wanted = parts.map(|part| part * groups.len() as f64);
+    let mut parts = [const { Vec::new() }; N];
     // Each at least one group, whatever its size.
-    let mut part = 2;
+    let mut part = N - 1;
     for (place, group) in order.into_iter().enumerate() {
         let left = members.len() - place;
-        let full = |k: usize, parts: &[Vec<u32>; 3]| parts[k].len() as f64 >= wanted[k] || left <= k;
+        let full = |k: usize, parts: &[Vec<u32>; N]| parts[k].len() as f64 >= wanted[k] || left <= k;
         while part > 0 && !parts[part].is_empty() && full(part, &parts) {
             part -= 1;
         }

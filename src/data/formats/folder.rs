@@ -1,17 +1,13 @@
 //! Class folders: `root/<class>/*.{png,jpg,jpeg}`, as torchvision's ImageFolder reads them, or `root/{train,val,test}/<class>/` of them.
 
-use super::image;
-use crate::{
-    Error, Result,
-    data::{Dataset, Images, Labels, Limits, Skipped, Split, Task, seed, split},
-};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    thread,
-};
+mod decode;
+
+use crate::data::{Dataset, Limits, Skipped, Task, seed, split};
+use crate::{Error, Result};
+use decode::decode_some;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// What to read and how.
 #[derive(Debug, Clone)]
@@ -38,11 +34,11 @@ pub struct Options {
     pub limits: Limits,
 }
 
-/// Image files with their labels, not decoded yet: splits are cut and limited on names, which costs nothing.
-#[derive(Debug, Default, Clone)]
-struct Listing {
-    files: Vec<PathBuf>,
-    labels: Vec<u32>,
+/// An image file with its label, not decoded yet: splits are cut and limited on names, which costs nothing.
+#[derive(Debug, Clone)]
+struct Listed {
+    file: PathBuf,
+    label: u32,
 }
 
 /// The names that the folders of the splits go by.
@@ -91,22 +87,21 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
         let message = format!("{} class folder(s); classification needs at least two", classes.len());
         return Err(Error::data(train_root, "", message));
     }
-    let mut train = list(&train_root, &classes, &mut skipped)?;
-    let seed = options.split_seed;
-    let left = if test_root.is_some() { 1.0 } else { 1.0 - options.test_fraction };
-    let own = [true, val_root.is_some(), test_root.is_some()];
-    let mut part =
-        |name, folder, fraction| own_or_cut(folder, (name, fraction, seed), &classes, &mut train, &mut skipped);
-    let test = part("test", test_root, options.test_fraction)?;
-    let val = part("val", val_root, options.val_fraction / left)?;
+    let train = list(&train_root, &classes, &mut skipped)?;
+    let mut part = |name, root: Option<PathBuf>| root.map(|root| own(&root, name, &classes, &mut skipped)).transpose();
+    let (test, val) = (part("test", test_root)?, part("val", val_root)?);
+    let parts = [Some(train), val, test];
+    let own = parts.each_ref().map(Option::is_some);
+    let by_class = split::stratified(|one: &Listed| one.label, options.split_seed);
+    let parts = split::complete(parts, [options.val_fraction, options.test_fraction], by_class)?;
     let limits = [options.limits.train, options.limits.val, options.limits.test];
     let mut splits = Vec::with_capacity(3);
-    let parts = [("train", train), ("val", val), ("test", test)].into_iter();
+    let parts = ["train", "val", "test"].into_iter().zip(&parts);
     for (((part, listing), limit), own) in parts.zip(limits).zip(own) {
         let seed = seed::derive(seed::derive(options.split_seed, "limit"), part);
         // Of a cut-off part, a class may be a single file; losing that is no reason to refuse the set.
         let required: &[String] = if own { &classes } else { &[] };
-        splits.push(decode_some(&listing, limit, seed, required, options, &mut skipped)?);
+        splits.push(decode_some(listing, limit, seed, required, options, &mut skipped)?);
     }
     let task = Task { flip: options.flip, ..Task::class(&options.task, classes) };
     let (test, val, train) = (splits.pop(), splits.pop(), splits.pop());
@@ -137,39 +132,21 @@ fn roots(root: &Path) -> Result<[Option<PathBuf>; 3]> {
     Ok([classes.then(|| root.to_path_buf()), None, None])
 }
 
-/// The split's own folder if there is one, else a part of train, which loses it.
-fn own_or_cut(
-    folder: Option<PathBuf>,
-    (part, fraction, seed): (&str, f64, u64),
-    classes: &[String],
-    train: &mut Listing,
-    skipped: &mut Vec<Skipped>,
-) -> Result<Listing> {
-    let Some(folder) = folder else {
-        let (rest, cut) = split::cut(&train.labels, fraction, seed::derive(seed, part))?;
-        let cut = train.gather(&cut);
-        *train = train.gather(&rest);
-        return Ok(cut);
-    };
-    let found = class_names(&folder, skipped)?;
+/// The images of a split that has a folder of its own, numbered by the classes of training.
+fn own(folder: &Path, part: &str, classes: &[String], skipped: &mut Vec<Skipped>) -> Result<Vec<Listed>> {
+    let found = class_names(folder, skipped)?;
     if let Some(stranger) = found.iter().find(|c| !classes.contains(c)) {
         let message = format!("train/ has no class of this name (it has {})", classes.join(", "));
         return Err(Error::data(folder.join(stranger), "", message));
     }
     if found.is_empty() {
-        return Err(Error::data(
-            folder,
-            "",
-            format!("no class folder in it; add some, or remove it to cut {part} from train"),
-        ));
+        let message = format!("no class folder in it; add some, or remove it to cut {part} from train");
+        return Err(Error::data(folder, "", message));
     }
-    let mut listing = Listing::default();
-    let own = list(&folder, &found, skipped)?;
-    // The labels of `list` count the folders found here; train's numbering is the one that holds.
-    for (file, label) in own.files.into_iter().zip(own.labels) {
-        let class = classes.iter().position(|c| *c == found[label as usize]).unwrap_or(0);
-        listing.files.push(file);
-        listing.labels.push(class as u32);
+    let mut listing = list(folder, &found, skipped)?;
+    // The labels of `list` count the folders found here.
+    for one in &mut listing {
+        one.label = classes.iter().position(|c| *c == found[one.label as usize]).unwrap_or(0) as u32;
     }
     Ok(listing)
 }
@@ -223,133 +200,26 @@ pub(super) fn by_name(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<B
     }
 }
 
-fn list(folder: &Path, classes: &[String], skipped: &mut Vec<Skipped>) -> Result<Listing> {
-    let mut listing = Listing::default();
+fn list(folder: &Path, classes: &[String], skipped: &mut Vec<Skipped>) -> Result<Vec<Listed>> {
+    let mut listing = Vec::new();
     for (label, class) in classes.iter().enumerate() {
         let class = folder.join(class);
-        let before = listing.files.len();
-        for path in entries(&class)? {
-            if path.is_dir() {
-                skipped.push(Skipped::left_out(path, "a folder inside a class folder is not read"));
-            } else if is_image(&path) {
-                listing.files.push(path);
-                listing.labels.push(label as u32);
+        let before = listing.len();
+        for file in entries(&class)? {
+            if file.is_dir() {
+                skipped.push(Skipped::left_out(file, "a folder inside a class folder is not read"));
+            } else if is_image(&file) {
+                listing.push(Listed { file, label: label as u32 });
             } else {
-                skipped.push(Skipped::left_out(path, "not named .png, .jpg or .jpeg"));
+                skipped.push(Skipped::left_out(file, "not named .png, .jpg or .jpeg"));
             }
         }
-        if listing.files.len() == before {
+        if listing.len() == before {
             let message = "no .png, .jpg or .jpeg file in this class folder; add images or remove the folder";
             return Err(Error::data(class, "", message));
         }
     }
     Ok(listing)
-}
-
-impl Listing {
-    fn gather(&self, indices: &[u32]) -> Listing {
-        let pick = |&i: &u32| (self.files[i as usize].clone(), self.labels[i as usize]);
-        let (files, labels) = indices.iter().map(pick).unzip();
-        Listing { files, labels }
-    }
-}
-
-/// Decodes so many of the files, or all of them. Where one cannot be read, another takes its place.
-fn decode_some(
-    listing: &Listing,
-    limit: Option<usize>,
-    seed: u64,
-    required: &[String],
-    options: &Options,
-    skipped: &mut Vec<Skipped>,
-) -> Result<Split> {
-    let Some(limit) = limit else { return decode_all(listing, required, options, skipped) };
-    let chosen = split::choose(&listing.labels, limit, seed);
-    let mut decoded = decode_all(&listing.gather(&chosen), required, options, skipped)?;
-    let mut left: Vec<u32> = (0..listing.files.len() as u32).filter(|i| chosen.binary_search(i).is_err()).collect();
-    for round in 1.. {
-        let lacking = limit.saturating_sub(decoded.len());
-        if lacking == 0 || left.is_empty() {
-            break;
-        }
-        let labels: Vec<u32> = left.iter().map(|i| listing.labels[*i as usize]).collect();
-        let places = split::choose(&labels, lacking, seed::derive_n(seed, round));
-        let more: Vec<u32> = places.iter().map(|place| left[*place as usize]).collect();
-        left.retain(|i| more.binary_search(i).is_err());
-        let more = decode_all(&listing.gather(&more), &[], options, skipped)?;
-        decoded.images.pixels.extend(more.images.pixels);
-        decoded.images.count += more.images.count;
-        decoded.files.extend(more.files);
-        for (labels, more) in decoded.labels.iter_mut().zip(more.labels) {
-            labels.extend(more)?;
-        }
-    }
-    Ok(decoded)
-}
-
-/// Decodes the files on all cores. Those that fail go to `skipped`, and the images behind them close up. Each class of
-/// `required` that has files must keep at least one.
-fn decode_all(listing: &Listing, required: &[String], options: &Options, skipped: &mut Vec<Skipped>) -> Result<Split> {
-    // Small enough to share out evenly, large enough that nobody waits at the lock.
-    const CHUNK: usize = 32;
-    let mut images = Images::black(listing.files.len(), options.size, options.channels)?;
-    let len = images.image_len();
-    if len == 0 {
-        return Err(Error::Invalid("data.size: both sides and the channels must be above 0".into()));
-    }
-    let mut reasons: Vec<Option<String>> = vec![None; listing.files.len()];
-    let jobs = images.pixels.chunks_mut(CHUNK * len).zip(listing.files.chunks(CHUNK)).zip(reasons.chunks_mut(CHUNK));
-    let jobs = Mutex::new(jobs);
-    let worker = || {
-        loop {
-            let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(((pixels, files), reasons)) = job else { break };
-            for ((out, path), reason) in pixels.chunks_exact_mut(len).zip(files).zip(reasons) {
-                match image::read(path, options.size, options.channels, options.max_pixels) {
-                    Ok(bytes) => out.copy_from_slice(&bytes),
-                    Err(Error::Data { message, .. }) => *reason = Some(message),
-                    Err(error) => *reason = Some(error.to_string()),
-                }
-            }
-        }
-    };
-    let helpers = thread::available_parallelism().map_or(1, |n| n.get()) - 1;
-    thread::scope(|scope| {
-        for _ in 0..helpers {
-            // A refused thread only makes it slower: this one works as well.
-            let _ = thread::Builder::new().spawn_scoped(scope, worker);
-        }
-        worker();
-    });
-    check_classes(listing, &reasons, required)?;
-    let (mut labels, mut files) = (Vec::with_capacity(listing.labels.len()), Vec::new());
-    for (i, reason) in reasons.into_iter().enumerate() {
-        match reason {
-            Some(reason) => skipped.push(Skipped::left_out(&listing.files[i], reason)),
-            None => {
-                images.pixels.copy_within(i * len..(i + 1) * len, labels.len() * len);
-                labels.push(listing.labels[i]);
-                files.push(listing.files[i].clone());
-            }
-        }
-    }
-    images.pixels.truncate(labels.len() * len);
-    images.count = labels.len();
-    Ok(Split { images, labels: vec![Labels::Class(labels)], files, originals: None })
-}
-
-/// A class of which nothing could be read would be learnt or measured as nothing, in silence.
-fn check_classes(listing: &Listing, reasons: &[Option<String>], classes: &[String]) -> Result<()> {
-    for (label, class) in classes.iter().enumerate() {
-        let of_class = || (0..reasons.len()).filter(|&i| listing.labels[i] as usize == label);
-        let (tried, failed) = (of_class().count(), of_class().filter(|&i| reasons[i].is_some()).count());
-        if let Some(first) = of_class().next().filter(|_| tried == failed) {
-            let reason = reasons[first].as_deref().unwrap_or_default();
-            let message = format!("none of the {tried} image(s) of class {class:?} could be read; this one: {reason}");
-            return Err(Error::data(&listing.files[first], "", message));
-        }
-    }
-    Ok(())
 }
 
 /// What lies in a folder, in byte order; nothing where it cannot be read, which reading its files will tell.

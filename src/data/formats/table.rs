@@ -5,9 +5,8 @@ use super::find::{ImageFinder, identity};
 use super::objects::in_parallel;
 use super::value::yes;
 use super::{image, text};
-use crate::data::{Dataset, Images, Labels, MISSING, Originals, Skipped, Split, Task, TaskKind, UNKNOWN, seed, split};
+use crate::data::{Dataset, Images, Labels, MISSING, Originals, Skipped, Split, Task, TaskKind, UNKNOWN, split};
 use crate::{Error, Result};
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -125,12 +124,8 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
         Some(_) => split::grouped(&groups, fractions, options.split_seed)?,
         None => {
             let strata = whole.strata();
-            let (rest, test) = split::cut(&strata, fractions[1], seed::derive(options.split_seed, "test"))?;
-            let own: Vec<u32> = rest.iter().map(|i| strata[*i as usize]).collect();
-            let part = fractions[0] / (1.0 - fractions[1]);
-            let (train, val) = split::cut(&own, part, seed::derive(options.split_seed, "val"))?;
-            let of = |places: Vec<u32>| places.into_iter().map(|p| rest[p as usize]).collect();
-            [of(train), of(val), test]
+            let by_class = split::stratified(|i: &u32| strata[*i as usize], options.split_seed);
+            split::complete([Some((0..kept.len() as u32).collect()), None, None], fractions, by_class)?
         }
     };
     let data = Dataset {
@@ -166,7 +161,7 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
         options.columns.iter().map(|(name, kind)| Ok((name, *kind, place(name)?))).collect::<Result<_>>()?;
     let mut rows = Vec::new();
     let (mut seen, mut missing) = (BTreeSet::new(), None);
-    let lines = Lines::new(&text);
+    let lines = text::Lines::new(&text);
     for record in reader.records() {
         let line = |position: Option<&csv::Position>| format!("line {}", lines.of(position));
         let read = match &record {
@@ -217,29 +212,6 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
     let by = format!("in {}", file.file_name().unwrap_or_default().display());
     skipped.extend(alone.map(|path| Skipped::not_named(path, &by)));
     Ok(rows)
-}
-
-/// Counts lines up to records, which come in the order of the text.
-struct Lines<'a> {
-    text: &'a [u8],
-    /// How far was counted, and the line there.
-    at: Cell<(usize, usize)>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
-        Lines { text: text.as_bytes(), at: Cell::new((0, 1)) }
-    }
-
-    /// The line at which a record begins, from 1 on, whether lines end in LF or CRLF; empty lines before it are not its own.
-    fn of(&self, position: Option<&csv::Position>) -> usize {
-        let start = position.map_or(0, |p| p.byte() as usize).min(self.text.len());
-        let start = start + self.text[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let (from, line) = if self.at.get().0 <= start { self.at.get() } else { (0, 1) };
-        let line = line + self.text[from..start].iter().filter(|b| **b == b'\n').count();
-        self.at.set((start, line));
-        line
-    }
 }
 
 /// What a value says of an attribute.

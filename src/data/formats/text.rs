@@ -1,6 +1,7 @@
 //! One opener for all files of text: byte-order marks, UTF-16, and the encoding that an XML file declares.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use std::cell::Cell;
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -53,6 +54,30 @@ fn unmarked(bytes: &[u8]) -> &'static Encoding {
     });
     // What could be read so far is not in UTF-16, whatever it says.
     declared.filter(|encoding| *encoding != UTF_16LE && *encoding != UTF_16BE).unwrap_or(UTF_8)
+}
+
+/// Counts lines up to the records of a table, which come in the order of the text.
+pub(crate) struct Lines<'a> {
+    text: &'a [u8],
+    /// How far was counted, and the line there.
+    at: Cell<(usize, usize)>,
+}
+
+impl<'a> Lines<'a> {
+    /// Of this text.
+    pub(crate) fn new(text: &'a str) -> Self {
+        Lines { text: text.as_bytes(), at: Cell::new((0, 1)) }
+    }
+
+    /// The line at which a record begins, from 1 on, whether lines end in LF or CRLF; empty lines before it are not its own.
+    pub(crate) fn of(&self, position: Option<&csv::Position>) -> usize {
+        let start = position.map_or(0, |p| p.byte() as usize).min(self.text.len());
+        let start = start + self.text[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let (from, line) = if self.at.get().0 <= start { self.at.get() } else { (0, 1) };
+        let line = line + self.text[from..start].iter().filter(|b| **b == b'\n').count();
+        self.at.set((start, line));
+        line
+    }
 }
 
 #[cfg(test)]

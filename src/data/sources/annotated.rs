@@ -195,7 +195,7 @@ pub(super) fn unused<'a>(
 }
 
 /// Classes, images and what was left out, of a source that does not say which image is for what.
-pub(super) type Found<'a> = (&'a [String], &'a [AnnotatedImage], Vec<Skipped>);
+pub(super) type Found<'a> = (&'a [String], Vec<AnnotatedImage>, Vec<Skipped>);
 
 /// Cut into three, limited, read.
 pub(super) fn one_set(
@@ -205,21 +205,8 @@ pub(super) fn one_set(
     limit: &Limits,
     options: &objects::Options,
 ) -> Result<Dataset> {
-    let parts = cut(images, fractions, run.split_seed)?;
+    let parts = complete([Some(images), None, None], fractions, run.split_seed)?;
     limited(run, (classes, skipped), parts, limit, options)
-}
-
-/// For training, validation and the test.
-pub(super) fn cut(images: &[AnnotatedImage], [val, test]: [f64; 2], seed: u64) -> Result<[Vec<AnnotatedImage>; 3]> {
-    let [rest, test_images] = cut_one(images, test, seed, "test")?;
-    let [train, val_images] = cut_one(&rest, val / (1.0 - test), seed, "val")?;
-    Ok([train, val_images, test_images])
-}
-
-/// The rest, and a part of the images, which have no class by which they could be spread evenly.
-pub(super) fn cut_one(all: &[AnnotatedImage], part: f64, seed: u64, name: &str) -> Result<[Vec<AnnotatedImage>; 2]> {
-    let (rest, cut) = split::cut(&vec![0; all.len()], part, seed::derive(seed, name))?;
-    Ok([pick(all, &rest), pick(all, &cut)])
 }
 
 /// The splits of a data set that has those of `parts` of its own: what is missing is cut from the training images.
@@ -228,7 +215,7 @@ pub(super) fn cut_one(all: &[AnnotatedImage], part: f64, seed: u64, name: &str) 
 /// [`Error::Data`] for an image that is in two of them; [`Error::Invalid`] where too few are left.
 pub(super) fn complete(
     parts: [Option<Vec<AnnotatedImage>>; 3],
-    [val, test]: [f64; 2],
+    fractions: [f64; 2],
     seed: u64,
 ) -> Result<[Vec<AnnotatedImage>; 3]> {
     let mut seen: BTreeMap<PathBuf, usize> = BTreeMap::new();
@@ -241,19 +228,8 @@ pub(super) fn complete(
             }
         }
     }
-    Ok(match parts {
-        [Some(train), Some(val), Some(test)] => [train, val, test],
-        [Some(train), None, None] => cut(&train, [val, test], seed)?,
-        [Some(train), Some(val), None] => {
-            let [train, test] = cut_one(&train, test, seed, "test")?;
-            [train, val, test]
-        }
-        [Some(train), None, Some(test)] => {
-            let [train, val] = cut_one(&train, val, seed, "val")?;
-            [train, val, test]
-        }
-        [None, ..] => return Err(Error::Invalid("a data set without training images".into())),
-    })
+    // Images with objects have no class by which they could be spread evenly.
+    split::complete(parts, fractions, split::stratified(|_| 0, seed))
 }
 
 /// So many of each at most, read: those that are drawn, then, where some of them cannot be read, the others in the order of another

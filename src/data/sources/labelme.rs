@@ -90,7 +90,7 @@ impl SourceOptions for Labelme {
         let mut skipped = found.skipped;
         skipped.extend(unused(Some(&images), &found.images, &skipped, &options));
         let fractions = [self.val_fraction, self.test_fraction];
-        one_set(run, (&found.classes, &found.images, skipped), fractions, &self.shared.limit, &options)
+        one_set(run, (&found.classes, found.images, skipped), fractions, &self.shared.limit, &options)
     }
 
     fn look(&self, files: &Files) -> Result<()> {
