@@ -13,7 +13,7 @@ use crate::data::{Dataset, seed};
 pub fn load(config: &Config) -> Result<Dataset> {
     let data = &config.data;
     let (name, root, split_seed, flip_invariant) = (&config.name, &data.root, data.split_seed, &data.flip_invariant);
-    let run = RunData { name, root, split_seed, flip_invariant };
+    let run = RunData { name, root, split_seed, flip_invariant, members: None };
     let mut dataset = data.source.load(&run)?;
     // The embedded digits do not know what the file says of mirroring, and nothing but the file says what a part of an image keeps.
     for task in &mut dataset.tasks {

@@ -16,6 +16,8 @@ mod labelme;
 mod layouts;
 #[cfg(feature = "train")]
 mod masks;
+#[cfg(feature = "train")]
+mod members;
 #[cfg(feature = "formats")]
 mod metrics;
 #[cfg(feature = "formats")]

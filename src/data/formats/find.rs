@@ -153,6 +153,13 @@ impl ImageFinder {
         ImageFinder { folder: folder.into(), beside: None, excluded: Vec::new(), index, told }
     }
 
+    /// These images alone, by their paths below `folder`.
+    pub(crate) fn among<'a>(folder: PathBuf, images: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut index = Index::default();
+        images.into_iter().for_each(|path| index.add(&folder, path.to_path_buf()));
+        ImageFinder { index: OnceCell::from(index), ..Self::new(folder) }
+    }
+
     /// The same of annotations in `file`: an image that does not lie in the folder may lie beside them.
     pub fn beside(self, file: &Path) -> Self {
         ImageFinder { beside: file.parent().map(Path::to_path_buf), ..self }

@@ -2,6 +2,7 @@
 
 mod decode;
 
+use super::members::Members;
 use crate::data::{Dataset, Limits, Skipped, Task, seed, split};
 use crate::{Error, Result};
 use decode::decode_some;
@@ -69,48 +70,102 @@ pub(crate) fn splits(root: &Path) -> Result<[Option<PathBuf>; 3]> {
 /// Hidden files (`.name`) are ignored. What is not a readable PNG or JPEG image is left out and named in
 /// [`Dataset::skipped`]; a class of which nothing could be read is an error, and so is an empty class folder.
 pub fn load(name: &str, options: &Options) -> Result<Dataset> {
+    load_tasks(name, std::slice::from_ref(options), None)
+}
+
+/// Reads several such folders, each a task of its own, into one data set whose images have labels for one of the tasks. Lists say which
+/// image of any of them belongs to which split.
+///
+/// # Errors
+/// As [`load`] and [`Dataset::union`]; those of [`Members`] that cannot be followed.
+pub fn load_tasks(name: &str, all: &[Options], members: Option<&Members>) -> Result<Dataset> {
+    let mut folders = all.iter().map(ClassFolders::list).collect::<Result<Vec<_>>>()?;
     let mut skipped = Vec::new();
-    let [train_root, val_root, test_root] = roots(&options.root)?;
-    let Some(train_root) = train_root else {
-        let message =
-            "no such folder; expected images at train/<class>/*.png or *.jpg below data.folder, or at <class>/*.png";
-        return Err(Error::data(options.root.join("train"), "", message));
-    };
-    if train_root != options.root {
-        let used = [Some(&train_root), val_root.as_ref(), test_root.as_ref()];
-        for path in entries(&options.root)?.into_iter().filter(|path| path.is_dir() && !used.contains(&Some(path))) {
-            skipped.push(Skipped::left_out(path, "a folder beside train/ of no split's name is not read"));
+    if let Some(members) = members {
+        let mut parts = [None, None, None];
+        for (number, folder) in folders.iter_mut().enumerate() {
+            for (part, own) in parts.iter_mut().zip(&mut folder.parts) {
+                let own = own.take().map(|own| own.into_iter().map(|one| (number, one)).collect::<Vec<_>>());
+                *part = match (part.take(), own) {
+                    (Some(a), Some(b)) => Some([a, b].concat()),
+                    (a, b) => a.or(b),
+                };
+            }
+        }
+        let divided = members.divide(parts, |(_, one)| &one.file, None, &mut skipped)?;
+        for (place, part) in divided.into_iter().enumerate() {
+            for (number, one) in part.into_iter().flatten() {
+                folders[number].parts[place].get_or_insert_default().push(one);
+            }
         }
     }
-    let classes = class_names(&train_root, &mut skipped)?;
-    if classes.len() < 2 {
-        let message = format!("{} class folder(s); classification needs at least two", classes.len());
-        return Err(Error::data(train_root, "", message));
-    }
-    let train = list(&train_root, &classes, &mut skipped)?;
-    let mut part = |name, root: Option<PathBuf>| root.map(|root| own(&root, name, &classes, &mut skipped)).transpose();
-    let (test, val) = (part("test", test_root)?, part("val", val_root)?);
-    let parts = [Some(train), val, test];
-    let own = parts.each_ref().map(Option::is_some);
-    let by_class = split::stratified(|one: &Listed| one.label, options.split_seed);
-    let parts = split::complete(parts, [options.val_fraction, options.test_fraction], by_class)?;
-    let limits = [options.limits.train, options.limits.val, options.limits.test];
-    let mut splits = Vec::with_capacity(3);
-    let parts = ["train", "val", "test"].into_iter().zip(&parts);
-    for (((part, listing), limit), own) in parts.zip(limits).zip(own) {
-        let seed = seed::derive(seed::derive(options.split_seed, "limit"), part);
-        // Of a cut-off part, a class may be a single file; losing that is no reason to refuse the set.
-        let required: &[String] = if own { &classes } else { &[] };
-        splits.push(decode_some(listing, limit, seed, required, options, &mut skipped)?);
-    }
-    let task = Task { flip: options.flip, ..Task::class(&options.task, classes) };
-    let (test, val, train) = (splits.pop(), splits.pop(), splits.pop());
-    let (Some(train), Some(val), Some(test)) = (train, val, test) else {
-        return Err(Error::Invalid("a split is missing".into()));
-    };
-    let data = Dataset { name: name.into(), tasks: vec![task], train, val, test, skipped };
-    data.check()?;
+    let mut sets = folders.into_iter().zip(all).map(|(folder, options)| folder.decode(name, options));
+    let first = sets.next().ok_or_else(|| Error::Invalid("a data set without class folders".into()))??;
+    let mut data = sets.try_fold(first, |all, next| all.union(next?))?;
+    data.skipped.extend(skipped);
     Ok(data)
+}
+
+/// The classes and images of a folder, none of which is decoded yet.
+struct ClassFolders {
+    classes: Vec<String>,
+    /// For training, validation and the test; `None` for what is to be cut from training.
+    parts: [Option<Vec<Listed>>; 3],
+    skipped: Vec<Skipped>,
+}
+
+impl ClassFolders {
+    fn list(options: &Options) -> Result<Self> {
+        let mut skipped = Vec::new();
+        let [train_root, val_root, test_root] = roots(&options.root)?;
+        let Some(train_root) = train_root else {
+            let message = "no such folder; expected images at train/<class>/*.png or *.jpg below data.folder, or at <class>/*.png";
+            return Err(Error::data(options.root.join("train"), "", message));
+        };
+        if train_root != options.root {
+            let used = [Some(&train_root), val_root.as_ref(), test_root.as_ref()];
+            for path in entries(&options.root)?.into_iter().filter(|path| path.is_dir() && !used.contains(&Some(path)))
+            {
+                skipped.push(Skipped::left_out(path, "a folder beside train/ of no split's name is not read"));
+            }
+        }
+        let classes = class_names(&train_root, &mut skipped)?;
+        if classes.len() < 2 {
+            let message = format!("{} class folder(s); classification needs at least two", classes.len());
+            return Err(Error::data(train_root, "", message));
+        }
+        let train = list(&train_root, &classes, &mut skipped)?;
+        let mut part =
+            |name, root: Option<PathBuf>| root.map(|root| own(&root, name, &classes, &mut skipped)).transpose();
+        let (test, val) = (part("test", test_root)?, part("val", val_root)?);
+        let parts = [Some(train), val, test];
+        Ok(ClassFolders { classes, parts, skipped })
+    }
+
+    /// Cuts what has no part of its own, limits and decodes.
+    fn decode(self, name: &str, options: &Options) -> Result<Dataset> {
+        let ClassFolders { classes, parts, mut skipped } = self;
+        let own = parts.each_ref().map(Option::is_some);
+        let by_class = split::stratified(|one: &Listed| one.label, options.split_seed);
+        let parts = split::complete(parts, [options.val_fraction, options.test_fraction], by_class)?;
+        let limits = [options.limits.train, options.limits.val, options.limits.test];
+        let mut splits = Vec::with_capacity(3);
+        let parts = ["train", "val", "test"].into_iter().zip(&parts);
+        for (((part, listing), limit), own) in parts.zip(limits).zip(own) {
+            let seed = seed::derive(seed::derive(options.split_seed, "limit"), part);
+            // Of a cut-off part, a class may be a single file; losing that is no reason to refuse the set.
+            let required: &[String] = if own { &classes } else { &[] };
+            splits.push(decode_some(listing, limit, seed, required, options, &mut skipped)?);
+        }
+        let task = Task { flip: options.flip, ..Task::class(&options.task, classes) };
+        let (test, val, train) = (splits.pop(), splits.pop(), splits.pop());
+        let (Some(train), Some(val), Some(test)) = (train, val, test) else {
+            return Err(Error::Invalid("a split is missing".into()));
+        };
+        let data = Dataset { name: name.into(), tasks: vec![task], train, val, test, skipped };
+        data.check()?;
+        Ok(data)
+    }
 }
 
 /// The folders of the class folders of each split; where no split has one, `root` itself is that of training.

@@ -13,6 +13,7 @@ mod json;
 pub mod labelme;
 mod mask_files;
 pub mod mask_pairs;
+pub mod members;
 pub mod names;
 pub mod objects;
 mod on_error;

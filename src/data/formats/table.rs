@@ -2,10 +2,11 @@
 
 use super::coco::OnError;
 use super::find::{ImageFinder, identity};
+use super::members::Members;
 use super::objects::in_parallel;
 use super::value::yes;
 use super::{image, text};
-use crate::data::{Dataset, Images, Labels, MISSING, Originals, Skipped, Split, Task, TaskKind, UNKNOWN, split};
+use crate::data::{Dataset, Images, Labels, MISSING, Originals, Skipped, Split, Task, TaskKind, UNKNOWN, seed, split};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -73,6 +74,8 @@ pub fn tasks(columns: &BTreeMap<String, Column>) -> Vec<(&str, TaskKind)> {
 struct Row {
     path: PathBuf,
     group: String,
+    /// The split that it belongs to, from training on.
+    part: usize,
     /// By column, as in the file; empty where nothing is known.
     values: BTreeMap<String, String>,
 }
@@ -84,8 +87,23 @@ struct Row {
 /// twice, an attribute that is neither yes nor no, a number that is none, or an image that cannot be decoded, unless `on_error` says to
 /// skip those; [`Error::Invalid`] for a data set that cannot be learnt from ([`Dataset::check`]).
 pub fn load(name: &str, options: &Options) -> Result<Dataset> {
+    load_members(name, options, None)
+}
+
+/// The same, where lists say which image belongs to which split.
+///
+/// # Errors
+/// As [`load`]; those of [`Members`] that cannot be followed; [`Error::Invalid`] for a group that they put into two splits.
+pub fn load_members(name: &str, options: &Options, members: Option<&Members>) -> Result<Dataset> {
     let mut skipped = Vec::new();
-    let mut rows = rows(options, &mut skipped)?;
+    let rows = rows(options, &mut skipped)?;
+    let parts = match members {
+        Some(members) => members.divide([Some(rows), None, None], |r| &r.path, Some(options.on_error), &mut skipped)?,
+        None => [Some(rows), None, None],
+    };
+    let own = parts.each_ref().map(Option::is_some);
+    let of = |(part, rows): (usize, Option<Vec<Row>>)| rows.into_iter().flatten().map(move |row| Row { part, ..row });
+    let mut rows: Vec<Row> = parts.into_iter().enumerate().flat_map(of).collect();
     let decode = |row: &Row| image::read_boxed(&row.path, options.size, options.channels, options.max_pixels);
     let decoded = in_parallel(&rows, decode);
     let mut pixels = Vec::with_capacity(rows.len());
@@ -118,16 +136,7 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
         files,
         originals: Some(originals),
     };
-    let groups: Vec<&str> = kept.iter().map(|r| r.group.as_str()).collect();
-    let fractions = [options.val_fraction, options.test_fraction];
-    let [train, val, test] = match options.group {
-        Some(_) => split::grouped(&groups, fractions, options.split_seed)?,
-        None => {
-            let strata = whole.strata();
-            let by_class = split::stratified(|i: &u32| strata[*i as usize], options.split_seed);
-            split::complete([Some((0..kept.len() as u32).collect()), None, None], fractions, by_class)?
-        }
-    };
+    let [train, val, test] = cut(options, &kept, own, &whole.strata())?;
     let data = Dataset {
         name: name.into(),
         tasks,
@@ -138,6 +147,39 @@ pub fn load(name: &str, options: &Options) -> Result<Dataset> {
     };
     data.check()?;
     Ok(data)
+}
+
+/// The rows of training, validation and the test, by number: `own` of them are those that say so, the others are cut from training.
+fn cut(options: &Options, rows: &[Row], own: [bool; 3], strata: &[u32]) -> Result<[Vec<u32>; 3]> {
+    let (fractions, seed) = ([options.val_fraction, options.test_fraction], options.split_seed);
+    let of = |part: usize| (0..).zip(rows).filter(|(_, row)| row.part == part).map(|(i, _)| i).collect::<Vec<u32>>();
+    let parts = [0, 1, 2].map(|part| own[part].then(|| of(part)));
+    if options.group.is_none() {
+        return split::complete(parts, fractions, split::stratified(|i: &u32| strata[*i as usize], seed));
+    }
+    let mut homes: BTreeMap<&str, &Row> = BTreeMap::new();
+    for row in rows {
+        let home = homes.entry(&row.group).or_insert(row);
+        if home.part != row.part {
+            let (group, a, b) = (&row.group, home.path.display(), row.path.display());
+            let message = format!(
+                "data.members: {a} and {b} are in lists of different splits and in one group, {group:?}; list them together, or remove \
+                 data.group"
+            );
+            return Err(Error::Invalid(message));
+        }
+    }
+    let group = |i: &u32| rows[*i as usize].group.as_str();
+    if let [Some(train), None, None] = &parts {
+        let groups: Vec<&str> = train.iter().map(group).collect();
+        let of = |places: Vec<u32>| places.into_iter().map(|place| train[place as usize]).collect();
+        return Ok(split::grouped(&groups, fractions, seed)?.map(of));
+    }
+    split::complete(parts, fractions, |train, fraction, part| {
+        let groups: Vec<&str> = train.iter().map(group).collect();
+        let parts = split::by_groups(&groups, [1.0 - fraction, fraction], seed::derive(seed, part))?;
+        Ok(parts.map(|places| places.into_iter().map(|place| train[place as usize]).collect()))
+    })
 }
 
 /// The rows whose images are there.
@@ -187,7 +229,7 @@ fn rows(options: &Options, skipped: &mut Vec<Skipped>) -> Result<Vec<Row>> {
             Ok((own, path, values, record)) => match path {
                 Ok(path) => {
                     let group = group.and_then(|at| record.get(at)).unwrap_or_default().to_string();
-                    rows.push(Row { path, group, values });
+                    rows.push(Row { path, group, part: 0, values });
                 }
                 Err(reason) => {
                     let reason = format!("image {own:?}: {reason}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::keys::{self, DepthOptions, Ignored, MasksOptions};
-use super::{RunData, Table};
+use super::{RunData, Table, members};
 use crate::data::formats::coco::OnError;
 use crate::data::formats::depth_map::DepthFiles;
 use crate::data::formats::find::identity;
@@ -28,6 +28,7 @@ pub(super) const KEYS: &[KeyText] = &[
     ),
     keys::ON_ERROR,
     DEPTH,
+    members::KEY,
     keys::LIMIT,
     EVALUATE_ON,
 ];
@@ -58,6 +59,7 @@ pub(super) const TABLES: &[Table] = &[
             ),
         ],
     ),
+    members::TABLE,
     ("limit", keys::LIMITS),
 ];
 /// The key of sources whose masks may lie in files of their own.
@@ -197,16 +199,33 @@ pub(super) fn unused<'a>(
 /// Classes, images and what was left out, of a source that does not say which image is for what.
 pub(super) type Found<'a> = (&'a [String], Vec<AnnotatedImage>, Vec<Skipped>);
 
-/// Cut into three, limited, read.
+/// Cut into three, or as lists say, limited, read.
 pub(super) fn one_set(
     run: &RunData,
-    (classes, images, skipped): Found,
+    (classes, images, mut skipped): Found,
     fractions: [f64; 2],
     limit: &Limits,
     options: &objects::Options,
 ) -> Result<Dataset> {
-    let parts = complete([Some(images), None, None], fractions, run.split_seed)?;
+    let parts = listed(run, [Some(images), None, None], options, &mut skipped)?;
+    let parts = complete(parts, fractions, run.split_seed)?;
     limited(run, (classes, skipped), parts, limit, options)
+}
+
+/// The splits of a data set that has those of `parts` of its own, as the lists of `[data.members]` say, where there are any.
+///
+/// # Errors
+/// Those of lists that cannot be followed ([`crate::data::formats::members::Members`]).
+pub(super) fn listed(
+    run: &RunData,
+    parts: [Option<Vec<AnnotatedImage>>; 3],
+    options: &objects::Options,
+    skipped: &mut Vec<Skipped>,
+) -> Result<[Option<Vec<AnnotatedImage>>; 3]> {
+    match &run.members {
+        Some(members) => members.divide(parts, |image| &image.path, Some(options.on_error), skipped),
+        None => Ok(parts),
+    }
 }
 
 /// The splits of a data set that has those of `parts` of its own: what is missing is cut from the training images.

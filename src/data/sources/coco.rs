@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::annotated::{self, ObjectOptions, complete, limited, unused};
+use super::annotated::{self, ObjectOptions, complete, limited, listed, unused};
 use super::{RunData, Source, SourceKind, SourceOptions, keys};
 use crate::data::Dataset;
 use crate::data::formats::coco::{self, Instances};
@@ -112,12 +112,12 @@ impl SourceOptions for Coco {
         };
         let [val, test] = [&self.val, &self.test].map(|file| file.as_ref().map(&mut held).transpose());
         let options = self.shared.options(run)?;
-        let parts = match (val?, test?) {
-            // These two may be the same images.
-            (Some(val), Some(test)) => [train, val, test],
-            (val, test) => {
+        let parts = match listed(run, [Some(train), val?, test?], &options, &mut skipped)? {
+            // Those of validation and test may be the same images.
+            [Some(train), Some(val), Some(test)] => [train, val, test],
+            parts => {
                 let fractions = [self.val_fraction, self.test_fraction].map(Option::unwrap_or_default);
-                complete([Some(train), val, test], fractions, run.split_seed)?
+                complete(parts, fractions, run.split_seed)?
             }
         };
         skipped.extend(unused(Some(&folder), parts.iter().flatten(), &skipped, &options));

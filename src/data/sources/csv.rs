@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{RunData, Source, SourceKind, SourceOptions, keys};
+use super::{RunData, Source, SourceKind, SourceOptions, keys, members};
 use crate::data::formats::coco::OnError;
 use crate::data::formats::table::{self, Column};
 use crate::data::{Dataset, TaskKind};
@@ -42,6 +42,7 @@ pub(super) static KIND: SourceKind = SourceKind {
         keys::MAX_PIXELS_KEY,
         keys::VAL_FRACTION,
         keys::TEST_FRACTION,
+        members::KEY,
         keys::ON_ERROR,
         KeyText::new(
             "columns",
@@ -50,7 +51,7 @@ pub(super) static KIND: SourceKind = SourceKind {
             "The columns to be learnt, and what each holds.",
         ),
     ]],
-    tables: &[],
+    tables: &[&[members::TABLE]],
     read,
 };
 
@@ -173,7 +174,7 @@ impl SourceOptions for Csv {
             split_seed: run.split_seed,
             on_error: self.on_error,
         };
-        table::load(run.name, &options)
+        table::load_members(run.name, &options, run.members.as_ref())
     }
 
     fn look(&self, files: &Files) -> Result<()> {

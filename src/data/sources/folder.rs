@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{RunData, Source, SourceKind, SourceOptions, keys};
+use super::{RunData, Source, SourceKind, SourceOptions, keys, members};
 use crate::Result;
 use crate::data::formats::folder;
 use crate::data::{Dataset, Limits, TaskKind};
@@ -37,9 +37,10 @@ pub(super) static KIND: SourceKind = SourceKind {
         keys::MAX_PIXELS_KEY,
         keys::VAL_FRACTION,
         keys::TEST_FRACTION,
+        members::KEY,
         keys::LIMIT,
     ]],
-    tables: &[&[("limit", keys::LIMITS)]],
+    tables: &[&[members::TABLE, ("limit", keys::LIMITS)]],
     read,
 };
 
@@ -121,9 +122,9 @@ impl SourceOptions for Folder {
             split_seed: run.split_seed,
             limits: self.limit,
         };
-        let first = folder::load(run.name, &options(&self.folder, &self.task))?;
-        let mut others = self.also.iter().map(|(task, path)| folder::load(run.name, &options(path, task)));
-        others.try_fold(first, |all, next| all.union(next?))
+        let folders = std::iter::once((&self.task, &self.folder)).chain(&self.also);
+        let folders: Vec<_> = folders.map(|(task, path)| options(path, task)).collect();
+        folder::load_tasks(run.name, &folders, run.members.as_ref())
     }
 
     fn look(&self, files: &Files) -> Result<()> {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::annotated::{self, ObjectOptions, complete, limited, unused};
+use super::annotated::{self, ObjectOptions, complete, limited, listed, unused};
 use super::keys::{self, Ignored, Names};
 use super::sets::{self, Sets};
-use super::{RunData, Source, SourceKind, SourceOptions};
+use super::{RunData, Source, SourceKind, SourceOptions, members};
 use crate::data::formats::find::identity;
 use crate::data::formats::folder;
 use crate::data::formats::mask_pairs::{MaskPairs, Paired};
@@ -75,6 +75,7 @@ pub(super) static KIND: SourceKind = SourceKind {
             ),
             keys::ON_ERROR,
             annotated::DEPTH,
+            members::KEY,
             keys::LIMIT,
             annotated::EVALUATE_ON,
         ],
@@ -288,6 +289,7 @@ impl SourceOptions for Masks {
         let files = objects::MaskFiles { folder, names, ignored, paired: Some(masks) };
         let options = objects::Options { masks: objects::Masks::Files(files), ..self.shared.options(run)? };
         skipped.extend(unused(None, parts.iter().flatten().flatten(), &skipped, &options));
+        let parts = listed(run, parts, &options, &mut skipped)?;
         let parts = complete(parts, [self.val_fraction, self.test_fraction], run.split_seed)?;
         limited(run, (&[], skipped), parts, &self.shared.limit, &options)
     }

@@ -10,6 +10,7 @@ mod idx;
 mod keys;
 mod labelme;
 mod masks;
+mod members;
 mod pair;
 mod panoptic;
 mod scenes;
@@ -24,10 +25,12 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::data::formats::coco::OnError;
+use crate::data::formats::members::Members;
 use crate::data::{Dataset, Limits, TaskKind};
 use crate::settings::{Choice, Files, KeyRow, KeyText, Section, either};
 use crate::{Error, Result};
 use annotated::ObjectOptions;
+use members::MemberLists;
 
 /// Every source, in the order in which they are listed to the user.
 static SOURCES: &[&SourceKind] = &[
@@ -122,6 +125,8 @@ pub(crate) struct RunData<'a> {
     pub split_seed: u64,
     /// The tasks whose label survives mirroring the image.
     pub flip_invariant: &'a [String],
+    /// Lists of the images of each split, which every source with images in files follows.
+    pub members: Option<Members>,
 }
 
 impl RunData<'_> {
@@ -138,11 +143,13 @@ pub struct Source {
     /// The options as the file would say them, all of them: what is written back, compared and shown.
     values: toml::Table,
     options: Arc<dyn SourceOptions>,
+    /// What decides its splits, where it has images in files.
+    members: Option<MemberLists>,
 }
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.name, self.options)
+        write!(f, "{} {:?} {:?}", self.name, self.options, self.members)
     }
 }
 
@@ -167,7 +174,7 @@ impl Source {
     fn new<O: SourceOptions + Serialize + 'static>(kind: &SourceKind, options: O) -> Result<Source> {
         let values = toml::Table::try_from(&options)
             .map_err(|e| Error::Invalid(format!("the options of {:?} cannot be written as TOML: {e}", kind.name)))?;
-        Ok(Source { name: kind.name, values, options: Arc::new(options) })
+        Ok(Source { name: kind.name, values, options: Arc::new(options), members: None })
     }
 
     /// Reads `[data]`: which source, and its options.
@@ -184,7 +191,19 @@ impl Source {
                 format!("has no meaning for source = {:?}; remove it, or set data.source = {owners}", kind.name);
             return Err(s.error(key, message));
         }
-        (kind.read)(s)
+        let source = (kind.read)(s)?;
+        match MemberLists::read(s)? {
+            Some(lists) => source.listed(kind, lists),
+            None => Ok(source),
+        }
+    }
+
+    /// The same, whose splits these lists decide.
+    fn listed(mut self, kind: &SourceKind, lists: MemberLists) -> Result<Self> {
+        let values = toml::Value::try_from(&lists)
+            .map_err(|e| Error::Invalid(format!("the lists of {:?} cannot be written as TOML: {e}", kind.name)))?;
+        self.values.insert(members::KEY.key.into(), values);
+        Ok(Source { members: Some(lists), ..self })
     }
 
     /// The keys of `[data]` that some source understands, each once.
@@ -263,12 +282,14 @@ impl Source {
 
     /// Refuses what it will not find.
     pub(crate) fn look(&self, files: &Files) -> Result<()> {
-        self.options.look(files)
+        self.options.look(files)?;
+        self.members.as_ref().map_or(Ok(()), |members| members.look(files))
     }
 
     /// Reads, splits and composes the images.
     pub(crate) fn load(&self, run: &RunData) -> Result<Dataset> {
-        self.options.load(run)
+        let members = self.members.as_ref().map(|members| members.below(run.root));
+        self.options.load(&RunData { members, ..*run })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::annotated::{self, ObjectOptions, complete, limited, unused};
+use super::annotated::{self, ObjectOptions, complete, limited, listed, unused};
 use super::keys::{self, BOXES};
 use super::sets::{self, Sets};
 use super::{RunData, Source, SourceKind, SourceOptions};
@@ -91,9 +91,9 @@ impl SourceOptions for Voc {
             }
         }
         let only: BTreeSet<String> = lists.iter().flatten().flatten().cloned().collect();
-        let listed = self.sets.is_some().then_some(&only);
+        let named = self.sets.is_some().then_some(&only);
         let found =
-            voc::read(&folder, &ImageFinder::new(&images), listed, self.classes.as_deref(), self.shared.on_error)?;
+            voc::read(&folder, &ImageFinder::new(&images), named, self.classes.as_deref(), self.shared.on_error)?;
         if found.classes.is_empty() {
             return Err(Error::data(&folder, "", "no object has a name; is it the right folder?"));
         }
@@ -112,6 +112,7 @@ impl SourceOptions for Voc {
             None => [Some(all), None, None],
             Some(_) => [0, 1, 2].map(|i| lists[i].as_ref().map(of)),
         };
+        let parts = listed(run, parts, &options, &mut skipped)?;
         let parts = complete(parts, [self.val_fraction, self.test_fraction], run.split_seed)?;
         limited(run, (&found.classes, skipped), parts, &self.shared.limit, &options)
     }

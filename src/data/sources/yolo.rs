@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::annotated::{self, ObjectOptions, complete, limited, unused};
+use super::annotated::{self, ObjectOptions, complete, limited, listed, unused};
 use super::keys::{self, BOXES, Names};
 use super::{RunData, Source, SourceKind, SourceOptions};
 use crate::data::formats::objects::TaskChoice;
@@ -143,6 +143,7 @@ impl SourceOptions for Yolo {
         }
         // Images are what the folders hold.
         skipped.extend(unused(None, parts.iter().flatten().flatten(), &skipped, &options));
+        let parts = listed(run, parts, &options, &mut skipped)?;
         let parts = complete(parts, [self.val_fraction, self.test_fraction], run.split_seed)?;
         limited(run, (&classes, skipped), parts, &self.shared.limit, &options)
     }

@@ -4,7 +4,7 @@ use super::{Given, Refusal, Run, Texts, unchanged};
 use crate::folders::{class, red_and_blue};
 use crate::idx::{gz, header, images, labels};
 use crate::support::idx_folder;
-use crate::{coco, masks, voc, yolo};
+use crate::{coco, masks, members, table, voc, yolo};
 use image::{GrayImage, Luma, RgbImage};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -316,6 +316,57 @@ fn annotations() -> Vec<Refusal> {
             masks::lists_with_a_stranger,
             &["data.sets={ train = \"train.txt\" }"],
             &["train.txt, line 4", "\"33\"", "no image of this name"],
+        ),
+        row(
+            "members: an image in two lists",
+            yolo::set,
+            |root| members::lists(root, ["", "images/3.png 4.png", "5 3"]),
+            &["data.members={ val = \"val.txt\", test = \"test.txt\" }"],
+            &["test.txt, line 2", "\"3\" is in the list of val too", "val.txt, line 1)"],
+        ),
+        row(
+            "members: an image that is not there",
+            table::set,
+            |root| members::lists(root, ["", "", "2.png 0023.png"]),
+            &["data.members={ test = \"test.txt\" }"],
+            &["test.txt, line 2", "\"0023.png\"", "the nearest is \"23.png\"", "on_error"],
+        ),
+        row(
+            "members: no image of a source that bears nothing",
+            |root| format!("[data]\nsource = \"folder\"\nroot = {root:?}\nfolder = \".\"\nsize = [8, 8]\n"),
+            |root| {
+                red_and_blue(root, "train", 4);
+                members::lists(root, ["", "", "train/red/00.png train/rde/01.JPG"]);
+            },
+            &["data.members={ test = \"test.txt\" }"],
+            &["test.txt, line 2", "correct or remove it"],
+        ),
+        row(
+            "members: an empty list",
+            masks::set,
+            |root| members::lists(root, ["#", "", ""]),
+            &["data.members={ train = \"train.txt\" }"],
+            &["train.txt", "names no image"],
+        ),
+        (
+            "members: a group in two splits",
+            Given::Data(Run(
+                table::set,
+                |root| members::lists(root, ["", "4.png 5.png 6.png", "7.png"]),
+                &["data.members={ val = \"val.txt\", test = \"test.txt\" }"],
+            )),
+            "Invalid",
+            &["6.png and ", "7.png are in lists of different splits and in one group, \"3\""],
+        ),
+        (
+            "members: nothing left to learn from",
+            Given::Data(Run(
+                coco::set,
+                |root| members::lists(root, ["", "", "wide tall empty"]),
+                &["data.members={ test = \"test.txt\" }"],
+            )),
+            "Invalid",
+            &["the data have for train", "data.members.train"],
         ),
         row(
             "yolo: more objects than can be learnt",

@@ -1,7 +1,7 @@
 //! Settings that mean nothing, alone or together, and arguments of the program.
 
 use super::{Given, Refusal, Run, Texts, unchanged};
-use crate::{coco, labelme, masks, table, voc, yolo};
+use crate::{coco, labelme, masks, members, table, voc, yolo};
 use std::path::Path;
 
 pub fn rows() -> Vec<Refusal> {
@@ -160,6 +160,39 @@ fn sources() -> Vec<Refusal> {
             masks::set,
             &["data.sets={ train = \"train.txt\" }"],
             &["data.sets.train", "there is no file"],
+        ),
+        row(
+            "members: of images without files",
+            defaults,
+            &["data.members={ test = \"test.txt\" }"],
+            &["data.members", "has no meaning for source = \"digits\"", "\"folder\"", "\"csv\""],
+        ),
+        row("members: no list", table::set, &["data.members={}"], &["data.members", "names no list"]),
+        row(
+            "members: a split misspelt",
+            table::set,
+            &["data.members={ tests = \"test.txt\" }"],
+            &["data.members.tests", "did you mean `test`"],
+        ),
+        (
+            "members: a list that is not there",
+            Given::Settings(Run(
+                masks::set,
+                |root| members::lists(root, ["0", "1", "2"]),
+                &["data.members={ test = \"tset.txt\" }"],
+            )),
+            "Config",
+            &["data.members.test", "there is no file", "did you mean `test.txt`"],
+        ),
+        (
+            "members: beside lists of sets",
+            Given::Settings(Run(
+                voc::set,
+                voc::lists,
+                &["data.sets={ train = \"train.txt\" }", "data.members={ val = \"val.txt\" }"],
+            )),
+            "Config",
+            &["data.members", "data.sets lists the images", "remove one"],
         ),
         row(
             "labelme: a folder that is not there",
