@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
-use crate::{coco, idx as idx_files, labelme, masks, table, voc, yolo};
+use crate::{coco, idx as idx_files, labelme, masks, members, table, voc, yolo};
 
 /// No input this small may take longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -212,13 +212,14 @@ fn all(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn sources_survive_whatever_is_in_one_of_their_files() {
     type Make = fn(&Path) -> String;
-    let makes: [(&str, Make); 6] = [
+    let makes: [(&str, Make); 7] = [
         ("coco", coco::set),
         ("voc", voc::set),
         ("yolo", yolo::set),
         ("labelme", labelme::set),
         ("csv", table::set),
         ("masks", masks::set),
+        ("members", members::set),
     ];
     let (mut rng, start) = (rng("sources"), Instant::now());
     let sets: Vec<_> = makes

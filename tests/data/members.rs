@@ -68,6 +68,20 @@ pub fn lists(root: &Path, lists: [&str; 3]) {
     }
 }
 
+/// Images and masks with a list in each form, and the settings of a run on them.
+pub fn set(root: &Path) -> String {
+    let settings = masks::set(root);
+    lists(root, ["# 0 1.png images/2.png 3 4 5", "", ""]);
+    fs::write(
+        root.join("val.csv"),
+        "path,split,seed\nimages/6.png,val,0\n\"images/7.png\",val,0\nimages/6.png,val,1\n",
+    )
+    .unwrap();
+    let test = r#"{"images": [{"path": "images/8.png", "split": "test"}, {"path": "9.png"}]}"#;
+    fs::write(root.join("test.json"), test).unwrap();
+    settings + "[data.members]\ntrain = \"train.txt\"\nval = \"val.csv\"\ntest = \"test.json\"\n"
+}
+
 const ALL: &str = "data.members={ train = \"train.txt\", val = \"val.txt\", test = \"test.txt\" }";
 
 #[test]
@@ -139,6 +153,14 @@ fn a_list_of_the_test_alone_leaves_the_rest_to_learn_from() {
         let overlap = names(&data.train, root).intersection(&names(&data.val, root)).count();
         assert_eq!(overlap, 0, "{name}");
     }
+}
+
+#[test]
+fn lists_of_all_forms_go_together() {
+    let folder = tempdir().unwrap();
+    let data = load(&set(folder.path()), folder.path(), &[]).unwrap();
+    assert_eq!(data.splits().map(|(_, split)| split.len()), [6, 2, 2]);
+    assert_eq!(data.skipped.len(), 2, "{:?}", data.skipped);
 }
 
 /// Groups stay together where lists leave something to be cut.
