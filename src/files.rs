@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,21 +14,90 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// # Errors
 /// [`Error::Io`] naming the file that was asked for and the step that failed.
 pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
-    let path = path.as_ref();
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))?;
-    let temporary = temporary_beside(path, folder)?;
-    let written = write_through(&temporary, path, bytes);
-    if written.is_err() {
-        // The first error is the one worth reporting; a leftover that cannot be removed harms nobody.
-        let _ = fs::remove_file(&temporary);
+    let mut file = AtomicFile::create(path)?;
+    file.put(bytes)?;
+    file.commit()
+}
+
+/// A file on its way, which [`AtomicFile::commit`] puts in the place of the old one: for what is written bit by bit. Dropped before, it
+/// leaves the old file as it was and nothing else.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    folder: PathBuf,
+    temporary: PathBuf,
+    /// `None` when it is done.
+    file: Option<BufWriter<File>>,
+}
+
+impl AtomicFile {
+    /// A file that will be at `path`. Missing folders above it are created.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming `path` or the folder.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let folder = folder.to_path_buf();
+        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", e))?;
+        let temporary = temporary_beside(&path, &folder)?;
+        let file = File::create(&temporary).map_err(|e| Error::io(&path, "create", e))?;
+        Ok(AtomicFile { path, folder, temporary, file: Some(BufWriter::new(file)) })
     }
-    written?;
-    sync_folder(folder);
-    Ok(())
+
+    /// Writes these bytes after those before.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the path.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|e| Error::io(&self.path, "write", e))
+    }
+
+    /// Flushes everything to the disk and gives the file its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the path; the old file is then as it was.
+    pub fn commit(mut self) -> Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let done = finish(file, &self.temporary, &self.path);
+        if done.is_err() {
+            remove(&self.temporary);
+        }
+        done?;
+        sync_folder(&self.folder);
+        Ok(())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), BufWriter::flush)
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            // Some systems remove no file that is open; what the buffer holds is for nobody.
+            drop(file.into_parts());
+            remove(&self.temporary);
+        }
+    }
+}
+
+/// The first error is the one worth reporting; a leftover that cannot be removed harms nobody.
+fn remove(temporary: &Path) {
+    let _ = fs::remove_file(temporary);
 }
 
 /// A name in `folder` that no other thread or process uses.
@@ -53,9 +122,8 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     numbers.is_some_and(|(process, count)| digits(process) && digits(count))
 }
 
-fn write_through(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(temporary).map_err(|e| Error::io(path, "create", e))?;
-    file.write_all(bytes).map_err(|e| Error::io(path, "write", e))?;
+fn finish(file: BufWriter<File>, temporary: &Path, path: &Path) -> Result<()> {
+    let file = file.into_inner().map_err(|e| Error::io(path, "write", e.into_error()))?;
     // Without this the rename may reach the disk before the bytes do.
     file.sync_all().map_err(|e| Error::io(path, "flush to the disk", e))?;
     drop(file);
@@ -104,15 +172,32 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_keeps_the_old_and_removes_the_temporary() {
-        // A full disk is imitated by the step that would meet it.
+    fn what_is_not_committed_keeps_the_old_and_removes_the_temporary() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.bin");
         write_atomic(&path, b"old").unwrap();
-        let missing = folder.path().join("gone/.state.bin.tmp");
-        assert!(write_through(&missing, &path, b"new").is_err());
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.put(&[7; 100_000]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert!(names(folder.path()).iter().any(|name| is_temporary(name)));
+        drop(file);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["state.bin"]);
+        let mut file = AtomicFile::create(&path).unwrap();
+        [b"new", b", l", b"ong"].iter().for_each(|part| file.put(*part).unwrap());
+        file.commit().unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"new, long".to_vec(), vec!["state.bin".into()]));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told() {
+        // Every write there fails as on a full disk.
+        let file = BufWriter::new(File::options().write(true).open("/dev/full").unwrap());
+        let mut file = file;
+        file.write_all(b"new").unwrap();
+        let error = finish(file, Path::new("/dev/full"), Path::new("state.bin")).unwrap_err();
+        assert!(matches!(&error, Error::Io { action: "write", .. }), "{error}");
     }
 
     #[test]
