@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use crate::Result;
 use crate::checkpoint::TaskCard;
 use crate::gpu::Gpu;
 use crate::kernels::fcos::Level;
 use crate::predict::options::PredictOptions;
 use crate::tasks::{Reading, TaskOutput, rules};
 use crate::tensor::Tensor;
+use crate::{Error, Result};
 
 /// One task's answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,7 +31,9 @@ impl TaskPrediction {
     ) -> Result<Self> {
         let (moments, counts) = (task.moments.unwrap_or((0.0, 1.0)), task.is_count());
         let reading = Reading { classes: &task.classes, moments, counts, size, levels, keep: options.keep() };
-        Ok(TaskPrediction { task: task.name.clone(), answer: rules(task.kind).decode(gpu, said, &reading)? })
+        let answer = rules(task.kind).decode(gpu, said, &reading)?.into_iter().next();
+        let answer = answer.ok_or_else(|| Error::Shape(format!("task {:?}: no answer to an image", task.name)))?;
+        Ok(TaskPrediction { task: task.name.clone(), answer })
     }
 
     /// The most probable class, where the task names one.

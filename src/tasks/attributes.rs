@@ -42,9 +42,9 @@ impl Rules for Attributes {
         Ok(Box::new(Answers(MultilabelTally::new(target.task.classes.len()))))
     }
 
-    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
-        let p = said.to_f32(gpu)?.iter().map(sigmoid).collect();
-        Ok(TaskOutput::Attributes { attributes: reading.named(p) })
+    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<Vec<TaskOutput>> {
+        let image = |z: &[f32]| TaskOutput::Attributes { attributes: reading.named(z.iter().map(sigmoid)) };
+        Ok(said.to_f32(gpu)?.chunks(said.columns().max(1)).map(image).collect())
     }
 }
 

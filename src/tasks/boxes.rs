@@ -50,10 +50,11 @@ impl Rules for Boxes {
         Ok(Box::new(Objects(DetectionTally::new(target.task.classes.len()))))
     }
 
-    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
+    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<Vec<TaskOutput>> {
         let found = |d: Found| DetectedObject { label: reading.classes[d.class].clone(), score: d.score, rect: d.rect };
         let all = detect(gpu, said, reading.levels, reading.size, &reading.keep)?;
-        Ok(TaskOutput::Boxes { objects: all.into_iter().flatten().map(found).collect() })
+        let image = |found_in: Vec<Found>| TaskOutput::Boxes { objects: found_in.into_iter().map(found).collect() };
+        Ok(all.into_iter().map(image).collect())
     }
 }
 

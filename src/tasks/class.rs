@@ -37,11 +37,13 @@ impl Rules for Class {
         Ok(Box::new(Classes { matrix: Matrix::new(gpu, target.task.classes.len())?, sure: Sure::new() }))
     }
 
-    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
-        let p = softmax::softmax(gpu, said, 1.0)?.to_f32(gpu)?;
-        let best = p.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
-        let label = reading.classes[best.0].clone();
-        Ok(TaskOutput::Class { label, probability: best.1, probabilities: reading.named(p) })
+    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<Vec<TaskOutput>> {
+        let image = |p: &[f32]| {
+            let best = p.iter().enumerate().fold((0, f32::MIN), |b, (i, p)| if *p > b.1 { (i, *p) } else { b });
+            let label = reading.classes[best.0].clone();
+            TaskOutput::Class { label, probability: best.1, probabilities: reading.named(p.iter().copied()) }
+        };
+        Ok(softmax::softmax(gpu, said, 1.0)?.to_f32(gpu)?.chunks(said.columns().max(1)).map(image).collect())
     }
 }
 

@@ -43,10 +43,11 @@ impl Rules for Depth {
         Ok(Box::new(Pixels(Numbers(RegressionTally::default()))))
     }
 
-    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
-        let (mean, std) = reading.moments;
-        let values = said.to_f32(gpu)?.into_iter().map(|z| z * std + mean).collect();
-        Ok(TaskOutput::Depth { size: reading.size, values })
+    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<Vec<TaskOutput>> {
+        let ((mean, std), size) = (reading.moments, reading.size);
+        let values = |z: &[f32]| z.iter().map(|z| z * std + mean).collect();
+        let image = |z: &[f32]| TaskOutput::Depth { size, values: values(z) };
+        Ok(said.to_f32(gpu)?.chunks_exact((size[0] * size[1]).max(1)).map(image).collect())
     }
 }
 

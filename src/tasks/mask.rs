@@ -42,9 +42,11 @@ impl Rules for Mask {
         Ok(Box::new(Pixels(Matrix::new(gpu, target.task.classes.len())?)))
     }
 
-    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
-        let classes = confusion::argmax(gpu, said)?.to_u32(gpu)?.into_iter().map(|c| c as u8).collect();
-        Ok(TaskOutput::Mask { size: reading.size, names: reading.classes.to_vec(), classes })
+    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<Vec<TaskOutput>> {
+        let all: Vec<u8> = confusion::argmax(gpu, said)?.to_u32(gpu)?.into_iter().map(|c| c as u8).collect();
+        let (size, names) = (reading.size, || reading.classes.to_vec());
+        let image = |classes: &[u8]| TaskOutput::Mask { size, names: names(), classes: classes.to_vec() };
+        Ok(all.chunks_exact((size[0] * size[1]).max(1)).map(image).collect())
     }
 }
 

@@ -59,12 +59,12 @@ pub(crate) trait Rules: Sync {
     /// Nothing seen yet of a task.
     fn tally(&self, gpu: &Gpu, target: &TaskTarget) -> Result<Box<dyn Tally>>;
 
-    /// What a head's output for one image says.
+    /// What a head's output says of each image of a batch.
     #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "read by stored networks alone"))]
-    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput>;
+    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<Vec<TaskOutput>>;
 }
 
-/// What it takes to read a head's output for one image.
+/// What it takes to read a head's output.
 pub(crate) struct Reading<'a> {
     /// The names of the classes or attributes.
     pub classes: &'a [String],
@@ -82,7 +82,7 @@ pub(crate) struct Reading<'a> {
 
 impl Reading<'_> {
     /// Every class or attribute with its value.
-    fn named(&self, values: Vec<f32>) -> Vec<(String, f32)> {
+    fn named(&self, values: impl Iterator<Item = f32>) -> Vec<(String, f32)> {
         self.classes.iter().cloned().zip(values).collect()
     }
 }

@@ -51,9 +51,9 @@ impl Rules for Number {
         Ok(Box::new(Numbers(RegressionTally::default())))
     }
 
-    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<TaskOutput> {
-        let z = said.to_f32(gpu)?.first().copied().unwrap_or(0.0);
-        Ok(TaskOutput::Number { value: meant(z, reading.moments, reading.counts) })
+    fn decode(&self, gpu: &Gpu, said: &Tensor, reading: &Reading) -> Result<Vec<TaskOutput>> {
+        let image = |z: f32| TaskOutput::Number { value: meant(z, reading.moments, reading.counts) };
+        Ok(said.to_f32(gpu)?.into_iter().map(image).collect())
     }
 }
 
