@@ -58,7 +58,12 @@ that are added to the file later are trained alone.")]
     #[command(after_help = "\
 Examples:
   limbeck eval runs/digits
-  limbeck eval runs/digits --split val --model teacher/first --json")]
+  limbeck eval runs/digits --split val --model teacher/first --json
+  limbeck eval runs/photos --save test.csv
+
+--save writes every image with its labels and the network's answers: FILE.csv has a row for each image, FILE.json has
+everything, FILE.coco.json the boxes for pycocotools, with their truth in FILE.coco.gt.json. Images are called as lists
+in [data.members] take them, which may be these files.")]
     Eval(Eval),
     /// Put a run's student to use on images: a class and its probability, boxes, a mask, a number, as each task asks
     #[command(after_help = "\
@@ -154,6 +159,12 @@ pub struct Eval {
     /// distilled, joint, single/TASK or teacher/TASK
     #[arg(long, default_value = "distilled")]
     pub model: String,
+    /// Only the network of this seed [default: those of all seeds]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Write every image with labels and answers to FILE.csv, FILE.json or FILE.coco.json
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
     /// Also print each class by itself, and of boxes the scores by size; JSON has them in any case
     #[arg(long)]
     pub classes: bool,

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod commands;
 mod eta;
+mod eval;
 mod keys;
 mod predict;
 mod progress;

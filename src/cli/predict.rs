@@ -5,6 +5,7 @@ mod outputs;
 
 use super::args::Predict;
 use super::complain;
+pub use answers::output_json;
 use answers::{Answers, in_words, json_of};
 use limbeck::checkpoint::ModelCard;
 use limbeck::data::TaskKind;

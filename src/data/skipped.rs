@@ -12,7 +12,7 @@ pub enum Fate {
     LeftOut,
     /// It is used, but something is not known of it: an image without a mask.
     Incomplete,
-    /// An image of the folder that no table or annotation names. It is not used, and nobody may have meant it to be.
+    /// An image that no table, annotation or list names. It is not used, and nobody may have meant it to be.
     NotNamed,
 }
 

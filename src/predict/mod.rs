@@ -19,13 +19,19 @@
 //! ```
 
 mod answer;
+mod answered;
+mod evaluate;
 mod images;
 mod options;
 mod predictor;
+mod stored;
 
 pub use answer::TaskPrediction;
+pub use answered::{AnsweredImage, AnsweredTask, EachImage, LabelledObject, TaskLabel};
+pub use evaluate::{Evaluation, evaluate, evaluate_images};
 pub use images::ImageList;
 pub use options::PredictOptions;
-pub use predictor::{Evaluation, Prediction, Predictor, evaluate, predict};
+pub use predictor::{Prediction, Predictor, predict};
+pub use stored::seeds;
 
 pub use crate::tasks::{DetectedObject, TaskOutput};

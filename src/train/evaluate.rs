@@ -6,6 +6,7 @@ use crate::Result;
 use crate::data::loader::{Batch, Loader};
 use crate::data::{EvaluateOn, Split};
 use crate::gpu::Gpu;
+use crate::kernels::fcos::Level;
 use crate::loss::{LossLog, LossRecorder};
 use crate::metrics::TaskResult;
 use crate::nn::{Frozen, Network};
@@ -54,6 +55,9 @@ impl<'a> ValidationLoss<'a> {
     }
 }
 
+/// Is told of each batch of a split what the heads of a network say, and the levels of its detectors.
+pub(crate) type Watch<'a> = &'a mut dyn FnMut(&Batch, &[Tensor], &[Level]) -> Result<()>;
+
 impl Inputs {
     /// What `network` achieves on the test split at the task of each of its heads, looking at `batch` images at a time.
     ///
@@ -82,7 +86,21 @@ impl Inputs {
         tasks: &[usize],
         batch: usize,
     ) -> Result<Vec<TaskResult>> {
-        Ok(self.look_through(gpu, network, split, tasks, batch, None)?.0)
+        Ok(self.look_through(gpu, network, split, tasks, batch, None, None)?.0)
+    }
+
+    /// [`Inputs::evaluate`], while `watch` is told of each batch.
+    #[cfg(feature = "train")]
+    pub(crate) fn evaluate_watched(
+        &self,
+        gpu: &Gpu,
+        network: &Frozen,
+        split: &Arc<Split>,
+        tasks: &[usize],
+        batch: usize,
+        watch: Watch,
+    ) -> Result<Vec<TaskResult>> {
+        Ok(self.look_through(gpu, network, split, tasks, batch, None, Some(watch))?.0)
     }
 
     /// [`Inputs::evaluate`], and the loss on the labels with the tasks' weights of `loss_terms`, whose tasks are `tasks`.
@@ -96,7 +114,7 @@ impl Inputs {
         loss_terms: &LossTerms,
     ) -> Result<(Vec<TaskResult>, f64)> {
         let loss = ValidationLoss::new(gpu, loss_terms, Loader::eval_steps(split.len(), batch))?;
-        let (results, loss) = self.look_through(gpu, network, split, tasks, batch, Some(loss))?;
+        let (results, loss) = self.look_through(gpu, network, split, tasks, batch, Some(loss), None)?;
         Ok((results, loss.unwrap_or(f64::INFINITY)))
     }
 
@@ -108,6 +126,7 @@ impl Inputs {
         tasks: &[usize],
         batch: usize,
         mut loss: Option<ValidationLoss>,
+        mut watch: Option<Watch>,
     ) -> Result<(Vec<TaskResult>, Option<f64>)> {
         let targets: Vec<&TaskTarget> = tasks.iter().map(|t| &self.targets[*t]).collect();
         let mut tallies = targets.iter().map(|t| t.rules().tally(gpu, t)).collect::<Result<Vec<_>>>()?;
@@ -137,6 +156,9 @@ impl Inputs {
                         originals: originals.map(|o| (o, o.labels[tasks[k]].as_ref())),
                     },
                 )?;
+            }
+            if let Some(watch) = &mut watch {
+                watch(&batch, &outputs.logits, &levels)?;
             }
             if let Some(loss) = &mut loss {
                 let known = |task: &usize| (0..batch.valid).filter(|i| batch.labels[*task].has(*i, h * w)).count();

@@ -22,7 +22,7 @@ use tempfile::{TempDir, tempdir};
 type Drawn = ([u32; 2], [u32; 4]);
 
 /// Images of odd proportions, each a light rectangle on dark ground, wide ones and tall ones.
-fn drawn(split: u32) -> Vec<Drawn> {
+pub fn drawn(split: u32) -> Vec<Drawn> {
     let one = |i: u32| {
         let size = if i.is_multiple_of(2) { [21 + i, 75 - i] } else { [70 + i, 33 - i] };
         let (w, h) = (size[1] / 3 + i % 5, size[0] / 3 + (i + split) % 4);
@@ -32,7 +32,7 @@ fn drawn(split: u32) -> Vec<Drawn> {
 }
 
 /// A folder of three splits in COCO's form. The last test image has no object.
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     let folder = tempdir().unwrap();
     for (number, name) in ["train", "val", "test"].into_iter().enumerate() {
         let (mut images, mut annotations) = (String::new(), String::new());
@@ -64,15 +64,19 @@ fn folder() -> TempDir {
     folder
 }
 
-fn run(folder: &Path, out: &str, tasks: &str, sets: &[&str]) -> (Summary, std::path::PathBuf) {
-    let text = format!(
+/// The settings of a run on it.
+pub fn settings(folder: &Path, tasks: &str) -> String {
+    format!(
         "name = \"bars\"\nseeds = [0]\n[data]\nsource = \"coco\"\nroot = {folder:?}\nimages = \".\"\ntrain = \"train.json\"\n\
          val = \"val.json\"\ntest = \"test.json\"\nsize = [32, 32]\ntasks = {tasks}\n[augment]\nshift = 0\n\
          [train]\nepochs = 40\nbatch = 8\nlr = 0.02\n[teacher]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 8\n\
          [student]\narch = \"resnet8\"\nwidth = 0.25\ndecoder = 8\ntrain = {{ epochs = 2 }}\n"
-    );
+    )
+}
+
+fn run(folder: &Path, out: &str, tasks: &str, sets: &[&str]) -> (Summary, std::path::PathBuf) {
     let file = folder.join("bars.toml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, settings(folder, tasks)).unwrap();
     let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
     let (config, out) = (Config::load(&file, &sets).unwrap(), folder.join(out));
     let gpu = Gpu::open().unwrap();

@@ -27,6 +27,8 @@ mod methods;
 mod one_task;
 #[cfg(feature = "cli")]
 mod predict;
+#[cfg(feature = "cli")]
+mod saved;
 #[cfg(all(unix, feature = "cli"))]
 mod signals;
 #[cfg(feature = "train")]

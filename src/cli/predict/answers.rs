@@ -52,39 +52,42 @@ pub fn in_words(image: &Path, tasks: &[TaskPrediction], least: Option<f32>) -> S
     format!("{}: {}", image.display(), answers.join("; "))
 }
 
-/// The answers to one image; `files` are those of masks and depths, by task. A mask without a file is the run lengths of its classes in
-/// COCO's form, column by column.
+/// The answers to one image; `files` are those of masks and depths, by task.
 pub fn json_of(image: &Path, tasks: &[TaskPrediction], files: &BTreeMap<String, PathBuf>) -> Result<Value> {
-    let named = |all: &[(String, f32)]| Value::Object(all.iter().map(|(n, p)| (n.clone(), json!(p))).collect());
-    let task = |t: &TaskPrediction| -> Result<Value> {
-        let mut value = match &t.answer {
-            TaskOutput::Class { label, probability, probabilities } => {
-                json!({"label": label, "probability": probability, "probabilities": named(probabilities)})
-            }
-            TaskOutput::Attributes { attributes } => json!({"attributes": named(attributes)}),
-            TaskOutput::Mask { size, names, .. } => json!({"size": size, "names": names}),
-            TaskOutput::Depth { size, values } => {
-                let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
-                let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                json!({"size": size, "lowest": lowest, "highest": highest})
-            }
-            other @ (TaskOutput::Number { .. } | TaskOutput::Boxes { .. }) => json!(other),
-        };
-        match (files.get(&t.task), &t.answer) {
-            (Some(path), _) => value["file"] = json!(path.to_string_lossy()),
-            (None, TaskOutput::Mask { size, names, classes }) => {
-                let run = |(class, counts): (u8, Vec<usize>)| {
-                    let label = names.get(usize::from(class));
-                    json!({"class": class, "label": label, "size": size, "counts": counts})
-                };
-                value["runs"] = class_runs(classes, *size)?.into_iter().map(run).collect();
-            }
-            _ => {}
-        }
-        Ok(value)
-    };
-    let tasks: Map<String, Value> = tasks.iter().map(|t| Ok((t.task.clone(), task(t)?))).collect::<Result<_>>()?;
+    let task =
+        |t: &TaskPrediction| Ok((t.task.clone(), output_json(&t.answer, files.get(&t.task).map(PathBuf::as_path))?));
+    let tasks: Map<String, Value> = tasks.iter().map(task).collect::<Result<_>>()?;
     Ok(json!({"image": image.to_string_lossy(), "tasks": tasks}))
+}
+
+/// The answer to one task. A mask without a file is the run lengths of its classes in COCO's form, column by column.
+pub fn output_json(answer: &TaskOutput, file: Option<&Path>) -> Result<Value> {
+    let named = |all: &[(String, f32)]| Value::Object(all.iter().map(|(n, p)| (n.clone(), json!(p))).collect());
+    let mut value = match answer {
+        TaskOutput::Class { label, probability, probabilities } => {
+            json!({"label": label, "probability": probability, "probabilities": named(probabilities)})
+        }
+        TaskOutput::Attributes { attributes } => json!({"attributes": named(attributes)}),
+        TaskOutput::Mask { size, names, .. } => json!({"size": size, "names": names}),
+        TaskOutput::Depth { size, values } => {
+            let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            json!({"size": size, "lowest": lowest, "highest": highest})
+        }
+        other @ (TaskOutput::Number { .. } | TaskOutput::Boxes { .. }) => json!(other),
+    };
+    match (file, answer) {
+        (Some(path), _) => value["file"] = json!(path.to_string_lossy()),
+        (None, TaskOutput::Mask { size, names, classes }) => {
+            let run = |(class, counts): (u8, Vec<usize>)| {
+                let label = names.get(usize::from(class));
+                json!({"class": class, "label": label, "size": size, "counts": counts})
+            };
+            value["runs"] = class_runs(classes, *size)?.into_iter().map(run).collect();
+        }
+        _ => {}
+    }
+    Ok(value)
 }
 
 #[cfg(test)]

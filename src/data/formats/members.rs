@@ -283,6 +283,7 @@ struct Saved {
 
 #[derive(Deserialize)]
 struct SavedImage {
+    #[serde(alias = "file_name")]
     path: Option<String>,
     split: Option<String>,
 }
