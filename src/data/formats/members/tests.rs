@@ -49,7 +49,7 @@ fn names_are_found_however_they_are_written() {
         "d/e.png",
         "data\\d\\e.png",
         "e",
-        "e.jpg",
+        "d/e.jpg",
         "elsewhere/data/d/e.png",
         "./d/e.png",
         "  d/e.png\r",
