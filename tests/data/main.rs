@@ -22,6 +22,9 @@ mod members;
 mod metrics;
 #[cfg(feature = "formats")]
 mod pictures;
+#[cfg(feature = "cli")]
+#[path = "../support/program.rs"]
+mod program;
 #[cfg(feature = "train")]
 mod real_data;
 #[cfg(feature = "train")]

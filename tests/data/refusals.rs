@@ -112,7 +112,7 @@ impl Given {
 /// The program's answer; its kind is the exit code.
 #[cfg(feature = "cli")]
 fn program(folder: &Path, arguments: &[&str]) -> Answer {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_limbeck"));
+    let mut command = crate::program::limbeck();
     command.current_dir(folder).env("LIMBECK_CACHE_DIR", folder.join("cache"));
     let output = command.args(arguments).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -4,10 +4,10 @@ use limbeck::bench::schema::{SCHEMA, Unit, Verdict};
 use limbeck::bench::{Report, probe};
 use limbeck::gpu::{Gpu, Options, parse};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn bench(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limbeck"));
+    let mut command = crate::program::limbeck();
     command.current_dir(folder).env("LIMBECK_CACHE_DIR", folder.join("cache"));
     command.env_remove("LIMBECK_CHECKED").env_remove("LIMBECK_POISON").env_remove("LIMBECK_TUNED");
     command.env_remove("LIMBECK_MATRICES");

@@ -19,6 +19,9 @@ mod kernels;
 mod launches;
 mod learners;
 mod networks;
+#[cfg(all(feature = "bench", feature = "cli"))]
+#[path = "../support/program.rs"]
+mod program;
 #[cfg(feature = "formats")]
 mod reference;
 #[cfg(feature = "train")]

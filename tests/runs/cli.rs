@@ -1,10 +1,10 @@
 //! The program as a user meets it: exit codes, and what is said where. None of this needs a GPU.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn limbeck(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_limbeck")).current_dir(folder).args(args).output().unwrap()
+    crate::program::limbeck().current_dir(folder).args(args).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {

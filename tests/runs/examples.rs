@@ -2,13 +2,14 @@
 //!
 //! `cargo test` builds them beside the tests; `cargo test --test runs` does not: `cargo build --examples` first, as `./x test` does.
 
+use crate::program::command;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Instant;
 
 /// `target/release/examples/NAME`, seen from `target/release/deps/runs-0123`.
 fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
+    let test = PathBuf::from(std::env::args_os().next().unwrap());
     let profile = test.parent().and_then(Path::parent).unwrap();
     let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(format!("{name}.rs"));
@@ -25,7 +26,7 @@ fn program(name: &str) -> PathBuf {
 /// What the example prints; fails unless it succeeds.
 fn run(name: &str, arguments: &[&Path]) -> String {
     let start = Instant::now();
-    let Output { status, stdout, stderr } = Command::new(program(name)).args(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = command(program(name)).args(arguments).output().unwrap();
     let (text, errors) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{name}: {status}\n{text}\n{errors}");
     eprintln!("{name}: {:.1} s\n{text}", start.elapsed().as_secs_f64());

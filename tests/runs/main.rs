@@ -27,6 +27,8 @@ mod methods;
 mod one_task;
 #[cfg(feature = "cli")]
 mod predict;
+#[path = "../support/program.rs"]
+mod program;
 #[cfg(feature = "cli")]
 mod saved;
 #[cfg(all(unix, feature = "cli"))]

@@ -36,7 +36,7 @@ fn set() -> TempDir {
 }
 
 fn predict(folder: &TempDir, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limbeck"));
+    let mut command = crate::program::limbeck();
     command.current_dir(folder.path()).args(["predict", "run", "--model", "joint"]).args(args).output().unwrap()
 }
 

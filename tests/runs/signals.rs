@@ -28,7 +28,7 @@ methods = ["kd", "normalised"]
 "#;
 
 pub fn start(config: &Path, out: &Path) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limbeck"));
+    let mut command = crate::program::limbeck();
     command.arg("run").arg(config).arg("--out").arg(out);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
