@@ -1,6 +1,6 @@
 // Batch normalisation over rows x channels, [M, C] with M = N·H·W, fused with residual addition and ReLU.
 //
-//   y = relu( γ · (x − μ) / √(σ² + ε) + β + residual )
+//   y = relu1( γ · (x − μ) / √(σ² + ε) + β + residual )
 //
 // partial_stats  one invocation: VEC channels × one chunk of rows → its mean and sum of squared deviations
 //                batch_norm/finish combines the chunks: stats = [μ, 1/√(σ²+ε)], and the running values
@@ -17,6 +17,7 @@
 
 #import shared/index
 #import shared/quad
+#import shared/relu
 
 #define VEC 4
 #define ROWS 8
@@ -37,6 +38,10 @@ fn load(l: L) -> V {
 fn store(v: V) -> L {
     return quad(v);
 }
+
+fn relu_of(v: V) -> V {
+    return relu4(v);
+}
 #else
 alias V = f32;
 alias L = f32;
@@ -47,6 +52,10 @@ fn load(l: L) -> V {
 
 fn store(v: V) -> L {
     return v;
+}
+
+fn relu_of(v: V) -> V {
+    return relu1(v);
 }
 #endif
 
@@ -136,7 +145,7 @@ fn normalise(
         v += load(residual[i]);
 #endif
 #if RELU
-        v = max(v, V(0.0));
+        v = relu_of(v);
 #endif
         y[i] = store(v);
     }

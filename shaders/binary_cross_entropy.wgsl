@@ -9,6 +9,7 @@
 // Memory: reads z and targets once, writes dz once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 
 struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, weight: f32 }
 
@@ -45,8 +46,10 @@ fn binary_cross_entropy(
     let at = row.index * p.columns;
     let scale = p.weight / max(count_of_present(lane), 1.0);
     var loss = 0.0;
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let v = z[at + j];
+        most = max(most, magnitude(v));
         let t = targets[at + j];
         let wanted = t >= 0.0;
         let e = exp(-abs(v));
@@ -73,7 +76,7 @@ fn binary_cross_entropy(
         }
 #endif
     }
-    loss = row_sum(loss, lane);
+    loss = row_sum(told(loss, most), lane);
     if row.writes {
         row_loss[row.index] = scale * loss;
     }

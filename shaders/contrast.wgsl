@@ -8,6 +8,7 @@
 // −1 for none; row_loss [rows] receives weight · the row's share. Memory: the scores are read once and written once, the classes twice.
 
 #import shared/rows
+#import shared/finite
 #import shared/logistic
 
 struct Params { rows: u32, columns: u32, depth: u32, accumulate: u32, weight: f32, per_tau: f32, log_z: f32 }
@@ -48,9 +49,11 @@ fn contrast(
     let unit = select(0.0, p.weight / f32(p.rows), fold.y > 0.0);
     let positive = fold.x * p.per_tau - offset;
     var loss = 0.0;
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let v = scores[at + j] * p.per_tau - offset;
         let other = classes[j] != label;
+        most = max(most, magnitude(v));
         loss += select(0.0, softplus(vec2<f32>(v)).x, other);
 #if GRAD
         if row.live {
@@ -58,9 +61,9 @@ fn contrast(
         }
 #endif
     }
-    loss = row_sum(loss, lane) + softplus(vec2<f32>(-positive)).x;
+    loss = row_sum(told(loss, most), lane) + softplus(vec2<f32>(-positive)).x;
     if row.writes {
-        row_loss[row.index] = unit * loss;
+        row_loss[row.index] = told(unit * loss, max(magnitude(loss), magnitude(fold.x)));
     }
 #if GRAD
     if row.live {

@@ -6,6 +6,7 @@
 // Memory: reads z three times, writes dz once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 
 struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, smoothing: f32, weight: f32 }
 
@@ -39,10 +40,13 @@ fn cross_entropy(
     top = row_max(top, lane);
     // Σ exp(z − top), and Σ (z − top) for the smoothed part.
     var sums = vec2<f32>(0.0);
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let v = z[at + j] - top;
+        most = max(most, magnitude(z[at + j]));
         sums += vec2<f32>(exp(v), v);
     }
+    sums.y = told(sums.y, most);
     sums = row_sum2(sums, lane);
     let label = labels[row.index];
     let labelled = label < p.columns;
@@ -51,7 +55,8 @@ fn cross_entropy(
     if row.writes {
         let logit = z[at + min(label, p.columns - 1u)] - top;
         let shift = log(sums.x);
-        row_loss[row.index] = scale * ((1.0 - p.smoothing) * (shift - logit) + uniform_part * (f32(p.columns) * shift - sums.y));
+        let loss = (1.0 - p.smoothing) * (shift - logit) + uniform_part * (f32(p.columns) * shift - sums.y);
+        row_loss[row.index] = told(scale * loss, magnitude(sums.y));
     }
 #if GRAD
     if row.live {

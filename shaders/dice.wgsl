@@ -14,6 +14,7 @@
 // class_weights, shares [columns]. Every sum has a fixed order. Memory: reads z six times, twice of them for dz, writes dz once.
 
 #import shared/rows
+#import shared/finite
 
 struct Params { rows: u32, columns: u32, chunk: u32, chunks: u32, accumulate: u32, smoothing: f32, weight: f32 }
 
@@ -38,15 +39,18 @@ fn dice_normals(
     let label = labels[row.index];
     // Of all classes, and of all but the label: 1 − p loses nothing where p is close to 1.
     var sums = vec2<f32>(0.0);
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let e = exp(z[at + j] - top);
+        most = max(most, magnitude(z[at + j]));
         sums += vec2<f32>(e, select(e, 0.0, j == label));
     }
+    sums.x = told(sums.x, most);
     sums = row_sum2(sums, lane);
     if row.writes {
         normals_out[3u * row.index] = top;
-        normals_out[3u * row.index + 1u] = 1.0 / sums.x;
-        normals_out[3u * row.index + 2u] = sums.y / sums.x;
+        normals_out[3u * row.index + 1u] = told(1.0 / sums.x, magnitude(sums.x));
+        normals_out[3u * row.index + 2u] = told(sums.y / sums.x, magnitude(sums.x));
     }
 }
 

@@ -6,6 +6,7 @@
 // workgroup's (WIDE = 1). Memory: reads both logits three times (five when standardising), writes dzs once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 
 struct Params { rows: u32, columns: u32, accumulate: u32, temperature: f32, eps: f32, weight: f32 }
 
@@ -56,9 +57,12 @@ fn distill_kl(
     // The mean falls out of every difference to the maximum, so it is not subtracted again.
     top = row_max2(top, lane);
     var sum = vec2<f32>(0.0);
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
+        most = max(most, magnitude2(logits(at + j)));
         sum += exp((logits(at + j) - top) * scale);
     }
+    sum.x = told(sum.x, most);
     sum = row_sum2(sum, lane);
     let inverse = 1.0 / sum;
     let shift = log(sum);
@@ -75,7 +79,7 @@ fn distill_kl(
     fold = row_sum2(fold, lane);
     let unit = p.weight * p.temperature / f32(p.rows);
     if row.writes {
-        row_loss[row.index] = unit * p.temperature * fold.x;
+        row_loss[row.index] = told(unit * p.temperature * fold.x, magnitude(sum.x));
     }
 #if GRAD
     if row.live {

@@ -9,6 +9,7 @@
 // Memory: reads both logits four times (and the teacher's twice more), writes dzs once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 #import shared/logistic
 
 struct Params { rows: u32, columns: u32, accumulate: u32, temperature: f32, alpha: f32, beta: f32, weight: f32 }
@@ -36,8 +37,10 @@ fn dkd(
     let row = my_row(wid, groups, lane, p.rows);
     let at = row.index * p.columns;
     var best = LOWEST;
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         best = max(best, zt[at + j]);
+        most = max(most, magnitude2(logits(at + j)));
     }
     best = row_max(best, lane);
     // The first of the largest; a class's number is exact in f32.
@@ -49,7 +52,8 @@ fn dkd(
     }
     place = row_max(place, lane);
     let label = labels[row.index];
-    let y = select(label, u32(-place), label >= p.columns);
+    // Where no logit is a number none is the largest.
+    let y = select(label, min(u32(-place), p.columns - 1u), label >= p.columns);
 
     var top = vec2<f32>(LOWEST);
     for (var j = row.first; j < p.columns; j += STEP) {
@@ -75,7 +79,7 @@ fn dkd(
             between += exp(v.y) * inverse.y * ((v.y - shift.y) - (v.x - shift.x));
         }
     }
-    between = row_sum(between, lane);
+    between = row_sum(told(between, most), lane);
     let odds = (logits(at + y) - top) * scale - shift;
     let log_target = -softplus(-odds);
     let log_rest = -softplus(odds);
@@ -83,7 +87,7 @@ fn dkd(
     let binary = chance.y * (log_target.y - log_target.x) + exp(log_rest.y) * (log_rest.y - log_rest.x);
     let unit = p.weight * p.temperature / f32(p.rows);
     if row.writes {
-        row_loss[row.index] = unit * p.temperature * (p.alpha * binary + p.beta * between);
+        row_loss[row.index] = told(unit * p.temperature * (p.alpha * binary + p.beta * between), magnitude(between));
     }
 #if GRAD
     if row.live {

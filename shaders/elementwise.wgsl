@@ -1,12 +1,13 @@
 // Element-wise passes; one invocation: one value.
 //
 //   axpy       y (+)= alpha · x
-//   relu       y = max(0, x)
+//   relu       y = max(0, x), no number where x is none
 //   relu_grad  dx (+)= dy · [y > 0]
 //   fill       y = value
 //   lerp       y += factor · (x − y), the factor being out[0]
 
 #import shared/index
+#import shared/relu
 
 struct Params { length: u32, accumulate: u32, alpha: f32 }
 
@@ -39,7 +40,7 @@ fn lerp(
 #if e == 0
     var v = p.alpha * x[i];
 #elif e == 1
-    var v = max(x[i], 0.0);
+    var v = relu1(x[i]);
 #elif e == 2
     var v = select(0.0, x[i], out[i] > 0.0);
 #elif e == 3

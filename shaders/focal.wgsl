@@ -8,6 +8,7 @@
 // one workgroup's (WIDE = 1). Memory: reads z three times, writes dz once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 
 struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, gamma: f32, epsilon: f32, weight: f32 }
 
@@ -52,10 +53,13 @@ fn focal(
     let label = labels[row.index];
     // Σ exp(z − top) of all classes, and of all but the label: 1 − p_y loses nothing where p_y is close to 1.
     var sums = vec2<f32>(0.0);
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let e = exp(z[at + j] - top);
+        most = max(most, magnitude(z[at + j]));
         sums += vec2<f32>(e, select(e, 0.0, j == label));
     }
+    sums.x = told(sums.x, most);
     sums = row_sum2(sums, lane);
     // Weights may all be 0.
     let norm = select(0.0, p.weight / sum_of_weights, sum_of_weights > 0.0);
@@ -68,7 +72,7 @@ fn focal(
     loss += p.epsilon * damped * rest;
 #endif
     if row.writes {
-        row_loss[row.index] = select(0.0, scale * loss, scale != 0.0);
+        row_loss[row.index] = told(select(0.0, scale * loss, scale != 0.0), magnitude(sums.x));
     }
 #if GRAD
     if row.live {

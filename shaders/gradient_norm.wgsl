@@ -1,9 +1,11 @@
 // The norm of all gradients and the factor that clips it, left on the GPU for the optimizer.
 //
 //   squares   part[group] = Σ g² over the group's share; 256 invocations, a tree in workgroup memory
-//   finish    out = [ √Σ part, min(1, max_norm / (norm + 1e-6)) ]; one workgroup
+//   finish    out = [ √Σ part, min(1, max_norm / (norm + 1e-6)) ], neither of them finite where the sum is not; one workgroup
 //
 // Both sums run in a fixed order. Memory: g is read once.
+
+#import shared/finite
 
 struct Params { length: u32, parts: u32, max_norm: f32 }
 
@@ -45,7 +47,7 @@ fn finish(@builtin(local_invocation_index) lane: u32) {
     sum_tree(lane, sum);
     if lane == 0u {
         let norm = sqrt(tree[0]);
-        out[0] = norm;
-        out[1] = min(1.0, p.max_norm / (norm + 1e-6));
+        out[0] = told(norm, magnitude(tree[0]));
+        out[1] = told(min(1.0, p.max_norm / (norm + 1e-6)), magnitude(tree[0]));
     }
 }

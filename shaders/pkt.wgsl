@@ -6,6 +6,7 @@
 // Memory: reads both matrices twice, writes ds once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 
 struct Params { rows: u32, columns: u32, eps: f32, weight: f32 }
 
@@ -26,7 +27,9 @@ fn pkt(
     let row = my_row(wid, groups, lane, p.rows);
     let at = row.index * p.columns;
     var sum = vec2<f32>(0.0);
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
+        most = max(most, max(magnitude(s[at + j]), magnitude(t[at + j])));
         sum += vec2<f32>(s[at + j], t[at + j]) + 1.0;
     }
     // A sample's similarity to itself keeps it at 2 at least.
@@ -37,6 +40,7 @@ fn pkt(
         let v = (vec2<f32>(s[at + j], t[at + j]) + 1.0) * scale;
         fold += vec2<f32>(v.y * (log(v.y + p.eps) - log(v.x + p.eps)), -v.y / (v.x + p.eps) * v.x);
     }
+    fold.x = told(fold.x, most);
     fold = row_sum2(fold, lane);
     let unit = p.weight / (f32(p.rows) * f32(p.columns));
     if row.writes {

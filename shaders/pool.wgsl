@@ -18,9 +18,11 @@ struct Params {
 #if VEC == 4
 alias X = vec4<f32>;
 alias B = vec4<bool>;
+alias U = vec4<u32>;
 #else
 alias X = f32;
 alias B = bool;
+alias U = u32;
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -82,13 +84,17 @@ fn max_pool(
     let rows = inside(o.row, p.h);
     let columns = inside(o.column, p.w);
     var best = X(-3.0e38);
+    // A window with something that is no number has none as its maximum; max would give the other operand.
+    var most = U(0u);
     for (var r = rows.x; r < rows.y; r++) {
         let line = ((o.n * p.h + r) * p.w) * c + o.channel;
         for (var q = columns.x; q < columns.y; q++) {
-            best = max(best, x[line + q * c]);
+            let v = x[line + q * c];
+            best = max(best, v);
+            most = max(most, bitcast<U>(v) & U(0x7fffffffu));
         }
     }
-    y[i] = best;
+    y[i] = select(best, bitcast<X>(most), most > U(0x7f800000u));
 }
 
 @compute @workgroup_size(64)

@@ -8,6 +8,7 @@
 // Memory: reads z and targets once, writes dz once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 
 struct Params { rows: u32, columns: u32, samples: u32, accumulate: u32, delta: f32, weight: f32 }
 
@@ -35,8 +36,10 @@ fn regression(
     let at = row.index * p.columns;
     let scale = p.weight / max(count_of_present(lane), 1.0);
     var loss = 0.0;
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let wanted = targets[at + j] < 1e30;
+        most = max(most, magnitude(z[at + j]));
         let e = select(0.0, z[at + j] - targets[at + j], wanted);
 #if KIND == 0
         loss += e * e;
@@ -58,7 +61,7 @@ fn regression(
         }
 #endif
     }
-    loss = row_sum(loss, lane);
+    loss = row_sum(told(loss, most), lane);
     if row.writes {
         row_loss[row.index] = scale * loss;
     }

@@ -10,6 +10,7 @@
 // From differences rather than products: those cancel where samples lie close together.
 
 #import shared/index
+#import shared/finite
 
 struct Params { batch: u32, columns: u32, accumulate: u32, weight: f32 }
 
@@ -88,11 +89,14 @@ fn distance_loss(@builtin(local_invocation_index) lane: u32) {
     let mean = max(sums.xy / max(sums.zw, vec2<f32>(1.0)), vec2<f32>(1e-20));
     // The loss, and Σ h' d.
     var parts = vec4<f32>(0.0);
+    var most = 0u;
     for (var i = lane; i < pairs; i += 256u) {
+        most = max(most, max(magnitude(s[i]), magnitude(t[i])));
         let d = pair(i) / mean;
         let h = smooth_l1(d.x - d.y);
         parts += vec4<f32>(h.x, h.y * d.x, 0.0, 0.0);
     }
+    parts.x = told(parts.x, most);
     parts = fold(lane, parts);
     let unit = p.weight / f32(pairs);
     if lane == 0u {
@@ -151,7 +155,8 @@ fn angle_loss(
             g -= far.y * 0.5 / (sqrt(s[ki]) * sqrt(s[kj]));
         }
     }
-    row_loss[id] = unit * loss;
+    // What is no number in another pair is told of by the invocation of that one.
+    row_loss[id] = told(unit * loss, max(magnitude(s[id]), magnitude(t[id])));
     grad[id] = select(0.0, unit * g, i != j);
 }
 

@@ -6,6 +6,7 @@
 // (WIDE = 1). Memory: reads both logits once, writes dzs once (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 #import shared/logistic
 
 struct Params { rows: u32, columns: u32, accumulate: u32, temperature: f32, weight: f32 }
@@ -28,8 +29,10 @@ fn sigmoid_kl(
     let at = row.index * p.columns;
     let unit = p.weight * p.temperature / f32(p.rows);
     var loss = 0.0;
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let z = vec2<f32>(zs[at + j], zt[at + j]) / p.temperature;
+        most = max(most, magnitude2(z));
         // log σ(z) and log σ(−z).
         let yes = -softplus(-z);
         let no = -softplus(z);
@@ -44,7 +47,7 @@ fn sigmoid_kl(
         }
 #endif
     }
-    loss = row_sum(loss, lane);
+    loss = row_sum(told(loss, most), lane);
     if row.writes {
         row_loss[row.index] = unit * p.temperature * loss;
     }

@@ -7,6 +7,7 @@
 // dρ. A row is one invocation's (WIDE = 0) or one workgroup's (WIDE = 1). Memory: reads both maps once, writes two (GRAD = 1).
 
 #import shared/rows
+#import shared/finite
 #import shared/logistic
 
 struct Params { rows: u32, columns: u32, accumulate: u32, eps: f32, weight: f32 }
@@ -31,9 +32,11 @@ fn vid(
     let at = row.index * p.columns;
     let unit = p.weight / (f32(p.rows) * f32(p.columns));
     var loss = 0.0;
+    var most = 0u;
     for (var j = row.first; j < p.columns; j += STEP) {
         let d = m[at + j] - t[at + j];
         let v = softplus(vec2<f32>(rho[j])).x + p.eps;
+        most = max(most, max(magnitude(d), magnitude(rho[j])));
         loss += 0.5 * (d * d / v + log(v));
 #if GRAD
         if row.live {
@@ -46,7 +49,7 @@ fn vid(
         }
 #endif
     }
-    loss = row_sum(loss, lane);
+    loss = row_sum(told(loss, most), lane);
     if row.writes {
         row_loss[row.index] = unit * loss;
     }

@@ -1,6 +1,6 @@
 // Depthwise convolution: every channel has its own taps and meets no other (groups = CI = CO = C).
 //
-//   depthwise        y[n, oh, ow, c]    = relu( Σ_{kh, kw} x[n, oh·s − p + kh·d, ow·s − p + kw·d, c] · w[c, kh, kw] + bias[c] + residual )
+//   depthwise        y[n, oh, ow, c]    = relu1( Σ_{kh, kw} x[n, oh·s − p + kh·d, ow·s − p + kw·d, c] · w[c, kh, kw] + bias[c] + residual )
 //   depthwise_input  dx[n, ih, iw, c] (+)= Σ_{kh, kw} dy[n, (ih + p − kh·d) / s, (iw + p − kw·d) / s, c] · w[c, kh, kw]
 //   depthwise_weight dw[c, kh, kw]      = Σ_{n, oh, ow} dy[n, oh, ow, c] · x[n, oh·s − p + kh·d, ow·s − p + kw·d, c], in parts
 //
@@ -13,6 +13,7 @@
 // Memory: VEC taps and PIXELS vectors loaded for VEC · PIXELS multiply-adds; two vectors a multiply-add for the weight.
 
 #import shared/index
+#import shared/relu
 
 #define PIXELS 4
 
@@ -24,8 +25,10 @@ struct Params {
 
 #if VEC == 4
 alias V = vec4<f32>;
+fn relu_of(v: V) -> V { return relu4(v); }
 #else
 alias V = f32;
+fn relu_of(v: V) -> V { return relu1(v); }
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -97,7 +100,7 @@ fn depthwise(
         r += residual[to];
 #endif
 #if RELU
-        r = max(r, V(0.0));
+        r = relu_of(r);
 #endif
         y[to] = r;
     }

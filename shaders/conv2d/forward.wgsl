@@ -1,6 +1,6 @@
 // Convolution as implicit GEMM, registers only.
 //
-//   y[n, oh, ow, oc] = relu( Σ_{kh, kw, ic} x[n, oh·s − p + kh·d, ow·s − p + kw·d, ic] · w[oc, kh, kw, ic] + bias[oc] + residual[n, oh, ow, oc] )
+//   y[n, oh, ow, oc] = relu1( Σ_{kh, kw, ic} x[n, oh·s − p + kh·d, ow·s − p + kw·d, ic] · w[oc, kh, kw, ic] + bias[oc] + residual[n, oh, ow, oc] )
 //
 // x [N, H, W, CI], w [CO, KH, KW, CI/G] (K-contiguous), y and residual [N, OH, OW, CO].
 // An invocation owns TM pixels (64 apart) × TN consecutive output channels; the lanes of a group own neighbouring
@@ -9,6 +9,7 @@
 // Memory: TM + TN loads of VEC floats for TM·TN·VEC multiply-adds; no workgroup memory.
 
 #import shared/index
+#import shared/relu
 
 struct Params {
     pixels: u32, h: u32, w: u32, ci: u32, oh: u32, ow: u32, co: u32, kh: u32, kw: u32,
@@ -112,7 +113,7 @@ fn forward(
             v += residual[at];
 #endif
 #if RELU
-            v = max(v, vec4<f32>(0.0));
+            v = relu4(v);
 #endif
             y[at] = v;
         }
@@ -129,7 +130,7 @@ fn forward(
             v += residual[at];
 #endif
 #if RELU
-            v = max(v, 0.0);
+            v = relu1(v);
 #endif
             y[at] = v;
         }

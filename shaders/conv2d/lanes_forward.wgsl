@@ -16,6 +16,7 @@
 
 #import shared/index
 #import shared/quad
+#import shared/relu
 
 #define SEGMENT 0
 #define POINT 0
@@ -42,11 +43,13 @@ alias Y = Quad;
 alias V = vec4<f32>;
 fn load(y: Y) -> V { return unquad(y); }
 fn store(v: V) -> Y { return quad(v); }
+fn relu_of(v: V) -> V { return relu4(v); }
 #else
 alias Y = Pair;
 alias V = vec2<f32>;
 fn load(y: Y) -> V { return unpair(y); }
 fn store(v: V) -> Y { return pair(v); }
+fn relu_of(v: V) -> V { return relu2(v); }
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -225,7 +228,7 @@ fn lanes_forward(
                 v += load(residual[at${j}]);
 #endif
 #if RELU
-                v = max(v, V(0.0));
+                v = relu_of(v);
 #endif
                 if accumulate {
                     v += load(y[at${j}]);
@@ -244,7 +247,7 @@ fn lanes_forward(
                 v += residual[to + o${j}];
 #endif
 #if RELU
-                v = max(v, 0.0);
+                v = relu1(v);
 #endif
                 if accumulate {
                     v += y[to + o${j}];

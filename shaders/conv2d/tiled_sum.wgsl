@@ -1,12 +1,13 @@
 // The second pass of a sum that was split: adds the parts in a fixed order, then what follows a convolution.
 //
-//   out[i] (+)= relu( Σ_z parts[z, i] + bias[i mod channels] + residual[i] )
+//   out[i] (+)= relu1( Σ_z parts[z, i] + bias[i mod channels] + residual[i] )
 //
 // STRANDS = 1: one invocation, one value (OVEC = 1: one vec4). STRANDS = 8, for long sums of few values: a workgroup owns
 // 32 of them; strand s adds every eighth part from s, and the eight sums are added in order through workgroup memory.
 // Memory: reads every part once, neighbouring lanes neighbouring values.
 
 #import shared/index
+#import shared/relu
 
 #if STRANDS > 1
 #define VALUES 32
@@ -18,8 +19,10 @@ struct Params { size: u32, parts: u32, channels: u32, accumulate: u32 }
 
 #if OVEC
 alias Y = vec4<f32>;
+fn relu_of(v: Y) -> Y { return relu4(v); }
 #else
 alias Y = f32;
+fn relu_of(v: Y) -> Y { return relu1(v); }
 #endif
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -64,7 +67,7 @@ fn tiled_sum(
         v += residual[i];
 #endif
 #if RELU
-        v = max(v, Y(0.0));
+        v = relu_of(v);
 #endif
         if p.accumulate != 0u {
             v += out[i];

@@ -18,6 +18,7 @@
 
 #import shared/index
 #import shared/quad
+#import shared/relu
 
 #define M 4
 #define A M + 2
@@ -276,7 +277,7 @@ fn outputs(
         s += unquad(residual[at]);
 #endif
 #if RELU
-        s = max(s, V(0.0));
+        s = relu4(s);
 #endif
         if accumulate {
             s += unquad(y[at]);

@@ -23,10 +23,12 @@ fn focal(
     let label = targets[6u * id];
     let scale = select(f.weight / max(norm[0], 1.0), 0.0, label < -1.5);
     var loss = 0.0;
+    var most = 0u;
     for (var c = 0u; c < columns; c++) {
         var g = 0.0;
         if c < f.classes {
             let v = z[id * columns + c];
+            most = max(most, magnitude(v));
             // log p and log (1 − p) of the true side, whichever that is.
             let hit = label == f32(c);
             let log_true = -softplus(select(v, -v, hit));
@@ -38,7 +40,7 @@ fn focal(
         }
         put(id * columns + c, g, f.accumulate);
     }
-    row_loss[id] = loss;
+    row_loss[id] = told(loss, most);
 }
 
 struct Params { rows: u32, classes: u32, accumulate: u32, weight: f32 }
@@ -71,7 +73,7 @@ fn giou(
     let all = own.x * own.y + (t.x + t.z) * (t.y + t.w) - inter;
     let hull = max(around.x * around.y, 1e-12);
     let union_ = max(all, 1e-12);
-    row_loss[id] = scale * (2.0 - inter / union_ - union_ / hull);
+    row_loss[id] = told(scale * (2.0 - inter / union_ - union_ / hull), max(magnitude2(raw.xy), magnitude2(raw.zw)));
     for (var c = 0u; c < columns; c++) {
         var g = 0.0;
         if c >= p.classes && c < p.classes + 4u {
@@ -102,7 +104,7 @@ fn centre(
     let scale = select(0.0, p.weight / max(norm[0], 1.0), targets[6u * id] >= 0.0);
     let v = z[id * columns + columns - 1u];
     let wanted = targets[6u * id + 5u];
-    row_loss[id] = scale * (softplus(v) - wanted * v);
+    row_loss[id] = told(scale * (softplus(v) - wanted * v), magnitude(v));
     for (var c = 0u; c < columns; c++) {
         let g = scale * (exp(-softplus(-v)) - wanted);
         put(id * columns + c, select(0.0, g, c + 1u == columns), p.accumulate);

@@ -54,16 +54,18 @@ fn soft(
     let columns = p.classes + 5u;
     let scale = p.weight * targets[6u * id + 5u] / max(norm[1], 1e-6);
     var loss = 0.0;
+    var most = 0u;
     for (var c = 0u; c < columns; c++) {
         var g = 0.0;
         if c < p.classes {
             let a = taught[id * columns + c] / p.temperature;
             let b = z[id * columns + c] / p.temperature;
+            most = max(most, max(magnitude(a), magnitude(b)));
             let yes = exp(-softplus(-a));
             loss += p.temperature * p.temperature * (yes * (softplus(-b) - softplus(-a)) + (1.0 - yes) * (softplus(b) - softplus(a)));
             g = scale * p.temperature * (exp(-softplus(-b)) - yes);
         }
         put(id * columns + c, g, p.accumulate);
     }
-    row_loss[id] = scale * loss;
+    row_loss[id] = told(scale * loss, most);
 }

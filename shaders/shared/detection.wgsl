@@ -5,6 +5,7 @@
 // weight · the gradient, zero in the columns that a loss does not see. One invocation a place, which reads z and targets once.
 
 #import shared/index
+#import shared/finite
 
 @group(0) @binding(1) var<storage, read> targets: array<f32>;
 @group(0) @binding(3) var<storage, read> z: array<f32>;

@@ -35,6 +35,8 @@ const SHARED: &[Source] = &[
     Source { name: "shared/places", text: include_str!("../../shaders/shared/places.wgsl") },
     Source { name: "shared/present", text: include_str!("../../shaders/shared/present.wgsl") },
     Source { name: "shared/warp", text: include_str!("../../shaders/shared/warp.wgsl") },
+    Source { name: "shared/finite", text: include_str!("../../shaders/shared/finite.wgsl") },
+    Source { name: "shared/relu", text: include_str!("../../shaders/shared/relu.wgsl") },
     Source { name: "shared/matrix", text: include_str!("../../shaders/shared/matrix.wgsl") },
     Source { name: "shared/matrix_step", text: include_str!("../../shaders/shared/matrix_step.wgsl") },
     Source { name: "shared/tile", text: include_str!("../../shaders/shared/tile.wgsl") },

@@ -19,6 +19,7 @@ mod kernels;
 mod launches;
 mod learners;
 mod networks;
+mod not_finite;
 #[cfg(all(feature = "bench", feature = "cli"))]
 #[path = "../support/program.rs"]
 mod program;
