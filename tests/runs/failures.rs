@@ -16,12 +16,6 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use tempfile::tempdir;
 
-#[track_caller]
-fn says(error: &Error, words: &[&str]) {
-    let message = error.to_string();
-    words.iter().for_each(|w| assert!(message.contains(w), "{w:?} is not in: {message}"));
-}
-
 // ---------------------------------------------------------------- data
 
 #[test]

@@ -11,12 +11,6 @@ use std::fs;
 use std::path::Path;
 use tempfile::tempdir;
 
-#[track_caller]
-fn says(error: &Error, words: &[&str]) {
-    let message = error.to_string();
-    words.iter().for_each(|w| assert!(message.contains(w), "{w:?} is not in: {message}"));
-}
-
 // ---------------------------------------------------------------- one folder, one run
 
 #[test]

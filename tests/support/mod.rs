@@ -1,5 +1,6 @@
 //! What the tests of whole runs and of their data share: a device, small configurations, and what a run leaves behind.
 
+use limbeck::Error;
 use limbeck::config::Config;
 use limbeck::experiment;
 use limbeck::experiment::{StageKind, Summary};
@@ -76,6 +77,13 @@ pub fn told(config: &Config, out: &Path, gpu: &Gpu) -> Vec<String> {
     };
     some_until(config, out, gpu, &[StageKind::Distilled], note).unwrap();
     notes
+}
+
+/// Finds that the message of an error has these words in it.
+#[track_caller]
+pub fn says(error: &Error, words: &[&str]) {
+    let message = error.to_string();
+    words.iter().for_each(|w| assert!(message.contains(w), "{w:?} is not in: {message}"));
 }
 
 /// Names of the files below `root`, sorted.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Config;
 use crate::data::compose::{Pairing, Samples};
-use crate::data::{IGNORED, MISSING, Skipped, UNKNOWN, digits};
+use crate::data::{IGNORED, MISSING, Originals, Skipped, UNKNOWN, digits};
 use crate::geometry::Rect;
 
 /// Six training, three validation and three test images with a task of every kind.
@@ -174,4 +174,36 @@ fn a_limit_beyond_what_there_is_is_told() {
     let notes = Overview::of(&data(), &source(folder)).notes;
     assert_eq!(notes, ["data.limit.val is 2 for each of 2 folders, but the val split has 3 images"]);
     assert!(Overview::of(&data(), &digits_source()).notes.is_empty());
+}
+
+#[test]
+fn images_that_training_has_too_are_told_of_by_their_pixels() {
+    let mut data = data();
+    let notes = |data: &Dataset| Overview::of(data, &digits_source()).notes;
+    assert!(notes(&data).is_empty());
+    let pixels = data.train.images.pixels.len() / data.train.len();
+    let image = |split: &Split, sample: usize| split.images.pixels[sample * pixels..][..pixels].to_vec();
+    // One image of validation, under a name of its own; two of test, one of which training has twice.
+    let (first, third) = (image(&data.train, 0), image(&data.train, 2));
+    data.train.images.pixels[5 * pixels..].copy_from_slice(&third);
+    data.val.images.pixels[pixels..2 * pixels].copy_from_slice(&third);
+    data.test.images.pixels[..pixels].copy_from_slice(&third);
+    data.test.images.pixels[2 * pixels..].copy_from_slice(&first);
+    let named = |prefix: &str, split: &Split| {
+        let files = (0..split.len()).map(|i| format!("{prefix}/{i}.png").into()).collect();
+        Some(Originals { files, places: Vec::new(), labels: Vec::new() })
+    };
+    data.train.originals = named("train", &data.train);
+    data.val.originals = named("val", &data.val);
+    assert_eq!(
+        notes(&data),
+        [
+            "1 image of the val split is in training, too, pixel for pixel, such as val/1.png (train/2.png there)",
+            "2 images of the test split are in training, too, pixel for pixel, such as image 1 (train/2.png there)",
+        ]
+    );
+    // One bit of one pixel makes it another image.
+    data.val.images.pixels[pixels] ^= 1;
+    data.test = data.val.clone();
+    assert!(notes(&data).is_empty());
 }
