@@ -1,8 +1,12 @@
-//! Files that are either the old version or the new one, never half of each.
+//! Files that are either the old version or the new one, never half of each; and whatever else a run does to files, so that tests can let
+//! each operation fail or be the last.
+
+mod fault;
 
 use crate::{Error, Result};
+use fault::Operation;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -42,9 +46,10 @@ impl AtomicFile {
             _ => Path::new("."),
         };
         let folder = folder.to_path_buf();
-        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", e))?;
+        make_folder(&folder)?;
         let temporary = temporary_beside(&path, &folder)?;
-        let file = File::create(&temporary).map_err(|e| Error::io(&path, "create", e))?;
+        let created = fault::pass(Operation::Create, &path).and_then(|()| File::create(&temporary));
+        let file = created.map_err(|e| Error::io(&path, "create", e))?;
         Ok(AtomicFile { path, folder, temporary, file: Some(BufWriter::new(file)) })
     }
 
@@ -53,7 +58,14 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`] naming the path.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.write_all(bytes).map_err(|e| Error::io(&self.path, "write", e))
+        let written = match fault::next(Operation::Write, &self.path) {
+            None => self.write_all(bytes),
+            // Nothing says how much of it reaches the file.
+            Some(fault) => {
+                self.write_all(&bytes[..bytes.len() / 2]).and_then(|()| self.flush()).and(Err(fault.happen()))
+            }
+        };
+        written.map_err(|e| Error::io(&self.path, "write", e))
     }
 
     /// Flushes everything to the disk and gives the file its name.
@@ -64,7 +76,7 @@ impl AtomicFile {
         let Some(file) = self.file.take() else { return Ok(()) };
         let done = finish(file, &self.temporary, &self.path);
         if done.is_err() {
-            remove(&self.temporary);
+            discard(&self.temporary);
         }
         done?;
         sync_folder(&self.folder);
@@ -73,14 +85,14 @@ impl AtomicFile {
 }
 
 impl Write for AtomicFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
             Some(file) => file.write(bytes),
-            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.file.as_mut().map_or(Ok(()), BufWriter::flush)
     }
 }
@@ -90,21 +102,70 @@ impl Drop for AtomicFile {
         if let Some(file) = self.file.take() {
             // Some systems remove no file that is open; what the buffer holds is for nobody.
             drop(file.into_parts());
-            remove(&self.temporary);
+            discard(&self.temporary);
         }
     }
 }
 
 /// The first error is the one worth reporting; a leftover that cannot be removed harms nobody.
-fn remove(temporary: &Path) {
+fn discard(temporary: &Path) {
     let _ = fs::remove_file(temporary);
+}
+
+/// Makes a folder and those above it, where they are missing.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    let made = if folder.is_dir() { Ok(()) } else { fault::pass(Operation::MakeFolder, folder) };
+    made.and_then(|()| fs::create_dir_all(folder)).map_err(|e| Error::io(folder, "create the folder", e))
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// [`Error::Io`].
+#[cfg(feature = "train")]
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = fault::pass(Operation::Remove, path).and_then(|()| fs::remove_file(path));
+    removed.map_err(|e| Error::io(path, "remove", e))
+}
+
+/// Opens a file for reading and writing, and makes it where it is missing.
+#[cfg(feature = "train")]
+pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
+    if !path.exists() {
+        fault::pass(Operation::Create, path)?;
+    }
+    File::options().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Writes at the place where `file`, which lies at `path`, is read and written next.
+pub(crate) fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fault::next(Operation::Write, path) {
+        None => file.write_all(bytes),
+        // Nothing says how much of it reaches the file.
+        Some(fault) => file.write_all(&bytes[..bytes.len() / 2]).and(Err(fault.happen())),
+    }
+}
+
+/// Cuts `file`, which lies at `path`, to a length.
+#[cfg(feature = "train")]
+pub(crate) fn shorten(file: &File, path: &Path, len: u64) -> io::Result<()> {
+    fault::pass(Operation::Shorten, path).and_then(|()| file.set_len(len))
+}
+
+/// Makes durable what was written to `file`, which lies at `path`.
+#[cfg(feature = "train")]
+pub(crate) fn flush(file: &File, path: &Path) -> io::Result<()> {
+    fault::pass(Operation::Flush, path).and_then(|()| file.sync_data())
 }
 
 /// A name in `folder` that no other thread or process uses.
 fn temporary_beside(path: &Path, folder: &Path) -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let Some(name) = path.file_name() else {
-        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path names no file");
+        let source = std::io::Error::new(io::ErrorKind::InvalidInput, "the path names no file");
         return Err(Error::io(path, "write", source));
     };
     let mut hidden = std::ffi::OsString::from(".");
@@ -123,17 +184,18 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 }
 
 fn finish(file: BufWriter<File>, temporary: &Path, path: &Path) -> Result<()> {
+    let fail = |action| move |e| Error::io(path, action, e);
     let file = file.into_inner().map_err(|e| Error::io(path, "write", e.into_error()))?;
     // Without this the rename may reach the disk before the bytes do.
-    file.sync_all().map_err(|e| Error::io(path, "flush to the disk", e))?;
+    fault::pass(Operation::Flush, path).and_then(|()| file.sync_all()).map_err(fail("flush to the disk"))?;
     drop(file);
-    fs::rename(temporary, path).map_err(|e| Error::io(path, "replace", e))
+    fault::pass(Operation::Replace, path).and_then(|()| fs::rename(temporary, path)).map_err(fail("replace"))
 }
 
 /// Makes the new name itself durable. Not every system can open a folder; where it cannot, the rename is still atomic.
 fn sync_folder(folder: &Path) {
     if let Ok(handle) = File::open(folder) {
-        let _ = handle.sync_all();
+        let _ = fault::pass(Operation::FlushFolder, folder).and_then(|()| handle.sync_all());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::experiment::kind::StageKind;
 use crate::experiment::overview::Overview;
 use crate::experiment::stages::Stages;
 use crate::experiment::summary::Summary;
-use crate::files::write_atomic;
+use crate::files::{remove, write_atomic};
 use crate::gpu::Gpu;
 use crate::train::event::{Event, read_records};
 use crate::train::folder_lock::FolderLock;
@@ -130,7 +130,7 @@ pub(crate) fn keep_overview(out: &Path, [data, list]: [&str; 2], overview: &Over
         write_atomic(&path, skipped.as_bytes())?;
     } else if path.exists() {
         // Of a time when something was.
-        std::fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+        remove(&path)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::checkpoint;
 use crate::config::{Config, NetConfig, Storage, TaskConfig, TeacherKind, TrainConfig};
 use crate::data::{Task, seed};
 use crate::experiment::kind::StageKind;
-use crate::files::write_atomic;
+use crate::files::{remove, write_atomic};
 use crate::kernels::fcos::Level;
 use crate::nn::Network;
 use crate::tasks::TaskObjective;
@@ -276,7 +276,7 @@ impl<'a> Stages<'a> {
         // Last, as it marks the stage as finished.
         finished.store(&context.path(stage, ".json"))?;
         // Of an earlier version, interrupted while it trained this. A state that cannot be removed does no harm.
-        let _ = std::fs::remove_file(context.path(stage, ".state.safetensors"));
+        let _ = remove(&context.path(stage, ".state.safetensors"));
         Ok(finished.result)
     }
 
@@ -289,7 +289,7 @@ impl<'a> Stages<'a> {
         let finished = Finished::load(&path)?;
         finished.check(self.context, stage, teachers)?;
         // Of a process that was killed after it had stored the result. One that cannot be removed does no harm.
-        let _ = std::fs::remove_file(self.context.path(stage, ".state.safetensors"));
+        let _ = remove(&self.context.path(stage, ".state.safetensors"));
         Ok(Some(finished.result))
     }
 

@@ -1,11 +1,11 @@
 //! One process a folder: whoever trains in a folder holds its lock, and sweeps what a killed process has left there.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::files::is_temporary;
+use crate::files::{self, is_temporary};
 use crate::{Error, Result};
 
 /// The file that is locked.
@@ -41,9 +41,8 @@ impl FolderLock {
         let path = folder.join(LOCK);
         let made: Vec<PathBuf> = folder.ancestors().take_while(|f| !f.exists()).map(Path::to_path_buf).collect();
         for left in (0..TRIES).rev() {
-            fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create the folder", e))?;
-            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-            let file = match opened {
+            files::make_folder(folder)?;
+            let file = match files::open_or_create(&path) {
                 // The one before has removed the folder again.
                 Err(e) if e.kind() == ErrorKind::NotFound && left > 0 => continue,
                 opened => opened.map_err(|e| Error::io(&path, "open", e))?,
@@ -66,7 +65,7 @@ impl FolderLock {
             let holder = format!("process {process} on {}\n{count}\n", host.to_string_lossy());
             let lock = FolderLock { file: Some(file), folder: folder.to_path_buf(), holder, made };
             // For a message only: a full disk must not hide what would be said of it later.
-            let _ = fs::write(folder.join(HOLDER), &lock.holder);
+            let _ = write_holder(&folder.join(HOLDER), &lock.holder);
             sweep(folder, DEPTH)?;
             return Ok(lock);
         }
@@ -94,13 +93,13 @@ impl Drop for FolderLock {
             return;
         }
         // A file that cannot be removed does no harm.
-        let _ = fs::remove_file(self.folder.join(HOLDER));
+        let _ = files::remove(&self.folder.join(HOLDER));
         if cfg!(not(unix)) {
             // A name that is removed while the file is open would stay taken.
             self.file = None;
         }
         // Where it can, while it is still locked: who has opened it meanwhile sees that it is gone.
-        let _ = fs::remove_file(self.folder.join(LOCK));
+        let _ = files::remove(&self.folder.join(LOCK));
         // Of a run that failed before it wrote anything nothing is left; a folder with something in it stays.
         let _ = self.made.iter().try_for_each(fs::remove_dir);
     }
@@ -113,6 +112,12 @@ fn has_no_locks(error: &io::Error) -> bool {
         return true;
     }
     error.kind() == ErrorKind::Unsupported
+}
+
+fn write_holder(path: &Path, holder: &str) -> io::Result<()> {
+    let mut file = files::open_or_create(path)?;
+    file.set_len(0)?;
+    files::write_all(&mut file, path, holder.as_bytes())
 }
 
 /// What the holder wrote of itself.
@@ -131,7 +136,7 @@ fn sweep(folder: &Path, depth: usize) -> Result<()> {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && depth > 0 && !path.join(LOCK).exists() => sweep(&path, depth - 1)?,
             Ok(kind) if kind.is_file() && entry.file_name().to_str().is_some_and(is_temporary) => {
-                fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+                files::remove(&path)?;
             }
             _ => {}
         }

@@ -1,10 +1,9 @@
 //! A run's journal: a line an epoch, whole or not there.
 
 use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
-use crate::files::write_atomic;
+use crate::files::{flush, shorten, write_all, write_atomic};
 use crate::{Error, Result};
 
 /// Cuts off the half line that a killed run or a full disk may have left at the journal's end: the next line would
@@ -19,7 +18,7 @@ pub(crate) fn truncate_partial_line(path: &Path) -> Result<()> {
         return Ok(());
     }
     let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, "open", e))?;
-    file.set_len(whole as u64).map_err(|e| Error::io(path, "shorten", e))
+    shorten(&file, path, whole as u64).map_err(|e| Error::io(path, "shorten", e))
 }
 
 /// Removes the lines of a stage's epochs from `epoch` on, of which its stored state knows nothing: they will be run again.
@@ -47,9 +46,9 @@ pub(crate) fn truncate_stage(path: &Path, stage: &str, seed: u64, epoch: usize) 
 pub(crate) fn append(path: &Path, line: &str) -> Result<()> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
     let mut file = opened.map_err(|e| Error::io(path, "open", e))?;
-    file.write_all(format!("{line}\n").as_bytes()).map_err(|e| Error::io(path, "append to", e))?;
+    write_all(&mut file, path, format!("{line}\n").as_bytes()).map_err(|e| Error::io(path, "append to", e))?;
     // The state that follows is synced too: the line must not be the one that a power cut loses.
-    file.sync_data().map_err(|e| Error::io(path, "append to", e))
+    flush(&file, path).map_err(|e| Error::io(path, "append to", e))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::checkpoint::{self, ModelCard};
 use crate::data::loader::{Batch, Loader};
 use crate::data::seed;
 use crate::distill::TeacherOutputs;
+use crate::files::remove;
 use crate::metrics::TaskResult;
 use crate::nn::{Frozen, Network};
 use crate::optim::Schedule;
@@ -335,7 +336,7 @@ impl<'a> StageTrainer<'a> {
         finished.store(&context.path(stage, ".json"))?;
         let result = finished.result;
         // The result is there, so a state that cannot be removed does no harm.
-        let _ = std::fs::remove_file(&self.state);
+        let _ = remove(&self.state);
         if let Some((hits, misses)) = self.cache.as_ref().map(TeacherCache::counts) {
             let text = format!("teacher cache: {hits} pictures were found, {misses} were shown to the teachers");
             (self.journal)(Event::Note { text: &text })?;

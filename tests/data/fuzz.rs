@@ -17,14 +17,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
+use crate::support::setting;
 use crate::{coco, idx as idx_files, labelme, masks, members, table, voc, yolo};
 
 /// No input this small may take longer.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn setting(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, no number")))
-}
 
 fn time_is_up(start: Instant) -> bool {
     start.elapsed().as_secs() >= setting("LIMBECK_FUZZ_SECONDS", 20)

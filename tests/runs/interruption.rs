@@ -26,25 +26,6 @@ fn long_config() -> Config {
     )
 }
 
-fn timeless(record: EpochRecord) -> EpochRecord {
-    EpochRecord { seconds: 0.0, images_per_second: 0.0, ..record }
-}
-
-/// Byte-identical networks, the same journal, the same results.
-fn assert_same_run(what: &str, a: &Path, b: &Path) {
-    assert_eq!(files(a), files(b), "{what}");
-    for file in files(a).iter().filter(|f| f.extension().is_some_and(|e| e == "safetensors")) {
-        let (a, b) = (std::fs::read(a.join(file)).unwrap(), std::fs::read(b.join(file)).unwrap());
-        assert!(a == b, "{what}: {} differs", file.display());
-    }
-    let journal = |dir: &Path| -> Vec<EpochRecord> {
-        read_records(&dir.join("metrics.jsonl")).unwrap().into_iter().map(timeless).collect()
-    };
-    assert_eq!(journal(a), journal(b), "{what}");
-    let models = |dir: &Path| experiment::Summary::load(&dir.join("summary.json")).unwrap().models;
-    assert_eq!(models(a), models(b), "{what}");
-}
-
 /// Runs again and again until a run comes to its end; counts the interruptions.
 fn persist(mut attempt: impl FnMut() -> limbeck::Result<experiment::Summary>) -> usize {
     for count in 0..500 {

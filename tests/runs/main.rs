@@ -8,6 +8,8 @@ mod cache;
 mod cli;
 #[cfg(feature = "train")]
 mod comparisons;
+#[cfg(feature = "cli")]
+mod crash_points;
 #[cfg(feature = "train")]
 mod dense;
 #[cfg(feature = "train")]

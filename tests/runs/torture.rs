@@ -3,6 +3,7 @@
 //! `LIMBECK_TORTURE_SECONDS` says how long (60), `LIMBECK_TORTURE_SEED` which moments.
 
 use crate::signals::{CONFIG, networks, start};
+use crate::support::setting;
 use limbeck::train::event::read_records;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,10 +11,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-
-fn setting(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, no number")))
-}
 
 /// How a process is ended.
 #[derive(Debug, Clone, Copy)]

@@ -79,6 +79,11 @@ pub fn told(config: &Config, out: &Path, gpu: &Gpu) -> Vec<String> {
     notes
 }
 
+/// A number from the environment.
+pub fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, no number")))
+}
+
 /// Finds that the message of an error has these words in it.
 #[track_caller]
 pub fn says(error: &Error, words: &[&str]) {
@@ -99,6 +104,27 @@ pub fn files(root: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// An epoch without what differs from one machine, or one try, to the next.
+pub fn timeless(record: EpochRecord) -> EpochRecord {
+    EpochRecord { seconds: 0.0, images_per_second: 0.0, ..record }
+}
+
+/// Byte-identical networks, the same journal, the same results.
+#[track_caller]
+pub fn assert_same_run(what: &str, a: &Path, b: &Path) {
+    assert_eq!(files(a), files(b), "{what}");
+    for file in files(a).iter().filter(|f| f.extension().is_some_and(|e| e == "safetensors")) {
+        let (a, b) = (std::fs::read(a.join(file)).unwrap(), std::fs::read(b.join(file)).unwrap());
+        assert!(a == b, "{what}: {} differs", file.display());
+    }
+    let journal = |dir: &Path| -> Vec<EpochRecord> {
+        read_records(&dir.join("metrics.jsonl")).unwrap().into_iter().map(timeless).collect()
+    };
+    assert_eq!(journal(a), journal(b), "{what}");
+    let models = |dir: &Path| Summary::load(&dir.join("summary.json")).unwrap().models;
+    assert_eq!(models(a), models(b), "{what}");
 }
 
 pub fn copy_folder(from: &Path, to: &Path) {

@@ -16,6 +16,7 @@ use crate::config::{CacheConfig, Storage};
 use crate::data::augment::Augment;
 use crate::data::loader::Batch;
 use crate::distill::{TeacherOutputs, TeacherSite};
+use crate::files::remove;
 use crate::gpu::Gpu;
 use crate::tensor::Tensor;
 use crate::train::terms::LossTerms;
@@ -189,7 +190,7 @@ fn make_room(folder: &Path, own: &[&Path], room: u64) -> Result<Vec<PathBuf>> {
         if whole <= room {
             break;
         }
-        std::fs::remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+        remove(&path)?;
         whole -= len;
         removed.push(path);
     }

@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Part;
 use crate::data::augment::Draw;
+use crate::files;
 use crate::hash;
 use crate::{Error, Result};
 
@@ -106,7 +107,7 @@ impl Store {
     pub(crate) fn open(path: &Path, header: Header, limit: u64) -> Result<Self> {
         let start = header.bytes()?;
         if !path.exists() || starts_with(path, EARLIER)? {
-            crate::files::write_atomic(path, &start)?;
+            files::write_atomic(path, &start)?;
         }
         let found = Self::existing(path, limit)?;
         match found.header == header {
@@ -143,7 +144,7 @@ impl Store {
         let (start, record) = (12 + len, header.record() as u64);
         let count = (whole - start) / record;
         if start + count * record != whole {
-            file.set_len(start + count * record).map_err(fail("shorten"))?;
+            files::shorten(&file, path, start + count * record).map_err(fail("shorten"))?;
         }
         let most = limit.saturating_sub(start) / record;
         let mut store = Store { header, path: path.to_path_buf(), file, start, places: HashMap::new(), count: 0, most };
@@ -217,7 +218,8 @@ impl Store {
         self.header.parts.iter().zip(rows).for_each(|(part, row)| part.encode(row, &mut answers));
         let record = [&key.bytes()[..], &checksum(&key.bytes(), &answers).to_le_bytes(), &answers].concat();
         let place = self.start + self.count * record.len() as u64;
-        let written = self.file.seek(SeekFrom::Start(place)).and_then(|_| self.file.write_all(&record));
+        let written =
+            self.file.seek(SeekFrom::Start(place)).and_then(|_| files::write_all(&mut self.file, &self.path, &record));
         written.map_err(|e| Error::io(&self.path, "append to", e))?;
         self.places.insert(key, self.count);
         self.count += 1;
@@ -242,6 +244,7 @@ fn starts_with(path: &Path, magic: &[u8; 8]) -> Result<bool> {
 mod tests {
     use super::*;
     use crate::config::Storage;
+    use std::io::Write;
 
     fn header() -> Header {
         let part = |name: &str, len| Part { name: name.into(), len, storage: Storage::F32, k: 0 };
