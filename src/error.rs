@@ -37,7 +37,7 @@ pub enum Error {
     },
     /// The device is out of memory.
     #[error(
-        "out of GPU memory while {doing} ({in_use} MiB held by limbeck). Lower train.batch or the network's width, in a new folder (--out)"
+        "out of GPU memory while {doing} ({in_use} MiB held by limbeck). What was saved is intact: close other programs that use the GPU and run the same command again to resume, or lower train.batch or the network's width, in a new folder (--out)"
     )]
     OutOfMemory {
         /// What was being done.

@@ -10,7 +10,7 @@ mod predict;
 mod progress;
 
 use clap::Parser;
-use limbeck::{Error, Result};
+use limbeck::{Error, Result, gpu};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -20,6 +20,12 @@ const INTERRUPTED: u8 = 130;
 /// Reads the arguments, does what they ask, and turns the outcome into an exit code: 0 done, 1 failed, 2 wrong usage,
 /// 130 interrupted.
 pub fn main() -> ExitCode {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !gpu::is_caught(panic) {
+            usual(panic);
+        }
+    }));
     // Help and wrong usage end the program here, with 0 and 2.
     let args = args::Args::parse();
     match commands::dispatch(args) {

@@ -7,10 +7,12 @@ use super::expr::Defines;
 use super::lock::lock;
 use super::pipeline::{Cache, Kernel};
 use super::pool::{Buffer, Pool, PoolStats};
+use super::provoke::Provoked;
 use super::record::{Command, Recording, SLOTS};
 use super::stamps::Stamps;
 use super::tuned_variants::TunedVariants;
 use super::view::{SLOT, View};
+use super::wait::poll;
 use super::wgsl::Source;
 use crate::{Error, Result};
 
@@ -32,16 +34,27 @@ pub struct Options {
     pub matrices: bool,
     /// Features to leave unused though the adapter has them, so that the forms for lesser adapters are run on any.
     pub without: Vec<Feature>,
+    /// What the device is to meet, for tests.
+    #[cfg(feature = "selftest")]
+    pub fault: Option<super::provoke::DeviceFault>,
 }
 
 impl Options {
     /// The defaults, overridden by `LIMBECK_CHECKED=1`, `LIMBECK_POISON=1` and `LIMBECK_MATRICES=1`; tuned variants unless
-    /// `LIMBECK_TUNED=0`.
+    /// `LIMBECK_TUNED=0`. With the feature `selftest`, also the fault that `LIMBECK_GPU_FAULT` names.
     pub fn from_env() -> Self {
         let set = |name| std::env::var(name).is_ok_and(|v| v != "0" && !v.is_empty());
         let tuned = std::env::var("LIMBECK_TUNED").map_or(true, |v| v != "0");
         let (checked, poison, matrices) = (set("LIMBECK_CHECKED"), set("LIMBECK_POISON"), set("LIMBECK_MATRICES"));
-        Options { checked, poison, tuned, matrices, ..Options::default() }
+        Options {
+            checked,
+            poison,
+            tuned,
+            matrices,
+            #[cfg(feature = "selftest")]
+            fault: std::env::var("LIMBECK_GPU_FAULT").ok().as_deref().and_then(super::provoke::DeviceFault::parse),
+            ..Options::default()
+        }
     }
 }
 
@@ -90,6 +103,7 @@ pub(super) struct Inner {
     stamps: Stamps,
     tuned: TunedVariants,
     fault: Arc<Mutex<Option<Fault>>>,
+    pub provoked: Provoked,
 }
 
 /// What a device is opened with.
@@ -122,6 +136,10 @@ impl Gpu {
         let Parts { device, queue, params, fault, cache, tuned } = parts;
         let (pool, stamps, nan) = (Arc::default(), Stamps::default(), None);
         let (recording, counts) = (Mutex::default(), Mutex::default());
+        #[cfg(feature = "selftest")]
+        let provoked = Provoked::new(options.fault);
+        #[cfg(not(feature = "selftest"))]
+        let provoked = Provoked::default();
         let inner = Inner {
             device,
             queue,
@@ -136,6 +154,7 @@ impl Gpu {
             stamps,
             tuned,
             fault,
+            provoked,
         };
         Gpu { inner: Arc::new(inner) }
     }
@@ -227,6 +246,7 @@ impl Gpu {
     /// Encodes `commands` and submits them: one compute pass for every row of dispatches without a copy between them.
     pub(super) fn execute(&self, commands: &[Command]) -> Result<()> {
         let (inner, mut done) = (&self.inner, Counts { submits: 1, ..Counts::default() });
+        inner.provoked.submit(&inner.device);
         let mut encoder = inner.device.create_command_encoder(&Default::default());
         inner.stamps.open(&mut encoder);
         let mut at = 0;
@@ -259,9 +279,11 @@ impl Gpu {
 
     /// Waits until everything submitted is done.
     pub fn wait(&self) -> Result<()> {
-        let polled = self.inner.device.poll(wgpu::PollType::wait_indefinitely());
+        // One that is lost already has nothing to wait for.
         self.check("waiting for the GPU")?;
-        polled.map(|_| ()).map_err(|e| Error::DeviceLost { reason: e.to_string() })
+        let polled = poll(&self.inner.device, || self.inner.provoked.wait());
+        self.check("waiting for the GPU")?;
+        polled.map_err(|reason| Error::DeviceLost { reason })
     }
 
     pub(super) fn check(&self, doing: &str) -> Result<()> {

@@ -75,6 +75,9 @@ impl Gpu {
     /// A new buffer; `None` where the device has no memory for it.
     fn create(&self, size: u64) -> Option<wgpu::Buffer> {
         let device = &self.inner.device;
+        if self.inner.provoked.allocate() {
+            return None;
+        }
         let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let raw = device.create_buffer(&wgpu::BufferDescriptor {
             label: None,

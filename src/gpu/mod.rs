@@ -19,11 +19,13 @@ mod pipeline;
 mod pipeline_store;
 mod pool;
 mod program;
+mod provoke;
 mod record;
 mod reflect;
 mod stamps;
 mod tuned_variants;
 mod view;
+mod wait;
 mod warmup;
 mod wgsl;
 
@@ -35,7 +37,10 @@ pub use expr::Defines;
 pub use launch::{Launch, MAX_TURNS};
 pub use pool::{Buffer, PoolStats};
 pub use program::{Program, ReplayedStep};
+#[cfg(feature = "selftest")]
+pub use provoke::DeviceFault;
 pub use reflect::{Binding, Interface, Module, Param, WordType, parse};
 pub use tuned_variants::TunedVariants;
 pub use view::View;
+pub use wait::is_caught;
 pub use wgsl::{Expanded, Source, preprocess};

@@ -98,18 +98,19 @@ impl Gpu {
 /// Keeps the first fault; the next call that can fail reports it.
 fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Fault>>>) {
     let (errors, lost) = (fault.clone(), fault.clone());
-    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        let found = match error {
-            wgpu::Error::OutOfMemory { .. } => Fault::OutOfMemory,
-            wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
-                Fault::Invalid(description)
-            }
-        };
-        lock(&errors).get_or_insert(found);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
+        // Where wgpu cannot go on without the memory it gives up the device first, which says less.
+        wgpu::Error::OutOfMemory { .. } => *lock(&errors) = Some(Fault::OutOfMemory),
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            lock(&errors).get_or_insert(Fault::Invalid(description));
+        }
     }));
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            *lock(&lost) = Some(Fault::Lost(message));
+    device.set_device_lost_callback(move |_, message| {
+        let reason = if message.is_empty() { "the driver gave no reason".into() } else { message };
+        let mut fault = lock(&lost);
+        // What is done on a lost device is invalid, and may have been told of before.
+        if !matches!(*fault, Some(Fault::OutOfMemory)) {
+            *fault = Some(Fault::Lost(reason));
         }
     });
 }

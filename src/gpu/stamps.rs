@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::lock::lock;
+use super::wait::poll;
 
 /// Submissions of one timing that can be stamped; work of more is measured by the wall clock.
 const SUBMITS: u32 = 64;
@@ -76,7 +77,7 @@ impl Stamps {
         queries.staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
             let _ = send.send(result);
         });
-        device.poll(wgpu::PollType::wait_indefinitely()).ok()?;
+        poll(device, || ()).ok()?;
         receive.recv().ok()?.ok()?;
         let ends = {
             let range = queries.staging.slice(..bytes).get_mapped_range().ok()?;

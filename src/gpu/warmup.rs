@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use super::adapter::Profile;
 use super::lock::lock;
 use super::view::SLOT;
+use super::wait::poll;
 
 /// Bytes of a buffer that stands for whatever a kernel works on: a few of its values at least, and a dispatch's parameters.
 const STAND_IN: u64 = 16 * SLOT;
@@ -108,7 +109,7 @@ impl Spare {
         drop(pass);
         self.queue.submit([encoder.finish()]);
         // Whoever is told that a pipeline is ready finds it compiled.
-        let _ = device.poll(wgpu::PollType::wait_indefinitely());
+        let _ = poll(device, || ());
     }
 }
 

@@ -23,6 +23,8 @@ mod examples;
 mod failures;
 #[cfg(feature = "train")]
 mod interruption;
+#[cfg(all(feature = "train", feature = "selftest"))]
+mod lost_device;
 #[cfg(feature = "train")]
 mod methods;
 #[cfg(feature = "report")]
