@@ -73,6 +73,8 @@ pub(crate) mod stage_key;
 #[cfg(feature = "train")]
 mod state;
 pub(crate) mod step;
+#[cfg(all(feature = "train", feature = "selftest"))]
+mod stored;
 pub(crate) mod teacher_set;
 pub(crate) mod terms;
 
@@ -88,3 +90,6 @@ pub use event::{EpochRecord, Event};
 pub use gradient_stats::GradientStats;
 #[cfg(feature = "train")]
 pub use result::StageResult;
+#[cfg(all(feature = "train", feature = "selftest"))]
+#[doc(hidden)]
+pub use stored::read_stored;

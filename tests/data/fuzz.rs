@@ -1,27 +1,31 @@
 //! Files that nobody would write: sound ones in which something was changed at random. Whatever reads them gives an answer or an error, in
-//! bounded time, and never panics.
+//! bounded time and memory, and never panics.
 //!
 //! `LIMBECK_FUZZ_SECONDS` says how long each test goes on (20), `LIMBECK_FUZZ_SEED` where it begins (the same place each time). The input
 //! that was tried last lies in `target/tmp/fuzz/`, where it is found even if it ended the process.
 
+mod corpus;
+
+use crate::memory::most_during;
+use crate::readers::{READERS, beside};
+use crate::support::setting;
+use crate::{coco, labelme, masks, members, table, voc, yolo};
+use corpus::corpus;
 use limbeck::config::Config;
-use limbeck::data::formats::{depth_map, idx, image as picture, index_mask, names, yolo_sets};
-use limbeck::experiment::{self, Summary};
-use limbeck::train::event::read_records;
+use limbeck::experiment;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tempfile::tempdir;
-
-use crate::support::setting;
-use crate::{coco, idx as idx_files, labelme, masks, members, table, voc, yolo};
 
 /// No input this small may take longer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Nor more memory.
+const MEMORY: usize = 256 << 20;
 
 fn time_is_up(start: Instant) -> bool {
     start.elapsed().as_secs() >= setting("LIMBECK_FUZZ_SECONDS", 20)
@@ -112,12 +116,14 @@ fn changed(sound: &[u8], others: &[Vec<u8>], rng: &mut impl Rng) -> Vec<u8> {
     bytes
 }
 
-/// Reads, and tells of what must not be.
-fn survives(what: &str, input: &Path, read: impl FnOnce()) {
+/// Reads, and tells of what must not be; the most memory that it took.
+fn survives(what: &str, input: &Path, read: impl FnOnce()) -> usize {
     let start = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(read));
+    let (outcome, most) = most_during(|| catch_unwind(AssertUnwindSafe(read)));
     assert!(outcome.is_ok(), "{what} panicked; the input is {}", input.display());
+    assert!(most <= MEMORY, "{what} took {} MB; the input is {}", most >> 20, input.display());
     assert!(start.elapsed() < PATIENCE, "{what} took {:?}; the input is {}", start.elapsed(), input.display());
+    most
 }
 
 /// A folder that outlives the process.
@@ -127,73 +133,63 @@ fn kept(name: &str) -> PathBuf {
     folder
 }
 
-type Read = fn(&Path);
-
-/// Readers of one file, and sound files of each.
-fn readers() -> Vec<(&'static str, Vec<Vec<u8>>, Read)> {
-    let folder = tempdir().unwrap();
-    let saved = |name: &str, save: &dyn Fn(&Path)| {
-        let path = folder.path().join(name);
-        save(&path);
-        fs::read(path).unwrap()
-    };
-    let rgb = image::RgbImage::from_fn(13, 9, |x, y| image::Rgb([20 * x as u8, 25 * y as u8, 7]));
-    let pictures = ["a.png", "a.jpg"].map(|name| saved(name, &|path| rgb.save(path).unwrap()));
-    let mask = saved("mask.png", &|path| index_mask::write(path, &[0, 1, 2, 1, 0, 2], [2, 3]).unwrap());
-    let depths = saved("depth.npy", &|path| depth_map::write(path, &[0.5, 1.0, 2.0, 4.0, 1.5, 3.0], [2, 3]).unwrap());
-    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_vec(3, 2, vec![1u16, 2, 3, 400, 5000, 65535]).unwrap();
-    let deep = saved("depth.png", &|path| deep.save(path).unwrap());
-    let (images, labels) = (idx_files::images(4, 3, 2, 1), idx_files::labels(&[0, 1, 1, 0]));
-    let zipped = [idx_files::gz(&images), idx_files::gz(&labels)];
-    let yaml = b"path: .\ntrain: images/train\nval: [a, b]\nnames:\n  0: cat\n  1: 'dog'\n  2: \"x y\"\n".to_vec();
-    let config = fs::read("examples/coco.toml").unwrap();
-    let journal = fs::read("tests/fixtures/run-7deaba2/metrics.jsonl").unwrap_or_else(|_| b"{}\n".to_vec());
-    let journal = journal[..journal.len().min(2000)].to_vec();
-    let summary = fs::read("tests/fixtures/run-7deaba2/summary.json").unwrap_or_else(|_| b"{}".to_vec());
-    vec![
-        ("pictures", pictures.to_vec(), |path| {
-            let _ = picture::size(path);
-            let _ = picture::read(path, [8, 8], 3, 1 << 20);
-            let _ = picture::read_boxed(path, [8, 8], 1, 1 << 20);
-        }),
-        ("masks", vec![mask], |path| drop(index_mask::read(path))),
-        ("depths.npy", vec![depths], |path| drop(depth_map::read(path, None, [2, 3]))),
-        ("depths.png", vec![deep], |path| drop(depth_map::read(path, Some(0.5), [2, 3]))),
-        ("idx", [vec![images, labels], zipped.to_vec()].concat(), |path| {
-            let _ = idx::read_images(path);
-            let _ = idx::read_labels(path);
-        }),
-        ("names.yaml", vec![yaml], |path| {
-            let _ = names::read(path);
-            let _ = yolo_sets::read(path);
-        }),
-        ("run.toml", vec![config], |path| drop(Config::load(path, &[]))),
-        ("metrics.jsonl", vec![journal], |path| drop(read_records(path))),
-        ("summary.json", vec![summary], |path| drop(Summary::load(path))),
-    ]
-}
-
 #[test]
 fn readers_of_single_files_survive_whatever_is_in_them() {
-    let (folder, readers, mut rng, start) = (kept("files"), readers(), rng("files"), Instant::now());
-    let others: Vec<Vec<u8>> = readers.iter().flat_map(|(_, sound, _)| sound.clone()).collect();
+    let (root, corpus, mut rng, start) = (kept("files"), corpus(), rng("files"), Instant::now());
+    let others: Vec<Vec<u8>> = corpus.iter().flat_map(|(_, sound)| sound.clone()).collect();
+    let sound: BTreeMap<&str, Vec<Vec<u8>>> = corpus.into_iter().collect();
+    let readers: Vec<_> = READERS.iter().map(|reader| (reader, beside(&root, reader), &sound[reader.name])).collect();
     // Sound files are read; the rest would show nothing otherwise.
-    let whole = folder.join("whole");
-    fs::write(&whole, &readers[0].1[0]).unwrap();
-    assert!(picture::read(&whole, [8, 8], 3, 1 << 20).is_ok());
-    let mut tried = 0u64;
+    let mut refused = Vec::new();
+    for (reader, path, sound) in &readers {
+        for (i, bytes) in sound.iter().enumerate() {
+            fs::write(path, bytes).unwrap();
+            if !(reader.read)(path) {
+                refused.push(format!("file {i} of {}", reader.name));
+            }
+        }
+    }
+    assert!(refused.is_empty(), "sound files are refused: {}", refused.join(", "));
+    let (mut tried, mut accepted, mut most) = (0u64, 0u64, 0);
     while !time_is_up(start) {
-        for (name, sound, read) in &readers {
-            let path = folder.join(name);
-            for _ in 0..50 {
-                fs::write(&path, changed(sound.choose(&mut rng).unwrap(), &others, &mut rng)).unwrap();
-                survives(name, &path, || read(&path));
+        for (reader, path, sound) in &readers {
+            for _ in 0..30 {
+                fs::write(path, changed(sound.choose(&mut rng).unwrap(), &others, &mut rng)).unwrap();
+                most = most.max(survives(reader.name, path, || accepted += u64::from((reader.read)(path))));
                 tried += 1;
             }
         }
     }
-    println!("{tried} files");
-    assert!(tried >= 450, "{tried}");
+    println!("{tried} files, {accepted} of which were read; {} MB at most", most >> 20);
+    assert!(tried >= 690 && accepted > 0, "{tried}, {accepted}");
+}
+
+/// Each reader has its target, and each target its reader.
+#[test]
+fn every_reader_has_a_target() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    for reader in &READERS {
+        let target = fs::read_to_string(root.join("fuzz_targets").join(reader.name).with_extension("rs")).unwrap();
+        assert!(target.contains(&format!("read({:?}, bytes)", reader.name)), "{}", reader.name);
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{}.rs\"", reader.name)), "{}", reader.name);
+    }
+    assert_eq!(fs::read_dir(root.join("fuzz_targets")).unwrap().count(), READERS.len());
+    assert_eq!(manifest.matches("[[bin]]").count(), READERS.len());
+}
+
+/// What the targets of `fuzz/` begin with.
+#[test]
+#[ignore = "writes the folder in LIMBECK_FUZZ_CORPUS: ./x fuzz"]
+fn the_corpus_is_written() {
+    let root = PathBuf::from(std::env::var_os("LIMBECK_FUZZ_CORPUS").expect("LIMBECK_FUZZ_CORPUS names a folder"));
+    for (name, sound) in corpus() {
+        let folder = root.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        for (i, bytes) in sound.into_iter().enumerate() {
+            fs::write(folder.join(format!("sound-{i}")), bytes).unwrap();
+        }
+    }
 }
 
 /// Every file below a folder.
@@ -238,7 +234,7 @@ fn sources_survive_whatever_is_in_one_of_their_files() {
             (*name, files, load)
         })
         .collect();
-    let (mut tried, mut loaded) = (0u64, 0u64);
+    let (mut tried, mut loaded, mut most) = (0u64, 0u64, 0);
     while !time_is_up(start) {
         for (name, files, load) in &sets {
             // Annotations are few among many images; they are what is worth changing.
@@ -250,11 +246,11 @@ fn sources_survive_whatever_is_in_one_of_their_files() {
             };
             fs::write(path, changed(sound, &[], &mut rng)).unwrap();
             let sets: &[&str] = if rng.random_bool(0.7) { &["data.on_error=skip"] } else { &[] };
-            survives(name, path, || loaded += u64::from(load(sets).is_ok()));
+            most = most.max(survives(name, path, || loaded += u64::from(load(sets).is_ok())));
             fs::write(path, sound).unwrap();
             tried += 1;
         }
     }
-    println!("{tried} sets, {loaded} of which were loaded");
+    println!("{tried} sets, {loaded} of which were loaded; {} MB at most", most >> 20);
     assert!(tried >= 30 && loaded > 0, "{tried}, {loaded}");
 }

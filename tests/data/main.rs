@@ -6,7 +6,7 @@ mod as_found;
 mod coco;
 #[cfg(feature = "formats")]
 mod folders;
-#[cfg(feature = "train")]
+#[cfg(all(feature = "train", feature = "bench"))]
 mod fuzz;
 #[cfg(feature = "formats")]
 mod idx;
@@ -18,6 +18,8 @@ mod layouts;
 mod masks;
 #[cfg(feature = "train")]
 mod members;
+#[cfg(all(feature = "train", feature = "bench"))]
+mod memory;
 #[cfg(feature = "formats")]
 mod metrics;
 #[cfg(feature = "formats")]
@@ -25,6 +27,9 @@ mod pictures;
 #[cfg(feature = "cli")]
 #[path = "../support/program.rs"]
 mod program;
+#[cfg(all(feature = "train", feature = "bench"))]
+#[path = "../support/readers.rs"]
+mod readers;
 #[cfg(feature = "train")]
 mod real_data;
 #[cfg(feature = "train")]
