@@ -82,7 +82,11 @@ pub const READERS: [Reader; 23] = [
         both(|on_error| pairs.listed(path, on_error).map(drop))
     }),
     reader("image_lists", "input.txt", |path| ImageList::default().add_list(path).is_ok()),
-    reader("run", "input.toml", |path| Config::load(path, &[]).is_ok()),
+    reader("run", "input.toml", |path| {
+        // Without the second, data are looked for from where the program was started.
+        let root = format!("data.root={}", folder(path).display());
+        Config::load(path, &[]).is_ok() | Config::load(path, &[root]).is_ok()
+    }),
     reader("ablation", "input.toml", |path| Ablation::load(path, &[]).is_ok()),
     reader("network", "input.safetensors", |path| checkpoint::load(&GPU, path).is_ok()),
     reader("stage_state", "input.state.safetensors", |path| read_stored(path).is_ok()),
@@ -153,5 +157,21 @@ pub fn beside(root: &Path, reader: &Reader) -> PathBuf {
     }
     // What a comparison varies.
     fs::write(folder.join("base.toml"), "[data]\nsource = \"digits\"\n").expect("a file beside the input");
+    // What the examples in `examples/` name: whether it is there is looked at before anything else of them.
+    if reader.name == "run" {
+        for name in ["images", "boxes_yolo", "semantic"] {
+            fs::create_dir_all(folder.join(name)).expect("a folder beside the input");
+        }
+        for name in [
+            "names_detection.yaml",
+            "names_semantic.yaml",
+            "instances_train.json",
+            "instances_val.json",
+            "instances_test.json",
+            "images.csv",
+        ] {
+            fs::write(folder.join(name), "").expect("a file beside the input");
+        }
+    }
     folder.join(reader.file)
 }
