@@ -145,7 +145,7 @@ pub(crate) fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> io::Resul
     match fault::next(Operation::Write, path) {
         None => file.write_all(bytes),
         // Nothing says how much of it reaches the file.
-        Some(fault) => file.write_all(&bytes[..bytes.len() / 2]).and(Err(fault.happen())),
+        Some(fault) => file.write_all(&bytes[..bytes.len() / 2]).and_then(|()| Err(fault.happen())),
     }
 }
 

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// No input this small may take longer.
@@ -116,10 +118,33 @@ fn changed(sound: &[u8], others: &[Vec<u8>], rng: &mut impl Rng) -> Vec<u8> {
     bytes
 }
 
+/// What is read, by which thread, and since when.
+static UNDER_WAY: Mutex<Vec<(ThreadId, Instant, PathBuf)>> = Mutex::new(Vec::new());
+
+/// Ends the process, and tells of the input, where one takes much longer than it may: it may never come to its end.
+fn watch() {
+    static WATCHING: Once = Once::new();
+    WATCHING.call_once(|| {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+                let all = UNDER_WAY.lock().unwrap();
+                if let Some((_, start, input)) = all.iter().find(|(_, start, _)| start.elapsed() > 3 * PATIENCE) {
+                    eprintln!("after {:?} there is no answer yet; the input is {}", start.elapsed(), input.display());
+                    std::process::abort();
+                }
+            }
+        });
+    });
+}
+
 /// Reads, and tells of what must not be; the most memory that it took.
 fn survives(what: &str, input: &Path, read: impl FnOnce()) -> usize {
-    let start = Instant::now();
+    watch();
+    let (own, start) = (std::thread::current().id(), Instant::now());
+    UNDER_WAY.lock().unwrap().push((own, start, input.to_path_buf()));
     let (outcome, most) = most_during(|| catch_unwind(AssertUnwindSafe(read)));
+    UNDER_WAY.lock().unwrap().retain(|(thread, ..)| *thread != own);
     assert!(outcome.is_ok(), "{what} panicked; the input is {}", input.display());
     assert!(most <= MEMORY, "{what} took {} MB; the input is {}", most >> 20, input.display());
     assert!(start.elapsed() < PATIENCE, "{what} took {:?}; the input is {}", start.elapsed(), input.display());

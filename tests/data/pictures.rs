@@ -1,7 +1,7 @@
 //! Single pictures of every kind.
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
-use limbeck::data::formats::image as picture;
+use limbeck::data::formats::{depth_map, image as picture};
 use std::path::Path;
 use tempfile::tempdir;
 
@@ -143,4 +143,19 @@ fn a_header_that_claims_more_than_is_allowed_takes_no_memory() {
     image::GrayImage::new(20, 10).save(&own).unwrap();
     assert!(picture::read(&own, [8, 8], 1, 200).is_ok());
     assert!(told(picture::read(&own, [8, 8], 1, 199)).contains("claims 10x20 pixels, and 199 are allowed"));
+}
+
+#[test]
+fn an_array_whose_header_nests_too_deep_is_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a.npy");
+    for version in [1u8, 2] {
+        let shape = format!("{}2, 3{}", "(".repeat(9), ",)".repeat(9));
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n");
+        let length = (header.len() as u32).to_le_bytes();
+        let length = if version == 1 { &length[..2] } else { &length[..] };
+        std::fs::write(&path, [b"\x93NUMPY", &[version, 0][..], length, header.as_bytes()].concat()).unwrap();
+        let error = depth_map::read(&path, None, [2, 3]).unwrap_err().to_string();
+        assert!(error.contains("a.npy, header: ") && error.contains("brackets lie in each other"), "{error}");
+    }
 }

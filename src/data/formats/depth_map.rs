@@ -84,8 +84,35 @@ fn grey(path: &Path, bytes: Vec<u8>, size: [usize; 2]) -> Result<Vec<f32>> {
     Ok(values)
 }
 
+/// How deep brackets may lie in each other in an array's header. A shape is one deep, and the type of a record two or three.
+const NESTING: usize = 8;
+
+/// How deep they do.
+fn nesting(bytes: &[u8]) -> usize {
+    let (start, length) = match *bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([a, b]))),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d]) as usize),
+        _ => return 0,
+    };
+    let header = bytes[start..].iter().take(length);
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 fn array(path: &Path, bytes: &[u8], size: [usize; 2]) -> Result<Vec<f32>> {
     let broken = |e: std::io::Error| Error::data(path, "", format!("cannot be read as a NumPy array: {e}"));
+    if nesting(bytes) > NESTING {
+        let message = format!("cannot be read as a NumPy array: more than {NESTING} brackets lie in each other there");
+        return Err(Error::data(path, "header", message));
+    }
     let file = NpyFile::new(bytes).map_err(broken)?;
     let shape: Vec<usize> = file.shape().iter().map(|n| *n as usize).collect();
     // A single channel may be said, before or behind.
