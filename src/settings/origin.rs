@@ -34,7 +34,8 @@ impl Origin {
             ),
         };
         let mut values: toml::Table = toml::from_str(text).map_err(|e| syntax(e.span(), e.message()))?;
-        let mut origin = Origin { path: path.to_path_buf(), text: text.to_string(), sets: Vec::new(), renamed: Vec::new() };
+        let mut origin =
+            Origin { path: path.to_path_buf(), text: text.to_string(), sets: Vec::new(), renamed: Vec::new() };
         for text in sets {
             let set = apply(&mut values, text)?;
             origin.sets.push(set);

@@ -8,7 +8,7 @@ use limbeck::experiment::{self, StageKind};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::atomic::AtomicBool;
 use tempfile::{TempDir, tempdir};
 

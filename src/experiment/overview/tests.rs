@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Config;
 use crate::data::compose::{Pairing, Samples};
-use crate::data::{IGNORED, MISSING, Originals, Skipped, UNKNOWN, digits};
+use crate::data::{IGNORED, MISSING, Skipped, UNKNOWN, digits};
 use crate::geometry::Rect;
 
 /// Six training, three validation and three test images with a task of every kind.
@@ -189,12 +189,9 @@ fn images_that_training_has_too_are_told_of_by_their_pixels() {
     data.val.images.pixels[pixels..2 * pixels].copy_from_slice(&third);
     data.test.images.pixels[..pixels].copy_from_slice(&third);
     data.test.images.pixels[2 * pixels..].copy_from_slice(&first);
-    let named = |prefix: &str, split: &Split| {
-        let files = (0..split.len()).map(|i| format!("{prefix}/{i}.png").into()).collect();
-        Some(Originals { files, places: Vec::new(), labels: Vec::new() })
-    };
-    data.train.originals = named("train", &data.train);
-    data.val.originals = named("val", &data.val);
+    let named = |prefix: &str, split: &Split| (0..split.len()).map(|i| format!("{prefix}/{i}.png").into()).collect();
+    data.train.files = named("train", &data.train);
+    data.val.files = named("val", &data.val);
     assert_eq!(
         notes(&data),
         [

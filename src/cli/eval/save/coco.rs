@@ -129,8 +129,9 @@ mod tests {
         let (path, tasks) = (folder.path().join("a.coco.json"), tasks());
         let mut file = Box::new(Coco::create(&path).unwrap());
         // Of the first image nothing is known.
-        [(0, false), (1, true), (2, true)]
-            .map(|(number, labelled)| file.add(&image(&tasks, number, labelled)).unwrap());
+        for (number, labelled) in [(0, false), (1, true), (2, true)] {
+            file.add(&image(&tasks, number, labelled)).unwrap();
+        }
         file.commit().unwrap();
         let read = |name: &str| -> Value {
             serde_json::from_str(&std::fs::read_to_string(folder.path().join(name)).unwrap()).unwrap()
