@@ -1,6 +1,6 @@
 // Batch normalisation over rows x channels, [M, C] with M = N·H·W, fused with residual addition and ReLU.
 //
-//   y = relu1( γ · (x − μ) / √(σ² + ε) + β + residual )
+//   y = relu( γ · (x − μ) / √(σ² + ε) + β + residual )
 //
 // partial_stats  one invocation: VEC channels × one chunk of rows → its mean and sum of squared deviations
 //                batch_norm/finish combines the chunks: stats = [μ, 1/√(σ²+ε)], and the running values

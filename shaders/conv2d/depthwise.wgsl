@@ -1,6 +1,6 @@
 // Depthwise convolution: every channel has its own taps and meets no other (groups = CI = CO = C).
 //
-//   depthwise        y[n, oh, ow, c]    = relu1( Σ_{kh, kw} x[n, oh·s − p + kh·d, ow·s − p + kw·d, c] · w[c, kh, kw] + bias[c] + residual )
+//   depthwise        y[n, oh, ow, c]    = relu( Σ_{kh, kw} x[n, oh·s − p + kh·d, ow·s − p + kw·d, c] · w[c, kh, kw] + bias[c] + residual )
 //   depthwise_input  dx[n, ih, iw, c] (+)= Σ_{kh, kw} dy[n, (ih + p − kh·d) / s, (iw + p − kw·d) / s, c] · w[c, kh, kw]
 //   depthwise_weight dw[c, kh, kw]      = Σ_{n, oh, ow} dy[n, oh, ow, c] · x[n, oh·s − p + kh·d, ow·s − p + kw·d, c], in parts
 //

@@ -1,6 +1,6 @@
 // Convolution as implicit GEMM, registers only.
 //
-//   y[n, oh, ow, oc] = relu1( Σ_{kh, kw, ic} x[n, oh·s − p + kh·d, ow·s − p + kw·d, ic] · w[oc, kh, kw, ic] + bias[oc] + residual[n, oh, ow, oc] )
+//   y[n, oh, ow, oc] = relu( Σ_{kh, kw, ic} x[n, oh·s − p + kh·d, ow·s − p + kw·d, ic] · w[oc, kh, kw, ic] + bias[oc] + residual[n, oh, ow, oc] )
 //
 // x [N, H, W, CI], w [CO, KH, KW, CI/G] (K-contiguous), y and residual [N, OH, OW, CO].
 // An invocation owns TM pixels (64 apart) × TN consecutive output channels; the lanes of a group own neighbouring

@@ -1,7 +1,7 @@
 // Convolution as implicit GEMM on cooperative matrices: the forward pass (GRAD = 0) and the gradient with respect to the input
 // (GRAD = 1), with operands rounded to f16 and sums in f32.
 //
-//   y[n, oh, ow, oc]    = relu1( Σ x[n, oh·s − p + kh·d, ow·s − p + kw·d, ic] · w[oc, kh, kw, ic] + bias[oc] + residual )
+//   y[n, oh, ow, oc]    = relu( Σ x[n, oh·s − p + kh·d, ow·s − p + kw·d, ic] · w[oc, kh, kw, ic] + bias[oc] + residual )
 //   dx[n, ih, iw, ic] (+)= Σ dy[n, (ih + p − kh·d) / s, (iw + p − kw·d) / s, oc] · w[oc, kh, kw, ic]
 //
 // C = A · B with A gathered from an image, B the weights, cut into products, tiles, terms and parts as in tiled.wgsl; z counts

@@ -1,6 +1,6 @@
 // The second pass of a sum that was split: adds the parts in a fixed order, then what follows a convolution.
 //
-//   out[i] (+)= relu1( Σ_z parts[z, i] + bias[i mod channels] + residual[i] )
+//   out[i] (+)= relu( Σ_z parts[z, i] + bias[i mod channels] + residual[i] )
 //
 // STRANDS = 1: one invocation, one value (OVEC = 1: one vec4). STRANDS = 8, for long sums of few values: a workgroup owns
 // 32 of them; strand s adds every eighth part from s, and the eight sums are added in order through workgroup memory.
