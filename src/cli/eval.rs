@@ -4,7 +4,8 @@ mod save;
 
 use super::args::Eval;
 use super::say;
-use limbeck::config::EvaluateOn;
+use limbeck::config::{Config, EvaluateOn};
+use limbeck::experiment::names;
 use limbeck::gpu::Gpu;
 use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
 use limbeck::predict::{self, AnsweredImage, EachImage, Evaluation};
@@ -17,6 +18,9 @@ pub fn dispatch(args: &Eval) -> Result<ExitCode> {
     // What is wrong with the arguments is told before a device is opened.
     let seeds = args.seed.map_or_else(|| predict::seeds(&args.dir), |seed| Ok(vec![seed]))?;
     let mut file = args.save.as_deref().map(|path| save::create(path, &seeds)).transpose()?;
+    if let Some(path) = &args.save {
+        save::spare(path, &Config::load(&args.dir.join(names::CONFIG), &[])?.data)?;
+    }
     let mut add = |image: &AnsweredImage| file.as_mut().map_or(Ok(()), |file| file.add(image));
     let each: Option<EachImage> = if args.save.is_some() { Some(&mut add) } else { None };
     let (model, split, gpu) = (&args.model, args.split.name(), Gpu::open()?);

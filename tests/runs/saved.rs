@@ -99,11 +99,11 @@ fn what_is_written_of_each_split_is_a_list_of_members_again() {
     let before = experiment::load_data(&config).unwrap();
     for (form, ending) in [("table", "csv"), ("everything", "json"), ("truth", "coco.gt.json")] {
         for split in ["train", "val", "test"] {
-            let saved = format!("{split}.{}", ending.replace(".gt", ""));
+            let saved = format!("lists/{split}.{}", ending.replace(".gt", ""));
             let told = measured(folder.path(), &["--split", split, "--save", &saved]);
             assert_eq!(told[0]["split"], split);
         }
-        let lists = ["train", "val", "test"].map(|split| format!("{split} = \"{split}.{ending}\""));
+        let lists = ["train", "val", "test"].map(|split| format!("{split} = \"lists/{split}.{ending}\""));
         let sets = [format!("data.members={{ {} }}", lists.join(", "))];
         let again = Config::load(&folder.path().join("bars.toml"), &sets).unwrap();
         let data: Dataset = experiment::load_data(&again).unwrap();
@@ -116,9 +116,15 @@ fn what_is_written_of_each_split_is_a_list_of_members_again() {
         let left = data.skipped.iter().filter(|one| one.reason == "not named by the lists of data.members").count();
         assert_eq!(left, 24 - 6 - 5 - 4, "{form}");
     }
+    // Nothing is written over a file of the data.
+    let annotations = fs::read(folder.path().join("train.json")).unwrap();
+    let refused = eval(folder.path(), &["--save", "train.json"]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && error.contains("train.json is a file that the run reads"), "{error}");
+    assert_eq!(fs::read(folder.path().join("train.json")).unwrap(), annotations);
     // The rows of one split are no list of another.
     let config = folder.path().join("run/config.toml");
-    let text = fs::read_to_string(&config).unwrap() + "\n[data.members]\ntest = \"val.csv\"\n";
+    let text = fs::read_to_string(&config).unwrap() + "\n[data.members]\ntest = \"lists/val.csv\"\n";
     fs::write(&config, text).unwrap();
     let refused = eval(folder.path(), &[]);
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -141,8 +147,18 @@ fn each_image_is_told_with_labels_and_answers() {
         assert_eq!(truth.iter().map(|one| one.rect).collect::<Vec<_>>(), if number == 7 { vec![] } else { vec![rect] });
         // What is told of it alone.
         let alone = network.classify_file(&gpu, &folder.path().join(format!("test{number}.png")))?.remove(0).answer;
-        assert_eq!(image.tasks[0].answer, alone);
-        let TaskOutput::Boxes { objects } = alone else { panic!() };
+        let (TaskOutput::Boxes { objects }, TaskOutput::Boxes { objects: own }) = (&alone, &image.tasks[0].answer)
+        else {
+            panic!()
+        };
+        // A batch is added up in another order than an image.
+        let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
+        assert_eq!(own.len(), objects.len());
+        for (a, b) in own.iter().zip(objects) {
+            let sides =
+                [(a.rect.x0, b.rect.x0), (a.rect.y0, b.rect.y0), (a.rect.x1, b.rect.x1), (a.rect.y1, b.rect.y1)];
+            assert!(near(a.score, b.score) && sides.into_iter().all(|(a, b)| near(a, b)), "{a:?} {b:?}");
+        }
         (number, found) = (number + 1, found + objects.len());
         Ok(())
     };

@@ -4,9 +4,10 @@ mod coco;
 mod json;
 mod table;
 
+use limbeck::config::DataConfig;
 use limbeck::predict::AnsweredImage;
 use limbeck::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file of images on its way; nothing of it is there before it is committed.
 pub trait ImageFile {
@@ -44,6 +45,36 @@ pub fn create(path: &Path, seeds: &[u64]) -> Result<Box<dyn ImageFile>> {
         return Ok(Box::new(coco::Coco::create(path)?));
     }
     Ok(if name.ends_with(".csv") { Box::new(table::Table::create(path)?) } else { Box::new(json::Json::create(path)?) })
+}
+
+/// Refuses to write over what the run's data are read from.
+///
+/// # Errors
+/// [`Error::Invalid`] where a file of that name is one that `data` names.
+pub fn spare(path: &Path, data: &DataConfig) -> Result<()> {
+    let mut read = Vec::new();
+    data.source.values().values().for_each(|value| texts(value, &mut read));
+    let identity = |path: &Path| path.canonicalize().ok();
+    let known: Vec<PathBuf> = read.into_iter().filter_map(|text| identity(&data.root.join(text))).collect();
+    match [path.to_path_buf(), coco::truth_beside(path)]
+        .iter()
+        .find(|path| identity(path).is_some_and(|own| known.contains(&own)))
+    {
+        Some(path) => {
+            Err(Error::Invalid(format!("{} is a file that the run reads; give another name", path.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Every text in a value of the settings.
+fn texts<'a>(value: &'a toml::Value, found: &mut Vec<&'a str>) {
+    match value {
+        toml::Value::String(text) => found.push(text),
+        toml::Value::Array(all) => all.iter().for_each(|value| texts(value, found)),
+        toml::Value::Table(all) => all.values().for_each(|value| texts(value, found)),
+        _ => {}
+    }
 }
 
 /// What tests of the forms share.

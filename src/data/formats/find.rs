@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::folder;
+use super::listing;
 
 /// Endings that stand for an image in a name, whether or not it could be read.
 const ENDINGS: [&str; 12] = ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "tif", "tiff", "webp", "ppm", "pgm"];
@@ -104,10 +104,10 @@ impl Index {
                 continue;
             }
             let hidden = |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-            for path in folder::files(&at).into_iter().filter(|path| !hidden(path)) {
+            for path in listing::files(&at).into_iter().filter(|path| !hidden(path)) {
                 if path.is_dir() {
                     open.push(path);
-                } else if folder::is_image(&path) {
+                } else if listing::is_image(&path) {
                     index.add(root, path);
                 }
             }
@@ -199,7 +199,7 @@ impl ImageFinder {
     /// What is wrong, in words: that there is none, with the name most like it, or that there are several.
     pub fn find(&self, name: &str) -> Result<PathBuf, String> {
         let exact = self.exact(name);
-        if let Some(path) = exact.as_ref().filter(|path| folder::is_image(path)) {
+        if let Some(path) = exact.as_ref().filter(|path| listing::is_image(path)) {
             return Ok(path.clone());
         }
         let slashed = name.replace('\\', "/");

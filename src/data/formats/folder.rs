@@ -2,6 +2,7 @@
 
 mod decode;
 
+pub(crate) use super::listing::{files, is_image};
 use super::members::Members;
 use crate::data::{Dataset, Limits, Skipped, Task, seed, split};
 use crate::{Error, Result};
@@ -232,12 +233,6 @@ fn class_names(folder: &Path, skipped: &mut Vec<Skipped>) -> Result<Vec<String>>
     Ok(names)
 }
 
-/// Whether the file's name is that of an image that can be read.
-pub(crate) fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
-}
-
 /// The files of a folder that are wanted, by their names without the ending.
 pub(super) fn by_name(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap<String, PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))?;
@@ -275,12 +270,4 @@ fn list(folder: &Path, classes: &[String], skipped: &mut Vec<Skipped>) -> Result
         }
     }
     Ok(listing)
-}
-
-/// What lies in a folder, in byte order; nothing where it cannot be read, which reading its files will tell.
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).collect();
-    files.sort();
-    files
 }

@@ -11,6 +11,7 @@ pub mod image;
 pub mod index_mask;
 mod json;
 pub mod labelme;
+mod listing;
 mod mask_files;
 pub mod mask_pairs;
 pub mod members;

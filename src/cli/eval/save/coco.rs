@@ -41,7 +41,7 @@ impl List {
 }
 
 /// `x.coco.gt.json` of `x.coco.json`.
-fn truth_beside(path: &Path) -> PathBuf {
+pub fn truth_beside(path: &Path) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{stem}.gt.json"))
 }
