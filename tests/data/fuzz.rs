@@ -151,9 +151,12 @@ fn survives(what: &str, input: &Path, read: impl FnOnce()) -> usize {
     most
 }
 
-/// A folder that outlives the process.
+/// A folder that outlives the process, without what an earlier one left there.
 fn kept(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).unwrap();
+    }
     fs::create_dir_all(&folder).unwrap();
     folder
 }
