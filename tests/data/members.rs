@@ -11,6 +11,9 @@ use tempfile::tempdir;
 
 const SPLITS: [&str; 3] = ["train", "val", "test"];
 
+/// Writes a data set below a folder and gives the settings of a run on it.
+type Make = fn(&Path) -> String;
+
 /// The settings of a run on class folders.
 fn pictures(root: &Path) -> String {
     format!(
@@ -86,7 +89,7 @@ const ALL: &str = "data.members={ train = \"train.txt\", val = \"val.txt\", test
 
 #[test]
 fn lists_decide_the_splits_of_every_source() {
-    let sources: [(&str, fn(&Path) -> String); 10] = [
+    let sources: [(&str, Make); 10] = [
         ("folder", class_folders),
         ("folders of two tasks", two_tasks),
         ("folders of splits", class_folders_of_splits),
@@ -135,7 +138,7 @@ fn lists_decide_the_splits_of_every_source() {
 
 #[test]
 fn a_list_of_the_test_alone_leaves_the_rest_to_learn_from() {
-    let sources: [(&str, fn(&Path) -> String, &str); 4] = [
+    let sources: [(&str, Make, &str); 4] = [
         ("folder", class_folders, "red/00.png blue/01 photos/blue/02.png"),
         ("table", table::set, "0 1.png 2 3"),
         ("masks", masks::set, "images/3.png 5"),
