@@ -141,6 +141,7 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
 }
 
 /// Writes at the place where `file`, which lies at `path`, is read and written next.
+#[cfg(feature = "train")]
 pub(crate) fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fault::next(Operation::Write, path) {
         None => file.write_all(bytes),
