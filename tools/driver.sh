@@ -2,6 +2,7 @@
 # Runs a command on a Vulkan driver out of Debian's packages, which the system neither has nor gets:
 #
 #   tools/driver.sh NAME [COMMAND…]       without a command: fetches the driver, and says which versions it consists of
+#   tools/driver.sh swiftshader sh -c '$LIMBECK_RUNNER target/release/limbeck devices'
 #
 # swiftshader is the software adapter out of Chromium, mesa Mesa's lavapipe, both as Debian's newest suite brings them (another:
 # LIMBECK_DRIVER_SUITE). radeon, intel, intel_hasvk, nouveau, freedreno are Mesa's drivers of GPUs, for what they do without one.
