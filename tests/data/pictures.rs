@@ -146,16 +146,16 @@ fn a_header_that_claims_more_than_is_allowed_takes_no_memory() {
 }
 
 #[test]
-fn an_array_whose_header_nests_too_deep_is_refused() {
+fn an_array_whose_header_nests_without_end_is_refused() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("a.npy");
     for version in [1u8, 2] {
-        let shape = format!("{}2, 3{}", "(".repeat(9), ",)".repeat(9));
+        let shape = format!("{}2, 3{}", "(".repeat(9000), ",)".repeat(9000));
         let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n");
         let length = (header.len() as u32).to_le_bytes();
         let length = if version == 1 { &length[..2] } else { &length[..] };
         std::fs::write(&path, [b"\x93NUMPY", &[version, 0][..], length, header.as_bytes()].concat()).unwrap();
         let error = depth_map::read(&path, None, [2, 3]).unwrap_err().to_string();
-        assert!(error.contains("a.npy, header: ") && error.contains("brackets lie in each other"), "{error}");
+        assert!(error.contains("a.npy") && error.contains("shape that is not of whole numbers"), "{error}");
     }
 }

@@ -3,8 +3,7 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, NpyFile, Order, WriteOptions, WriterBuilder};
-
+use super::npy::{self, Array};
 use crate::files::write_atomic;
 use crate::{Error, Result};
 
@@ -84,78 +83,20 @@ fn grey(path: &Path, bytes: Vec<u8>, size: [usize; 2]) -> Result<Vec<f32>> {
     Ok(values)
 }
 
-/// How deep brackets may lie in each other in an array's header. A shape is one deep, and the type of a record two or three.
-const NESTING: usize = 8;
-
-/// How deep they do.
-fn nesting(bytes: &[u8]) -> usize {
-    let (start, length) = match *bytes {
-        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([a, b]))),
-        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d]) as usize),
-        _ => return 0,
-    };
-    let header = bytes[start..].iter().take(length);
-    let (mut depth, mut deepest) = (0usize, 0);
-    for byte in header {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
-}
-
 fn array(path: &Path, bytes: &[u8], size: [usize; 2]) -> Result<Vec<f32>> {
-    let broken = |e: std::io::Error| Error::data(path, "", format!("cannot be read as a NumPy array: {e}"));
-    if nesting(bytes) > NESTING {
-        let message = format!("cannot be read as a NumPy array: more than {NESTING} brackets lie in each other there");
-        return Err(Error::data(path, "header", message));
-    }
-    let file = NpyFile::new(bytes).map_err(broken)?;
-    let shape: Vec<usize> = file.shape().iter().map(|n| *n as usize).collect();
+    let broken = |why: String| Error::data(path, "", format!("cannot be read as a NumPy array: {why}"));
+    let array = Array::new(bytes).map_err(broken)?;
     // A single channel may be said, before or behind.
-    match shape.as_slice() {
+    match array.shape.as_slice() {
         [h, w] | [1, h, w] | [h, w, 1] => fits(path, [*h, *w], size)?,
         other => {
             let message = format!("holds an array of shape {other:?}; expected [height, width]");
             return Err(Error::data(path, "", message));
         }
     }
-    if shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side)).is_none_or(|n| n > bytes.len()) {
-        return Err(Error::data(path, "", format!("says it holds an array of {shape:?}, but it is shorter than that")));
-    }
-    let by_columns = file.order() == Order::Fortran;
-    let kind = match file.dtype() {
-        DType::Plain(kind) => kind,
-        _ => return Err(Error::data(path, "", "holds records; expected one real number for each pixel")),
-    };
-    // The bytes of a value, and of what kind it is: `<f4`.
-    let kind = kind.to_string();
-    let values: Vec<f32> = match &kind[kind.len().saturating_sub(2)..] {
-        "f4" => file.into_vec::<f32>().map_err(broken)?,
-        "f8" => file.into_vec::<f64>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
-        "f2" => file.into_vec::<half::f16>().map_err(broken)?.into_iter().map(f32::from).collect(),
-        "u2" => file.into_vec::<u16>().map_err(broken)?.into_iter().map(f32::from).collect(),
-        "i2" => file.into_vec::<i16>().map_err(broken)?.into_iter().map(f32::from).collect(),
-        "u4" => file.into_vec::<u32>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
-        "i4" => file.into_vec::<i32>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
-        "u8" => file.into_vec::<u64>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
-        "i8" => file.into_vec::<i64>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
-        "i1" => file.into_vec::<i8>().map_err(broken)?.into_iter().map(f32::from).collect(),
-        "u1" => file.into_vec::<u8>().map_err(broken)?.into_iter().map(f32::from).collect(),
-        _ => {
-            let message =
-                format!("holds values of type {kind}; expected real numbers of 16 to 64 bits, or whole numbers");
-            return Err(Error::data(path, "", message));
-        }
-    };
+    let values = array.values();
     let [h, w] = size;
-    if values.len() != h * w {
-        return Err(Error::data(path, "", format!("holds {} values for an array of {shape:?}", values.len())));
-    }
-    match by_columns {
+    match array.by_columns {
         true => Ok((0..h * w).map(|i| values[i % w * h + i / w]).collect()),
         false => Ok(values),
     }
@@ -169,13 +110,7 @@ pub fn write(path: &Path, values: &[f32], [h, w]: [usize; 2]) -> Result<()> {
     if h.checked_mul(w) != Some(values.len()) {
         return Err(Error::Shape(format!("{} depths for a map of {h}x{w}: {}", values.len(), path.display())));
     }
-    let failed = |e: std::io::Error| Error::io(path, "write", e);
-    let mut bytes = Vec::new();
-    let options = WriteOptions::<f32>::new().default_dtype().shape(&[h as u64, w as u64]).writer(&mut bytes);
-    let mut writer = options.begin_nd().map_err(failed)?;
-    writer.extend(values.iter().copied()).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    write_atomic(path, &bytes)
+    write_atomic(path, &npy::encode(values, &[h, w]))
 }
 
 #[cfg(test)]
@@ -271,9 +206,9 @@ mod tests {
         for (bytes, size, part) in [
             (npy("<f4", false, "4,", &four), [2, 2], "[4]"),
             (npy("<c8", false, "1, 2", &four), [1, 2], "c8"),
-            (npy("<f4", false, "2, 3", &four), [2, 3], "NumPy array"),
+            (npy("<f4", false, "2, 3", &four), [2, 3], "longer"),
             (npy("<f4", false, "2, 2", &four), [2, 3], "is 2x2, its image 2x3"),
-            (npy("<f4", false, "40000, 40000", &four), [40_000, 40_000], "shorter"),
+            (npy("<f4", false, "40000, 40000", &four), [40_000, 40_000], "longer"),
             (b"nothing".to_vec(), [1, 1], "NumPy array"),
         ] {
             let error = of("a.npy", &bytes, None, size).unwrap_err().to_string();

@@ -16,6 +16,7 @@ mod mask_files;
 pub mod mask_pairs;
 pub mod members;
 pub mod names;
+mod npy;
 pub mod objects;
 mod on_error;
 pub mod outline;
