@@ -1,11 +1,11 @@
 //! `limbeck bench`: the benchmark's progress and its outcome.
 
 use super::args::{Bench, BenchCommand};
+use super::compile_watch::{CompileWatch, Place};
 use super::{complain, say};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use limbeck::bench::{self, Event, Report, Request, table};
 use limbeck::files::write_atomic;
-use limbeck::gpu::Options;
 use limbeck::{Error, Result};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -36,7 +36,8 @@ fn measure(args: &Bench) -> Result<ExitCode> {
     }
     let request = Request { quick: args.quick, only: args.only.clone(), tune: args.tune };
     let mut shown = Shown::new(args.quiet);
-    let outcome = bench::run(&Options::from_env(), &request, &mut |event| shown.show(event));
+    let watch = CompileWatch::new(shown.place())?;
+    let outcome = bench::run(&watch.options(), &request, &mut |event| shown.show(event));
     shown.finish();
     let report = outcome?;
     say(table::text(&report).trim_end())?;
@@ -70,6 +71,14 @@ impl Shown {
             }
         });
         Shown { bar, quiet }
+    }
+
+    fn place(&self) -> Place {
+        match &self.bar {
+            _ if self.quiet => Place::Nowhere,
+            Some(bar) => Place::Bar(bar.clone()),
+            None => Place::Lines,
+        }
     }
 
     fn show(&mut self, event: Event) {

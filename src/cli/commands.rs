@@ -1,6 +1,7 @@
 //! What each command does: the library's calls, and their outcome in words.
 
 use super::args::{Args, CacheCommand, Command, Only, Run, RunSome};
+use super::compile_watch::{CompileWatch, Place};
 use super::progress::Progress;
 use super::{INTERRUPTED, complain, say};
 use limbeck::config::Config;
@@ -34,9 +35,9 @@ pub fn dispatch(args: Args) -> Result<ExitCode> {
 fn run(RunSome { run: args, only }: &RunSome) -> Result<ExitCode> {
     let config = Config::load(&args.file, &args.sets)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let gpu = Gpu::open()?;
-    let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(args.quiet);
+    let watch = CompileWatch::new(progress.place())?;
+    let (gpu, stop) = (watch.open()?, stop_on_interrupt()?);
     let mut show = |event: train::event::Event| progress.show(&event);
     if !only.is_empty() {
         let kinds: Vec<StageKind> = only.iter().map(|kind| kind.kind()).collect();
@@ -90,9 +91,9 @@ impl Only {
 fn ablate(args: &Run) -> Result<ExitCode> {
     let plan = Ablation::load(&args.file, &args.sets)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&plan.name));
-    let gpu = Gpu::open()?;
-    let stop = stop_on_interrupt()?;
     let mut progress = Progress::new(args.quiet);
+    let watch = CompileWatch::new(progress.place())?;
+    let (gpu, stop) = (watch.open()?, stop_on_interrupt()?);
     let outcome = experiment::ablation::ablate(&plan, &out, &gpu, &stop, &mut |event| progress.show(&event));
     progress.finish();
     let outcome = outcome?;
@@ -116,7 +117,8 @@ fn verify(dir: &Path, part: f64) -> Result<ExitCode> {
     if !(part > 0.0 && part <= 1.0) {
         return Err(Error::Invalid(format!("--part is {part}; it must be above 0 and at most 1")));
     }
-    let found = experiment::verify_cache(dir, part, &Gpu::open()?)?;
+    let watch = CompileWatch::new(Place::Lines)?;
+    let found = experiment::verify_cache(dir, part, &watch.open()?)?;
     if found.is_empty() {
         return Err(Error::Invalid(format!(
             "{} has no cache; [cache] storage in a run's file makes one",

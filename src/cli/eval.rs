@@ -3,10 +3,10 @@
 mod save;
 
 use super::args::Eval;
+use super::compile_watch::{CompileWatch, Place};
 use super::say;
 use limbeck::config::{Config, EvaluateOn};
 use limbeck::experiment::names;
-use limbeck::gpu::Gpu;
 use limbeck::metrics::{ClassResult, MeanStd, Metric, Scores, TaskResult};
 use limbeck::predict::{self, AnsweredImage, EachImage, Evaluation};
 use limbeck::{Error, Result};
@@ -23,7 +23,8 @@ pub fn dispatch(args: &Eval) -> Result<ExitCode> {
     }
     let mut add = |image: &AnsweredImage| file.as_mut().map_or(Ok(()), |file| file.add(image));
     let each: Option<EachImage> = if args.save.is_some() { Some(&mut add) } else { None };
-    let (model, split, gpu) = (&args.model, args.split.name(), Gpu::open()?);
+    let watch = CompileWatch::new(Place::Lines)?;
+    let (model, split, gpu) = (&args.model, args.split.name(), watch.open()?);
     let evaluations = predict::evaluate_images(&args.dir, model, split, args.seed, &gpu, each)?;
     if let Some(file) = file {
         file.commit()?;

@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod commands;
+mod compile_watch;
 mod eta;
 mod eval;
 mod keys;

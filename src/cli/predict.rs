@@ -4,12 +4,12 @@ mod answers;
 mod outputs;
 
 use super::args::Predict;
+use super::compile_watch::{CompileWatch, Place};
 use super::complain;
 pub use answers::output_json;
 use answers::{Answers, in_words, json_of};
 use limbeck::checkpoint::ModelCard;
 use limbeck::data::TaskKind;
-use limbeck::gpu::Gpu;
 use limbeck::predict::{ImageList, PredictOptions, Predictor};
 use limbeck::{Error, Result};
 use outputs::{Drawn, Outputs, folder_for};
@@ -31,7 +31,8 @@ pub fn dispatch(args: &Predict) -> Result<ExitCode> {
     if let Some(overlap) = args.nms {
         options = options.nms(overlap)?;
     }
-    let gpu = Gpu::open()?;
+    let watch = CompileWatch::new(Place::Lines)?;
+    let gpu = watch.open()?;
     let network = Predictor::of_run(&gpu, &args.dir, &args.model)?.with_options(options);
     check_tasks(args, network.card())?;
     let outputs = Outputs::new(images.files(), drawn, masks, network.card(), args.threshold)?;

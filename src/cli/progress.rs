@@ -1,5 +1,6 @@
 //! A run's events for people: a bar on a terminal, lines elsewhere. Both on stderr; stdout is for results.
 
+use super::compile_watch::Place;
 use super::eta::{Eta, duration};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use limbeck::metrics::Scores;
@@ -61,6 +62,15 @@ impl Progress {
             rate: None,
             last_step: 0.0,
             validation: String::new(),
+        }
+    }
+
+    /// Where else is said what goes on between events.
+    pub fn place(&self) -> Place {
+        match &self.sink {
+            Sink::Quiet => Place::Nowhere,
+            Sink::Lines(_) => Place::Lines,
+            Sink::Bar(bar) => Place::Bar(bar.clone()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::adapter::{Feature, Profile};
+use super::compiling::Compiling;
 use super::expr::Defines;
 use super::lock::lock;
 use super::pipeline::{Cache, Kernel};
@@ -34,6 +35,8 @@ pub struct Options {
     pub matrices: bool,
     /// Features to leave unused though the adapter has them, so that the forms for lesser adapters are run on any.
     pub without: Vec<Feature>,
+    /// What is compiled is told here, for whoever wants to look.
+    pub compiling: Compiling,
     /// What the device is to meet, for tests.
     #[cfg(feature = "selftest")]
     pub fault: Option<super::provoke::DeviceFault>,

@@ -81,7 +81,8 @@ impl Gpu {
         let tuned = if options.tuned { TunedVariants::load(&profile) } else { TunedVariants::default() };
         let store = Store::open(&device, &adapter.get_info());
         let spares = WarmupDevices::new(adapter, &profile, features);
-        let parts = Parts { device, queue, params, fault, cache: Cache::new(store, spares), tuned };
+        let cache = Cache::new(store, spares, options.compiling.clone());
+        let parts = Parts { device, queue, params, fault, cache, tuned };
         let mut gpu = Gpu::of(parts, profile, Options { poison: false, ..options.clone() });
         if options.poison {
             let ones = vec![0xff_u8; NAN_BYTES as usize];

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::adapter::Profile;
 use super::builders::Builders;
+use super::compiling::Compiling;
 use super::expr::Defines;
 use super::lock::lock;
 use super::pipeline_store::Store;
@@ -52,6 +53,7 @@ pub(super) struct Cache {
     builders: Builders,
     store: Option<Store>,
     spares: Option<Arc<WarmupDevices>>,
+    compiling: Compiling,
 }
 
 impl Drop for Cache {
@@ -64,8 +66,8 @@ impl Drop for Cache {
 }
 
 impl Cache {
-    pub(super) fn new(store: Option<Store>, spares: Option<Arc<WarmupDevices>>) -> Self {
-        Cache { kernels: Mutex::default(), builders: Builders::default(), store, spares }
+    pub(super) fn new(store: Option<Store>, spares: Option<Arc<WarmupDevices>>, compiling: Compiling) -> Self {
+        Cache { kernels: Mutex::default(), builders: Builders::default(), store, spares, compiling }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -115,7 +117,9 @@ impl Cache {
         let (device, promise) = (device.clone(), Promise(kernel.pipeline.clone()));
         let cache = self.store.as_ref().map(|s| s.cache.clone());
         let spares = self.spares.clone();
+        let asked = self.compiling.ask(&name);
         self.builders.run(move || {
+            asked.begin();
             if let Some(spares) = spares {
                 let module = module.naga.clone();
                 spares.compile(&entries, |device, layout| build(device, &name, module, entry, layout, checked, None));
