@@ -2,7 +2,8 @@
 //! bounded time and memory, and never panics.
 //!
 //! `LIMBECK_FUZZ_SECONDS` says how long each test goes on (20), `LIMBECK_FUZZ_SEED` where it begins (the same place each time). The input
-//! that was tried last lies in `target/tmp/fuzz/`, where it is found even if it ended the process.
+//! that was tried last lies in `target/tmp/fuzz/`, where it is found even if it ended the process, or in the folder that
+//! `LIMBECK_FUZZ_FOLDER` names: one in memory is faster.
 
 mod corpus;
 
@@ -151,9 +152,35 @@ fn survives(what: &str, input: &Path, read: impl FnOnce()) -> usize {
     most
 }
 
+/// Inputs of one reader before it is the next one's turn, at least.
+const TURN: u64 = 30;
+
+/// What one reader has been shown.
+struct Tally {
+    name: &'static str,
+    rng: ChaCha8Rng,
+    tried: u64,
+    accepted: u64,
+    most: usize,
+}
+
+impl Tally {
+    fn new(name: &'static str) -> Self {
+        Tally { name, rng: rng(name), tried: 0, accepted: 0, most: 0 }
+    }
+
+    /// Whether there is one more input in a turn that began at `begun`. Readers have equal times: slow ones see fewer inputs.
+    fn turn(&mut self, begun: Instant) -> bool {
+        let more = !self.tried.is_multiple_of(TURN) || begun.elapsed() < Duration::from_millis(20);
+        self.tried += u64::from(more);
+        more
+    }
+}
+
 /// A folder that outlives the process, without what an earlier one left there.
 fn kept(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz").join(name);
+    let root = std::env::var_os("LIMBECK_FUZZ_FOLDER").map(PathBuf::from);
+    let folder = root.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz")).join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).unwrap();
     }
@@ -163,7 +190,7 @@ fn kept(name: &str) -> PathBuf {
 
 #[test]
 fn readers_of_single_files_survive_whatever_is_in_them() {
-    let (root, corpus, mut rng, start) = (kept("files"), corpus(), rng("files"), Instant::now());
+    let (root, corpus, start) = (kept("files"), corpus(), Instant::now());
     let others: Vec<Vec<u8>> = corpus.iter().flat_map(|(_, sound)| sound.clone()).collect();
     let sound: BTreeMap<&str, Vec<Vec<u8>>> = corpus.into_iter().collect();
     let readers: Vec<_> = READERS.iter().map(|reader| (reader, beside(&root, reader), &sound[reader.name])).collect();
@@ -178,18 +205,28 @@ fn readers_of_single_files_survive_whatever_is_in_them() {
         }
     }
     assert!(refused.is_empty(), "sound files are refused: {}", refused.join(", "));
-    let (mut tried, mut accepted, mut most) = (0u64, 0u64, 0);
+    // Each reader has its own numbers, so that what it is shown does not depend on how fast the others are.
+    let mut tallies: Vec<Tally> = readers.iter().map(|(reader, ..)| Tally::new(reader.name)).collect();
     while !time_is_up(start) {
-        for (reader, path, sound) in &readers {
-            for _ in 0..30 {
-                fs::write(path, changed(sound.choose(&mut rng).unwrap(), &others, &mut rng)).unwrap();
-                most = most.max(survives(reader.name, path, || accepted += u64::from((reader.read)(path))));
-                tried += 1;
+        for ((reader, path, sound), tally) in readers.iter().zip(&mut tallies) {
+            let turn = Instant::now();
+            while tally.turn(turn) {
+                let rng = &mut tally.rng;
+                fs::write(path, changed(sound.choose(rng).unwrap(), &others, rng)).unwrap();
+                let mut read = false;
+                let memory = survives(reader.name, path, || read = (reader.read)(path));
+                tally.most = tally.most.max(memory);
+                tally.accepted += u64::from(read);
             }
         }
     }
-    println!("{tried} files, {accepted} of which were read; {} MB at most", most >> 20);
-    assert!(tried >= 690 && accepted > 0, "{tried}, {accepted}");
+    let all = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+    let most = tallies.iter().map(|tally| tally.most).max().unwrap_or(0);
+    println!("{} files, {} of which were read; {} MB at most", all(|t| t.tried), all(|t| t.accepted), most >> 20);
+    for Tally { name, tried, accepted, most, .. } in &tallies {
+        println!("  {name}: {tried}, {accepted}, {} kB", most >> 10);
+        assert!(*tried >= TURN && *accepted > 0, "{name}: {tried}, {accepted}");
+    }
 }
 
 /// Each reader has its target, and each target its reader.
