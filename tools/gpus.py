@@ -2,7 +2,7 @@
 
     ./x gpus [CHIP...]            which runs: tools/driver.sh radeon python3 tools/gpus.py FOLDER CHIP...
 
-FOLDER is what the example `spirv` wrote. Mesa's driver of AMD's GPUs compiles for the chip that RADV_FORCE_FAMILY names (until Mesa 25)
+FOLDER is what the example `shaders` wrote. Mesa's driver of AMD's GPUs compiles for the chip that RADV_FORCE_FAMILY names (until Mesa 25)
 and hands out its own statistics by VK_KHR_pipeline_executable_properties; nothing runs. The table counts pipelines;
 target/gpus/CHIP.csv has a row for each. A pipeline that ends the driver is counted and left out. Needs no package of Python's.
 """
@@ -123,7 +123,7 @@ def compile_from(folder, first):
     vulkan = Vulkan()
     matrices = b"VK_KHR_cooperative_matrix" in vulkan.extensions()
     for at, line in enumerate(open(os.path.join(folder, "index.tsv"))):
-        file, name, entry, params, buffers, _ = line.rstrip("\n").split("\t")
+        file, name, entry, params, buffers, *_ = line.rstrip("\n").split("\t")
         # Matrices of 8x8 are those of other makers.
         if at < first or (" EDGE=" in name and not (matrices and " EDGE=16" in name)):
             continue
